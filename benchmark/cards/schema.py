@@ -1,0 +1,341 @@
+"""What a card may say: strict, frozen pydantic models of model, dataset and benchmark cards.
+
+A field added later is optional and null where absent, and null fields stay out of the digest:
+so a new field changes the digest of no benchmark that does not use it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]*$")]
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Hyperparameter = bool | int | float | str | tuple[int, ...]
+GroupName = Literal["trivial", "p4", "p4m", "C4", "C8", "C16"]
+GridGroupName = Literal["p2", "pm", "p4", "p4m"]
+ElementName = Literal[
+    "upright", "rot90", "rot180", "rot270", "mirror", "mirror-rot90", "mirror-rot180", "mirror-rot270"
+]  # fmt: skip
+RankName = Literal[
+    "accuracy.upright", "accuracy.seen", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean", "auc"
+]  # fmt: skip
+
+
+T = TypeVar("T")
+
+
+def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands twice; name each once")
+    return values
+
+
+Some = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_unique)]
+
+
+class Model(BaseModel):
+    """Base of everything a card holds: unknown keys are errors, values are not converted, nothing changes later."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Source(Model):
+    """Where something was published: a key of `references.bib` and the place in it."""
+
+    key: Name
+    where: Text | None = None
+
+
+class Assumption(Model):
+    """A choice that the published protocol leaves open, made in one field of this card, with the evidence for it."""
+
+    name: Name
+    field: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$")]
+    because: Text
+
+
+class ParameterCount(Model):
+    """The number of trainable parameters of one configuration."""
+
+    channels: Positive
+    classes: Positive
+    size: Positive
+    count: Positive
+    published: Positive | None = None
+
+
+class Described(Model):
+    """What every card says of itself."""
+
+    name: Name
+    title: Text
+    summary: Text
+    sources: tuple[Source, ...] = ()
+
+
+class ModelCard(Described):
+    """A network: a folder `models/<name>` with this card and a `model.py` that has `build`."""
+
+    model_version: Positive
+    authors: Some[Text]
+    licence: Text
+    group: GroupName
+    exact_at: tuple[Positive, ...] = ()
+    approximate_at: tuple[Positive, ...] = ()
+    hyperparameters: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], Hyperparameter]
+    parameters: Some[ParameterCount]
+    requires: tuple[Text, ...] = ()
+    deviations: tuple[Text, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+
+    @model_validator(mode="after")
+    def _claims_fit_the_group(self) -> Self:
+        both = sorted(set(self.exact_at) & set(self.approximate_at))
+        if both:
+            raise ValueError(f"size {both[0]} stands in exact_at and in approximate_at; a size is one or the other")
+        if self.group == "trivial" and (self.exact_at or self.approximate_at):
+            raise ValueError("group is trivial, so exact_at and approximate_at must be empty")
+        if self.group != "trivial" and not (self.exact_at or self.approximate_at):
+            raise ValueError(f"group is {self.group}, so exact_at or approximate_at must name at least one size")
+        return self
+
+
+class Part(Model):
+    """One part of a data set as its files hold it, with the digest of the decoded tensors."""
+
+    images: Positive
+    digest: Sha256
+
+
+class File(Model):
+    """One file of a data set below the data directory."""
+
+    path: Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
+    bytes: Positive
+    md5: Md5
+
+
+class DatasetCard(Described):
+    """A data set: a folder `datasets/<name>` with this card and a `dataset.py` that has `load`."""
+
+    licence: Text
+    classes: Annotated[int, Field(ge=2)]
+    channels: Positive
+    size: Positive
+    pixels: Literal["uint8", "float32"]
+    parts: Annotated[dict[Name, Part], Field(min_length=1)]
+    files: tuple[File, ...] = ()
+    download_bytes: Natural
+    disk_bytes: Natural
+    by_hand: Text | None = None
+
+
+class Share(Model):
+    """A share of a data set's part: `images` of it, or all that is left."""
+
+    part: Name
+    images: Positive | None = None
+
+
+class Split(Model):
+    """Which images train, validate and test. Shares of one part are taken one after another from one order.
+
+    `shuffle: seed` draws that order anew for each seed, `fixed` draws one for all seeds, `none` keeps the files' order.
+    """
+
+    train: Share
+    validation: Share | None = None
+    test: Share
+    shuffle: Literal["seed", "fixed", "none"]
+
+
+class Input(Model):
+    """How an image becomes the network's input: resized as 8-bit pixels, scaled to [0, 1], normalised."""
+
+    channels: Positive
+    resize: Literal["none", "pillow-bilinear"]
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_value_a_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std need one value for each of the {self.channels} channels")
+        return self
+
+
+class Adam(Model):
+    """Adam; the weight decay is added to the gradient."""
+
+    name: Literal["adam"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class SGD(Model):
+    """Stochastic gradient descent; the weight decay is added to the gradient."""
+
+    name: Literal["sgd"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    momentum: Fraction = 0.0
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Constant(Model):
+    """The learning rate stays as it is."""
+
+    name: Literal["constant"]
+
+
+class StepDecay(Model):
+    """The learning rate is multiplied by `factor` after every `every` epochs."""
+
+    name: Literal["step"]
+    every: Positive
+    factor: Annotated[float, Field(gt=0)]
+
+
+class MultiStepDecay(Model):
+    """The learning rate is multiplied by `factor` after each of these epochs."""
+
+    name: Literal["multi-step"]
+    epochs: Some[Positive]
+    factor: Annotated[float, Field(gt=0)]
+
+
+class OneCycle(Model):
+    """PyTorch's OneCycleLR with its default shape; the optimiser's learning rate is the peak; stepped every batch."""
+
+    name: Literal["one-cycle"]
+
+
+class UniformAngle(Model):
+    """An angle in degrees, uniform in [low, high)."""
+
+    name: Literal["uniform"]
+    low: float
+    high: float
+
+
+class NormalAngle(Model):
+    """An angle in degrees from a normal distribution."""
+
+    name: Literal["normal"]
+    mean: float
+    std: Annotated[float, Field(gt=0)]
+
+
+class Fill(Model):
+    """What stands outside the image: `value` in the scale before (0 is black) or after normalisation (0 is the mean)."""
+
+    value: float
+    scale: Literal["before-normalisation", "after-normalisation"]
+
+
+class Rotation(Model):
+    """Bilinear rotation about the centre by a random angle, one for a whole batch or one for each image."""
+
+    angle: Annotated[UniformAngle | NormalAngle, Field(discriminator="name")]
+    per: Literal["batch", "image"]
+    fill: Fill
+
+
+class Augmentation(Model):
+    """Random changes of each training batch, in this order."""
+
+    crop_padding: Positive | None = None
+    horizontal_flip: bool | None = None
+    vertical_flip: bool | None = None
+    quarter_turns: bool | None = None
+    rotation: Rotation | None = None
+
+
+class Recipe(Model):
+    """How a network is trained. The loss is the cross entropy of the logits."""
+
+    epochs: Positive
+    batch_size: Positive
+    drop_last: bool
+    optimiser: Annotated[Adam | SGD, Field(discriminator="name")]
+    schedule: Annotated[Constant | StepDecay | MultiStepDecay | OneCycle, Field(discriminator="name")]
+    augmentation: Augmentation
+    tested_model: Literal["best-validation", "last"]
+    numeric_mode: Literal["fp32", "tf32", "bf16"]
+
+
+class Curve(Model):
+    """Accuracy at the angles 0, step, 2·step, … below 360 degrees, bilinear."""
+
+    step: Annotated[int, Field(ge=1, le=360)]
+    fill: Fill
+
+    @model_validator(mode="after")
+    def _step_divides_the_circle(self) -> Self:
+        if 360 % self.step:
+            raise ValueError(f"step (={self.step}) must divide 360, as 10, 15 and 30 do")
+        return self
+
+    @property
+    def angles(self) -> tuple[int, ...]:
+        """The angles in degrees."""
+        return tuple(range(0, 360, self.step))
+
+
+class Evaluation(Model):
+    """What is measured: under which group, which of its elements training has seen, and on which fixed images."""
+
+    group: GridGroupName
+    seen: Some[ElementName]
+    curve: Curve
+    equivariance_images: Positive
+    auc: bool | None = None
+
+
+class BenchmarkCard(Described):
+    """A benchmark, complete on its own: data, split, input, recipe, evaluation, entries and seeds."""
+
+    version: Positive
+    dataset: Name
+    split: Split
+    input: Input
+    recipe: Recipe
+    evaluation: Evaluation
+    rank_by: RankName
+    entries: Some[EntryName]
+    seeds: Positive
+    deviations: tuple[Text, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+
+    @model_validator(mode="after")
+    def _selection_needs_validation(self) -> Self:
+        if self.recipe.tested_model == "best-validation" and self.split.validation is None:
+            raise ValueError("tested_model is best-validation, so split.validation must be given")
+        return self
+
+    @property
+    def full_name(self) -> str:
+        """`name@version`."""
+        return f"{self.name}@{self.version}"
+
+
+def split_entry(entry: str) -> tuple[str, int]:
+    """The slug and the input size of an entry's name, `p4cnn@28` -> ("p4cnn", 28).
+
+    Raises:
+        ValueError: the name has another form.
+    """
+    match = re.fullmatch(r"([a-z0-9-]+)@([1-9][0-9]*)", entry)
+    if not match:
+        raise ValueError(f"{entry!r} is no entry: write SLUG@SIZE, as in p4cnn@28")
+    return match[1], int(match[2])

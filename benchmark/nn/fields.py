@@ -1,0 +1,66 @@
+"""How a group acts on what a layer puts out: invariants, scalar fields and regular fields.
+
+A layer whose output transforms in a known way says so in an attribute `field`; the audit reads it from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from benchmark.nn.groups import Element, Group
+
+
+@runtime_checkable
+class Field(Protocol):
+    """How features transform when the image is transformed."""
+
+    def knows(self, element: Element) -> bool:
+        """Whether the action of this element is defined."""
+        ...
+
+    def act(self, features: Tensor, element: Element) -> Tensor:
+        """The transformed features, by index-exact moves only."""
+        ...
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """Features (batch, channels) that no element changes: logits."""
+
+    def knows(self, element: Element) -> bool:
+        return True
+
+    def act(self, features: Tensor, element: Element) -> Tensor:
+        return features
+
+
+@dataclass(frozen=True)
+class ScalarField:
+    """Features (batch, channels, height, width) that only move with the pixels: images, ordinary feature maps."""
+
+    def knows(self, element: Element) -> bool:
+        return True
+
+    def act(self, features: Tensor, element: Element) -> Tensor:
+        return element.act(features)
+
+
+@dataclass(frozen=True)
+class RegularField:
+    """Features (batch, channels·group, height, width): `[g f](x, h) = f(g⁻¹ x, g⁻¹ h)`.
+
+    Channels are the outer and group elements the inner part of the second axis.
+    """
+
+    group: Group
+
+    def knows(self, element: Element) -> bool:
+        return element in self.group
+
+    def act(self, features: Tensor, element: Element) -> Tensor:
+        fibre = [self.group.index(element.inverse * h) for h in self.group.elements]
+        by_group = features.unflatten(1, (-1, len(self.group)))
+        return element.act(by_group[:, :, fibre].flatten(1, 2))

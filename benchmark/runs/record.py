@@ -1,0 +1,182 @@
+"""The record: what one finished cell leaves behind, enough to argue about every number in it.
+
+The form is versioned. `schema_version` changes only when an old reader would misread a new record; a new optional
+field is null in old records. Metrics are recomputed from `counts` by `benchmark.metrics`, never trusted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from benchmark.cards.schema import Model, Natural, Positive, Sha256
+
+SCHEMA_VERSION: Literal[1] = 1
+
+Confusion = tuple[tuple[Natural, ...], ...]
+"""Counts with the axes (true class, predicted class)."""
+
+
+class Counts(Model):
+    """Counts over the whole test set, from which every accuracy and every flip can be recomputed.
+
+    `elements` and `angles` hold a confusion matrix for each group element and each angle in degrees; `flips` holds,
+    for each group element, the joint counts with the axes (class predicted upright, class predicted under it).
+    """
+
+    elements: dict[str, Confusion]
+    angles: dict[str, Confusion]
+    flips: dict[str, Confusion]
+
+
+class DepthError(Model):
+    """The equivariance error at one depth, over the fixed images; `null` where it is not defined.
+
+    `paper`: the sum over the group's elements g of mean |g f(x) − f(g x)| (Edixhoven et al. 2023).
+    `relative`: the root mean square of g f(x) − f(g x) over that of f(x), comparable between layers and networks.
+    """
+
+    depth: str
+    paper: float
+    relative: float
+
+
+class EquivarianceState(Model):
+    """Equivariance errors of one state of the network, in the arithmetic named by `dtype`.
+
+    `invariance_error` is the relative form at the logits, with f(x) centred over the images;
+    `flips` the share of (image, element) pairs whose predicted class is not the upright one.
+    """
+
+    depths: tuple[DepthError, ...]
+    invariance_error: float
+    flips: float
+    dtype: Literal["float64", "float32"]
+
+
+class Exactness(Model):
+    """Exact or approximate: what the sampling grid says, what measurement says, and the first layer that breaks."""
+
+    grid: Literal["symmetric", "broken", "unknown"]
+    certificate: Literal["exact", "approximate", "unknown", "none"]
+    decision: Literal["exact", "approximate", "unknown"]
+    first_break: str | None
+    error: float | None
+    nearest_exact_sizes: tuple[Positive, ...]
+    reason: str | None
+
+
+class Equivariance(Model):
+    """Item 3 and 4 of what a cell measures: errors and exactness before and after training on the same images.
+
+    `relaxation` maps each depth, and `logits`, to the relative error after training minus the one before.
+    """
+
+    images: Positive
+    before: EquivarianceState
+    after: EquivarianceState
+    relaxation: dict[str, float]
+    exactness_before: Exactness | None = None
+    exactness_after: Exactness | None = None
+
+
+class Epoch(Model):
+    """One epoch of training: running loss and accuracy over the augmented batches, and validation after it."""
+
+    epoch: Positive
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    validation_accuracy: float | None
+    seconds: float
+
+
+class Training(Model):
+    """The course of training. `tested_epoch` is the epoch whose weights were tested."""
+
+    history: tuple[Epoch, ...]
+    steps: Positive
+    tested_epoch: Positive
+
+
+class Cost(Model):
+    """What the cell took; never averaged over devices. MACs are those of one upright image through the network."""
+
+    parameters: Positive
+    macs: Positive
+    train_images_per_second: float
+    test_images_per_second: float
+    train_seconds: float
+    test_seconds: float
+    peak_memory_bytes: Natural
+
+
+class Provenance(Model):
+    """Where and with what the cell ran; no part of the digest."""
+
+    suite_version: str
+    commit: str | None
+    dirty: bool | None
+    device: Literal["cpu", "cuda", "mps"]
+    device_name: str
+    threads: Positive
+    numeric_mode: str
+    deterministic_algorithms: bool
+    versions: dict[str, str]
+    platform: str
+    started: str
+    finished: str
+    sessions: Positive
+    """How many times the cell was started or resumed until it was finished."""
+
+
+class Weights(Model):
+    """The tested weights: a safetensors file beside the record where small, else kept outside git."""
+
+    sha256: Sha256
+    bytes: Positive
+    committed: bool
+
+
+class Outputs(Model):
+    """Per-image outputs, kept outside git under their digest: logits for elements, class ids for angles."""
+
+    sha256: Sha256
+    bytes: Positive
+
+
+class Record(Model):
+    """One finished cell."""
+
+    schema_version: Literal[1]
+    benchmark: str
+    entry: str
+    seed: Natural
+    spec_digest: Sha256
+    spec: dict[str, Any]
+    official: bool
+    unofficial_because: str | None = None
+    metrics: dict[str, float | None]
+    counts: Counts
+    equivariance: Equivariance
+    training: Training
+    cost: Cost
+    provenance: Provenance
+    weights: Weights
+    outputs: Outputs | None
+
+
+class Failure(Model):
+    """What a cell leaves that did not finish: never a row, never counted as done."""
+
+    schema_version: Literal[1]
+    benchmark: str
+    entry: str
+    seed: Natural
+    spec_digest: Sha256
+    reason: str
+    phase: Literal["build", "training", "evaluation"]
+    epoch: Natural | None
+    at: str
+    details: Annotated[str, Field(description="the traceback, where there is one")] = ""
