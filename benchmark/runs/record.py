@@ -11,23 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from benchmark.cards.schema import Model, Natural, Positive, Sha256
+from benchmark.metrics import Counts
 
 SCHEMA_VERSION: Literal[1] = 1
-
-Confusion = tuple[tuple[Natural, ...], ...]
-"""Counts with the axes (true class, predicted class)."""
-
-
-class Counts(Model):
-    """Counts over the whole test set, from which every accuracy and every flip can be recomputed.
-
-    `elements` and `angles` hold a confusion matrix for each group element and each angle in degrees; `flips` holds,
-    for each group element, the joint counts with the axes (class predicted upright, class predicted under it).
-    """
-
-    elements: dict[str, Confusion]
-    angles: dict[str, Confusion]
-    flips: dict[str, Confusion]
 
 
 class DepthError(Model):
