@@ -116,7 +116,7 @@ def test_counts_of_one_network_on_one_test_set_are_consistent(counts: Counts) ->
     [
         ("elements", "rot90", [(0, 0, 1)], "counts.elements.rot90 has other test labels"),
         ("angles", "120", [(0, 0, 1), (1, 1, -1)], "counts.angles.120 has other test labels"),
-        ("elements", "rot90", [(0, 0, 1), (0, 1, -1)], "flips.rot90: its column sums"),
+        ("elements", "rot90", [(0, 0, -1), (0, 1, 1)], "flips.rot90: its column sums"),
         ("elements", "upright", [(0, 0, 1), (0, 1, -1)], "flips.rot270: its row sums"),
         ("flips", "rot180", [(0, 0, 1)], "flips.rot180: its row sums"),
         ("flips", "rot180", [(0, 0, -1), (0, 1, 1)], "flips.rot180: its column sums"),
