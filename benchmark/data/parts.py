@@ -1,0 +1,71 @@
+"""A part of a data set as tensors, and the digest that pins it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Images and their classes, as the files hold them.
+
+    Args:
+        images: uint8 or float32 (images, channels, height, width).
+        labels: int64 (images,), classes counted from 0.
+
+    Raises:
+        ValueError: a tensor has another form, or the two differ in length.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype not in (torch.uint8, torch.float32):
+            raise ValueError(
+                "images must be uint8 or float32 with the axes (images, channels, height, width), "
+                f"not {self.images.dtype} {tuple(self.images.shape)}"
+            )
+        if self.labels.ndim != 1 or self.labels.dtype != torch.int64:
+            raise ValueError(f"labels must be int64 (images,), not {self.labels.dtype} {tuple(self.labels.shape)}")
+        if len(self.images) != len(self.labels):
+            raise ValueError(f"{len(self.images)} images need as many labels, not {len(self.labels)}")
+        if len(self.labels) and int(self.labels.min()) < 0:
+            raise ValueError(f"labels must count from 0, but one is {int(self.labels.min())}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, indices: Tensor) -> Part:
+        """The images at these positions, in this order.
+
+        Args:
+            indices: int64 (selected,).
+
+        Returns:
+            A part of its own memory.
+        """
+        return Part(self.images[indices], self.labels[indices])
+
+
+def digest(part: Part) -> str:
+    """The sha256 over name, dtype, shape and little-endian bytes of images, then of labels; the same on any machine.
+
+    Args:
+        part: images and labels.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    state = hashlib.sha256()
+    for name, tensor in (("images", part.images), ("labels", part.labels)):
+        array = np.ascontiguousarray(tensor.cpu().numpy())
+        state.update(json.dumps([name, array.dtype.name, list(array.shape)]).encode("ascii"))
+        state.update(memoryview(array.astype(array.dtype.newbyteorder("<"), copy=False).view(np.uint8)).cast("B"))
+    return state.hexdigest()
