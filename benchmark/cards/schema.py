@@ -7,15 +7,36 @@ so a new field changes the digest of no benchmark that does not use it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+_NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_ENTRY = r"^[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]*$"
+_IDENTIFIER = r"^[a-z][a-z0-9_]*$"
+_FIELD = r"^[a-z][a-z0-9_]*(\.[a-z0-9_-]+)*$"
+_PATH = r"^\w[\w.-]*(/\w[\w.-]*)*$"
+_SHA256 = r"^[0-9a-f]{64}$"
+_MD5 = r"^[0-9a-f]{32}$"
+
+FORMS: Mapping[str, str] = {
+    _NAME: "small letters and digits, in words joined by '-', as p4cnn-subsample is",
+    _ENTRY: "SLUG@SIZE, as p4cnn@28 is",
+    _IDENTIFIER: "a name of small letters, digits and '_' that starts with a letter, as weight_decay is",
+    _FIELD: "the way to a field of this card, as hyperparameters.dropout is",
+    _PATH: "a path below the data directory, with '/' between its parts, as MNIST/raw/images-ubyte is",
+    _SHA256: "a SHA-256 in 64 small hexadecimal digits",
+    _MD5: "an MD5 in 32 small hexadecimal digits",
+}
+"""What each pattern asks for, in words."""
+
+Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=60)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]*$")]
+Sha256 = Annotated[str, StringConstraints(pattern=_SHA256)]
+Md5 = Annotated[str, StringConstraints(pattern=_MD5)]
+EntryName = Annotated[str, StringConstraints(pattern=_ENTRY)]
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -30,13 +51,26 @@ RankName = Literal[
 ]  # fmt: skip
 
 
+ELEMENTS: Mapping[str, tuple[str, ...]] = {
+    "p2": ("upright", "rot180"),
+    "pm": ("upright", "mirror"),
+    "p4": ("upright", "rot90", "rot180", "rot270"),
+    "p4m": ("upright", "rot90", "rot180", "rot270", "mirror", "mirror-rot90", "mirror-rot180", "mirror-rot270"),
+}
+"""The elements of each grid group, as `benchmark.nn.groups` names them (which costs an import of torch)."""
+
 T = TypeVar("T")
 
 
+def broken_rule(rule: str, *place: str | int) -> PydanticCustomError:
+    """The error of a validator: the rule that is broken, in words, and the field below the model that breaks it."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule, "place": place})
+
+
 def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
-    twice = sorted({str(value) for value in values if values.count(value) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} stands twice; name each once")
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise broken_rule(f"{value} stands twice; name each once", index)
     return values
 
 
@@ -60,7 +94,7 @@ class Assumption(Model):
     """A choice that the published protocol leaves open, made in one field of this card, with the evidence for it."""
 
     name: Name
-    field: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$")]
+    field: Annotated[str, StringConstraints(pattern=_FIELD)]
     because: Text
 
 
@@ -92,7 +126,7 @@ class ModelCard(Described):
     group: GroupName
     exact_at: tuple[Positive, ...] = ()
     approximate_at: tuple[Positive, ...] = ()
-    hyperparameters: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], Hyperparameter]
+    hyperparameters: dict[Annotated[str, StringConstraints(pattern=_IDENTIFIER)], Hyperparameter]
     parameters: Some[ParameterCount]
     requires: tuple[Text, ...] = ()
     deviations: tuple[Text, ...] = ()
@@ -102,11 +136,14 @@ class ModelCard(Described):
     def _claims_fit_the_group(self) -> Self:
         both = sorted(set(self.exact_at) & set(self.approximate_at))
         if both:
-            raise ValueError(f"size {both[0]} stands in exact_at and in approximate_at; a size is one or the other")
+            rule = f"{both[0]} stands in exact_at and in approximate_at; a size is one or the other"
+            raise broken_rule(rule, "approximate_at", self.approximate_at.index(both[0]))
         if self.group == "trivial" and (self.exact_at or self.approximate_at):
-            raise ValueError("group is trivial, so exact_at and approximate_at must be empty")
+            rule = "the group is trivial, so exact_at and approximate_at must be left out"
+            raise broken_rule(rule, "exact_at" if self.exact_at else "approximate_at")
         if self.group != "trivial" and not (self.exact_at or self.approximate_at):
-            raise ValueError(f"group is {self.group}, so exact_at or approximate_at must name at least one size")
+            rule = f"the group is {self.group}, so exact_at or approximate_at must name at least one size"
+            raise broken_rule(rule, "group")
         return self
 
 
@@ -120,7 +157,7 @@ class Part(Model):
 class File(Model):
     """One file of a data set below the data directory."""
 
-    path: Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
+    path: Annotated[str, StringConstraints(pattern=_PATH)]
     bytes: Positive
     md5: Md5
 
@@ -170,7 +207,8 @@ class Input(Model):
     @model_validator(mode="after")
     def _one_value_a_channel(self) -> Self:
         if not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError(f"mean and std need one value for each of the {self.channels} channels")
+            wrong = "std" if len(self.mean) == self.channels else "mean"
+            raise broken_rule(f"one value is needed for each of the {self.channels} channels", wrong)
         return self
 
 
@@ -227,6 +265,12 @@ class UniformAngle(Model):
     low: float
     high: float
 
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> Self:
+        if not self.low < self.high:
+            raise broken_rule(f"high (={self.high}) must be above low (={self.low})", "high")
+        return self
+
 
 class NormalAngle(Model):
     """An angle in degrees from a normal distribution."""
@@ -237,7 +281,7 @@ class NormalAngle(Model):
 
 
 class Fill(Model):
-    """What stands outside the image: `value` in the scale before (0 is black) or after normalisation (0 is the mean)."""
+    """What stands outside the image: `value` before normalisation (0 is black) or after it (0 is the mean)."""
 
     value: float
     scale: Literal["before-normalisation", "after-normalisation"]
@@ -283,7 +327,7 @@ class Curve(Model):
     @model_validator(mode="after")
     def _step_divides_the_circle(self) -> Self:
         if 360 % self.step:
-            raise ValueError(f"step (={self.step}) must divide 360, as 10, 15 and 30 do")
+            raise broken_rule(f"step (={self.step}) must divide 360, as 10, 15 and 30 do", "step")
         return self
 
     @property
@@ -320,7 +364,8 @@ class BenchmarkCard(Described):
     @model_validator(mode="after")
     def _selection_needs_validation(self) -> Self:
         if self.recipe.tested_model == "best-validation" and self.split.validation is None:
-            raise ValueError("tested_model is best-validation, so split.validation must be given")
+            rule = "best-validation needs images to validate on: give split.validation, or write last"
+            raise broken_rule(rule, "recipe", "tested_model")
         return self
 
     @property
