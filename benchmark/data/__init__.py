@@ -1,0 +1,1 @@
+"""Files as tensors: parts and their digests, splits, random streams, resizing, rotation, augmentation."""

@@ -67,5 +67,6 @@ def digest(part: Part) -> str:
     for name, tensor in (("images", part.images), ("labels", part.labels)):
         array = np.ascontiguousarray(tensor.cpu().numpy())
         state.update(json.dumps([name, array.dtype.name, list(array.shape)]).encode("ascii"))
-        state.update(memoryview(array.astype(array.dtype.newbyteorder("<"), copy=False).view(np.uint8)).cast("B"))
+        little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        state.update(little_endian.reshape(-1).view(np.uint8).data)
     return state.hexdigest()

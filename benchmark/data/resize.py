@@ -45,7 +45,7 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
     if images.device.type == "mps":  # it has no float64
         return resize(images.cpu(), height, width).to(images.device)
     each = max(1, CHUNK // images[0].numel()) if len(images) else 1
-    return torch.cat([_resize(chunk, height, width) for chunk in images.split(each)])
+    return torch.cat([_resize(chunk, height, width) for chunk in torch.split(images, each)])
 
 
 def _resize(images: Tensor, height: int, width: int) -> Tensor:

@@ -56,10 +56,9 @@ def split(parts: Mapping[str, Part], card: Split, seed_of_order: int) -> Splits:
         UserError: a part is missing, or a share wants more images than are left.
     """
     indices = split_indices({name: len(part) for name, part in parts.items()}, card, seed_of_order)
-    validation = card.validation and parts[card.validation.part].select(indices["validation"])
     return Splits(
         train=parts[card.train.part].select(indices["train"]),
-        validation=validation,
+        validation=parts[card.validation.part].select(indices["validation"]) if card.validation else None,
         test=parts[card.test.part].select(indices["test"]),
     )
 
