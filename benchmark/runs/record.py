@@ -11,46 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from benchmark.cards.schema import Model, Natural, Positive, Sha256
+from benchmark.equivariance.results import EquivarianceState, Exactness
 from benchmark.metrics import Counts
 
 SCHEMA_VERSION: Literal[1] = 1
-
-
-class DepthError(Model):
-    """The equivariance error at one depth, over the fixed images; `null` where it is not defined.
-
-    `paper`: the sum over the group's elements g of mean |g f(x) − f(g x)| (Edixhoven et al. 2023).
-    `relative`: the root mean square of g f(x) − f(g x) over that of f(x), comparable between layers and networks.
-    """
-
-    depth: str
-    paper: float
-    relative: float
-
-
-class EquivarianceState(Model):
-    """Equivariance errors of one state of the network, in the arithmetic named by `dtype`.
-
-    `invariance_error` is the relative form at the logits, with f(x) centred over the images;
-    `flips` the share of (image, element) pairs whose predicted class is not the upright one.
-    """
-
-    depths: tuple[DepthError, ...]
-    invariance_error: float
-    flips: float
-    dtype: Literal["float64", "float32"]
-
-
-class Exactness(Model):
-    """Exact or approximate: what the sampling grid says, what measurement says, and the first layer that breaks."""
-
-    grid: Literal["symmetric", "broken", "unknown"]
-    certificate: Literal["exact", "approximate", "unknown", "none"]
-    decision: Literal["exact", "approximate", "unknown"]
-    first_break: str | None
-    error: float | None
-    nearest_exact_sizes: tuple[Positive, ...]
-    reason: str | None
 
 
 class Equivariance(Model):
