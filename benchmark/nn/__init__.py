@@ -1,0 +1,1 @@
+"""Groups, fields and the layers of group-equivariant networks."""

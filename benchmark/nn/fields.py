@@ -6,9 +6,9 @@ A layer whose output transforms in a known way says so in an attribute `field`; 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.nn.groups import Element, Group
 
@@ -17,11 +17,11 @@ from benchmark.nn.groups import Element, Group
 class Field(Protocol):
     """How features transform when the image is transformed."""
 
-    def knows(self, element: Element) -> bool:
+    def knows(self, element: Element, /) -> bool:
         """Whether the action of this element is defined."""
         ...
 
-    def act(self, features: Tensor, element: Element) -> Tensor:
+    def act(self, features: Tensor, element: Element, /) -> Tensor:
         """The transformed features, by index-exact moves only."""
         ...
 
@@ -30,10 +30,12 @@ class Field(Protocol):
 class Invariant:
     """Features (batch, channels) that no element changes: logits."""
 
-    def knows(self, element: Element) -> bool:
+    def knows(self, _element: Element, /) -> bool:
+        """Every element is known."""
         return True
 
-    def act(self, features: Tensor, element: Element) -> Tensor:
+    def act(self, features: Tensor, _element: Element, /) -> Tensor:
+        """The features as they are."""
         return features
 
 
@@ -41,10 +43,12 @@ class Invariant:
 class ScalarField:
     """Features (batch, channels, height, width) that only move with the pixels: images, ordinary feature maps."""
 
-    def knows(self, element: Element) -> bool:
+    def knows(self, _element: Element, /) -> bool:
+        """Every element is known."""
         return True
 
-    def act(self, features: Tensor, element: Element) -> Tensor:
+    def act(self, features: Tensor, element: Element, /) -> Tensor:
+        """The pixels moved, the channels as they are."""
         return element.act(features)
 
 
@@ -57,10 +61,26 @@ class RegularField:
 
     group: Group
 
-    def knows(self, element: Element) -> bool:
+    def knows(self, element: Element, /) -> bool:
+        """The elements of the group are known."""
         return element in self.group
 
-    def act(self, features: Tensor, element: Element) -> Tensor:
+    def act(self, features: Tensor, element: Element, /) -> Tensor:
+        """The pixels moved and the group axis permuted."""
         fibre = [self.group.index(element.inverse * h) for h in self.group.elements]
         by_group = features.unflatten(1, (-1, len(self.group)))
         return element.act(by_group[:, :, fibre].flatten(1, 2))
+
+
+def feature_field(group: Group) -> Field:
+    """The field of features (batch, channels·group, height, width): regular, or scalar for the trivial group."""
+    return RegularField(group) if len(group) > 1 else ScalarField()
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def with_field(module: M, field: Field) -> M:
+    """The same module, marked with how its output transforms; for layers such as ReLU that cannot know it."""
+    vars(module)["field"] = field
+    return module

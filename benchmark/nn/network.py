@@ -1,0 +1,104 @@
+"""How the suite's networks are put together: named layers, each marked with its field, and the depths to measure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from torch import nn
+
+from benchmark.errors import UserError
+from benchmark.nn.convolution import GroupConv
+from benchmark.nn.dropout import Dropout
+from benchmark.nn.fields import Invariant, feature_field, with_field
+from benchmark.nn.groups import Group
+from benchmark.nn.normalisation import GroupBatchNorm
+from benchmark.nn.pooling import CosetPool
+
+Layers = dict[str, nn.Module]
+
+
+class Network(nn.Sequential):
+    """Named layers, one after another.
+
+    Args:
+        layers: the layers by name, in order.
+        depths: the names of the layers whose equivariance error a record keeps.
+
+    Raises:
+        UserError: a depth names no layer.
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Module], depths: tuple[str, ...] = ()) -> None:
+        super().__init__(OrderedDict(layers))
+        unknown = [depth for depth in depths if depth not in layers]
+        if unknown:
+            raise UserError(f"depth {unknown[0]!r} names no layer: one of {', '.join(layers)}")
+        self.depths = depths
+
+
+def conv_block(
+    number: int,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 3,
+    *,
+    group: Group,
+    in_group: Group | None = None,
+    padding: int = 1,
+    dropout: float | None = None,
+) -> Layers:
+    """Convolution – batch norm – ReLU, and dropout where a rate is given, named `conv1`, `norm1`, `relu1`, `dropout1`.
+
+    Args:
+        number: what the names end in.
+        in_channels: input channels.
+        out_channels: output channels.
+        kernel_size: the height and width of the kernel.
+        group: the group of the output.
+        in_group: the group of the input, `group` itself where None.
+        padding: zeros added on every side.
+        dropout: the probability of a zero, no dropout where None.
+    """
+    field = feature_field(group)
+    layers: Layers = {
+        f"conv{number}": GroupConv(
+            in_channels, out_channels, kernel_size, group=group, in_group=in_group, padding=padding
+        ),
+        f"norm{number}": GroupBatchNorm(out_channels, group=group),
+        f"relu{number}": with_field(nn.ReLU(), field),
+    }
+    if dropout is not None:
+        layers[f"dropout{number}"] = with_field(Dropout(dropout), field)
+    return layers
+
+
+def max_pool(kernel_size: int, *, group: Group) -> nn.Module:
+    """Max-pooling over windows of pixels that do not overlap, without padding."""
+    return with_field(nn.MaxPool2d(kernel_size), feature_field(group))
+
+
+def classifier(channels: int, classes: int, *, group: Group) -> Layers:
+    """Global average pooling – coset maximum – linear: from (batch, channels·group, height, width) to invariant logits.
+
+    Args:
+        channels: channels of the features.
+        classes: the number of logits.
+        group: the group of the features.
+    """
+    return {
+        "mean": with_field(nn.AdaptiveAvgPool2d(1), feature_field(group)),
+        "coset": CosetPool(group),
+        "flatten": with_field(nn.Flatten(), Invariant()),
+        "linear": with_field(nn.Linear(channels, classes), Invariant()),
+    }
+
+
+def require_size(size: int, smallest: int) -> None:
+    """Refuse an input that some layer would shrink to nothing.
+
+    Raises:
+        UserError: `size` is below `smallest`.
+    """
+    if size < smallest:
+        raise UserError(f"size (={size}) must be at least {smallest}: below it a layer's output has no pixel left")

@@ -1,0 +1,174 @@
+"""Batch normalisation shared over the group: one mean, variance, scale and shift for each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.errors import UserError
+from benchmark.nn.fields import Field, feature_field
+from benchmark.nn.groups import Group
+
+
+def _repeat(values: Tensor, order: int) -> Tensor:
+    """(channels,) -> (channels·group,)."""
+    return values.unsqueeze(1).expand(-1, order).reshape(-1)
+
+
+def _by_channel(values: Tensor, order: int) -> Tensor:
+    """(channels·group,) -> (channels, group)."""
+    return values.view(-1, order)
+
+
+def plain_group_batch_norm(
+    features: Tensor, weight: Tensor, bias: Tensor, order: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The definition, in differentiable steps: the normalised features, the means and the biased variances.
+
+    Args:
+        features: (batch, channels·group, height, width).
+        weight: (channels,).
+        bias: (channels,).
+        order: the number of group elements.
+        eps: added to the variances.
+    """
+    by_group = features.unflatten(1, (-1, order))
+    axes = (0, 2, 3, 4)
+    variance, mean = torch.var_mean(by_group, axes, correction=0)
+    scale = _repeat(weight * (variance + eps).rsqrt(), order)[:, None, None]
+    shift = _repeat(bias, order)[:, None, None]
+    return (features - _repeat(mean, order)[:, None, None]) * scale + shift, mean, variance
+
+
+def _statistics(features: Tensor, order: int) -> tuple[Tensor, Tensor]:
+    """Means and biased variances (channels,): taken on channels·group by the native kernel and merged exactly."""
+    means, variances = torch.batch_norm_update_stats(features, None, None, 0.0)
+    means, variances = _by_channel(means, order), _by_channel(variances, order)
+    mean = means.mean(1)
+    return mean, variances.mean(1) + (means - mean.unsqueeze(1)).square().mean(1)
+
+
+class _GroupBatchNorm(torch.autograd.Function):
+    """The normalised features with the batch's own statistics, forward and backward on PyTorch's native kernels."""
+
+    @staticmethod
+    def forward(features: Tensor, weight: Tensor, bias: Tensor, order: int, eps: float) -> tuple[Tensor, ...]:
+        mean, variance = _statistics(features, order)
+        normalised: Tensor = torch.native_batch_norm(
+            features,
+            _repeat(weight, order),
+            _repeat(bias, order),
+            _repeat(mean, order),
+            _repeat(variance, order),
+            False,
+            0.0,
+            eps,
+        )[0]
+        return normalised, mean, variance
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        features, weight, bias, order, eps = inputs
+        _, mean, variance = output
+        ctx.order, ctx.eps = order, eps
+        ctx.mark_non_differentiable(mean, variance)
+        ctx.save_for_backward(features, weight, bias, mean, variance)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        features, weight, bias, mean, variance = ctx.saved_tensors
+        order, eps = ctx.order, ctx.eps
+        if torch.is_grad_enabled():  # a second derivative is wanted: go by the definition
+            normalised = plain_group_batch_norm(features, weight, bias, order, eps)[0]
+            return (*torch.autograd.grad(normalised, (features, weight, bias), grad, create_graph=True), None, None)
+        inverse_std = (variance + eps).rsqrt()
+        _, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
+            grad,
+            features,
+            _repeat(weight, order),
+            _repeat(mean, order),
+            _repeat(variance, order),
+            None,
+            None,
+            False,
+            eps,
+            [False, True, True],
+        )
+        grad_weight = _by_channel(grad_weight, order).sum(1)
+        grad_bias = _by_channel(grad_bias, order).sum(1)
+        count = features.numel() // weight.numel()
+        # dx = scale · (dy − mean(dy) − x̂ · mean(dy·x̂)), written as a·dy + b·x + c with one a, b, c a channel
+        a = weight * inverse_std
+        b = -a * inverse_std * grad_weight / count
+        c = -a * grad_bias / count - b * mean
+        grad_features = torch.addcmul(
+            _repeat(c, order)[:, None, None], _repeat(b, order)[:, None, None], features
+        ).addcmul_(_repeat(a, order)[:, None, None], grad)
+        return grad_features, grad_weight, grad_bias, None, None
+
+
+_group_batch_norm: Callable[[Tensor, Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]] = _GroupBatchNorm.apply
+
+
+class GroupBatchNorm(nn.Module):
+    """Batch normalisation with statistics over (batch, group, height, width), so that it commutes with the group.
+
+    `y[c, h](x) = γ[c] (f[c, h](x) − μ[c]) / √(σ²[c] + ε) + β[c]`. In training μ and σ² are those of the batch and
+    the running ones follow, `r ← (1 − momentum) r + momentum s` with the unbiased variance; in evaluation they are the
+    running ones. It equals `nn.BatchNorm3d` on (batch, channels, group, height, width).
+
+    Args:
+        channels: channels, each of |group| feature maps.
+        group: the group of the features.
+        eps: ε, added to the variance.
+        momentum: the share of the new batch in the running statistics.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, *, group: Group, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        if channels < 1:
+            raise UserError(f"channels (={channels}) must be at least 1")
+        self.channels, self.group, self.eps, self.momentum = channels, group, eps, momentum
+        self.field: Field = feature_field(group)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, channels·group, height, width) -> the same shape and memory layout."""
+        order = len(self.group)
+        if features.shape[1] != self.channels * order:
+            raise UserError(
+                f"the input has {features.shape[1]} channels, but the layer needs {self.channels * order}: "
+                f"{self.channels} channels × {order} elements of {self.group.name}"
+            )
+        if not self.training:
+            return nn.functional.batch_norm(
+                features,
+                _repeat(self.running_mean, order),
+                _repeat(self.running_var, order),
+                _repeat(self.weight, order),
+                _repeat(self.bias, order),
+                False,
+                0.0,
+                self.eps,
+            )
+        count = features.numel() // self.channels
+        if count == 1:
+            raise UserError("batch statistics need more than one value for each channel; the batch has one")
+        normalised, mean, variance = _group_batch_norm(features, self.weight, self.bias, order, self.eps)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        return normalised
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return f"{self.channels}, group={self.group.name}, eps={self.eps}, momentum={self.momentum}"
