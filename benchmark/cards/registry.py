@@ -1,0 +1,165 @@
+"""The registry: every valid card by name, and the way from a card to its code. The directories are the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from benchmark.cards.checks import cross_check
+from benchmark.cards.entries import build_network, load_module
+from benchmark.cards.reading import CardsError
+from benchmark.cards.schema import BenchmarkCard, DatasetCard, Described, ModelCard, split_entry
+from benchmark.cards.shelf import Kind, Shelf, fill_shelf
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from torch import nn
+
+    from benchmark.data.parts import Part
+
+CardT = TypeVar("CardT", bound=Described)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Cards by name, each with the file it stands in; picklable.
+
+    `paths` maps (kind, name) to the card's file, `bibliography` a source's key to its BibTeX.
+    """
+
+    models: Mapping[str, ModelCard]
+    datasets: Mapping[str, DatasetCard]
+    benchmarks: Mapping[str, BenchmarkCard]
+    paths: Mapping[tuple[Kind, str], Path]
+    bibliography: Mapping[str, str]
+
+    @classmethod
+    def load(cls, include: Sequence[Path] = ()) -> Registry:
+        """Read every registered card, and those at the paths given (folders of models anywhere on disk, say).
+
+        Raises:
+            CardsError: any of these cards is wrong; all errors of all files at once.
+            UserError: a path holds no card.
+        """
+        shelf = survey(include)
+        if shelf.findings:
+            raise CardsError(shelf.findings)
+        return cls(
+            models={name: file.card for name, file in sorted(shelf.models.items())},
+            datasets={name: file.card for name, file in sorted(shelf.datasets.items())},
+            benchmarks={name: file.card for name, file in sorted(shelf.benchmarks.items())},
+            paths=_paths(shelf),
+            bibliography=dict(shelf.bibliography),
+        )
+
+    def model(self, name: str) -> ModelCard:
+        """The card of a model; `slug@size` will do too.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        return _found("model", name.partition("@")[0], self.models)
+
+    def dataset(self, name: str) -> DatasetCard:
+        """The card of a data set.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        return _found("data set", name, self.datasets)
+
+    def benchmark(self, name: str) -> BenchmarkCard:
+        """The card of a benchmark by `name` or `name@version`.
+
+        Raises:
+            UserError: there is none of that name, or it has another version.
+        """
+        plain, at, version = name.partition("@")
+        card = _found("benchmark", plain, self.benchmarks)
+        if at and version != str(card.version):
+            raise UserError(
+                f"{name}: the registry has {card.full_name}; other versions live in the repository's history"
+            )
+        return card
+
+    def folder(self, kind: Kind, name: str) -> Path:
+        """The folder in which a card stands."""
+        return self.paths[kind, name].parent
+
+    def build(self, entry: str, benchmark: BenchmarkCard) -> nn.Module:
+        """The network of an entry for a benchmark's input and classes, its weights drawn from torch's generator.
+
+        Args:
+            entry: `slug@size`.
+            benchmark: says the channels, and through its data set the classes.
+
+        Raises:
+            UserError: there is no such entry, its code cannot be imported, or its `build` fails.
+        """
+        try:
+            slug, size = split_entry(entry)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        card = self.model(slug)
+        return build_network(
+            self.module("model", slug),
+            entry,
+            size=size,
+            channels=benchmark.input.channels,
+            classes=self.dataset(benchmark.dataset).classes,
+            hyperparameters=card.hyperparameters,
+        )
+
+    def module(self, kind: Kind, name: str) -> ModuleType:
+        """The code of a model (`model.py`) or data set (`dataset.py`).
+
+        Raises:
+            UserError: there is no such card, or the code cannot be imported.
+        """
+        requires = self.model(name).requires if kind == "model" else ()
+        if kind == "dataset":
+            self.dataset(name)
+        return load_module(kind, name, self.folder(kind, name), requires)
+
+    def load_dataset(self, name: str, folder: Path) -> dict[str, Part]:
+        """The parts of a data set, checked against its card.
+
+        Args:
+            name: the data set.
+            folder: the data directory.
+
+        Raises:
+            UserError: a file is missing or damaged, or the images are not those of the card.
+        """
+        from benchmark.data.files import load_parts
+
+        return load_parts(self.dataset(name), self.module("dataset", name), folder)
+
+
+def survey(include: Sequence[Path] = ()) -> Shelf:
+    """All cards with everything that is wrong with them, for `validate`; does not raise for what cards say."""
+    shelf = fill_shelf(include)
+    shelf.findings += cross_check(shelf)
+    shelf.findings.sort()
+    return shelf
+
+
+def _paths(shelf: Shelf) -> dict[tuple[Kind, str], Path]:
+    paths: dict[tuple[Kind, str], Path] = {}
+    paths |= {("model", name): file.path for name, file in shelf.models.items()}
+    paths |= {("dataset", name): file.path for name, file in shelf.datasets.items()}
+    paths |= {("benchmark", name): file.path for name, file in shelf.benchmarks.items()}
+    return paths
+
+
+def _found(kind: str, name: str, cards: Mapping[str, CardT]) -> CardT:
+    if name in cards:
+        return cards[name]
+    near = get_close_matches(name, cards, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(cards) or 'none'}"
+    raise UserError(f"there is no {kind} '{name}'; {hint}")
