@@ -26,7 +26,7 @@ class Equivariance(Model):
     images: Positive
     before: EquivarianceState
     after: EquivarianceState
-    relaxation: dict[str, float]
+    relaxation: dict[str, float | None]
     exactness_before: Exactness | None = None
     exactness_after: Exactness | None = None
 

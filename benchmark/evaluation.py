@@ -1,0 +1,115 @@
+"""Scoring a trained network under every group element and every angle, and counting so that all can be recomputed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.cards.schema import Evaluation
+from benchmark.data.images import Images
+from benchmark.device import arithmetic, synchronise
+from benchmark.metrics import Confusion, Counts
+from benchmark.nn.groups import Element, Group
+
+BATCH = 250
+
+
+class Unusable(Exception):
+    """The network's predictions cannot be scored; the cell fails and says why."""
+
+
+@dataclass
+class EvaluationState:
+    """What has been scored so far, on the CPU.
+
+    `logits` maps the name of an element to logits (images, classes) in float32, `classes` maps an angle in degrees to
+    predicted classes (images,) in int16. `seconds` and `scored` (images) cover the passes actually made.
+    """
+
+    logits: dict[str, Tensor] = field(default_factory=dict)
+    classes: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+    scored: int = 0
+
+
+def evaluate(
+    network: nn.Module,
+    images: Images,
+    protocol: Evaluation,
+    group: Group,
+    threads: int,
+    state: EvaluationState | None = None,
+) -> Iterator[EvaluationState]:
+    """Score each group element (index-exact) and each angle (bilinear), yielding the state after every one of them.
+
+    A rotation by 0° is the identity bit for bit, so that angle takes the upright scores. TF32 and bf16 are off.
+
+    Raises:
+        Unusable: a logit is not finite, or all upright images are put into one class.
+    """
+    state = state or EvaluationState()
+    network.eval()
+
+    def moved(element: Element) -> Callable[[slice], Tensor]:
+        return lambda batch: element.act(images.batch(batch))
+
+    def rotated(angle: int) -> Callable[[slice], Tensor]:
+        return lambda batch: images.rotated_batch(batch, angle, protocol.curve.fill)
+
+    for element in group.elements:
+        if element.name not in state.logits:
+            state.logits[element.name] = _score(network, images, moved(element), threads, state)
+            yield state
+    upright = state.logits[group.elements[0].name]
+    for angle in protocol.curve.angles:
+        if str(angle) not in state.classes:
+            logits = _score(network, images, rotated(angle), threads, state) if angle else upright
+            state.classes[str(angle)] = logits.argmax(1).to(torch.int16)
+            yield state
+    if upright.argmax(1).unique().numel() == 1:
+        raise Unusable(f"every upright test image is put into class {int(upright[0].argmax())}")
+
+
+@torch.inference_mode()
+def _score(
+    network: nn.Module, images: Images, shown: Callable[[slice], Tensor], threads: int, state: EvaluationState
+) -> Tensor:
+    """Logits (images, classes) of all images as they are shown, in batches."""
+    device = images.labels.device
+    start = time.perf_counter()
+    with arithmetic(device, "fp32", threads):
+        batches = (slice(first, first + BATCH) for first in range(0, len(images), BATCH))
+        logits = torch.cat([network(shown(batch)).float() for batch in batches]).cpu()
+    synchronise(device)
+    state.seconds += time.perf_counter() - start
+    state.scored += len(images)
+    if not logits.isfinite().all():
+        raise Unusable(f"{int((~logits.isfinite()).any(1).sum())} of {len(images)} images get logits that are not finite")
+    return logits
+
+
+def count(state: EvaluationState, labels: Tensor, classes: int) -> Counts:
+    """Confusion matrices of every condition, and the joint counts of upright and moved predictions.
+
+    Args:
+        state: a complete evaluation.
+        labels: true classes (images,).
+        classes: the number of classes.
+    """
+    predicted = {name: logits.argmax(1) for name, logits in state.logits.items()}
+    upright, *_ = predicted.values()
+    labels = labels.cpu()
+    return Counts(
+        elements={name: _joint(labels, choice, classes) for name, choice in predicted.items()},
+        angles={name: _joint(labels, choice.long(), classes) for name, choice in state.classes.items()},
+        flips={name: _joint(upright, choice, classes) for name, choice in list(predicted.items())[1:]},
+    )
+
+
+def _joint(rows: Tensor, columns: Tensor, classes: int) -> Confusion:
+    counts = torch.bincount(rows * classes + columns, minlength=classes * classes)
+    return tuple(tuple(row) for row in counts.view(classes, classes).tolist())

@@ -1,0 +1,89 @@
+"""What a plan will take on this machine, from a few steps really made: time and space, before anyone waits a week."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmark.cards.schema import DatasetCard, split_entry
+from benchmark.data.images import Images, prepare
+from benchmark.data.parts import Part
+from benchmark.data.splits import order_seed, split_indices
+from benchmark.device import arithmetic, choose, seeded, synchronise
+from benchmark.nn.groups import group
+from benchmark.runs.cell import Cell
+from benchmark.runs.finish import COMMITTED_WEIGHTS_BYTES
+from benchmark.training import EVALUATION_BATCH, Task, train
+
+STEPS = 3
+RECORD_BYTES_PER_COUNT = 4
+RECORD_BYTES = 40_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds and bytes of one cell; `committed` bytes are the record and small weights, `kept` lie outside git."""
+
+    train_seconds: float
+    test_seconds: float
+    committed: int
+    kept: int
+
+
+def estimate(cell: Cell) -> Estimate:
+    """Train three steps and score one batch on made-up images of the right form, and scale up.
+
+    Raises:
+        UserError: the network cannot be built.
+    """
+    card, device = cell.card, choose(cell.device)
+    dataset = cell.registry.dataset(card.dataset)
+    shares = split_indices(
+        {name: part.images for name, part in dataset.parts.items()}, card.split, order_seed(card.name, cell.seed, card.split)
+    )
+    counts = {name: min(len(indices), cell.limit or len(indices)) for name, indices in shares.items()}
+    with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
+        size = split_entry(cell.entry)[1]
+        network = cell.registry.build(cell.entry, card).to(device)
+        images = prepare(_made_up(dataset, STEPS * card.recipe.batch_size), card.input, size, device)
+        recipe = card.recipe.model_copy(update={"epochs": 2, "drop_last": False})
+        epochs = [state.history[-1]["seconds"] for state in train(network, Task("estimate", 0, recipe, images, None, device, cell.threads))]
+        per_image = _scoring_seconds(network, images, device)
+    conditions = len(group(card.evaluation.group)) + len(card.evaluation.curve.angles) - 1
+    step = epochs[-1] / STEPS  # the first epoch warms up
+    validated = card.recipe.epochs * counts.get("validation", 0)
+    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    outputs = counts["test"] * (len(group(card.evaluation.group)) * dataset.classes * 4 + len(card.evaluation.curve.angles) * 2)
+    record = RECORD_BYTES + RECORD_BYTES_PER_COUNT * dataset.classes**2 * (2 * conditions)
+    small = weights <= COMMITTED_WEIGHTS_BYTES
+    return Estimate(
+        train_seconds=card.recipe.epochs * -(-counts["train"] // card.recipe.batch_size) * step + validated * per_image,
+        test_seconds=(conditions * counts["test"] + 4 * len(group(card.evaluation.group)) * card.evaluation.equivariance_images)
+        * per_image,
+        committed=record + (weights if small else 0),
+        kept=outputs + (0 if small else weights),
+    )
+
+
+def _made_up(dataset: DatasetCard, images: int) -> Part:
+    """Random images of a data set's form; only their shape and type matter here."""
+    shape = (images, dataset.channels, dataset.size, dataset.size)
+    pixels: Tensor = torch.randint(256, shape, dtype=torch.uint8) if dataset.pixels == "uint8" else torch.rand(shape)
+    return Part(pixels, torch.arange(images) % dataset.classes)
+
+
+@torch.inference_mode()
+def _scoring_seconds(network: torch.nn.Module, images: Images, device: torch.device) -> float:
+    """Seconds to score one image, from the faster of two batches."""
+    network.eval()
+    batch = images.batch(slice(EVALUATION_BATCH))
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        network(batch)
+        synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / len(batch)
