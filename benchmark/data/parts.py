@@ -42,14 +42,14 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def select(self, indices: Tensor) -> Part:
+    def select(self, indices: Tensor | slice) -> Part:
         """The images at these positions, in this order.
 
         Args:
-            indices: int64 (selected,).
+            indices: int64 (selected,), or a slice.
 
         Returns:
-            A part of its own memory.
+            A part of its own memory, or a view for a slice.
         """
         return Part(self.images[indices], self.labels[indices])
 
