@@ -1,0 +1,1 @@
+"""Records become boards, and boards become tables."""

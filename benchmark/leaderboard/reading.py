@@ -1,0 +1,166 @@
+"""From a results directory to runs: what tables need of each record, its metrics recomputed from its own counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from benchmark.cards.schema import BenchmarkCard
+from benchmark.equivariance.results import Exactness
+from benchmark.metrics import images, metrics
+from benchmark.runs.record import Failure, Record
+
+Kind = Literal["seed", "repeat", "stale", "unofficial"]
+EquivarianceName = Literal["exact", "approximate", "none", "unknown"]
+
+FILE_NAME = re.compile(r"seed-(?P<seed>\d+)(?:\.(?P<kind>repeat|stale|unofficial|failed)(?:-\w+)?)?\.json")
+"""The names of records and failures in `<results>/<benchmark@version>/<entry>/`, as the store writes them."""
+
+FOLDER_NAME = re.compile(r"[a-z0-9-]+@[1-9][0-9]*")
+"""The names of a benchmark's and of an entry's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run ran on; times are compared on one machine only."""
+
+    device: str
+    name: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What tables need of one record. `metrics` is empty where the benchmark is not registered."""
+
+    benchmark: str
+    entry: str
+    seed: int
+    kind: Kind
+    digest: str
+    numeric_mode: str
+    machine: Machine
+    metrics: Mapping[str, float | None]
+    test_images: int
+    equivariance: EquivarianceName
+    disagreement: str | None
+    parameters: int
+    macs: int
+    train_images_per_second: float
+    test_images_per_second: float
+    train_seconds: float
+    test_seconds: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a results directory holds. `findings` names in words each file that cannot enter a table."""
+
+    runs: list[Run] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+def read_results(results: Path, cards: Mapping[str, BenchmarkCard]) -> Results:
+    """Read all records and failures below a results directory, in the order of their paths.
+
+    Args:
+        results: the directory; one that is not there holds nothing.
+        cards: the registered benchmarks by full name; they say which group elements training has seen.
+    """
+    found = Results()
+    for path in sorted(results.glob("*@*/*@*/seed-*.json")):
+        place = path.relative_to(results)
+        name = FILE_NAME.fullmatch(path.name)
+        if name is None or not all(map(FOLDER_NAME.fullmatch, place.parts[:2])):
+            found.findings.append(f"{place}: no place of a record; write BENCHMARK@VERSION/SLUG@SIZE/seed-<n>.json")
+            continue
+        try:
+            content: Record | Failure
+            form = Failure if name["kind"] == "failed" else Record
+            content = form.model_validate_json(path.read_bytes())
+            stated = (content.benchmark, content.entry, str(content.seed))
+            if stated != (place.parts[0], place.parts[1], name["seed"]):
+                found.findings.append(f"{place}: says that it is {stated[0]} {stated[1]} seed {stated[2]}")
+            elif isinstance(content, Failure):
+                found.failures.append(content)
+            else:
+                found.runs.append(run(content, _kind(name["kind"], content), cards.get(content.benchmark)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the whole file"
+            found.findings.append(f"{place}: no {form.__name__.lower()}: {where}: {first['msg']}")
+        except (ValueError, OSError) as error:
+            found.findings.append(f"{place}: {error}")
+    return found
+
+
+def run(record: Record, kind: Kind, card: BenchmarkCard | None) -> Run:
+    """What tables need of one record.
+
+    Raises:
+        ValueError: its counts have no metrics (a condition without images, an element that was not counted).
+    """
+    after = record.equivariance.after
+    found: dict[str, float | None] = {}
+    if card is not None:
+        found = metrics(
+            record.counts,
+            card.evaluation.seen,
+            invariance_error=after.invariance_error,
+            auc=record.metrics.get("auc"),
+        )
+    equivariance, disagreement = decided(record.equivariance.exactness_after)
+    return Run(
+        benchmark=record.benchmark,
+        entry=record.entry,
+        seed=record.seed,
+        kind=kind,
+        digest=record.spec_digest,
+        numeric_mode=record.provenance.numeric_mode,
+        machine=Machine(record.provenance.device, record.provenance.device_name, record.provenance.threads),
+        metrics=found,
+        test_images=images(record.counts) if found else 0,
+        equivariance=equivariance,
+        disagreement=disagreement,
+        parameters=record.cost.parameters,
+        macs=record.cost.macs,
+        train_images_per_second=record.cost.train_images_per_second,
+        test_images_per_second=record.cost.test_images_per_second,
+        train_seconds=record.cost.train_seconds,
+        test_seconds=record.cost.test_seconds,
+        peak_memory_bytes=record.cost.peak_memory_bytes,
+    )
+
+
+def decided(exactness: Exactness | None) -> tuple[EquivarianceName, str | None]:
+    """What a record says of its network's equivariance after training, and the disagreement in it, if there is one.
+
+    Certificate and decision that are exact and approximate, either way round, disagree: the answer is then unknown.
+    Otherwise the measurement decides, and the certificate where nothing was measured.
+    """
+    if exactness is None:
+        return "unknown", None
+    certificate, decision = exactness.certificate, exactness.decision
+    if certificate == "none":
+        return "none", None
+    if {certificate, decision} == {"exact", "approximate"}:
+        where = f" (first break: {exactness.first_break})" if exactness.first_break else ""
+        return "unknown", f"the certificate says {certificate}, the measurement {decision}{where}"
+    return (certificate if decision == "unknown" else decision), None
+
+
+def _kind(named: str | None, record: Record) -> Kind:
+    if not record.official:
+        return "unofficial"
+    match named:
+        case "repeat" | "stale" | "unofficial":
+            return named
+        case _:
+            return "seed"

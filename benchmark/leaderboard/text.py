@@ -1,0 +1,190 @@
+"""Boards for readers: Markdown that fits 100 columns, and LaTeX with booktabs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from benchmark.leaderboard import cells
+from benchmark.leaderboard.board import Board, Row
+from benchmark.leaderboard.notes import machines, notes
+from benchmark.statistics import Summary
+
+WIDTH = 100
+NARROW = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
+RANKED_ELSEWHERE = {"accuracy.seen", "auc"}
+HEADINGS = {"accuracy.curve_mean": "curve mean", "auc": "AUC"}
+SHORT = {"approximate": "approx.", "equivariance": "equiv.", "curve mean": "curve"}
+
+Table = tuple[list[str], list[list[str]], str]
+"""Headings, rows of cells, and the alignment of each column, `l` or `r`."""
+
+
+def as_markdown(boards: Sequence[Board], *, wide: bool = False) -> str:
+    """The tables of each board with their notes; at most 100 columns wide unless `wide`."""
+    return "\n".join(_markdown(board, wide) for board in boards)
+
+
+def as_latex(boards: Sequence[Board], *, wide: bool = False) -> str:
+    """The same tables for LaTeX; they need the package booktabs."""
+    return "\n".join(_latex(board, wide) for board in boards)
+
+
+def _markdown(board: Board, wide: bool) -> str:
+    parts = [f"## {board.benchmark}: {board.title}"]
+    parts += [f"**Finding.** {finding}" for finding in board.findings]
+    parts += [caption(board), _fitting(board, wide), _pipes(_networks(board, wide))]
+    if board.pairs:
+        parts += [PAIRS_CAPTION, _pipes(_contrasts(board))]
+    parts.append("\n".join(f"- {note}" for note in notes(board)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _latex(board: Board, wide: bool) -> str:
+    tables = [(caption(board), _accuracies(board, wide)), ("", _networks(board, wide))]
+    if board.pairs:
+        tables.append((PAIRS_CAPTION, _contrasts(board)))
+    lines = [f"% {board.benchmark}: {board.title}; needs \\usepackage{{booktabs}}"]
+    for text, (headings, rows, alignment) in tables:
+        made = tabulate(rows, headings, "latex_booktabs", disable_numparse=True, colalign=_aligned(alignment))
+        title = [f"\\caption{{{_tex(text)}}}"] if text else []
+        lines += ["\\begin{table}", "\\centering", *title, _symbols(made), "\\end{table}"]
+    lines += [f"% {note}" for note in notes(board)] + [f"% FINDING: {finding}" for finding in board.findings]
+    return "\n".join(lines) + "\n"
+
+
+PAIRS_CAPTION = (
+    "Exact − approximate network of one architecture, in percentage points; Welch's 95% interval and p, "
+    "and p adjusted over all pairs of the benchmark for one metric (Holm)."
+)
+
+
+def caption(board: Board) -> str:
+    """What the numbers of the first table are."""
+    return (
+        f"Accuracies in per cent: mean ± sample standard deviation (ddof = 1) over n seeds; ranked by {board.rank_by}."
+    )
+
+
+def _fitting(board: Board, wide: bool) -> str:
+    """The accuracy table, its words and then its cells shortened until it fits."""
+    made = _pipes(_accuracies(board, wide))
+    if not wide and _width(made) > WIDTH:
+        made = _pipes(_shortened(_accuracies(board, wide)))
+    if not wide and _width(made) > WIDTH:
+        made = _pipes(_shortened(_accuracies(board, wide, tight=True)))
+    return made
+
+
+def _accuracies(board: Board, wide: bool, tight: bool = False) -> Table:
+    names = _columns(board, wide)
+    headings = ["#", "entry", "equivariance", "n"]
+    headings += [HEADINGS.get(name, name.removeprefix("accuracy.")) for name in names]
+    rows = []
+    for row in board.rows:
+        n = str(len(row.seeds)) if not row.missing else f"{len(row.seeds)}/{board.protocol_seeds}"
+        rank = f"{row.rank}{' =' if row.tied else ''}" if row.rank else cells.NOTHING
+        metrics = [_accuracy(row, row.metrics.get(name), wide, tight) for name in names]
+        rows.append([rank, _named(board, row), row.equivariance, n, *metrics])
+    return headings, rows, "lllr" + "r" * len(names)
+
+
+def _columns(board: Board, wide: bool) -> list[str]:
+    if wide:
+        found = dict.fromkeys(name for row in board.rows for name in row.metrics)
+        some = [name for name in found if any(row.metrics.get(name) for row in board.rows)]
+        return [name for name in some if name.startswith("accuracy.") or name == "auc"] or list(NARROW)
+    return [*NARROW, board.rank_by] if board.rank_by in RANKED_ELSEWHERE else list(NARROW)
+
+
+def _accuracy(row: Row, found: Summary | None, wide: bool, tight: bool) -> str:
+    if found is not None:
+        return cells.percent(found, wide=wide, tight=tight)
+    if row.seeds:
+        return cells.NOTHING
+    return "failed" if any(lack.why.startswith("failed") for lack in row.missing) else _why(row)
+
+
+def _why(row: Row) -> str:
+    stale = [lack for lack in row.missing if lack.why.startswith("stale")]
+    return "stale" if stale else "not run"
+
+
+def _networks(board: Board, wide: bool) -> Table:
+    headings = ["entry", "group", "parameters", "invariance error", "flips %", "test images/s", "on"]
+    letters = machines(board)
+    rows = []
+    for row in board.rows:
+        flips = row.metrics.get("flips")
+        network = [_named(board, row), row.group, cells.count(row.parameters)]
+        network += [cells.error(row.metrics.get("invariance_error"), wide=wide)]
+        network += [cells.percent(flips, wide=wide) if flips else cells.NOTHING]
+        for speed in row.speeds:
+            rows.append([*network, cells.count(speed.test_images_per_second.mean), letters[speed.machine]])
+            network = [""] * len(network)
+        if not row.speeds:
+            rows.append([*network, cells.NOTHING, cells.NOTHING])
+    return headings, rows, "llrrrrl"
+
+
+def _contrasts(board: Board) -> Table:
+    headings = ["exact − approx.", "metric", "n", "difference", "95% interval", "p", "p (Holm)"]
+    rows = []
+    for pair in board.pairs:
+        name = f"{pair.exact} − {pair.approximate.rpartition('@')[2]}"
+        if not pair.contrasts:
+            rows.append(
+                [name, cells.NOTHING, cells.NOTHING, pair.why_empty or "no common metric", *[cells.NOTHING] * 3]
+            )
+        for found in pair.contrasts:
+            metric = HEADINGS.get(found.metric, found.metric.removeprefix("accuracy."))
+            n = (
+                str(found.exact.n)
+                if found.exact.n == found.approximate.n
+                else f"{found.exact.n}, {found.approximate.n}"
+            )
+            numbers = [cells.points(found.difference), cells.interval(found.ci95)]
+            rows.append([name, metric, n, *numbers, cells.probability(found.p), cells.probability(found.p_holm)])
+            name = ""
+    return headings, rows, "llrrrrr"
+
+
+def _named(board: Board, row: Row) -> str:
+    """The entry, with its numeric mode where the board has it in several."""
+    modes = {other.numeric_mode for other in board.rows if other.entry == row.entry}
+    return f"{row.entry} ({row.numeric_mode})" if len(modes) > 1 else row.entry
+
+
+def _pipes(table: Table) -> str:
+    headings, rows, alignment = table
+    return tabulate(rows, headings, "pipe", disable_numparse=True, colalign=_aligned(alignment))
+
+
+def _shortened(table: Table) -> Table:
+    headings, rows, alignment = table
+    return (
+        [SHORT.get(text, text) for text in headings],
+        [[SHORT.get(text, text) for text in row] for row in rows],
+        alignment,
+    )
+
+
+def _aligned(alignment: str) -> list[str]:
+    return ["left" if letter == "l" else "right" for letter in alignment]
+
+
+def _width(text: str) -> int:
+    return max(map(len, text.splitlines()))
+
+
+def _tex(text: str) -> str:
+    """Text in LaTeX; letter by letter, so that nothing is escaped twice."""
+    named = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
+    return _symbols("".join(f"\\{letter}" if letter in "&%$#_{}" else named.get(letter, letter) for letter in text))
+
+
+def _symbols(text: str) -> str:
+    for symbol, command in (("±", "$\\pm$"), ("−", "$-$"), ("–", "--"), ("≥", "$\\geq$")):
+        text = text.replace(symbol, command)
+    return text
