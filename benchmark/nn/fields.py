@@ -72,6 +72,26 @@ class RegularField:
         return element.act(by_group[:, :, fibre].flatten(1, 2))
 
 
+@dataclass(frozen=True)
+class CyclicField:
+    """Regular features (batch, channels·order, height, width) of the rotations by 360°/order, as e2cnn has them.
+
+    `[r f](x, h) = f(r⁻¹ x, h − s)` where the rotation r is s steps of 360°/order. Of these rotations only the quarter
+    turns act on the pixel grid, so they alone are known; the order is a multiple of four.
+    """
+
+    order: int
+
+    def knows(self, element: Element, /) -> bool:
+        """The quarter turns are known, the mirrors are not."""
+        return not element.mirrored
+
+    def act(self, features: Tensor, element: Element, /) -> Tensor:
+        """The pixels turned and the orientations shifted."""
+        by_orientation = features.unflatten(1, (-1, self.order))
+        return element.act(by_orientation.roll(element.turns * self.order // 4, 2).flatten(1, 2))
+
+
 def feature_field(group: Group) -> Field:
     """The field of features (batch, channels·group, height, width): regular, or scalar for the trivial group."""
     return RegularField(group) if len(group) > 1 else ScalarField()
