@@ -75,8 +75,8 @@ def open_card(path: Path, kind: type[CardT]) -> CardFile[CardT]:
     try:
         document = read_source(path)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise CardsError([Finding(path, 1, 1, "", f"the file cannot be read: {reason}")]) from None
+        reason = "the file is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise CardsError([Finding(path, 1, 1, "", reason)]) from None
     errors = [
         Finding(path, wrong.position.line, wrong.position.column, _dotted(wrong.place), wrong.message)
         for wrong in document.errors

@@ -1,0 +1,73 @@
+"""The frame of the command line: which verbs there are, and what an error, an interruption or a bad option ends as."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from benchmark import __version__
+from benchmark.cli import registry_verbs
+from benchmark.errors import UserError
+
+VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("list", registry_verbs.list_cards),
+    ("show", registry_verbs.show),
+    ("validate", registry_verbs.validate),
+    ("schema", registry_verbs.schema),
+)
+"""Every verb and its function, in the order in which the help shows them."""
+
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+def build_app() -> typer.Typer:
+    """The application with all its verbs."""
+    app = typer.Typer(
+        name="gcnnbench",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_options)
+    for name, function in VERBS:
+        app.command(name)(function)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process.
+
+    It ends with 0 where all is well, 2 after wrong usage or a user's mistake, 130 when interrupted, and otherwise with
+    what the verb says.
+
+    Args:
+        arguments: the words after the command's name; those of this process where none are given.
+    """
+    try:
+        build_app()(arguments, prog_name="gcnnbench")
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(WRONG_USAGE)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            sys.stderr.write("interrupted\n")
+        raise
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gcnnbench {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Benchmark group-equivariant CNNs: run, compare and verify. Results go to stdout, progress to stderr."""

@@ -1,0 +1,159 @@
+"""Cards as text for people: rows of the lists, and one card in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import fill, indent
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from benchmark.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard
+
+if TYPE_CHECKING:
+    from benchmark.cards.registry import Registry
+
+WIDTH = 80
+
+
+def summaries(registry: Registry, shelf: str) -> list[dict[str, Any]]:
+    """One row a card of `models`, `datasets` or `benchmarks`."""
+    if shelf == "models":
+        return [_model_row(card) for card in registry.models.values()]
+    if shelf == "datasets":
+        return [_dataset_row(card) for card in registry.datasets.values()]
+    return [_benchmark_row(card) for card in registry.benchmarks.values()]
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table of at most 80 columns; the last column is folded."""
+    if not rows:
+        return "none"
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    headers = list(rows[0])
+    used = sum(max(len(row[column]) for row in [headers, *cells]) + 3 for column in range(len(headers) - 1))
+    widths = [None] * (len(headers) - 1) + [max(20, WIDTH - used - 4)]
+    return tabulate(cells, headers=headers, tablefmt="github", maxcolwidths=widths, disable_numparse=True)
+
+
+def describe(registry: Registry, kind: str, card: Described) -> str:
+    """One card in full, with the BibTeX of its sources."""
+    lines = [f"{card.title}  [{kind} {_version(card)}]", "", fill(card.summary, WIDTH), ""]
+    if isinstance(card, ModelCard):
+        lines += _facts(_model_facts(registry, card))
+    elif isinstance(card, DatasetCard):
+        lines += _facts(_dataset_facts(card))
+    elif isinstance(card, BenchmarkCard):
+        lines += _facts(_benchmark_facts(registry, card))
+    lines += _texts("deviations", getattr(card, "deviations", ()))
+    assumptions = getattr(card, "assumptions", ())
+    lines += _texts("assumptions", [f"{a.name} ({a.field}): {a.because}" for a in assumptions])
+    lines += _texts("sources", [f"{s.key}: {s.where}" if s.where else s.key for s in card.sources])
+    bibtex = [registry.bibliography[key] for key in dict.fromkeys(source.key for source in card.sources)]
+    return "\n".join([*lines, *(f"\n{entry}" for entry in bibtex)])
+
+
+def _model_row(card: ModelCard) -> dict[str, Any]:
+    counts = [configuration.count for configuration in card.parameters]
+    return {
+        "name": card.name,
+        "group": card.group,
+        "exact at": list(card.exact_at),
+        "approximate at": list(card.approximate_at),
+        "parameters": counts[0],
+    }
+
+
+def _dataset_row(card: DatasetCard) -> dict[str, Any]:
+    images = {name: part.images for name, part in card.parts.items()}
+    return {
+        "name": card.name,
+        "images": images,
+        "size": f"{card.channels}×{card.size}×{card.size}",
+        "title": card.title,
+    }
+
+
+def _benchmark_row(card: BenchmarkCard) -> dict[str, Any]:
+    return {"name": card.full_name, "data set": card.dataset, "seeds": card.seeds, "entries": list(card.entries)}
+
+
+def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str]]:
+    yield "group", card.group
+    if card.group != "trivial":
+        yield "exact at", _cell(card.exact_at) or "no size stated"
+        yield "approximate at", _cell(card.approximate_at) or "no size stated"
+    yield "hyperparameters", _cell(card.hyperparameters)
+    for count in card.parameters:
+        said = f" (published: {count.published:,})" if count.published else ""
+        where = f"{count.channels}×{count.size}×{count.size} -> {count.classes}"
+        yield "parameters", f"{count.count:,} for {where}{said}"
+    yield "requires", _cell(card.requires)
+    yield "authors", _cell(card.authors)
+    yield "licence", card.licence
+    entered = [
+        f"{benchmark.full_name} ({', '.join(entries)})"
+        for benchmark in registry.benchmarks.values()
+        if (entries := [entry for entry in benchmark.entries if entry.partition("@")[0] == card.name])
+    ]
+    yield "entered in", ", ".join(entered)
+    yield "card", str(registry.paths["model", card.name])
+
+
+def _dataset_facts(card: DatasetCard) -> Iterator[tuple[str, str]]:
+    yield "images", f"{card.channels}×{card.size}×{card.size} {card.pixels}, {card.classes} classes"
+    for name, part in card.parts.items():
+        yield f"part {name}", f"{part.images:,} images, sha256 {part.digest[:16]}…"
+    yield "download", f"{card.download_bytes:,} bytes; {card.disk_bytes:,} on disk"
+    yield "files", _cell([file.path for file in card.files])
+    yield "by hand", card.by_hand or ""
+    yield "licence", card.licence
+
+
+def _benchmark_facts(registry: Registry, card: BenchmarkCard) -> Iterator[tuple[str, str]]:
+    from benchmark.runs.spec import spec, spec_digest
+
+    yield "data set", card.dataset
+    for name in ("split", "input", "recipe", "evaluation"):
+        for key, value in getattr(card, name).model_dump(mode="json", exclude_none=True).items():
+            yield f"{name} {key}", _cell(value)
+    yield "ranked by", card.rank_by
+    yield "seeds", str(card.seeds)
+    for entry in card.entries:
+        yield f"entry {entry}", f"spec {spec_digest(spec(registry, card, entry))[:16]}…"
+
+
+def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:
+    """Names and values in two columns, folded at 80; what is empty is left out."""
+    pairs = [(name, value) for name, value in facts if value]
+    width = max(len(name) for name, _ in pairs) + 2
+    lines = []
+    for name, value in pairs:
+        folded = fill(value, WIDTH - width, break_long_words=False, break_on_hyphens=False)
+        lines.append(name.ljust(width) + indent(folded, " " * width)[width:])
+    return lines
+
+
+def _texts(title: str, texts: Sequence[str]) -> list[str]:
+    if not texts:
+        return []
+    return ["", f"{title}:", *(fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ") for text in texts)]
+
+
+def _version(card: Described) -> str:
+    if isinstance(card, ModelCard):
+        return f"{card.name}, version {card.model_version}"
+    return card.full_name if isinstance(card, BenchmarkCard) else card.name
+
+
+def _cell(value: Any) -> str:
+    """A value in a line: lists with commas, mappings as `key value`."""
+    if isinstance(value, Model):
+        value = value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_cell(inner)}" for key, inner in value.items()) or "nothing"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)

@@ -1,0 +1,124 @@
+"""`list`, `show`, `validate` and `schema`: what is registered, in tables and in full, and whether it is right."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.cli.options import Format, Include, OutputFormat
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.cards.registry import Registry
+
+
+class Shelves(StrEnum):
+    """What can be listed."""
+
+    models = "models"
+    datasets = "datasets"
+    benchmarks = "benchmarks"
+
+
+class CardKind(StrEnum):
+    """The kinds of cards."""
+
+    model = "model"
+    dataset = "dataset"
+    benchmark = "benchmark"
+
+
+def list_cards(
+    what: Annotated[Shelves | None, typer.Argument(help="Only these.", show_default=False)] = None,
+    *,
+    include: Include,
+    output: Format,
+) -> None:
+    """List the models, data sets and benchmarks of the registry."""
+    from benchmark.cards.registry import Registry
+    from benchmark.cli.cards import summaries, table
+
+    registry = Registry.load(include)
+    tables = {shelf.value: summaries(registry, shelf.value) for shelf in ([what] if what else Shelves)}
+    if output is OutputFormat.json:
+        typer.echo(json.dumps(tables, indent=1, ensure_ascii=False))
+        return
+    for name, rows in tables.items():
+        typer.echo(f"{name}\n{table(rows)}\n")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A model, data set or benchmark; SLUG@SIZE and NAME@VERSION will do.")],
+    *,
+    include: Include,
+    output: Format,
+) -> None:
+    """Show one card as a reader wants it: what it is, where it comes from, what it assumes."""
+    from benchmark.cards.registry import Registry
+    from benchmark.cli.cards import describe
+
+    registry = Registry.load(include)
+    kind, card = _card(registry, name)
+    if output is OutputFormat.json:
+        typer.echo(card.model_dump_json(indent=1, exclude_none=True))
+    else:
+        typer.echo(describe(registry, kind, card))
+
+
+def validate(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Further cards, or folders that hold some.", show_default=False)
+    ] = None,
+) -> None:
+    """Check every registered card, and those at the paths given: all errors of all files at once."""
+    from benchmark.cards.registry import survey
+
+    shelf = survey(paths or [])
+    for finding in shelf.findings:
+        typer.echo(str(finding), err=True)
+    counts = f"{shelf.checked} cards checked"
+    if shelf.checked == 0:
+        raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
+    if shelf.findings:
+        files = len({finding.path for finding in shelf.findings})
+        typer.echo(f"{counts}: {len(shelf.findings)} errors in {files} of them", err=True)
+        raise typer.Exit(2)
+    kinds = f"{len(shelf.models)} models, {len(shelf.datasets)} data sets, {len(shelf.benchmarks)} benchmarks"
+    typer.echo(f"{counts}, no errors: {kinds}, {len(shelf.bibliography)} sources")
+
+
+def schema(
+    kind: Annotated[CardKind | None, typer.Argument(help="The kind of card; else all.", show_default=False)] = None,
+) -> None:
+    """Print the JSON Schema of a kind of card, for editors that complete and check YAML."""
+    from benchmark.cards.reading import CARD_KINDS
+
+    schemas: dict[str, Any] = {
+        name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **card.model_json_schema()}
+        for name, card in CARD_KINDS.items()
+    }
+    typer.echo(json.dumps(schemas[kind.value] if kind else schemas, indent=1, ensure_ascii=False))
+
+
+def _card(registry: Registry, name: str) -> tuple[str, Any]:
+    """The card of that name and its kind.
+
+    Raises:
+        UserError: there is none; several kinds may have it, then the benchmark comes first.
+    """
+    from difflib import get_close_matches
+
+    plain = name.partition("@")[0]
+    if plain in registry.benchmarks:
+        return "benchmark", registry.benchmark(name)
+    if plain in registry.models:
+        return "model", registry.model(name)
+    if plain in registry.datasets:
+        return "dataset", registry.dataset(plain)
+    every = [*registry.benchmarks, *registry.models, *registry.datasets]
+    near = get_close_matches(plain, every, n=1)
+    raise UserError(f"there is no card '{name}'; {f'did you mean {near[0]}?' if near else 'see: gcnnbench list'}")
