@@ -26,14 +26,15 @@ def summaries(registry: Registry, shelf: str) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of at most 80 columns; the last column is folded."""
+    """A table of at most 80 columns; the last column is folded."""
     if not rows:
         return "none"
     cells = [[_cell(value) for value in row.values()] for row in rows]
     headers = list(rows[0])
-    used = sum(max(len(row[column]) for row in [headers, *cells]) + 3 for column in range(len(headers) - 1))
-    widths = [None] * (len(headers) - 1) + [max(20, WIDTH - used - 4)]
-    return tabulate(cells, headers=headers, tablefmt="github", maxcolwidths=widths, disable_numparse=True)
+    used = sum(max(len(row[column]) for row in [headers, *cells]) + 2 for column in range(len(headers) - 1))
+    for row in cells:
+        row[-1] = fill(row[-1], max(20, WIDTH - used), break_long_words=False, break_on_hyphens=False)
+    return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
 
 
 def describe(registry: Registry, kind: str, card: Described) -> str:
@@ -58,9 +59,9 @@ def _model_row(card: ModelCard) -> dict[str, Any]:
     return {
         "name": card.name,
         "group": card.group,
+        "parameters": counts[0],
         "exact at": list(card.exact_at),
         "approximate at": list(card.approximate_at),
-        "parameters": counts[0],
     }
 
 
