@@ -133,7 +133,7 @@ def prepare(part: Part, card: Input, size: int, device: torch.device | str = "cp
             )
         if pixels.dtype != torch.uint8:
             raise UserError("input.resize is pillow-bilinear, which works on 8-bit images, but these are float32")
-        pixels = resize(pixels, size, size)
+        pixels = resize(pixels, size)
     alike = channels == 1 and len(set(card.mean)) == 1 and len(set(card.std)) == 1
     constants = torch.float32 if pixels.device.type == "mps" else torch.float64
 

@@ -19,44 +19,41 @@ CHUNK = 1 << 20
 """Pixels worked on at once, so that float64 copies of a whole data set never stand in memory."""
 
 
-def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize as `PIL.Image.resize((width, height), BILINEAR)` does, with no grey level of difference.
+def resize(images: Tensor, size: int) -> Tensor:
+    """Resize square images as `PIL.Image.resize((size, size), BILINEAR)` does, with no grey level of difference.
+
+    Only square images, because rounding between the passes makes their order matter: Pillow takes the horizontal one
+    first where both orders cost the same, as they do here, and otherwise its versions differ.
 
     Args:
-        images: uint8 (batch, channels, height, width).
-        height: the new height in pixels.
-        width: the new width in pixels.
+        images: uint8 (batch, channels, old size, old size).
+        size: the new height and width in pixels.
 
     Returns:
-        uint8 (batch, channels, new height, new width) on the same device; the input itself where the size stays.
+        uint8 (batch, channels, size, size) on the same device; the input itself where the size stays.
 
     Raises:
-        ValueError: the images are not uint8 with four axes, or a size is below 1.
+        ValueError: the images are not uint8, not square, or the size is below 1.
     """
-    if images.ndim != 4 or images.dtype != torch.uint8:
+    if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[-2] != images.shape[-1]:
         raise ValueError(
-            "images must be uint8 with the axes (batch, channels, height, width), "
+            "images must be uint8 and square with the axes (batch, channels, size, size), "
             f"not {images.dtype} {tuple(images.shape)}"
         )
-    if height < 1 or width < 1:
-        raise ValueError(f"height (={height}) and width (={width}) must be at least 1")
-    if images.shape[-2:] == (height, width):
+    if size < 1:
+        raise ValueError(f"size (={size}) must be at least 1")
+    if images.shape[-1] == size:
         return images
     if images.device.type == "mps":  # it has no float64
-        return resize(images.cpu(), height, width).to(images.device)
-    each = max(1, CHUNK // images[0].numel()) if len(images) else 1
-    return torch.cat([_resize(chunk, height, width) for chunk in torch.split(images, each)])
+        return resize(images.cpu(), size).to(images.device)
+    weights = torch.tensor(_weights(images.shape[-1], size), dtype=torch.float64, device=images.device)
+    each = max(1, CHUNK // max(1, images[:1].numel()))
+    return torch.cat([_resize(chunk, weights) for chunk in torch.split(images, each)])
 
 
-def _resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Horizontal pass, then vertical pass; a pass that would keep its size is left out, as in Pillow."""
-    if images.shape[-1] != width:
-        weights = torch.tensor(_weights(images.shape[-1], width), dtype=torch.float64, device=images.device)
-        images = _rounded(images.to(torch.float64) @ weights.T)
-    if images.shape[-2] != height:
-        weights = torch.tensor(_weights(images.shape[-2], height), dtype=torch.float64, device=images.device)
-        images = _rounded(weights @ images.to(torch.float64))
-    return images
+def _resize(images: Tensor, weights: Tensor) -> Tensor:
+    horizontally = _rounded(images.to(torch.float64) @ weights.T)
+    return _rounded(weights @ horizontally.to(torch.float64))
 
 
 def _rounded(sums: Tensor) -> Tensor:
@@ -75,7 +72,7 @@ def _weights(old: int, new: int) -> tuple[tuple[int, ...], ...]:
         centre = (target + 0.5) * scale
         first = max(int(centre - support + 0.5), 0)
         last = min(int(centre + support + 0.5), old)
-        triangle = [max(0.0, 1.0 - abs((source - centre + 0.5) / support)) for source in range(first, last)]
+        triangle = [max(0.0, 1.0 - abs((source - centre + 0.5) * (1.0 / support))) for source in range(first, last)]
         total = sum(triangle)
         row = [0] * old
         row[first:last] = [int(0.5 + value / total * UNIT) for value in triangle]
