@@ -63,7 +63,7 @@ def _machines(board: Board) -> Iterator[str]:
         threads = "1 thread" if machine.threads == 1 else f"{machine.threads} threads"
         yield f"{letter}: {machine.device}, {machine.name}, {threads}."
     if modes:
-        yield f"Numeric mode: {', '.join(modes)}. Images/s are per machine, never averaged over machines."
+        yield f"Numeric mode: {', '.join(modes)}. Images/s: of testing, per machine, never averaged over machines."
 
 
 def _missing(board: Board) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from tabulate import tabulate
 
@@ -33,11 +34,11 @@ def as_latex(boards: Sequence[Board], *, wide: bool = False) -> str:
 
 def _markdown(board: Board, wide: bool) -> str:
     parts = [f"## {board.benchmark}: {board.title}"]
-    parts += [f"**Finding.** {finding}" for finding in board.findings]
-    parts += [caption(board), _fitting(board, wide), _pipes(_networks(board, wide))]
+    parts += [_folded(f"**Finding.** {finding}") for finding in board.findings]
+    parts += [_folded(caption(board)), _fitting(board, wide), _pipes(_networks(board, wide))]
     if board.pairs:
-        parts += [PAIRS_CAPTION, _pipes(_contrasts(board))]
-    parts.append("\n".join(f"- {note}" for note in notes(board)))
+        parts += [_folded(PAIRS_CAPTION), _pipes(_contrasts(board))]
+    parts.append("\n".join(_folded(f"- {note}", indent="  ") for note in notes(board)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -112,7 +113,7 @@ def _why(row: Row) -> str:
 
 
 def _networks(board: Board, wide: bool) -> Table:
-    headings = ["entry", "group", "parameters", "invariance error", "flips %", "test images/s", "on"]
+    headings = ["entry", "group", "parameters", "inv. error", "flips %", "images/s", "on"]
     letters = machines(board)
     rows = []
     for row in board.rows:
@@ -135,7 +136,7 @@ def _contrasts(board: Board) -> Table:
         name = f"{pair.exact} − {pair.approximate.rpartition('@')[2]}"
         if not pair.contrasts:
             rows.append(
-                [name, cells.NOTHING, cells.NOTHING, pair.why_empty or "no common metric", *[cells.NOTHING] * 3]
+                [name, cells.NOTHING, cells.NOTHING, "not run" if pair.why_empty else "no metric", *[cells.NOTHING] * 3]
             )
         for found in pair.contrasts:
             metric = HEADINGS.get(found.metric, found.metric.removeprefix("accuracy."))
@@ -157,8 +158,17 @@ def _named(board: Board, row: Row) -> str:
 
 
 def _pipes(table: Table) -> str:
+    """A Markdown table no wider than its cells; `tabulate` would add two columns to every heading."""
     headings, rows, alignment = table
-    return tabulate(rows, headings, "pipe", disable_numparse=True, colalign=_aligned(alignment))
+    widths = [max(2, *map(len, column)) for column in zip(headings, *rows, strict=True)]
+
+    def line(texts: Sequence[str]) -> str:
+        padded = zip(texts, widths, alignment, strict=True)
+        return f"| {' | '.join(text.ljust(n) if side == 'l' else text.rjust(n) for text, n, side in padded)} |"
+
+    sides = zip(widths, alignment, strict=True)
+    rule = [f":{'-' * (n - 1)}" if side == "l" else f"{'-' * (n - 1)}:" for n, side in sides]
+    return "\n".join(map(line, [headings, rule, *rows]))
 
 
 def _shortened(table: Table) -> Table:
@@ -176,6 +186,10 @@ def _aligned(alignment: str) -> list[str]:
 
 def _width(text: str) -> int:
     return max(map(len, text.splitlines()))
+
+
+def _folded(text: str, indent: str = "") -> str:
+    return fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _tex(text: str) -> str:

@@ -1,0 +1,43 @@
+"""`leaderboard` and `compare`: what the records say, in tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import Include, Results, Tables
+
+CHECK_FAILED = 1
+
+
+def leaderboard(
+    benchmarks: Annotated[
+        list[str] | None, typer.Argument(help="These benchmarks; else all with records.", show_default=False)
+    ] = None,
+    *,
+    results: Results,
+    include: Include,
+    output: Tables,
+    wide: Annotated[bool, typer.Option("--wide", help="All accuracies, with 95% intervals.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Also keep the tables, in every format, in tables/ of the results.")
+    ] = False,
+) -> None:
+    """Show the leaderboard, and exact against approximate networks pair by pair."""
+    from benchmark.cards.registry import Registry
+    from benchmark.leaderboard import tables
+
+    boards, unreadable = tables.leaderboard(Registry.load(include), results, benchmarks or ())
+    typer.echo(tables.render(boards, output.value, wide=wide), nl=False)
+    if write:
+        from benchmark.runs.store import write_whole
+
+        for board in boards:
+            for name, text in tables.table_files(board).items():
+                write_whole(results / tables.TABLES / name, text.encode())
+    findings = [*unreadable, *(f"{board.benchmark}: {finding}" for board in boards for finding in board.findings)]
+    for finding in findings:
+        typer.echo(finding, err=True)
+    if findings:
+        raise typer.Exit(CHECK_FAILED)

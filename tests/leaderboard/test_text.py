@@ -1,0 +1,140 @@
+"""What readers see: tables that fit, say their n, and give a reason for every gap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmark.leaderboard import cells
+from benchmark.leaderboard.text import WIDTH, as_latex, as_markdown
+from benchmark.runs.record import Record
+from benchmark.statistics import summary
+
+if TYPE_CHECKING:
+    from tests.leaderboard.conftest import Toy
+
+
+def unfolded(text: str) -> str:
+    return " ".join(text.split())
+
+
+def lines(text: str, start: str) -> list[list[str]]:
+    """The cells of the table rows that name an entry."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if start in line]
+
+
+def test_accuracies_are_in_per_cent_with_one_n(toy: Toy, study: list[Record]) -> None:
+    text = as_markdown([toy.board(*study)])
+    first, second, pair, _ = lines(text, "p4cnn@28 ")
+    assert first == ["4", "p4cnn@28", "exact", "3", *["94.30 ± 0.30"] * 4]
+    assert second == ["p4cnn@28", "p4", "24,990", "1.0e-15", "0.00 ± 0.00", "1,001", "a"]
+    assert pair[:4] == ["p4cnn@28 − 27", "upright", "3", "−2.90"]
+    assert "mean ± sample standard deviation (ddof = 1) over n seeds; ranked by accuracy.upright" in unfolded(text)
+    assert "- a: cpu, a CPU, 1 thread." in text
+    assert "Numeric mode: fp32." in text
+    assert "Test set: 1,000 images." in text
+    assert next(cell[0] for cell in lines(text, "| p4cnn@27 ")) == "2 ="
+
+
+def test_the_default_fits_100_columns(toy: Toy, study: list[Record]) -> None:
+    perfect = [found.model_copy(update={"counts": toy.record(upright=1.0, turned=1.0).counts}) for found in study]
+    for records in (study, perfect, study[:4], []):
+        text = as_markdown([toy.board(*records)])
+        tables = [line for line in text.splitlines() if line.startswith("|")]
+        assert len(tables) > 8
+        assert max(map(len, tables)) <= WIDTH
+    wide = as_markdown([toy.board(*study)], wide=True)
+    assert "94.30 ± 0.30 [93.55, 95.05]" in wide
+    assert "rot270" in wide
+
+
+def test_words_are_shortened_before_cells(toy: Toy, study: list[Record]) -> None:
+    longer = [
+        found.model_copy(update={"entry": found.entry.replace("p4cnn@2", "p4cnn-long-name@2")}) for found in study
+    ]
+    toy_models = {**toy.models, "p4cnn-long-name": toy.models["p4cnn"]}
+    entries = [entry.replace("p4cnn@2", "p4cnn-long-name@2") for entry in toy.entries]
+    text = as_markdown([toy.board(*longer, models=toy_models, entries=entries)])
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert "equiv." in text
+    assert max(map(len, tables)) <= WIDTH
+    assert lines(text, "p4cnn-long-name@27 ")[0][2] == "approx."
+
+
+def test_every_gap_has_its_reason(toy: Toy) -> None:
+    board = toy.board(
+        toy.record("p4cnn@28", 0),
+        toy.failure("p4cnn@27", 0, "the loss\nis NaN"),
+        toy.record("p4cnn@29", 1, spec_digest="c" * 64),
+    )
+    text = as_markdown([board])
+    assert lines(text, "| z2cnn@28 ")[0] == ["–", "z2cnn@28", "none", "0/3", *["not run"] * 4]
+    assert lines(text, "| p4cnn@27 ")[0][4:] == ["failed"] * 4
+    assert lines(text, "| p4cnn@29 ")[0][4:] == ["stale"] * 4
+    assert lines(text, "| p4cnn@28 ")[0] == ["–", "p4cnn@28", "exact", "1/3", "90.00", "70.00", "75.00", "80.00"]
+    assert "- z2cnn@28, seeds 0–2 not run. Unranked." in text
+    assert "- p4cnn@27, seed 0 failed (training, epoch 3): the loss is NaN; seeds 1–2 not run. Unranked." in text
+    assert "- p4cnn@28, seeds 1–2 not run. Unranked." in text
+    assert "- Not counted: p4cnn@29, seed 1: stale." in text
+    assert lines(text, "p4cnn@28 − 27")[0][1:4] == ["–", "–", "not run"]
+
+
+def test_nothing_unseen_is_said(toy: Toy, study: list[Record]) -> None:
+    seen = ["upright", "rot90", "rot180", "rot270"]
+    evaluation = toy.card().evaluation.model_dump(mode="json", exclude_none=True) | {"seen": seen}
+    text = as_markdown([toy.board(*study, evaluation=evaluation)])
+    assert lines(text, "| p4cnn@28 ")[0][5] == cells.NOTHING
+    assert "- – under unseen: training has seen every element of the evaluation's group." in text
+
+
+def test_a_metric_outside_the_four_that_ranks_is_shown(toy: Toy, study: list[Record]) -> None:
+    text = as_markdown([toy.board(*study, rank_by="accuracy.seen")])
+    assert [cell for cell in lines(text, "equiv")[0] if cell == "seen"] == ["seen"]
+
+
+def test_findings_stand_first(toy: Toy) -> None:
+    text = as_markdown([toy.board(toy.record(exactness=("exact", "approximate")))])
+    assert text.index("**Finding.** p4cnn@28 seed 0") < text.index("| entry")
+
+
+def test_machines_have_letters_and_their_own_speeds(toy: Toy) -> None:
+    runs = [toy.record(seed=seed, device_name=name) for seed, name in enumerate(["one", "two", "one"])]
+    text = as_markdown([toy.board(*runs)])
+    ((_, first),) = [(found, found[-2:]) for found in lines(text, "| p4cnn@28 ") if found[-1] == "a"]
+    assert first == ["1,001", "a"]
+    assert "| b " in text
+    assert "- b: cpu, two, 1 thread." in text
+
+
+def test_latex_is_a_booktabs_table_with_nothing_unescaped(toy: Toy, study: list[Record]) -> None:
+    text = as_latex([toy.board(*study)])
+    for needed in ("\\toprule", "\\midrule", "\\bottomrule", "94.30 $\\pm$ 0.30", "flips \\%", "\\caption{", "$-$2.90"):
+        assert needed in text
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    assert not set(body) & set("±−–≥")
+    assert body.count("\\begin{table}") == body.count("\\end{table}") == 3
+
+
+def test_the_same_records_make_the_same_bytes(toy: Toy, study: list[Record]) -> None:
+    backwards = list(reversed(study))
+    for make in (as_markdown, as_latex):
+        assert make([toy.board(*study)]) == make([toy.board(*backwards)])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"),
+    [((3,), "seed 3"), ((0, 1, 2, 5), "seeds 0–2, 5"), ((4, 2), "seeds 2, 4")],
+)
+def test_seeds_are_listed(seeds: tuple[int, ...], text: str) -> None:
+    assert cells.listed(seeds) == text
+
+
+def test_numbers_are_written_as_readers_expect() -> None:
+    assert cells.percent(summary([1.0])) == "100.00"
+    assert cells.percent(summary([0.5, 0.6]), tight=True) == "55.00±7.07"
+    assert cells.points(-0.0123) == "−1.23"
+    assert cells.points(0.0123) == "+1.23"
+    assert [cells.probability(p) for p in (None, 0.0456, 2.6e-4, 0.0)] == ["–", "0.046", "3e-04", "<1e-99"]
+    assert cells.count(24990) == "24,990"
+    assert cells.error(summary([2.14e-15])) == "2.1e-15"
