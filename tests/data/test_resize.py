@@ -39,7 +39,17 @@ def test_real_digits_are_resized_as_by_pillow(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("old", "channels", "size"),
-    [(28, 1, 27), (28, 1, 29), (28, 1, 14), (32, 3, 33), (32, 3, 31), (32, 3, 9), (32, 3, 100), (96, 3, 97), (96, 3, 2)],
+    [
+        (28, 1, 27),
+        (28, 1, 29),
+        (28, 1, 14),
+        (32, 3, 33),
+        (32, 3, 31),
+        (32, 3, 9),
+        (32, 3, 100),
+        (96, 3, 97),
+        (96, 3, 2),
+    ],
 )
 def test_any_size_is_resized_as_by_pillow(old: int, channels: int, size: int) -> None:
     images = pictures(old, channels)
