@@ -138,7 +138,8 @@ def _split_errors(file: CardFile[BenchmarkCard], dataset: DatasetCard) -> Iterat
         if wanted > left[share.part] or wanted == 0:
             message = f"{wanted or 'all that is left'} of part {share.part}, where {left[share.part]} are left"
             yield file.error(("split", role, "part" if share.images is None else "images"), message)
-        left[share.part] = max(0, left[share.part] - wanted)
+            return
+        left[share.part] -= wanted
         count[role] = wanted
     if card.evaluation.equivariance_images > count.get("test", card.evaluation.equivariance_images):
         message = f"{card.evaluation.equivariance_images} is more than the {count['test']} images that test"

@@ -99,6 +99,8 @@ def _schema_errors(path: Path, document: Document, kind: type[Model], details: I
     others: list[Finding] = []
     for detail in details:
         of_key = detail["type"] in ("missing", "extra_forbidden")
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # pydantic counts the items that are right, and says of each wrong one what is wrong anyway
         place, in_union = _place(document.data, detail["loc"], of_key=of_key)
         if detail["type"] == "rule":
             place += tuple(detail.get("ctx", {}).get("place", ()))
@@ -135,7 +137,9 @@ def _place(data: Any, loc: tuple[int | str, ...], *, of_key: bool) -> tuple[Plac
         if isinstance(data, Mapping):
             if part in data:
                 data = data[part]
-            elif data.get("name") == part and not (of_key and index == len(loc) - 1):
+            elif not (of_key and index == len(loc) - 1):
+                if data.get("name") != part:
+                    return tuple(place), True
                 continue
         elif isinstance(data, list) and isinstance(part, int):
             data = data[part]

@@ -147,18 +147,17 @@ def _token_errors(text: str) -> list[SourceError]:
     depth = 0
     content = closed = False
     for token in yaml.scan(text, Loader=Loader):
-        position = _position(token.start_mark)
         if type(token) in _REFUSED:
-            errors.append(SourceError(position, _REFUSED[type(token)]))
+            errors.append(SourceError(_position(token.start_mark), _REFUSED[type(token)]))
         elif isinstance(token, yaml.DocumentStartToken):
             if content or closed:
-                return [*errors, SourceError(position, _SEVERAL)]
+                return [*errors, SourceError(_position(token.start_mark), _SEVERAL)]
         elif isinstance(token, yaml.DocumentEndToken):
             closed = True
         elif isinstance(token, _OPENING):
             depth += 1
             if depth > _MAX_DEPTH:
-                return [*errors, SourceError(position, _DEEP)]
+                return [*errors, SourceError(_position(token.start_mark), _DEEP)]
         elif isinstance(token, _CLOSING):
             depth -= 1
         content = content or isinstance(token, (*_OPENING, yaml.ScalarToken))
