@@ -1,0 +1,141 @@
+"""The certificate: what can be said of a network at one input size without measuring it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.equivariance.axes import pixels
+from benchmark.equivariance.depths import GeometricField, is_geometric, output_tensor
+from benchmark.equivariance.grid import Sampling
+from benchmark.equivariance.operations import HANDLERS, one_sided, otherwise, pointwise
+from benchmark.equivariance.precision import evaluating
+from benchmark.equivariance.results import CertificateVerdict, GridVerdict
+from benchmark.equivariance.tracing import Finding, Obstacle, Stranger, Tracer, Tracked, start, watched
+from benchmark.nn.fields import Field, Invariant, ScalarField, feature_field
+from benchmark.nn.groups import Element, Group
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What one forward pass at one size shows.
+
+    Args:
+        samplings: every operation that samples pixels and that the output depends on, in order.
+        grid: whether all of them sample symmetrically for the group.
+        verdict: whether the network is known to be exact, known not to be, or neither.
+        first_break: the first sampling that breaks the symmetry.
+        reasons: what is wrong or not known, one sentence each.
+        fan_in: the longest chain of additions that one output entry can go through, summed over the layers.
+    """
+
+    samplings: tuple[Sampling, ...]
+    grid: GridVerdict
+    verdict: CertificateVerdict
+    first_break: Sampling | None
+    reasons: tuple[str, ...]
+    fan_in: int
+
+
+def certify(
+    network: nn.Module, images: Tensor, elements: Sequence[Element], output: Field | None = None
+) -> Certificate:
+    """Watch one forward pass and judge its grid and its operations.
+
+    Args:
+        network: runs in evaluation mode in its own arithmetic and is left as it was.
+        images: at least two inputs (batch, channels, height, width); only their shape should matter.
+        elements: the group's elements.
+        output: how the output should transform; invariant logits where None.
+
+    Raises:
+        Exception: whatever the network raises at this input size.
+    """
+    tracer = Tracer(HANDLERS, pointwise, otherwise)
+    with evaluating(network), watched(network, tracer, partial(known_rule, elements=elements), own_field), tracer:
+        start(tracer, images)
+        result = output_tensor(network(images))
+    state = tracer.state(result) or Tracked(None, None)
+    return _judge(tracer, state, elements, output or Invariant())
+
+
+def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: Field) -> Certificate:
+    notes = tracer.notes
+    past = state.past | notes.always
+    if state.dimensions is not None and pixels(state.dimensions):
+        for axis, frame in enumerate(state.frames):
+            if frame.lead != frame.trail:
+                past |= tracer.add(one_sided(state, axis))
+    findings: list[Finding] = [finding for place, finding in enumerate(notes.findings) if past >> place & 1]
+    samplings = tuple(finding for finding in findings if isinstance(finding, Sampling))
+    obstacles = [str(finding) for finding in findings if isinstance(finding, Obstacle)]
+    strangers = [str(finding) for finding in findings if isinstance(finding, Stranger)]
+    broken = next((sampling for sampling in samplings if sampling.breaks(elements)), None)
+    open_ones = [f"{sampling}: it works along one axis" for sampling in samplings if sampling.breaks(elements) is None]
+    if broken is not None:
+        return Certificate(
+            samplings, "broken", "approximate", broken, (f"{broken}: the grid is not symmetric",), notes.fan_in
+        )
+    if obstacles or open_ones or state.dimensions is None:
+        reasons = (*obstacles, *open_ones) or ("the output does not depend on the image in a way that can be followed",)
+        return Certificate(samplings, "unknown", "unknown", None, reasons, notes.fan_in)
+    spatial = bool(pixels(state.dimensions))
+    fits = state.field == (ScalarField() if isinstance(output, Invariant) else output)
+    if not strangers and (not fits or spatial == isinstance(output, Invariant)):
+        strangers = [
+            f"the output is {'features' if spatial else 'a vector'} with the field {state.field}, not {output}"
+        ]
+    if strangers:
+        return Certificate(samplings, "symmetric", "unknown", None, tuple(strangers), notes.fan_in)
+    return Certificate(samplings, "symmetric", "exact", None, (), notes.fan_in)
+
+
+def _geometric(field_type: Any) -> Field:
+    trivial = all(representation.is_trivial() for representation in field_type.representations)
+    return ScalarField() if trivial else GeometricField(field_type)
+
+
+def known_rule(module: nn.Module, elements: Sequence[Element]) -> tuple[Field | None, Field] | None:
+    """The fields of input and output of a module that is known to be equivariant under these elements.
+
+    Known are the layers of `benchmark.nn` and of e2cnn themselves; a class derived from one of them elsewhere may do
+    something else in its `forward` and is not known.
+    """
+    home = type(module).__module__
+    if home.startswith("e2cnn.nn.") and hasattr(module, "in_type") and hasattr(module, "out_type"):
+        fields: tuple[Field, Field] | None = (_geometric(module.in_type), _geometric(module.out_type))
+    elif home.startswith("benchmark.nn.") and isinstance(getattr(module, "field", None), Field):
+        fields = _suite_fields(module)
+    else:
+        return None
+    group = getattr(module, "group", None)
+    if isinstance(group, Group) and not all(element in group for element in elements):
+        return None
+    if fields is None or not all(field.knows(element) for field in fields for element in elements):
+        return None
+    return fields
+
+
+def _suite_fields(module: nn.Module) -> tuple[Field, Field] | None:
+    given: Field = ScalarField() if isinstance(module.field, Invariant) else module.field  # type: ignore[assignment]
+    source = getattr(module, "in_group", getattr(module, "group", None))
+    return None if source is None else (feature_field(source), given)
+
+
+def own_field(value: Any, state: Tracked) -> Field | None:
+    """The field of a module's input: e2cnn's tensors name theirs, and it must not contradict what is tracked."""
+    if not is_geometric(value):
+        return state.field
+    named = _geometric(value.type)
+    return named if state.field == named else None
+
+
+def example(channels: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Two inputs (2, channels, size, size) of noise to watch a network with."""
+    generator = torch.Generator().manual_seed(size)
+    return torch.rand(2, channels, size, size, generator=generator).to(device, dtype)

@@ -1,0 +1,336 @@
+"""One forward pass, watched operation by operation: where pixels are sampled, and what nobody can vouch for.
+
+A torch dispatch mode sees every operation after Python has done its part: functional pools, slices, e2cnn,
+torchvision and scripted code alike. Each tensor that comes from the image carries what is known of it (`Tracked`).
+What the mode cannot see: values computed outside torch (numpy), and the weights' own symmetry; an operation that is
+not in the tables of `operations.py` makes the result unknown, never exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from benchmark.equivariance.axes import Dimensions, image_dimensions, pixels, plain
+from benchmark.equivariance.grid import AxisSampling, Sampling
+from benchmark.nn.fields import Field, ScalarField
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """An operation after which the sampling grid can no longer be followed."""
+
+    layer: str
+    op: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.why} ({self.op})"
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """An operation that keeps the grid but is of no kind known to be equivariant."""
+
+    layer: str
+    op: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.why} ({self.op})"
+
+
+MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
+HALF_WAY = frozenset((*MOVES, "mean", "sum", "amax", "amin", "max", "min"))
+"""What may stand between a reduction along one axis of the image and the same reduction along the other."""
+
+Finding = Sampling | Obstacle | Stranger
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How far a tensor reaches beyond its reference along one axis, after padding or cropping nobody has judged yet.
+
+    Padding more on one side is no fault in itself: the next strided operation may need exactly that.
+    """
+
+    lead: int = 0
+    trail: int = 0
+    constant: bool = True
+    layer: str = ""
+    op: str = ""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What is known of a tensor that comes from the image.
+
+    Args:
+        dimensions: where its pixels are; None where that is lost.
+        field: how it transforms; None where nobody can vouch for it.
+        frames: along (y, x), padding that waits for its judgement.
+        half: the reduction that has run along one of the two axes and waits for the other.
+        past: the findings it depends on, as bits.
+    """
+
+    dimensions: Dimensions | None
+    field: Field | None
+    frames: tuple[Frame, Frame] = (Frame(), Frame())
+    half: str | None = None
+    past: int = 0
+
+    @property
+    def crooked(self) -> bool:
+        """Whether padding on one side waits for its judgement."""
+        return any(frame.lead != frame.trail for frame in self.frames)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation: its name without the underscore of in-place forms, its arguments by name, its output."""
+
+    name: str
+    func: Any
+    arguments: Mapping[str, Any]
+    out: Any
+    tracked: tuple[Tracked, ...]
+    layer: str
+
+
+Handler = Callable[["Tracer", Call], None]
+ModuleRule = Callable[[nn.Module], tuple[Field | None, Field] | None]
+"""For a module that is known to be equivariant the fields of its input and output; None for all others."""
+
+
+@dataclass
+class _Running:
+    name: str
+    leaf: bool
+    trusted: bool
+
+
+@dataclass
+class Notes:
+    """What a pass has found: the findings in order, the fan-in summed over layers, the running modules.
+
+    `always` holds the bits of findings that concern the output whatever it depends on.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    fan_in: int = 0
+    always: int = 0
+    stack: list[_Running] = field(default_factory=list)
+
+
+class Tracer(TorchDispatchMode):
+    """The mode that follows the image through the operations; the handlers say what each of them does to it.
+
+    Args:
+        handlers: by the operation's name.
+        pointwise: what to do with operations that work on each entry alone.
+        otherwise: what to do with all the rest.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler], pointwise: Handler, otherwise: Handler) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.handlers, self.pointwise, self.otherwise = handlers, pointwise, otherwise
+        self.notes = Notes()
+        self._states = WeakTensorKeyDictionary()
+        self._written: dict[int, tuple[Any, Tracked]] = {}
+
+    # what is known of a tensor
+
+    def state(self, tensor: Tensor) -> Tracked | None:
+        """What is known of a tensor; None where it does not come from the image."""
+        written = self._written.get(tensor.untyped_storage()._cdata)
+        if written is None:
+            return self._states.get(tensor)  # type: ignore[no-any-return]
+        state = written[1]
+        return replace(state, dimensions=_inherited(state.dimensions, tensor.shape))
+
+    def set(self, tensor: Tensor, state: Tracked) -> None:
+        """Say what is known of a tensor."""
+        key = tensor.untyped_storage()._cdata
+        if key in self._written:
+            self._written[key] = (self._written[key][0], state)
+        self._states[tensor] = state
+
+    def write(self, tensor: Tensor, state: Tracked) -> None:
+        """Say that this was written into a tensor, which may be a view into a larger one."""
+        storage = tensor.untyped_storage()
+        if tensor.numel() * tensor.element_size() == storage.nbytes() and storage._cdata not in self._written:
+            self.set(tensor, state)
+            return
+        before = self.state(tensor)
+        if before is not None:
+            state = replace(state, field=None, past=state.past | before.past)
+            if before.dimensions is None:
+                state = replace(state, dimensions=None)
+        whole = (
+            None
+            if state.dimensions is None or tensor._base is None
+            else _inherited(state.dimensions, tensor._base.shape)
+        )
+        self._written[storage._cdata] = (storage, replace(state, dimensions=whole))
+
+    def outputs(self, call: Call, state: Tracked) -> None:
+        """Say the same of every tensor that an operation puts out."""
+        for tensor in tree_leaves(call.out):
+            if isinstance(tensor, Tensor):
+                self.set(tensor, state)
+
+    # what is found
+
+    @property
+    def trusted(self) -> bool:
+        """Whether a module that is known to be equivariant runs now."""
+        return any(running.trusted for running in self.notes.stack)
+
+    def add(self, finding: Finding) -> int:
+        """Note a finding and return its bit."""
+        self.notes.findings.append(finding)
+        return 1 << (len(self.notes.findings) - 1)
+
+    def lose(self, call: Call, why: str, past: int = 0) -> None:
+        """From here the pixels can no longer be followed."""
+        bit = self.add(Obstacle(call.layer, call.name, why))
+        for state in call.tracked:
+            past |= state.past
+        self.outputs(call, Tracked(None, None, past=past | bit))
+
+    def unseen(self, call: Call, why: str) -> None:
+        """The features leave torch here, so that nothing downstream can be followed."""
+        self.notes.always |= self.add(Obstacle(call.layer, call.name, why))
+
+    def stranger(self, call: Call, state: Tracked, why: str) -> Tracked:
+        """The same state of a tensor whose action nobody vouches for any more, unless a known layer is at work."""
+        if self.trusted or state.field is None:
+            return replace(state, field=None)
+        return replace(state, field=None, past=state.past | self.add(Stranger(call.layer, call.name, why)))
+
+    # watching
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        found = [self.state(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        out = func(*args, **kwargs)
+        tracked = tuple(state for state in found if state is not None)
+        if tracked:
+            name = func.overloadpacket.__name__
+            name = name.removesuffix("_") if not name.startswith("__") else name
+            arguments = {
+                argument.name: args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
+                for place, argument in enumerate(func._schema.arguments)
+            }
+            self._follow(Call(name, func, arguments, out, tracked, self._label(name)))
+        return out
+
+    def _follow(self, call: Call) -> None:
+        if any(state.dimensions is None for state in call.tracked):
+            past = 0
+            for state in call.tracked:
+                past |= state.past
+            self.outputs(call, Tracked(None, None, past=past))
+        elif any(state.half for state in call.tracked) and call.name not in HALF_WAY:
+            self.lose(call, "works on features that were reduced along one axis of the image only")
+        elif call.name in self.handlers:
+            self.handlers[call.name](self, call)
+        elif torch.Tag.pointwise in call.func.tags:
+            self.pointwise(self, call)
+        else:
+            self.otherwise(self, call)
+
+    def _label(self, op: str) -> str:
+        running = self.notes.stack[-1] if self.notes.stack else _Running("", leaf=False, trusted=False)
+        if running.leaf:
+            return running.name
+        return f"{running.name}: {op}" if running.name else op
+
+
+def _inherited(dimensions: Dimensions | None, shape: Sequence[int]) -> Dimensions | None:
+    """The dimensions of a tensor that shares memory with one of these, where both hold the same pixels."""
+    if dimensions is None or len(dimensions) != len(shape):
+        return None
+    found = []
+    for dimension, size in zip(dimensions, shape, strict=True):
+        length = 1
+        for factor in dimension:
+            length *= factor.size
+        if length != size and pixels([dimension]):
+            return None
+        found.append(dimension if length == size else plain(size))
+    return tuple(found)
+
+
+@contextmanager
+def watched(
+    network: nn.Module, tracer: Tracer, known: ModuleRule, fields: Callable[[Any, Tracked], Field | None]
+) -> Iterator[None]:
+    """Tell the tracer which module runs, and what the known ones do to the field of their input.
+
+    Args:
+        network: the network that will run.
+        tracer: follows its operations.
+        known: the rule of known modules.
+        fields: the field that an input has by itself (e2cnn's tensors say so), given what is tracked of it.
+    """
+    handles = []
+    notes = tracer.notes
+    entered: list[tuple[Field | None, int]] = []
+
+    def entering(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            rule = known(module)
+            notes.stack.append(_Running(name, not any(True for _ in module.children()), rule is not None))
+            values, past = [], 0
+            for leaf in tree_leaves((args, kwargs)):
+                tensor = getattr(leaf, "tensor", leaf)
+                if isinstance(tensor, Tensor) and (state := tracer.state(tensor)) is not None:
+                    values.append(fields(leaf, state))
+                    past |= state.past
+            entered.append((values[0] if values and all(value == values[0] for value in values) else None, past))
+
+        return enter
+
+    def leaving(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ARG001
+        running = notes.stack.pop()
+        value, past = entered.pop()
+        rule = known(module)
+        tensor = getattr(output, "tensor", output)
+        if rule is None or not isinstance(tensor, Tensor) or (state := tracer.state(tensor)) is None:
+            return
+        needed, given = rule
+        if value is not None and (needed is None or value == needed):
+            tracer.set(tensor, replace(state, field=given))
+            return
+        if value is not None:
+            bit = tracer.add(Stranger(running.name, type(module).__name__, f"it needs {needed} and is given {value}"))
+            past |= bit
+        tracer.set(tensor, replace(state, field=None, past=state.past | past))
+
+    for name, module in network.named_modules():
+        handles.append(module.register_forward_pre_hook(entering(name), with_kwargs=True))
+        handles.append(module.register_forward_hook(leaving, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def start(tracer: Tracer, images: Tensor) -> None:
+    """Begin with images (batch, channels, height, width), which are a scalar field."""
+    tracer.set(images, Tracked(image_dimensions(images.shape), ScalarField()))
+
+
+def identity(size: int) -> AxisSampling:
+    """An axis that is not sampled at all."""
+    return AxisSampling(size, size)
