@@ -92,9 +92,9 @@ def images(counts: Counts) -> int:
 def inconsistencies(counts: Counts) -> list[str]:
     """What in the counts contradicts itself, in words; empty where they could be those of one network on one test set.
 
-    Every condition shows the same images, so all confusion matrices have the same row sums; the flips' row and column
-    sums are what the upright and the turned confusion matrix say was predicted; and no more images can change from
-    right to wrong between two conditions than change their class.
+    Every condition shows the same images, so all confusion matrices have the same row sums; a rotation by 0 degrees is
+    the identity bit for bit; the flips' row and column sums are what the upright and the turned confusion matrix say
+    was predicted; and no more images can change from right to wrong between two conditions than change their class.
     """
     if UPRIGHT not in counts.elements:
         return [f"counts.elements lacks {UPRIGHT!r}, against which everything else is compared"]
@@ -110,6 +110,8 @@ def inconsistencies(counts: Counts) -> list[str]:
         for name, matrix in conditions.items()
         if _rows(matrix) != _rows(upright)
     ]
+    if counts.angles.get("0", upright) != upright:
+        findings.append(f"counts.angles.0 is not counts.elements.{UPRIGHT}, though nothing is rotated")
     if (flipped := set(counts.flips) | {UPRIGHT}) != set(counts.elements):
         odd = ", ".join(sorted(flipped ^ set(counts.elements)))
         findings.append(f"counts.flips and counts.elements are not about the same elements: {odd}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Include, Results, Tables
+from benchmark.cli.options import Format, Include, OutputFormat, Results, Tables
 
 CHECK_FAILED = 1
 
@@ -41,3 +41,21 @@ def leaderboard(
         typer.echo(finding, err=True)
     if findings:
         raise typer.Exit(CHECK_FAILED)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="BENCHMARK/SLUG@SIZE, as in quickstart/p4cnn@16.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another entry of the same benchmark.")],
+    *,
+    results: Results,
+    include: Include,
+    output: Format,
+) -> None:
+    """Compare two entries of a benchmark: across seeds, paired by seed, and image by image where outputs are kept."""
+    from benchmark.cards.registry import Registry
+    from benchmark.leaderboard.compare import compare as compared
+    from benchmark.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
+
+    comparison = compared(Registry.load(include), results, first, second)
+    write = comparison_as_json if output is OutputFormat.json else comparison_as_markdown
+    typer.echo(write(comparison), nl=False)

@@ -68,7 +68,10 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Pair:
-    """An exact and an approximate network of one architecture. `why_empty` says why there is nothing to compare."""
+    """An exact and an approximate network of one architecture, or a network's exact cure and the network itself.
+
+    `why_empty` says why there is nothing to compare.
+    """
 
     architecture: str
     exact: str

@@ -57,7 +57,7 @@ def _board(
             epoch = "" if failure.epoch is None else f", epoch {failure.epoch}"
             reasons[failure.entry, failure.seed] = f"failed ({failure.phase}{epoch}): {failure.reason}"
     for run in sorted(runs, key=lambda run: (run.benchmark, run.entry, run.seed)):
-        why, reason = _excluded(run, card, expected)
+        why, reason = excluded(run, card, expected)
         if why is None:
             counted[run.entry].append(run)
         else:
@@ -83,7 +83,7 @@ def _board(
     )
 
 
-def _excluded(run: Run, card: BenchmarkCard, expected: Mapping[tuple[str, str], str]) -> tuple[str | None, str | None]:
+def excluded(run: Run, card: BenchmarkCard, expected: Mapping[tuple[str, str], str]) -> tuple[str | None, str | None]:
     """Why a run enters no row (null where it does), and why its seed is missing on that account."""
     if run.benchmark != card.full_name:
         older = int(run.benchmark.partition("@")[2]) < card.version

@@ -13,7 +13,7 @@ COMPARED = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.c
 
 
 def pairs(rows: Sequence[Row], models: Mapping[str, ModelCard]) -> tuple[Pair, ...]:
-    """All pairs of an exact and an approximate entry with the same slug and numeric mode.
+    """All pairs of an exact and an approximate entry of one architecture in one numeric mode.
 
     What is exact is taken from the records; where they do not know, from what the model card claims.
     """
@@ -50,9 +50,11 @@ def _verdict(row: Row, models: Mapping[str, ModelCard]) -> str:
     return "exact" if size in model.exact_at else "approximate" if size in model.approximate_at else "unknown"
 
 
-def _same_architecture(one: Row, other: Row) -> bool:
-    modes = {one.numeric_mode, other.numeric_mode} - {None}
-    return split_entry(one.entry)[0] == split_entry(other.entry)[0] and len(modes) < 2
+def _same_architecture(exact: Row, approximate: Row) -> bool:
+    """One slug at two sizes; or at one size a network and its cure, whose slug goes on after the network's."""
+    (slug, size), (plain, other) = split_entry(exact.entry), split_entry(approximate.entry)
+    modes = {exact.numeric_mode, approximate.numeric_mode} - {None}
+    return len(modes) < 2 and (slug == plain or (size == other and slug.startswith(f"{plain}-")))
 
 
 def _pair(exact: Row, approximate: Row) -> Pair:
@@ -64,4 +66,4 @@ def _pair(exact: Row, approximate: Row) -> Pair:
             contrasts.append(Contrast(metric, ours, theirs, test.difference, test.interval, test.p, None))
     lacking = [row.entry for row in (exact, approximate) if not row.seeds]
     why = f"{' and '.join(lacking)} not run" if lacking else None
-    return Pair(split_entry(exact.entry)[0], exact.entry, approximate.entry, tuple(contrasts), why)
+    return Pair(split_entry(approximate.entry)[0], exact.entry, approximate.entry, tuple(contrasts), why)

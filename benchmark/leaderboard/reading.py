@@ -56,6 +56,8 @@ class Run:
     train_seconds: float
     test_seconds: float
     peak_memory_bytes: int
+    outputs: str | None
+    """The sha256 under which its per-image outputs are kept, where they are."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def run(record: Record, kind: Kind, card: BenchmarkCard | None) -> Run:
         train_seconds=record.cost.train_seconds,
         test_seconds=record.cost.test_seconds,
         peak_memory_bytes=record.cost.peak_memory_bytes,
+        outputs=record.outputs.sha256 if record.outputs else None,
     )
 
 

@@ -7,6 +7,7 @@ from textwrap import fill
 
 from tabulate import tabulate
 
+from benchmark.cards.schema import split_entry
 from benchmark.leaderboard import cells
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.notes import machines, notes
@@ -133,13 +134,14 @@ def _contrasts(board: Board) -> Table:
     headings = ["exact − approx.", "metric", "n", "difference", "95% interval", "p", "p (Holm)"]
     rows = []
     for pair in board.pairs:
-        name = f"{pair.exact} − {pair.approximate.rpartition('@')[2]}"
+        one_slug = split_entry(pair.exact)[0] == pair.architecture
+        name = f"{pair.exact} − {split_entry(pair.approximate)[1] if one_slug else pair.approximate}"
         if not pair.contrasts:
             rows.append(
                 [name, cells.NOTHING, cells.NOTHING, "not run" if pair.why_empty else "no metric", *[cells.NOTHING] * 3]
             )
         for found in pair.contrasts:
-            metric = HEADINGS.get(found.metric, found.metric.removeprefix("accuracy."))
+            metric = found.metric.removeprefix("accuracy.").removesuffix("_mean")
             n = (
                 str(found.exact.n)
                 if found.exact.n == found.approximate.n

@@ -45,7 +45,7 @@ def counts(upright: float, turned: float) -> Counts:
     tables = {name: confusion(upright if name == "upright" else turned) for name in ELEMENTS}
     data = {
         "elements": tables,
-        "angles": {str(angle): confusion((upright + turned) / 2) for angle in range(0, 360, 90)},
+        "angles": {str(angle): confusion((upright + turned) / 2 if angle else upright) for angle in range(0, 360, 90)},
         "flips": {name: joint(tables["upright"], tables[name]) for name in ELEMENTS[1:]},
     }
     return Counts.model_validate_json(json.dumps(data))

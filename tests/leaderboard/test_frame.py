@@ -214,6 +214,17 @@ def test_pairs_fall_back_on_the_card_where_records_do_not_know(toy: Toy) -> None
     assert (empty.approximate, empty.contrasts, empty.why_empty) == ("p4cnn@29", (), "p4cnn@29 not run")
 
 
+def test_a_cure_is_compared_at_its_size_only(toy: Toy) -> None:
+    models = {**toy.models, "p4cnn-cured": toy.models["p4cnn"], "p4cnnx": toy.models["p4cnn"]}
+    entries = ["p4cnn@27", "p4cnn@29", "p4cnn-cured@27", "p4cnnx@27"]
+    verdicts = {entry: "approximate" if entry.startswith("p4cnn@") else "exact" for entry in entries}
+    runs = [toy.record(entry, exactness=(verdict, verdict)) for entry, verdict in verdicts.items()]
+    board = toy.board(*runs, entries=entries, models=models)
+    assert [(pair.architecture, pair.exact, pair.approximate) for pair in board.pairs] == [
+        ("p4cnn", "p4cnn-cured@27", "p4cnn@27")
+    ]
+
+
 def test_no_pair_where_nothing_is_unseen(toy: Toy, study: list[Record]) -> None:
     evaluation = toy.card().evaluation.model_dump(mode="json", exclude_none=True) | {
         "seen": ["upright", "rot90", "rot180", "rot270"]

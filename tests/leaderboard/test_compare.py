@@ -1,0 +1,118 @@
+"""Two entries compared: Welch, pairs of seeds, McNemar and the bootstrap, with every gap named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from benchmark.cards.registry import Registry
+from benchmark.errors import UserError
+from benchmark.leaderboard.compare import Comparison, compare
+from benchmark.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
+from benchmark.runs.spec import spec, spec_digest
+from benchmark.statistics import detectable, mcnemar, paired, summary, welch
+
+if TYPE_CHECKING:
+    from tests.leaderboard.conftest import Toy
+
+LABELS = np.arange(1000) % 2
+RIGHT = {"p4cnn@28": ([900, 905, 910], 0), "p4cnn@27": ([950, 940, 945], 40)}
+"""Upright hits of each seed, and how many images from the start an entry gets wrong first."""
+
+
+def outputs(hits: int, offset: int) -> bytes:
+    right = np.zeros(1000, dtype=bool)
+    right[offset : offset + hits] = True
+    right[: max(0, offset + hits - 1000)] = True
+    predicted = np.where(right, LABELS, 1 - LABELS)
+    logits = np.eye(2, dtype=np.float32)[predicted]
+    return save({"logits": np.stack([logits] * 4), "labels": LABELS, "angle_classes": np.zeros((4, 1000), np.int16)})
+
+
+@pytest.fixture
+def kept(toy: Toy, tmp_path: Path) -> tuple[Registry, Path]:
+    real = Registry.load()
+    card = toy.card(entries=list(RIGHT))
+    registry = Registry(real.models, real.datasets, {"toy": card}, real.paths, real.bibliography)
+    (tmp_path / "outputs").mkdir()
+    for entry, (hits, offset) in RIGHT.items():
+        digest = spec_digest(spec(registry, card, entry))
+        for seed, right in enumerate(hits):
+            content = outputs(right, offset)
+            sha256 = hashlib.sha256(content).hexdigest()
+            (tmp_path / "outputs" / f"{sha256}.safetensors").write_bytes(content)
+            kept = {"sha256": sha256, "bytes": len(content)}
+            toy.write(tmp_path, toy.record(entry, seed, right / 1000, spec_digest=digest, outputs=kept))
+    return registry, tmp_path
+
+
+def compared(kept: tuple[Registry, Path]) -> Comparison:
+    return compare(*kept, "toy/p4cnn@28", "toy@2/p4cnn@27")
+
+
+def test_across_seeds_and_within_them(kept: tuple[Registry, Path]) -> None:
+    found = compared(kept)
+    upright = next(metric for metric in found.metrics if metric.metric == "accuracy.upright")
+    one, two = summary([0.9, 0.905, 0.91]), summary([0.95, 0.94, 0.945])
+    assert upright.welch == welch(one, two)
+    assert upright.detectable == detectable(one, two)
+    assert upright.paired == paired([0.9 - 0.95, 0.905 - 0.94, 0.91 - 0.945])
+    assert "invariance_error" not in {metric.metric for metric in found.metrics}
+    assert found.gaps == ()
+
+
+def test_image_by_image(kept: tuple[Registry, Path]) -> None:
+    found = compared(kept)
+    assert [(image.seed, image.first_only, image.second_only) for image in found.images] == [
+        (0, 40, 90),
+        (1, 40, 75),
+        (2, 40, 75),
+    ]
+    assert found.images[0].p == mcnemar(40, 90)
+    assert found.bootstrap is not None
+    low, high = found.bootstrap
+    assert low < -0.04 < high < 0
+
+
+def test_what_cannot_be_compared_is_named(kept: tuple[Registry, Path]) -> None:
+    results = kept[1]
+    records = [json.loads((results / f"toy@2/p4cnn@28/seed-{seed}.json").read_text("utf-8")) for seed in (0, 1)]
+    first, second = (results / "outputs" / f"{record['outputs']['sha256']}.safetensors" for record in records)
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-1] + b"\x07")
+    told = "\n".join(compared(kept).gaps)
+    assert "they are kept outside git" in told
+    assert "is not the file that the record of p4cnn@28 names" in told
+    for seed in (0, 1, 2):
+        (results / f"toy@2/p4cnn@27/seed-{seed}.json").unlink()
+    with pytest.raises(UserError, match="p4cnn@27 has no official record of toy@2: gcnnbench run toy --entry p4cnn@27"):
+        compared(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("p4cnn@28", "names no entry of a benchmark: write BENCHMARK/SLUG@SIZE"),
+        ("toy/p4cnn@31", "p4cnn@31 is no entry of toy@2: one of p4cnn@28, p4cnn@27"),
+        ("tory/p4cnn@28", "did you mean toy"),
+    ],
+)
+def test_wrong_names_are_refused(kept: tuple[Registry, Path], name: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        compare(*kept, "toy/p4cnn@28", name)
+
+
+def test_the_comparison_reads_well_and_parses(kept: tuple[Registry, Path]) -> None:
+    found = compared(kept)
+    text = comparison_as_markdown(found)
+    assert "## toy@2: p4cnn@28 − p4cnn@27" in text
+    assert "90.50 ± 0.50 (n = 3)" in text
+    assert "−4.00" in text
+    assert "paired bootstrap" in text
+    assert json.loads(comparison_as_json(found))["images"][0]["first_only"] == 40
