@@ -53,7 +53,7 @@ def dropout_mask(features: Tensor, p: float, generator: torch.Generator | None =
     _check(p)
     mask = torch.empty_like(features, requires_grad=False)
     kept = kept_levels(p)
-    if kept in (0, LEVELS):
+    if kept in (0, LEVELS) or not mask.numel():
         return mask.fill_(kept // LEVELS)
     if not mask.is_contiguous() and not mask.is_contiguous(memory_format=torch.channels_last):
         mask = torch.empty(features.shape, dtype=features.dtype)

@@ -23,26 +23,6 @@ def _by_channel(values: Tensor, order: int) -> Tensor:
     return values.view(-1, order)
 
 
-def plain_group_batch_norm(
-    features: Tensor, weight: Tensor, bias: Tensor, order: int, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The definition, in differentiable steps: the normalised features, the means and the biased variances.
-
-    Args:
-        features: (batch, channels·group, height, width).
-        weight: (channels,).
-        bias: (channels,).
-        order: the number of group elements.
-        eps: added to the variances.
-    """
-    by_group = features.unflatten(1, (-1, order))
-    axes = (0, 2, 3, 4)
-    variance, mean = torch.var_mean(by_group, axes, correction=0)
-    scale = _repeat(weight * (variance + eps).rsqrt(), order)[:, None, None]
-    shift = _repeat(bias, order)[:, None, None]
-    return (features - _repeat(mean, order)[:, None, None]) * scale + shift, mean, variance
-
-
 def _statistics(features: Tensor, order: int) -> tuple[Tensor, Tensor]:
     """Means and biased variances (channels,): taken on channels·group by the native kernel and merged exactly."""
     means, variances = torch.batch_norm_update_stats(features, None, None, 0.0)
@@ -51,8 +31,24 @@ def _statistics(features: Tensor, order: int) -> tuple[Tensor, Tensor]:
     return mean, variances.mean(1) + (means - mean.unsqueeze(1)).square().mean(1)
 
 
+def _differentiable_backward(
+    grad: Tensor, features: Tensor, weight: Tensor, order: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of features, weight and bias by their definition, in steps that can be differentiated again."""
+    axes = (0, 2, 3, 4)
+    by_group, dy = features.unflatten(1, (-1, order)), grad.unflatten(1, (-1, order))
+    variance, mean = torch.var_mean(by_group, axes, correction=0, keepdim=True)
+    inverse_std = (variance + eps).rsqrt()
+    normalised = (by_group - mean) * inverse_std
+    centred = dy - dy.mean(axes, keepdim=True) - normalised * (dy * normalised).mean(axes, keepdim=True)
+    scale = weight[:, None, None, None] * inverse_std
+    return (centred * scale).flatten(1, 2), (dy * normalised).sum(axes), dy.sum(axes)
+
+
 class _GroupBatchNorm(torch.autograd.Function):
     """The normalised features with the batch's own statistics, forward and backward on PyTorch's native kernels."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(features: Tensor, weight: Tensor, bias: Tensor, order: int, eps: float) -> tuple[Tensor, ...]:
@@ -71,19 +67,18 @@ class _GroupBatchNorm(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        features, weight, bias, order, eps = inputs
+        features, weight, _, order, eps = inputs
         _, mean, variance = output
         ctx.order, ctx.eps = order, eps
         ctx.mark_non_differentiable(mean, variance)
-        ctx.save_for_backward(features, weight, bias, mean, variance)
+        ctx.save_for_backward(features, weight, mean, variance)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        features, weight, bias, mean, variance = ctx.saved_tensors
+        features, weight, mean, variance = ctx.saved_tensors
         order, eps = ctx.order, ctx.eps
-        if torch.is_grad_enabled():  # a second derivative is wanted: go by the definition
-            normalised = plain_group_batch_norm(features, weight, bias, order, eps)[0]
-            return (*torch.autograd.grad(normalised, (features, weight, bias), grad, create_graph=True), None, None)
+        if torch.is_grad_enabled():  # a derivative of this one is wanted
+            return (*_differentiable_backward(grad, features, weight, order, eps), None, None)
         inverse_std = (variance + eps).rsqrt()
         _, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
             grad,
@@ -163,11 +158,14 @@ class GroupBatchNorm(nn.Module):
         count = features.numel() // self.channels
         if count == 1:
             raise UserError("batch statistics need more than one value for each channel; the batch has one")
-        normalised, mean, variance = _group_batch_norm(features, self.weight, self.bias, order, self.eps)
+        # under autocast the features are in half precision: statistics are not taken in it
+        normalised, mean, variance = _group_batch_norm(
+            features.to(self.weight.dtype), self.weight, self.bias, order, self.eps
+        )
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
-        return normalised
+        return normalised.to(features.dtype)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""
