@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark import __version__
-from benchmark.cli import registry_verbs
+from benchmark.cli import data_verbs, registry_verbs, run_verbs, table_verbs
 from benchmark.errors import UserError
 
 VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
@@ -17,6 +17,11 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("show", registry_verbs.show),
     ("validate", registry_verbs.validate),
     ("schema", registry_verbs.schema),
+    ("fetch", data_verbs.fetch),
+    ("run", run_verbs.run),
+    ("status", run_verbs.status),
+    ("leaderboard", table_verbs.leaderboard),
+    ("compare", table_verbs.compare),
 )
 """Every verb and its function, in the order in which the help shows them."""
 

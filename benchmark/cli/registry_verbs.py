@@ -85,7 +85,8 @@ def validate(
         raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
     if shelf.findings:
         files = len({finding.path for finding in shelf.findings})
-        typer.echo(f"{counts}: {len(shelf.findings)} errors in {files} of them", err=True)
+        errors = "1 error" if len(shelf.findings) == 1 else f"{len(shelf.findings)} errors"
+        typer.echo(f"{counts}: {errors} in {files} of them", err=True)
         raise typer.Exit(2)
     kinds = f"{len(shelf.models)} models, {len(shelf.datasets)} data sets, {len(shelf.benchmarks)} benchmarks"
     typer.echo(f"{counts}, no errors: {kinds}, {len(shelf.bibliography)} sources")

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 import yaml
 
 from benchmark.cards.scalars import GuessError, canonical_float, plain
+
+CANONICAL = ("0", "7", "-12", "0.5", "-3.25", "1.0e-3", "1.0e-05", "2.5e+10", "true", "false", "null")
+TEXT = ("p4cnn", "3x3", "1.5.2", "v1", "e-3", "_1", "1e", "0e", "nano", "none", "yes!", "rot90")
+NUMBERS = (
+    "1e-3",
+    "1E3",
+    ".5",
+    "5.",
+    "1.0e3",
+    "1.0E+3",
+    "+5",
+    "+0.5",
+    "-0",
+    "00",
+    "010",
+    "0o17",
+    "0x1F",
+    "0b11",
+    "1_000",
+)
+OTHERS = ("1:30", "1:30:00", ".inf", "-.inf", ".NaN", "2020-01-02", "2001-12-14t21:59:43.10-05:00", "=", "<<")
+WORDS = ("yes", "No", "ON", "off", "y", "N", "True", "FALSE", "~", "Null", "NULL")
+
+
+@pytest.mark.parametrize("text", CANONICAL)
+def test_canonical_scalars_mean_the_same_in_yaml_and_json(text: str) -> None:
+    value = plain(text)
+    assert value == yaml.safe_load(text) == json.loads(text)
+    assert type(value) is type(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("text", TEXT)
+def test_text_stays_text(text: str) -> None:
+    assert plain(text) == text == yaml.safe_load(text)
 
 
 @pytest.mark.parametrize("text", [*NUMBERS, *OTHERS, *WORDS])
