@@ -16,9 +16,12 @@ from benchmark.equivariance.grid import Sampling
 from benchmark.equivariance.operations import HANDLERS, one_sided, otherwise, pointwise
 from benchmark.equivariance.precision import evaluating
 from benchmark.equivariance.results import CertificateVerdict, GridVerdict
-from benchmark.equivariance.tracing import Finding, Obstacle, Stranger, Tracer, Tracked, start, watched
-from benchmark.nn.fields import Field, Invariant, ScalarField, feature_field
+from benchmark.equivariance.tracing import Finding, Known, Obstacle, Stranger, Tracer, Tracked, start, watched
+from benchmark.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
 from benchmark.nn.groups import Element, Group
+from benchmark.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
+
+MOVING_GRIDS = (EquivariantMaxPool, EquivariantSubsample)
 
 
 @dataclass(frozen=True)
@@ -100,31 +103,46 @@ def _geometric(field_type: Any) -> Field:
     return ScalarField() if trivial else GeometricField(field_type)
 
 
-def known_rule(module: nn.Module, elements: Sequence[Element]) -> tuple[Field | None, Field] | None:
-    """The fields of input and output of a module that is known to be equivariant under these elements.
+def known_rule(module: nn.Module, elements: Sequence[Element]) -> Known | None:
+    """What a module does that is known to be equivariant under these elements.
 
     Known are the layers of `benchmark.nn` and of e2cnn themselves; a class derived from one of them elsewhere may do
     something else in its `forward` and is not known.
     """
     home = type(module).__module__
-    if home.startswith("e2cnn.nn.") and hasattr(module, "in_type") and hasattr(module, "out_type"):
-        fields: tuple[Field, Field] | None = (_geometric(module.in_type), _geometric(module.out_type))
-    elif home.startswith("benchmark.nn.") and isinstance(getattr(module, "field", None), Field):
-        fields = _suite_fields(module)
-    else:
+    rule: Known | None = None
+    if home.startswith("e2cnn.nn."):
+        rule = _e2cnn_rule(module)
+    elif home.startswith("benchmark.nn."):
+        rule = _suite_rule(module)
+    if rule is None or not all(field.knows(element) for field in (rule.needs, rule.gives) for element in elements):
         return None
     group = getattr(module, "group", None)
-    if isinstance(group, Group) and not all(element in group for element in elements):
-        return None
-    if fields is None or not all(field.knows(element) for field in fields for element in elements):
-        return None
-    return fields
+    return rule if not isinstance(group, Group) or all(element in group for element in elements) else None
 
 
-def _suite_fields(module: nn.Module) -> tuple[Field, Field] | None:
-    given: Field = ScalarField() if isinstance(module.field, Invariant) else module.field  # type: ignore[assignment]
+def _e2cnn_rule(module: nn.Module) -> Known | None:
+    if type(module).__name__ == "MaxPoolChannels":  # what e2cnn's group pooling exports
+        return Known(CyclicField(module.kernel_size), ScalarField())  # type: ignore[arg-type]
+    if hasattr(module, "in_type") and hasattr(module, "out_type"):
+        return Known(_geometric(module.in_type), _geometric(module.out_type))
+    return None
+
+
+def _suite_rule(module: nn.Module) -> Known | None:
+    field = getattr(module, "field", None)
+    if not isinstance(field, Field):
+        return None
+    gives: Field = ScalarField() if isinstance(field, Invariant) else field
+    inner = getattr(module, "module", None)
+    if inner is not None and hasattr(inner, "in_type"):
+        from benchmark.nn.steerable import field_of  # here, for e2cnn is an extra
+
+        return Known(field_of(inner.in_type), gives)
     source = getattr(module, "in_group", getattr(module, "group", None))
-    return None if source is None else (feature_field(source), given)
+    if source is None:
+        return None
+    return Known(feature_field(source), gives, moving_grid=type(module) in MOVING_GRIDS)
 
 
 def own_field(value: Any, state: Tracked) -> Field | None:

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from benchmark.equivariance.axes import Dimensions, image_dimensions, pixels, plain
+from benchmark.equivariance.axes import Dimensions, image_dimensions, pixels, plain, pure_axis, resized
 from benchmark.equivariance.grid import AxisSampling, Sampling
 from benchmark.nn.fields import Field, ScalarField
 
@@ -106,8 +106,25 @@ class Call:
 
 
 Handler = Callable[["Tracer", Call], None]
-ModuleRule = Callable[[nn.Module], tuple[Field | None, Field] | None]
-"""For a module that is known to be equivariant the fields of its input and output; None for all others."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a module that is known to be equivariant does.
+
+    Args:
+        needs: the field of its input.
+        gives: the field of its output.
+        moving_grid: whether it samples on a grid that moves with the image, so that its own operations prove nothing.
+    """
+
+    needs: Field
+    gives: Field
+    moving_grid: bool = False
+
+
+ModuleRule = Callable[[nn.Module], Known | None]
+"""What a module is known to do; None where nothing is known."""
 
 
 @dataclass
@@ -283,38 +300,40 @@ def watched(
         fields: the field that an input has by itself (e2cnn's tensors say so), given what is tracked of it.
     """
     handles = []
-    notes = tracer.notes
-    entered: list[tuple[Field | None, int]] = []
+    entered: list[list[Tracked]] = []
 
     def entering(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            rule = known(module)
-            notes.stack.append(_Running(name, not any(True for _ in module.children()), rule is not None))
-            values, past = [], 0
-            for leaf in tree_leaves((args, kwargs)):
-                tensor = getattr(leaf, "tensor", leaf)
+            leaf = not any(True for _ in module.children())
+            tracer.notes.stack.append(_Running(name, leaf, known(module) is not None))
+            states = []
+            for value in tree_leaves((args, kwargs)):
+                tensor = getattr(value, "tensor", value)
                 if isinstance(tensor, Tensor) and (state := tracer.state(tensor)) is not None:
-                    values.append(fields(leaf, state))
-                    past |= state.past
-            entered.append((values[0] if values and all(value == values[0] for value in values) else None, past))
+                    states.append(replace(state, field=fields(value, state)))
+            entered.append(states)
 
         return enter
 
     def leaving(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ARG001
-        running = notes.stack.pop()
-        value, past = entered.pop()
+        running, states = tracer.notes.stack.pop(), entered.pop()
         rule = known(module)
         tensor = getattr(output, "tensor", output)
-        if rule is None or not isinstance(tensor, Tensor) or (state := tracer.state(tensor)) is None:
+        if rule is None or not states or not isinstance(tensor, Tensor) or (state := tracer.state(tensor)) is None:
             return
-        needed, given = rule
-        if value is not None and (needed is None or value == needed):
-            tracer.set(tensor, replace(state, field=given))
-            return
-        if value is not None:
-            bit = tracer.add(Stranger(running.name, type(module).__name__, f"it needs {needed} and is given {value}"))
-            past |= bit
-        tracer.set(tensor, replace(state, field=None, past=state.past | past))
+        if rule.moving_grid and len(states) == 1:
+            state = _moved(states[0], tensor)
+        wrong = next((one.field for one in states if one.field != rule.needs), rule.needs)
+        if all(one.field == rule.needs for one in states):
+            state = replace(state, field=rule.gives)
+        else:
+            state = replace(state, field=None)
+            for one in states:
+                state = replace(state, past=state.past | one.past)
+            if wrong is not None:
+                why = f"it needs {rule.needs} and is given {wrong}"
+                state = replace(state, past=state.past | tracer.add(Stranger(running.name, type(module).__name__, why)))
+        tracer.set(tensor, state)
 
     for name, module in network.named_modules():
         handles.append(module.register_forward_pre_hook(entering(name), with_kwargs=True))
@@ -324,6 +343,17 @@ def watched(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _moved(state: Tracked, output: Tensor) -> Tracked:
+    """What is known behind a layer whose grid moves with the image: the pixels lie as before, only fewer of them."""
+    if state.dimensions is None or state.crooked or len(state.dimensions) != output.ndim:
+        return replace(state, dimensions=None, field=None)
+    dimensions = tuple(
+        resized(old, size) if pure_axis(old) else plain(size)
+        for old, size in zip(state.dimensions, output.shape, strict=True)
+    )
+    return replace(state, dimensions=dimensions)
 
 
 def start(tracer: Tracer, images: Tensor) -> None:
