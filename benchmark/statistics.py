@@ -89,9 +89,7 @@ def welch(first: Summary, second: Summary, confidence: float = 1 - ALPHA) -> Dif
     difference = first.mean - second.mean
     if first.std is None or second.std is None or first.std == second.std == 0:
         return Difference(difference, None, None, None)
-    one, two = first.std**2 / first.n, second.std**2 / second.n
-    df = (one + two) ** 2 / (one**2 / (first.n - 1) + two**2 / (second.n - 1))
-    return _difference(difference, sqrt(one + two), df, confidence)
+    return _difference(difference, *_welch_error(first.std, first.n, second.std, second.n), confidence)
 
 
 def against_single_run(ours: Summary, published: float, confidence: float = 1 - ALPHA) -> Difference:
@@ -99,6 +97,19 @@ def against_single_run(ours: Summary, published: float, confidence: float = 1 - 
     if not ours.std:
         return Difference(ours.mean - published, None, None, None)
     return _difference(ours.mean - published, ours.std * sqrt(1 / ours.n + 1), ours.n - 1, confidence)
+
+
+def half_width(std: float, n: int, published: Summary, confidence: float = 1 - ALPHA) -> float:
+    """Half the width that the interval of (ours − published) would have with n seeds of this spread.
+
+    Welch's; that of a single run where the published spread is not known.
+    """
+    if published.std is None:
+        return _quantile((1 + confidence) / 2, n - 1) * std * sqrt(1 / n + 1)
+    if std == published.std == 0:
+        return 0.0
+    error, df = _welch_error(std, n, published.std, published.n)
+    return _quantile((1 + confidence) / 2, df) * error
 
 
 def paired(differences: Sequence[float], confidence: float = 1 - ALPHA) -> Difference:
@@ -187,6 +198,12 @@ def detectable(first: Summary, second: Summary, power: float = 0.8) -> float | N
     bound = _quantile(1 - ALPHA / 2, test.df)
     error = (test.interval[1] - test.interval[0]) / 2 / bound
     return error * float(special.nctdtrinc(test.df, 1 - power, bound))
+
+
+def _welch_error(first_std: float, first_n: int, second_std: float, second_n: int) -> tuple[float, float]:
+    """Standard error and degrees of freedom after Welch and Satterthwaite."""
+    one, two = first_std**2 / first_n, second_std**2 / second_n
+    return sqrt(one + two), (one + two) ** 2 / (one**2 / (first_n - 1) + two**2 / (second_n - 1))
 
 
 def _difference(difference: float, error: float, df: float, confidence: float) -> Difference:

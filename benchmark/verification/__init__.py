@@ -1,0 +1,1 @@
+"""Published numbers and our own records, put to the test."""
