@@ -1,0 +1,119 @@
+"""Equivariant subsampling: exact, index by index, at every size, under all of D4, ties included."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from benchmark.nn.fields import RegularField
+from benchmark.nn.groups import P4, P4M, TRIVIAL
+from benchmark.nn.subsampling import (
+    EquivariantMaxPool,
+    EquivariantSubsample,
+    equivariant_max_pool,
+    equivariant_subsample,
+)
+
+FIELD = RegularField(P4M)
+LAYERS = [equivariant_max_pool, equivariant_subsample]
+
+
+def error(layer: object, features: Tensor) -> float:
+    """The largest |g f(x) − f(g x)| over D4."""
+    assert callable(layer)
+    output = layer(features)
+    return max(float((FIELD.act(output, g) - layer(FIELD.act(features, g))).abs().max()) for g in P4M.elements)
+
+
+@pytest.mark.parametrize("size", range(5, 34))
+@pytest.mark.parametrize("layer", LAYERS)
+def test_is_exact_at_every_size(layer: object, size: int) -> None:
+    features = torch.randn(4, 16, size, size)
+    assert error(layer, features) == 0
+    assert callable(layer)
+    assert layer(features).shape == (4, 16, -(-size // 2), -(-size // 2))
+
+
+@pytest.mark.parametrize("size", [8, 9])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_ties_are_exact_too(layer: object, size: int) -> None:
+    features = torch.randn(1, 16, size, size)
+    half = sum(FIELD.act(features, g) for g in P4M.elements if g.turns in (0, 2) and not g.mirrored)
+    whole = sum(FIELD.act(features, g) for g in P4M.elements)
+    symmetric = torch.cat([torch.as_tensor(half), torch.as_tensor(whole), torch.ones(1, 16, size, size)])
+    assert error(layer, symmetric) < 1e-12
+
+
+def test_a_fixed_grid_is_not_exact() -> None:
+    features = torch.randn(2, 16, 9, 9)
+    assert error(lambda x: max_pool2d(x, 2), features) > 1e-3
+    assert error(lambda x: max_pool2d(x, 2, ceil_mode=True), features) > 1e-3
+    assert error(lambda x: x[..., ::2, ::2], features[..., :8, :8]) > 1e-3
+
+
+def test_a_choice_by_one_channel_is_not_exact() -> None:
+    def by_first_channel(features: Tensor) -> Tensor:
+        phases = [features[..., a::2, b::2] for a in (0, 1) for b in (0, 1)]
+        best = torch.stack([phase[:, 0].square().sum((1, 2)) for phase in phases]).argmax(0)
+        return torch.stack(phases, 1)[torch.arange(len(features)), best]
+
+    assert error(by_first_channel, torch.randn(8, 16, 8, 8)) > 1e-3
+
+
+def test_even_pooling_is_ordinary_pooling() -> None:
+    features = torch.randn(2, 4, 8, 8)
+    assert torch.equal(equivariant_max_pool(features), max_pool2d(features, 2))
+
+
+def test_odd_pooling_subsamples_all_windows() -> None:
+    features = torch.rand(3, 4, 9, 9)
+    assert torch.equal(
+        equivariant_max_pool(features), equivariant_subsample(max_pool2d(features, 2, stride=1, padding=1))
+    )
+
+
+def test_takes_the_phase_of_the_largest_norm_image_by_image() -> None:
+    features = torch.rand(4, 2, 6, 6)
+    for image, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        features[image, :, row::2, column::2] += 1
+    output = equivariant_subsample(features)
+    for image, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        assert torch.equal(output[image], features[image, :, row::2, column::2])
+
+
+def test_phases_are_all_chosen_somewhere() -> None:
+    features = torch.randn(64, 1, 6, 6)
+    output = equivariant_subsample(features)
+    chosen = {
+        (a, b)
+        for a in (0, 1)
+        for b in (0, 1)
+        for x, y in zip(features, output, strict=True)
+        if torch.equal(x[:, a::2, b::2], y)
+    }
+    assert len(chosen) == 4
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_gradient_goes_to_the_chosen_phase(layer: object) -> None:
+    assert callable(layer)
+    features = torch.randn(2, 3, 7, 7) if layer is equivariant_max_pool else torch.randn(2, 3, 6, 6)
+    assert torch.autograd.gradcheck(layer, (features.requires_grad_(),))
+
+
+def test_keeps_channels_last_memory() -> None:
+    features = torch.randn(2, 8, 9, 9).contiguous(memory_format=torch.channels_last)
+    assert equivariant_max_pool(features).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_modules_say_how_they_transform() -> None:
+    for module in (EquivariantMaxPool(P4), EquivariantSubsample(P4)):
+        assert module.field == RegularField(P4)
+        assert repr(module) == f"{type(module).__name__}(group=p4)"
+    features = torch.randn(2, 4, 7, 7)
+    assert torch.equal(EquivariantMaxPool(TRIVIAL)(features), equivariant_max_pool(features))
+    assert torch.equal(
+        EquivariantSubsample(TRIVIAL)(features[..., 1:, 1:]), equivariant_subsample(features[..., 1:, 1:])
+    )
