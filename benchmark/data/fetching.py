@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmark.cards.schema import DatasetCard
-from benchmark.data.files import Fault, faults, load_parts
+from benchmark.data.files import Fault, faults, fetch_command, load_parts
 from benchmark.errors import UserError
 
 ASIDE = ".altered"
@@ -44,14 +44,15 @@ def _download(
     download: Callable[[Path], None] | None = getattr(module, "fetch", None)
     if download is None:
         raise UserError(f"{card.name} cannot be downloaded: {wrong[0].path} {wrong[0].what}. {_by_hand(card, folder)}")
-    free = _free(folder)
+    free, wanting = _free(folder), {fault.path for fault in wrong}
+    needed = card.disk_bytes - sum(file.bytes for file in card.files if folder / file.path not in wanting)
     say(
-        f"{card.name}: {size(card.download_bytes)} to download at most, {size(card.disk_bytes)} on disk "
+        f"{card.name}: {size(card.download_bytes)} to download at most, {size(needed)} more on disk "
         f"below {folder}, {size(free)} free"
     )
-    if free < card.disk_bytes:
+    if free < needed:
         raise UserError(
-            f"{card.name} needs {size(card.disk_bytes)} below {folder}, where {size(free)} are free; "
+            f"{card.name} needs {size(needed)} more below {folder}, where {size(free)} are free; "
             "make room, or name another folder with --data"
         )
     for fault in wrong:
@@ -75,7 +76,7 @@ def _download(
 
 def _by_hand(card: DatasetCard, folder: Path) -> str:
     how = card.by_hand or f"put {', '.join(file.path for file in card.files)} below the data directory."
-    return f"By hand (data directory {folder}): {how} Then run gcnnbench fetch {card.name} again, which verifies them."
+    return f"By hand (data directory {folder}): {how} Then run again, to verify them: {fetch_command(card, folder)}"
 
 
 def _free(folder: Path) -> int:

@@ -90,11 +90,16 @@ def load_parts(card: DatasetCard, module: ModuleType, folder: Path) -> dict[str,
     return {name: parts[name] for name in card.parts}
 
 
+def fetch_command(card: DatasetCard, folder: Path) -> str:
+    """What to type to have a data set in that data directory, ready for a shell."""
+    return f"gcnnbench fetch {card.name} --data {shlex.quote(str(folder))}"
+
+
 def _refuse(card: DatasetCard, folder: Path, found: tuple[Fault, ...]) -> None:
     if found:
         more = f" (and {len(found) - 1} more of its files)" if len(found) > 1 else ""
-        command = f"gcnnbench fetch {card.name} --data {shlex.quote(str(folder))}"
-        raise UserError(f"data set {card.name}: {found[0].path} {found[0].what}{more}; run: {command}")
+        path, what = found[0].path, found[0].what
+        raise UserError(f"data set {card.name}: {path} {what}{more}; run: {fetch_command(card, folder)}")
 
 
 def _difference(card: DatasetCard, parts: dict[str, Part]) -> str | None:

@@ -40,8 +40,8 @@ def test_embedded_digits_need_no_download(app: typer.Typer, tmp_path: Path) -> N
 def test_the_other_data_sets_are_fetched_though_one_fails(app: typer.Typer, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["mnist", "digits", "cifar10", "--data", str(tmp_path)])
     assert result.stdout == "digits: ready\n"
-    assert "mnist: 11.6 MB to download at most, 66.5 MB on disk below" in result.stderr
-    assert "cifar10: 170.5 MB to download at most, 356.7 MB on disk below" in result.stderr
+    assert "mnist: 11.6 MB to download at most, 66.5 MB more on disk below" in result.stderr
+    assert "cifar10: 170.5 MB to download at most, 356.7 MB more on disk below" in result.stderr
     assert isinstance(result.exception, UserError)
     first, second = str(result.exception).splitlines()
     assert first.startswith("mnist: the download failed: ")

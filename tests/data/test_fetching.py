@@ -71,7 +71,7 @@ def test_a_download_says_the_space_first_and_is_verified(card: DatasetCard, empt
     fetching.fetch(card, mnist, empty, say)
     assert faults(card, empty, content=True) == ()
     assert len(server.asked) == 4
-    assert f"50.0 kB to download at most, 100.0 kB on disk below {empty}" in lines[0]
+    assert f"50.0 kB to download at most, 100.0 kB more on disk below {empty}" in lines[0]
     assert lines[-1] == "made-up: 4 files and 80 images verified"
 
 
@@ -122,7 +122,7 @@ def test_when_the_mirrors_are_down_it_says_what_to_do(card: DatasetCard, empty: 
     assert "made-up: the download failed" in message
     assert "name resolution failed" in message
     assert f"By hand (data directory {empty}): Put the four archives into MNIST/raw" in message
-    assert message.endswith("Then run gcnnbench fetch made-up again, which verifies them.")
+    assert message.endswith(f"Then run again, to verify them: gcnnbench fetch made-up --data {empty}")
     assert "\n" not in message
 
 
@@ -156,11 +156,19 @@ def test_a_full_disk_is_seen_before_the_download(
 
     monkeypatch.setattr(shutil, "disk_usage", nearly_full)
     with pytest.raises(
-        UserError, match=r"needs 100\.0 kB below .*, where 100\.0 kB are free; make room, or name another"
+        UserError, match=r"needs 100\.0 kB more below .*, where 100\.0 kB are free; make room, or name another"
     ):
         fetching.fetch(card, mnist, empty, quiet)
     assert server.asked == []
     assert not empty.exists()
+
+
+def test_files_that_stay_need_no_space_again(card: DatasetCard, data: Path, server: Server) -> None:
+    lines: list[str] = []
+    (raw(data) / "train-images-idx3-ubyte").unlink()
+    fetching.fetch(card, mnist, data, lines.append)
+    kept = sum(file.bytes for file in card.files if "train-images" not in file.path)
+    assert f"{fetching.size(100_000 - kept)} more on disk" in lines[0]
 
 
 def test_a_data_set_without_a_download_says_so(card: DatasetCard, empty: Path) -> None:
