@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -60,6 +60,15 @@ class Run:
     """The sha256 under which its per-image outputs are kept, where they are."""
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a results directory; `content` is text where it cannot be used, and says why."""
+
+    place: Path
+    kind: Kind
+    content: Record | Failure | str
+
+
 @dataclass(frozen=True)
 class Results:
     """What a results directory holds. `findings` names in words each file that cannot enter a table."""
@@ -77,30 +86,47 @@ def read_results(results: Path, cards: Mapping[str, BenchmarkCard]) -> Results:
         cards: the registered benchmarks by full name; they say which group elements training has seen.
     """
     found = Results()
+    for file in read_files(results):
+        content = file.content
+        try:
+            if isinstance(content, Failure):
+                found.failures.append(content)
+            elif isinstance(content, Record):
+                found.runs.append(run(content, file.kind, cards.get(content.benchmark)))
+            else:
+                found.findings.append(f"{file.place}: {content}")
+        except ValueError as error:
+            found.findings.append(f"{file.place}: {error}")
+    return found
+
+
+def read_files(results: Path) -> Iterator[File]:
+    """Every record and failure below a results directory, in the order of the paths; one at a time, as they are large.
+
+    Args:
+        results: the directory; one that is not there holds nothing.
+    """
     for path in sorted(results.glob("*@*/*@*/seed-*.json")):
         place = path.relative_to(results)
         name = FILE_NAME.fullmatch(path.name)
         if name is None or not all(map(FOLDER_NAME.fullmatch, place.parts[:2])):
-            found.findings.append(f"{place}: no place of a record; write BENCHMARK@VERSION/SLUG@SIZE/seed-<n>.json")
+            yield File(place, "seed", "no place of a record; write BENCHMARK@VERSION/SLUG@SIZE/seed-<n>.json")
             continue
+        form = Failure if name["kind"] == "failed" else Record
         try:
-            content: Record | Failure
-            form = Failure if name["kind"] == "failed" else Record
-            content = form.model_validate_json(path.read_bytes())
-            stated = (content.benchmark, content.entry, str(content.seed))
-            if stated != (place.parts[0], place.parts[1], name["seed"]):
-                found.findings.append(f"{place}: says that it is {stated[0]} {stated[1]} seed {stated[2]}")
-            elif isinstance(content, Failure):
-                found.failures.append(content)
-            else:
-                found.runs.append(run(content, _kind(name["kind"], content), cards.get(content.benchmark)))
+            content: Record | Failure = form.model_validate_json(path.read_bytes())
+        except OSError as error:
+            yield File(place, "seed", f"cannot be read: {error.strerror}")
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the whole file"
-            found.findings.append(f"{place}: no {form.__name__.lower()}: {where}: {first['msg']}")
-        except (ValueError, OSError) as error:
-            found.findings.append(f"{place}: {error}")
-    return found
+            yield File(place, "seed", f"no {form.__name__.lower()}: {where}: {first['msg']}")
+        else:
+            stated = (content.benchmark, content.entry, str(content.seed))
+            if stated != (place.parts[0], place.parts[1], name["seed"]):
+                yield File(place, "seed", f"says that it is {stated[0]} {stated[1]} seed {stated[2]}")
+            else:
+                yield File(place, _kind(name["kind"], content), content)
 
 
 def run(record: Record, kind: Kind, card: BenchmarkCard | None) -> Run:
@@ -159,8 +185,8 @@ def decided(exactness: Exactness | None) -> tuple[EquivarianceName, str | None]:
     return (certificate if decision == "unknown" else decision), None
 
 
-def _kind(named: str | None, record: Record) -> Kind:
-    if not record.official:
+def _kind(named: str | None, content: Record | Failure) -> Kind:
+    if isinstance(content, Record) and not content.official:
         return "unofficial"
     match named:
         case "repeat" | "stale" | "unofficial":
