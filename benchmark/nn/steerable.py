@@ -1,13 +1,11 @@
 """Layers of e2cnn (Weiler & Cesa 2019) between plain tensors, without its traps. Needs the package e2cnn.
 
-e2cnn is used as it is but for four things:
+e2cnn is used as it is but for three things:
 
 - It keeps the filters of evaluation mode in the state. They go stale when a weight changes, and a state saved before
   the first evaluation loads into an evaluated network with wrong filters. Here filters are made anew in each forward.
 - It shares one basis between all networks of a process, so that `.double()` on one changes the others. Here each layer
   has its own.
-- It samples its basis in single precision, in which quarter turns hold to 1e-7 only. Here they hold to the last bit,
-  so that an exact network is exact in double precision.
 - Its group pooling rounds double to single precision. Here it is replaced by the plain module that it exports.
 """
 
@@ -15,7 +13,6 @@ from __future__ import annotations
 
 import warnings
 
-import torch
 from e2cnn import nn as enn
 from e2cnn.gspaces import Rot2dOnR2
 from torch import Tensor, nn
@@ -62,22 +59,6 @@ class Steerable(nn.Module):
         return output
 
 
-def _symmetric(basis: Tensor, kernel_size: int) -> Tensor:
-    """Basis kernels (basis, out, in, points) made symmetric under quarter turns to the last bit.
-
-    A basis kernel is K = ρ_out(g) K(g⁻¹ ·) ρ_in(g)⁻¹ up to rounding; the mean of the right side over the quarter turns
-    is so exactly. It is summed in double precision, where four single-precision numbers add without rounding.
-    """
-    kernels = basis.double().unflatten(-1, (kernel_size, kernel_size))
-    steps = [size // 4 for size in kernels.shape[1:3]]  # of one quarter turn on the axes out and in; 0 where scalar
-    turned = [kernels.roll([t * step for step in steps], (1, 2)).rot90(t, (-2, -1)) for t in range(4)]
-    mean = torch.stack(turned).mean(0)
-    off = float((mean - kernels).abs().max())
-    if off > 1e-5:
-        raise ArithmeticError(f"a basis kernel of e2cnn is off its own symmetry by {off:.1e}, far above rounding")
-    return mean.flatten(-2).to(basis.dtype)
-
-
 class SteerableConv(nn.Module):
     """e2cnn's `R2Conv`, whose filters are made from the weights in each forward and never kept.
 
@@ -98,8 +79,7 @@ class SteerableConv(nn.Module):
         self.field = field_of(out_type)
         for module in self.module.modules():
             for name, buffer in list(module.named_buffers(recurse=False)):
-                kept = _symmetric(buffer, kernel_size) if name == "sampled_basis" else buffer
-                module.register_buffer(name, kept, persistent=False)  # constants are no part of the state
+                module.register_buffer(name, buffer, persistent=False)  # constants are no part of the state
 
     def train(self, mode: bool = True) -> SteerableConv:
         """Set the mode of this layer alone: e2cnn's own would keep the filters of the moment."""
@@ -137,7 +117,7 @@ def steerable_classifier(field_type: enn.FieldType, classes: int) -> Layers:
     return {
         "mean": with_field(nn.AdaptiveAvgPool2d(1), field_of(field_type)),
         # as exported, for e2cnn's own module rounds double to single precision
-        "coset": with_field(enn.GroupPooling(field_type).export(), ScalarField()),
+        "coset": with_field(enn.GroupPooling(field_type).export().train(), ScalarField()),
         "flatten": with_field(nn.Flatten(), Invariant()),
         "linear": with_field(nn.Linear(len(field_type), classes), Invariant()),
     }
