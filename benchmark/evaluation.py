@@ -14,11 +14,12 @@ from benchmark.data.images import Images
 from benchmark.device import arithmetic, synchronise
 from benchmark.metrics import Confusion, Counts
 from benchmark.nn.groups import Element, Group
+from benchmark.nn.inference import for_scoring
 
-BATCH = 250
+BATCH = 128
 
 
-class Unusable(Exception):
+class UnusableError(Exception):
     """The network's predictions cannot be scored; the cell fails and says why."""
 
 
@@ -42,17 +43,16 @@ def evaluate(
     protocol: Evaluation,
     group: Group,
     threads: int,
-    state: EvaluationState | None = None,
+    state: EvaluationState,
 ) -> Iterator[EvaluationState]:
-    """Score each group element (index-exact) and each angle (bilinear), yielding the state after every one of them.
+    """Score what `state` lacks of each group element (index-exact) and angle (bilinear), yielding it after every one.
 
     A rotation by 0° is the identity bit for bit, so that angle takes the upright scores. TF32 and bf16 are off.
 
     Raises:
-        Unusable: a logit is not finite, or all upright images are put into one class.
+        UnusableError: a logit is not finite, or all upright images are put into one class.
     """
-    state = state or EvaluationState()
-    network.eval()
+    network = for_scoring(network)
 
     def moved(element: Element) -> Callable[[slice], Tensor]:
         return lambda batch: element.act(images.batch(batch))
@@ -71,7 +71,7 @@ def evaluate(
             state.classes[str(angle)] = logits.argmax(1).to(torch.int16)
             yield state
     if upright.argmax(1).unique().numel() == 1:
-        raise Unusable(f"every upright test image is put into class {int(upright[0].argmax())}")
+        raise UnusableError(f"every upright test image is put into class {int(upright[0].argmax())}")
 
 
 @torch.inference_mode()
@@ -88,7 +88,9 @@ def _score(
     state.seconds += time.perf_counter() - start
     state.scored += len(images)
     if not logits.isfinite().all():
-        raise Unusable(f"{int((~logits.isfinite()).any(1).sum())} of {len(images)} images get logits that are not finite")
+        raise UnusableError(
+            f"{int((~logits.isfinite()).any(1).sum())} of {len(images)} images get logits that are not finite"
+        )
     return logits
 
 

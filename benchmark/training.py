@@ -17,11 +17,12 @@ from benchmark.cards import schema
 from benchmark.data.images import Images
 from benchmark.data.streams import derive, generator
 from benchmark.device import arithmetic, seeded, synchronise
+from benchmark.nn.inference import for_scoring
 
-EVALUATION_BATCH = 250
+EVALUATION_BATCH = 128
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """Training left the finite numbers; the cell fails and says where."""
 
 
@@ -84,7 +85,7 @@ def schedule_for(optimiser: Optimizer, recipe: schema.Recipe, steps_per_epoch: i
 @torch.inference_mode()
 def correct_predictions(network: nn.Module, images: Images) -> int:
     """The number of images that the network, in evaluation mode, puts into their class."""
-    network.eval()
+    network = for_scoring(network)
     correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
     for start in range(0, len(images), EVALUATION_BATCH):
         batch = slice(start, start + EVALUATION_BATCH)
@@ -92,23 +93,23 @@ def correct_predictions(network: nn.Module, images: Images) -> int:
     return int(correct)
 
 
-def train(network: nn.Module, task: Task, state: TrainingState | None = None) -> Iterator[TrainingState]:
-    """Train for the recipe's epochs, yielding the state after each; resumes from `state` with the same bits.
+def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[TrainingState]:
+    """Train for the recipe's epochs, bringing `state` up to date and yielding it after each.
+
+    A state of which some epochs are done is gone on from, with the same bits as if never interrupted.
 
     The order of the images, the augmentation and the network's own draws (dropout) of an epoch come from streams
     derived from benchmark, seed, stream and epoch: so no generator's state is carried, and seeds pair across entries.
 
     Raises:
-        Diverged: the loss of an epoch is not finite.
+        DivergedError: the loss of an epoch is not finite.
     """
     recipe, images = task.recipe, task.train
     batches = len(images) // recipe.batch_size if recipe.drop_last else -(-len(images) // recipe.batch_size)
     optimiser = optimiser_for(network, recipe.optimiser)
     schedule = schedule_for(optimiser, recipe, batches)
     every_step = isinstance(recipe.schedule, schema.OneCycle)
-    if state is None:
-        state = TrainingState()
-    else:
+    if state.epochs_done:
         network.train()
         network.load_state_dict(state.network)
         optimiser.load_state_dict(state.optimiser)
@@ -176,5 +177,5 @@ def _epoch(
             loss_sum += loss.detach() * len(chosen)
             correct += (logits.detach().argmax(1) == labels).sum()
     if not loss_sum.isfinite():
-        raise Diverged(f"the loss is {float(loss_sum)} in epoch {epoch + 1}")
+        raise DivergedError(f"the loss is {float(loss_sum)} in epoch {epoch + 1}")
     return float(loss_sum), int(correct), min(len(images), batches * recipe.batch_size)

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from benchmark.runs.cell import Cell, CellState
+    from benchmark.runs.cell import Cell
     from benchmark.runs.record import Failure, Record
+    from benchmark.runs.running import CellState
 
 LINE_SECONDS = 30.0
 
@@ -44,7 +45,9 @@ class RunReport:
         self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.progress.stop()
 
     def started(self, cell: Cell, resumed: CellState | None) -> None:
@@ -98,6 +101,14 @@ class RunReport:
             self.current = None
         self.progress.advance(self.cells)
         self.console.print(f"    {line}", markup=False)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader takes them in: `45 s`, `12 min`, `3.5 h`, `2.1 days`."""
+    for unit, size, limit in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 36 * 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.1f} days"
 
 
 def _elements(cell: Cell) -> int:

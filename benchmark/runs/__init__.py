@@ -1,0 +1,1 @@
+"""Cells: planned, run, kept."""

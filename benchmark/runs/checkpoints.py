@@ -8,7 +8,8 @@ from pickle import UnpicklingError
 import torch
 
 from benchmark.evaluation import EvaluationState
-from benchmark.runs.cell import Cell, CellState
+from benchmark.runs.cell import Cell
+from benchmark.runs.running import CellState
 from benchmark.runs.store import Store, write_whole
 from benchmark.training import TrainingState
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmark.errors import UserError
-from benchmark.evaluation import Unusable
+from benchmark.evaluation import UnusableError
 from benchmark.runs import checkpoints, provenance
-from benchmark.runs.cell import Cell, CellState, run_cell, start
+from benchmark.runs.cell import Cell
 from benchmark.runs.finish import Finished
 from benchmark.runs.plan import unfinished
 from benchmark.runs.record import SCHEMA_VERSION, Failure, Record
+from benchmark.runs.running import CellState, run_cell, start
 from benchmark.runs.store import Store
-from benchmark.training import Diverged
+from benchmark.training import DivergedError
 
 CHECKPOINT_SECONDS = 10.0
 WAIT_SECONDS = 1.0
@@ -92,7 +93,7 @@ def _run(cell: Cell, store: Store, report: Report, summary: Summary) -> None:
                 checkpoints.save(store, cell, state)
                 kept = time.monotonic()
     except Exception as error:
-        expected = isinstance(error, Diverged | Unusable | UserError)
+        expected = isinstance(error, DivergedError | UnusableError | UserError)
         failure = Failure(
             schema_version=SCHEMA_VERSION,
             benchmark=cell.card.full_name,

@@ -34,7 +34,8 @@ from benchmark.runs.record import (
 )
 
 if TYPE_CHECKING:
-    from benchmark.runs.cell import Cell, CellState
+    from benchmark.runs.cell import Cell
+    from benchmark.runs.running import CellState
 
 COMMITTED_WEIGHTS_BYTES = 200_000
 EXACTNESS_IMAGES = 8
@@ -152,11 +153,11 @@ def _difference(late: float | None, early: float | None) -> float | None:
     return None if late is None or early is None else late - early
 
 
-@torch.inference_mode()
 def multiply_accumulates(network: nn.Module, image: torch.Tensor) -> int:
     """MACs of one image (1, channels, height, width) through the network in evaluation mode.
 
     Counts convolutions and matrix products, as `torch.utils.flop_counter` sees them, two operations to a MAC.
+    It follows modules by their gradients, so they stay on.
     """
     network.eval()
     with FlopCounterMode(display=False) as counter:

@@ -68,7 +68,7 @@ class Provenance(Model):
     suite_version: str
     commit: str | None
     dirty: bool | None
-    device: Literal["cpu", "cuda", "mps"]
+    device: str
     device_name: str
     threads: Positive
     numeric_mode: str

@@ -1,13 +1,13 @@
 """The results directory: the only place that reads and writes records, failures, weights, outputs and checkpoints.
 
-    <results>/<benchmark@version>/<entry>/seed-0.json               a record
-                                          seed-0.safetensors        its weights, where small enough to commit
-                                          seed-0.failed.json        why the cell failed
-                                          seed-0.repeat-1.json      a second record of the same cell: never a seed
-                                          seed-0.unofficial.json    made with --limit
-                                          seed-0.stale-1a2b3c4d.json  made by another protocol of the same version
-    <results>/outputs/<sha256>.safetensors                          per-image outputs and large weights; not in git
-    <results>/.work/…                                               checkpoints and locks; not in git
+<results>/<benchmark@version>/<entry>/seed-0.json               a record
+                                      seed-0.safetensors        its weights, where small enough to commit
+                                      seed-0.failed.json        why the cell failed
+                                      seed-0.repeat-1.json      a second record of the same cell: never a seed
+                                      seed-0.unofficial.json    made with --limit
+                                      seed-0.stale-1a2b3c4d.json  made by another protocol of the same version
+<results>/outputs/<sha256>.safetensors                          per-image outputs and large weights; not in git
+<results>/.work/…                                               checkpoints and locks; not in git
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Store:
 
     @contextmanager
     def claim(self, cell: Cell) -> Iterator[bool]:
-        """Claim a cell for this process: true if nobody else holds it. The claim ends with the process, even if killed."""
+        """Claim a cell for this process: true if nobody else holds it. A claim ends with its process, killed or not."""
         path = self.state_path(cell).with_suffix(".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)

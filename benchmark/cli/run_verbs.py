@@ -1,0 +1,190 @@
+"""`run` makes records; `status` says which there are."""
+
+from __future__ import annotations
+
+import json
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import Data, Format, Include, OutputFormat, Results
+from benchmark.cli.progress import RunReport, duration
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.runs.cell import Cell
+    from benchmark.runs.executor import Summary
+    from benchmark.runs.store import Store
+
+SOME_CELLS_FAILED = 3
+
+
+class DeviceName(StrEnum):
+    """Where cells can run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+Benchmarks = Annotated[list[str], typer.Argument(metavar="BENCHMARK…", help="Benchmarks by name.")]
+Entries = Annotated[
+    list[str],
+    typer.Option("--entry", metavar="SLUG@SIZE", help="Only this entry; may be repeated.", default_factory=list),
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0-4", help="Only these seeds, as in 0-4 or 0,2.")]
+
+
+def run(
+    benchmarks: Benchmarks,
+    *,
+    entries: Entries,
+    seeds: Seeds = None,
+    device: Annotated[DeviceName, typer.Option(help="Where to train and score.")] = DeviceName.auto,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of a cell; the bits of its numbers depend on them.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many images of each share: a try-out, never a row.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be run, and what it would take.")
+    ] = False,
+    data: Data,
+    results: Results,
+    include: Include,
+) -> None:
+    """Train and score every cell that has no record yet. Interrupted, the same command goes on where it was.
+
+    Ends with 3 if a cell failed; its reason is kept and shown, the other cells are run all the same, and it is tried
+    again when the command is repeated. Two processes on one results directory share the cells between them.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
+    import torch
+
+    from benchmark.cards.registry import Registry
+    from benchmark.device import choose
+    from benchmark.runs.executor import execute
+    from benchmark.runs.plan import plan, seeds_from, unfinished
+    from benchmark.runs.store import Store
+
+    registry, store = Registry.load(include), Store(results)
+    cells = plan(
+        registry,
+        benchmarks,
+        entries=entries,
+        seeds=None if seeds is None else seeds_from(seeds),
+        device=choose(device.value).type,
+        threads=threads or torch.get_num_threads(),
+        data=data,
+        limit=limit,
+    )
+    todo = unfinished(store, cells)
+    if dry_run:
+        typer.echo(_forecast(todo, len(cells)))
+        return
+    for name in dict.fromkeys(cell.card.dataset for cell in todo):
+        registry.load_dataset(name, data)  # a missing file is said once, before anything is trained
+    with RunReport(len(todo)) as report:
+        summary = execute(cells, store, report)
+    typer.echo(_told(summary, store))
+    if summary.failed:
+        raise typer.Exit(SOME_CELLS_FAILED)
+
+
+def status(
+    benchmarks: Annotated[
+        list[str], typer.Argument(metavar="[BENCHMARK…]", help="Benchmarks by name; all without.", default_factory=list)
+    ],
+    *,
+    output: Format,
+    results: Results,
+    include: Include,
+) -> None:
+    """Say of every cell whether it is planned, running, interrupted, done, failed or stale."""
+    from tabulate import tabulate
+
+    from benchmark.cards.registry import Registry
+    from benchmark.runs import plan
+    from benchmark.runs.store import Store
+
+    registry, store = Registry.load(include), Store(results)
+    cells = plan.plan(registry, benchmarks or sorted(registry.benchmarks))
+    states = [(cell, plan.status(store, cell)) for cell in cells]
+    if output is OutputFormat.json:
+        rows = [
+            {"benchmark": cell.card.full_name, "entry": cell.entry, "seed": cell.seed, "state": state}
+            for cell, state in states
+        ]
+        typer.echo(json.dumps({"cells": rows}, indent=1))
+        return
+    kinds = ("planned", "running", "interrupted", "done", "failed", "stale")
+    table: dict[tuple[str, str], list[str]] = {}
+    for cell, state in states:
+        table.setdefault((cell.card.full_name, cell.entry), []).append(state)
+    rows_shown = [
+        [benchmark, entry, *(found.count(kind) or "" for kind in kinds)] for (benchmark, entry), found in table.items()
+    ]
+    typer.echo(tabulate(rows_shown, headers=["benchmark", "entry", *kinds], tablefmt="github"))
+    for cell, state in states:
+        failure = store.failure(cell) if state == "failed" else None
+        if failure is not None:
+            typer.echo(f"{cell.name} failed in {failure.phase}: {failure.reason}")
+
+
+def _told(summary: Summary, store: Store) -> str:
+    """One line on what became of the plan, one for each failed cell, and what to do next."""
+    lines = [
+        f"{len(summary.finished)} cells run, {len(summary.done_before)} were done before, "
+        f"{len(summary.failed)} failed; records in {store.results}"
+    ]
+    lines += [
+        f"{failure.benchmark} {failure.entry} seed {failure.seed}: {failure.reason}" for failure in summary.failed
+    ]
+    return "\n".join(lines)
+
+
+def _forecast(cells: list[Cell], planned: int) -> str:
+    """The plan as a table, with time and space estimated from a few steps of each entry."""
+    from tabulate import tabulate
+
+    from benchmark.runs.estimate import estimate
+
+    if not cells:
+        return f"nothing to do: all {planned} cells are done"
+    by_entry: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
+    rows, seconds, committed, kept = [], 0.0, 0, 0
+    for (benchmark, entry), group in by_entry.items():
+        try:
+            one = estimate(group[0])
+        except UserError as error:
+            rows.append([benchmark, entry, len(group), "–", "–", "–", f"cannot be built: {error}"])
+            continue
+        each = one.train_seconds + one.test_seconds
+        rows.append(
+            [
+                benchmark,
+                entry,
+                len(group),
+                duration(one.train_seconds),
+                duration(one.test_seconds),
+                duration(each * len(group)),
+            ]
+        )
+        seconds, committed = seconds + each * len(group), committed + one.committed * len(group)
+        kept += one.kept * len(group)
+    headers = ["benchmark", "entry", "cells", "training", "scoring", "all cells"]
+    return "\n".join(
+        [
+            tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True),
+            "",
+            f"{len(cells)} of {planned} cells to run on {cells[0].device} with {cells[0].threads} threads: about "
+            f"{duration(seconds)} one after another, {committed / 1e6:.1f} MB of records and small weights, "
+            f"{kept / 1e6:.0f} MB kept outside git.",
+        ]
+    )

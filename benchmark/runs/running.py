@@ -1,0 +1,113 @@
+"""Running a cell: train, then score, as a run of states to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.cards.schema import split_entry
+from benchmark.data.images import Images, prepare
+from benchmark.data.parts import Part
+from benchmark.data.splits import order_seed, split
+from benchmark.data.streams import derive
+from benchmark.device import arithmetic, choose, peak_memory, reset_peak_memory, seeded
+from benchmark.evaluation import EvaluationState, evaluate
+from benchmark.nn.groups import group
+from benchmark.runs import provenance
+from benchmark.runs.cell import Cell
+from benchmark.runs.finish import Finished, equivariance_now, finish
+from benchmark.training import Task, TrainingState, train
+
+Phase = Literal["build", "training", "evaluation"]
+
+
+@dataclass
+class CellState:
+    """All that a cell knows at some moment, in plain tensors, numbers and strings: what a checkpoint holds."""
+
+    digest: str
+    machine: str
+    started: str
+    phase: Phase = "build"
+    sessions: int = 1
+    peak_memory: int = 0
+    before: str = ""
+    training: TrainingState = field(default_factory=TrainingState)
+    evaluation: EvaluationState = field(default_factory=EvaluationState)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The network as initialised, and the images of each share at its size, all on the device."""
+
+    network: nn.Module
+    train: Images
+    validation: Images | None
+    test: Images
+
+
+def start(cell: Cell) -> CellState:
+    """The state of a cell of which nothing is done."""
+    return CellState(cell.digest, cell.machine, provenance.now())
+
+
+def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState | Finished]:
+    """Train and score one cell, yielding its state after every epoch and condition, and last what it leaves.
+
+    The state is one object that changes between yields: keep what is needed of it before asking for the next.
+
+    Args:
+        cell: what to run.
+        state: an earlier state of the same cell on the same machine, to go on from with the same bits.
+
+    Raises:
+        UserError: the data or the entry's network cannot be loaded.
+        DivergedError: the loss is not finite.
+        UnusableError: the logits are not finite, or one class is predicted throughout.
+    """
+    state = state or start(cell)
+    card, device = cell.card, choose(cell.device)
+    reset_peak_memory(device)
+    with arithmetic(device, "fp32", cell.threads):
+        material = prepare_material(cell, device)
+        network, test = material.network, material.test
+        state.before = state.before or equivariance_now(network, test, card, cell.model).model_dump_json()
+    state.phase = "training"
+    task = Task(card.name, cell.seed, card.recipe, material.train, material.validation, device, cell.threads)
+    for _ in train(network, task, state.training):
+        state.peak_memory = max(state.peak_memory, peak_memory(device))
+        yield state
+    state.phase = "evaluation"
+    load_weights(network, state.training.tested_network)
+    conditions = group(card.evaluation.group)
+    for _ in evaluate(network, test, card.evaluation, conditions, cell.threads, state.evaluation):
+        state.peak_memory = max(state.peak_memory, peak_memory(device))
+        yield state
+    with arithmetic(device, "fp32", cell.threads):
+        yield finish(cell, state, network, test)
+
+
+def prepare_material(cell: Cell, device: torch.device) -> Material:
+    """Build the network from its own random stream and bring the split's images to its size, on the device."""
+    card = cell.card
+    size = split_entry(cell.entry)[1]
+    parts = cell.registry.load_dataset(card.dataset, cell.data)
+    shares = split(parts, card.split, order_seed(card.name, cell.seed, card.split))
+
+    def images(part: Part) -> Images:
+        return prepare(part if cell.limit is None else part.select(slice(cell.limit)), card.input, size, device)
+
+    with seeded(device, derive(card.name, cell.seed, "initialisation")):
+        network = cell.registry.build(cell.entry, card).to(device)
+    validation = None if shares.validation is None else images(shares.validation)
+    return Material(network, images(shares.train), validation, images(shares.test))
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load weights in training mode: e2cnn keeps expanded filters in evaluation mode, and they would go stale."""
+    network.train()
+    network.load_state_dict(weights)

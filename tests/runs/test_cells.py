@@ -1,0 +1,197 @@
+"""A cell gives the same bits when repeated, resumed or pickled, and says why when it fails."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from benchmark.cards.registry import Registry
+from benchmark.cards.schema import Adam
+from benchmark.metrics import differences, inconsistencies, metrics
+from benchmark.runs import checkpoints
+from benchmark.runs.cell import Cell
+from benchmark.runs.finish import Finished
+from benchmark.runs.record import Record
+from benchmark.runs.running import CellState, run_cell, start
+from benchmark.runs.store import Store
+from benchmark.training import DivergedError
+
+TIMES = {"seconds", "started", "finished", "sessions"}
+
+
+def finish(cell: Cell, state: CellState | None = None) -> Finished:
+    *_, last = run_cell(cell, state)
+    assert isinstance(last, Finished)
+    return last
+
+
+def without_times(record: Record) -> Any:
+    """The record as JSON data, less what a clock or the memory says."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(inner) for key, inner in value.items() if key not in TIMES}
+        return [strip(inner) for inner in value] if isinstance(value, list) else value
+
+    data = record.model_dump(mode="json")
+    data["cost"] = {key: data["cost"][key] for key in ("parameters", "macs")}
+    return strip(data)
+
+
+@pytest.fixture(scope="module")
+def once(tiny_registry: Registry) -> Finished:
+    return finish(Cell(tiny_registry, "tiny", "p4cnn@8", 0, "cpu", 1, Path("unused")))
+
+
+def test_a_cell_repeats_itself_bit_for_bit(once: Finished, make_cell: Callable[..., Cell]) -> None:
+    again = finish(make_cell())
+    assert again.weights == once.weights
+    assert again.outputs == once.outputs
+    assert without_times(again.record) == without_times(once.record)
+
+
+def test_another_seed_gives_another_network(once: Finished, make_cell: Callable[..., Cell]) -> None:
+    assert finish(make_cell(seed=1)).weights != once.weights
+
+
+def test_the_global_generator_is_left_alone_and_has_no_say(once: Finished, make_cell: Callable[..., Cell]) -> None:
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    assert finish(make_cell()).weights == once.weights
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_pickled_cell_is_the_same_cell(make_cell: Callable[..., Cell]) -> None:
+    cell = make_cell()
+    assert pickle.loads(pickle.dumps(cell)).digest == cell.digest
+
+
+@pytest.mark.parametrize("stop_after", range(7))
+def test_a_resumed_cell_ends_with_the_same_bits(
+    once: Finished, make_cell: Callable[..., Cell], tmp_path: Path, stop_after: int
+) -> None:
+    """Stopped after each epoch and each condition, through a checkpoint on disk."""
+    cell, store = make_cell(), Store(tmp_path)
+    state = start(cell)
+    running = run_cell(cell, state)
+    for _ in range(stop_after + 1):
+        next(running)
+    checkpoints.save(store, cell, state)
+    del running
+    resumed = checkpoints.load(store, cell)
+    assert resumed is not None
+    last = finish(cell, resumed)
+    assert last.weights == once.weights
+    assert last.outputs == once.outputs
+    assert without_times(last.record) == without_times(once.record)
+    assert last.record.provenance.sessions == 2
+
+
+def test_a_state_of_another_machine_or_protocol_is_not_resumed(
+    make_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, store = make_cell(), Store(tmp_path)
+    state = start(cell)
+    next(iter(run_cell(cell, state)))
+    checkpoints.save(store, cell, state)
+    assert checkpoints.load(store, cell) is not None
+    assert checkpoints.load(store, make_cell(threads=2)) is None
+    monkeypatch.setattr("benchmark.runs.spec.NUMERICS_VERSION", 1000)
+    assert checkpoints.load(store, make_cell()) is None
+
+
+def test_a_damaged_state_is_not_resumed(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    cell, store = make_cell(), Store(tmp_path)
+    checkpoints.save(store, cell, start(cell))
+    path = store.state_path(cell)
+    path.write_bytes(path.read_bytes()[:-200])
+    assert checkpoints.load(store, cell) is None
+
+
+def test_the_record_agrees_with_its_files_and_with_itself(once: Finished, make_cell: Callable[..., Cell]) -> None:
+    record, outputs = once.record, safetensors.torch.load(once.outputs)
+    assert inconsistencies(record.counts) == []
+    seen = make_cell().card.evaluation.seen
+    error = record.equivariance.after.invariance_error
+    assert differences(record.metrics, metrics(record.counts, seen, invariance_error=error)) == []
+    assert outputs["logits"].shape == (4, 64, 10)
+    assert outputs["angle_classes"].shape == (4, 64)
+    upright = (outputs["logits"][0].argmax(1) == outputs["labels"]).float().mean()
+    assert record.metrics["accuracy.upright"] == pytest.approx(float(upright), abs=1e-7)
+    best = max(record.training.history, key=lambda epoch: epoch.validation_accuracy or 0)
+    assert record.training.tested_epoch == best.epoch
+    assert record.official
+    assert record.cost.parameters == 24_810  # 24,990 less two input channels of 10 planes and 9 weights
+
+
+def test_exact_and_approximate_networks_differ(once: Finished, make_cell: Callable[..., Cell]) -> None:
+    exact, broken = once.record, finish(make_cell("p4cnn@9")).record
+    assert exact.equivariance.exactness_after is not None
+    assert broken.equivariance.exactness_after is not None
+    assert exact.equivariance.exactness_after.certificate == "exact"
+    assert broken.equivariance.exactness_after.certificate == "approximate"
+    assert exact.equivariance.after.invariance_error is not None
+    assert exact.equivariance.after.invariance_error < 1e-10
+    assert (broken.equivariance.after.invariance_error or 0) > 1e-3
+    turned = {name: exact.metrics[f"accuracy.{name}"] for name in ("upright", "rot90", "rot180", "rot270")}
+    assert len(set(turned.values())) == 1
+    assert set(exact.equivariance.relaxation) == {*(d.depth for d in exact.equivariance.after.depths), "logits"}
+
+
+def test_a_diverging_cell_fails_with_its_epoch(make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> torch.Tensor:
+        return torch.full((), float("nan"), requires_grad=True)
+
+    monkeypatch.setattr("benchmark.training.F.cross_entropy", broken)
+    with pytest.raises(DivergedError, match=r"the loss is nan in epoch 1"):
+        finish(make_cell())
+
+
+def test_a_limited_cell_is_unofficial(make_cell: Callable[..., Cell]) -> None:
+    record = finish(make_cell("z2cnn@8", limit=64)).record
+    assert not record.official
+    assert record.unofficial_because == "limited to 64 images a share"
+    assert sum(map(sum, record.counts.elements["upright"])) == 64
+
+
+def test_training_is_that_of_pytorch_written_out(tiny_registry: Registry) -> None:
+    """The loop against a bare one: Adam with decay in the gradient, StepLR after each epoch, first best epoch kept."""
+    from benchmark.data.images import prepare
+    from benchmark.data.streams import derive, generator
+    from benchmark.training import Task, TrainingState, train
+
+    card = tiny_registry.benchmark("tiny")
+    part = tiny_registry.load_dataset("digits", Path("unused"))["all"]
+    images = prepare(part.select(slice(96)), card.input, 16)
+    adam = Adam(name="adam", learning_rate=0.01, weight_decay=1e-5)
+    recipe = card.recipe.model_copy(update={"epochs": 7, "tested_model": "last", "optimiser": adam})
+
+    def network() -> nn.Module:
+        torch.manual_seed(5)
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(256, 10)).double()
+
+    ours, bare = network(), network()
+    double = type("Double", (), {"__len__": lambda _: 96, "labels": images.labels})()
+    double.augmented_batch = lambda index, *_: images.batch(index, torch.float64)
+    task = Task("tiny", 3, recipe, double, None, torch.device("cpu"), 1)
+    for _ in train(ours, task, TrainingState()):
+        pass
+    optimiser = torch.optim.Adam(bare.parameters(), lr=0.01, weight_decay=1e-5)
+    schedule = torch.optim.lr_scheduler.StepLR(optimiser, 3, 0.5)
+    for epoch in range(7):
+        order = torch.randperm(96, generator=generator("tiny", 3, "order", epoch))
+        torch.manual_seed(derive("tiny", 3, "network", epoch))
+        for chosen in order.split(8):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(bare(images.batch(chosen, torch.float64)), images.labels[chosen]).backward()
+            optimiser.step()
+        schedule.step()
+    for one, other in zip(ours.parameters(), bare.parameters(), strict=True):
+        assert torch.equal(one, other)
