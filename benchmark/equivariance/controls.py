@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d
 
 SMALLEST = 8
-"""The smallest image the controls take."""
+LARGEST = 32
+"""The images the controls take are at least so large, and thinned out where they are more than twice as large."""
 
 
 class ControlNetwork(nn.Module):

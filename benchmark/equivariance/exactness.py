@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -15,6 +15,17 @@ from benchmark.nn.fields import Field
 from benchmark.nn.groups import P4, Element, Group
 
 REACH = 16
+REFUSALS = (
+    RuntimeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    UserError,
+)
+"""What a network may raise at a size that it cannot take; its choice is its own."""
 
 
 class DisagreementError(RuntimeError):
@@ -69,7 +80,7 @@ def exactness(
         decision=decision.verdict,
         first_break=first,
         error=decision.error,
-        nearest_exact_sizes=nearest_sizes(network, images, group.elements, certificate),
+        nearest_exact_sizes=nearest_sizes(lambda _: network, images, group.elements, certificate),
         reason="; ".join(reasons) or None,
     )
 
@@ -92,11 +103,22 @@ def watch(
 
 
 def nearest_sizes(
-    network: nn.Module, images: Tensor, elements: Sequence[Element], certificate: Certificate, reach: int = REACH
+    make: Callable[[int], nn.Module],
+    images: Tensor,
+    elements: Sequence[Element],
+    certificate: Certificate,
+    reach: int = REACH,
 ) -> tuple[int, ...]:
     """The nearest input sizes with a symmetric grid: this one, or the next below and the next above it.
 
     Sizes that the network cannot take are passed over. Empty where the grid is unknown here or broken all around.
+
+    Args:
+        make: the network for a size.
+        images: of the size that was judged.
+        elements: the group's elements.
+        certificate: at that size.
+        reach: how far to look.
     """
     size = images.shape[-1]
     if certificate.grid == "symmetric":
@@ -104,14 +126,14 @@ def nearest_sizes(
     if certificate.grid == "unknown":
         return ()
     below, above = range(size - 1, max(0, size - 1 - reach), -1), range(size + 1, size + 1 + reach)
-    found = [
-        next((one for one in sizes if _symmetric_at(network, images, elements, one)), None) for sizes in (below, above)
-    ]
-    return tuple(one for one in found if one is not None)
+    found = (
+        next((near for near in sizes if _symmetric(make, images, elements, near)), None) for sizes in (below, above)
+    )
+    return tuple(near for near in found if near is not None)
 
 
-def _symmetric_at(network: nn.Module, images: Tensor, elements: Sequence[Element], size: int) -> bool:
+def _symmetric(make: Callable[[int], nn.Module], images: Tensor, elements: Sequence[Element], size: int) -> bool:
     try:
-        return watch(network, images, elements, size=size).grid == "symmetric"
-    except (RuntimeError, ValueError, ArithmeticError, LookupError, TypeError, AssertionError, UserError):
-        return False  # a size the network cannot take; what it raises is its own choice
+        return watch(make(size), images, elements, size=size).grid == "symmetric"
+    except REFUSALS:
+        return False

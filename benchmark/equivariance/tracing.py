@@ -132,6 +132,7 @@ class _Running:
     name: str
     leaf: bool
     trusted: bool
+    wraps: bool
 
 
 @dataclass
@@ -266,7 +267,7 @@ class Tracer(TorchDispatchMode):
             self.otherwise(self, call)
 
     def _label(self, op: str) -> str:
-        running = self.notes.stack[-1] if self.notes.stack else _Running("", leaf=False, trusted=False)
+        running = self.notes.stack[-1] if self.notes.stack else _Running("", leaf=False, trusted=False, wraps=False)
         if running.leaf:
             return running.name
         return f"{running.name}: {op}" if running.name else op
@@ -304,8 +305,10 @@ def watched(
 
     def entering(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            leaf = not any(True for _ in module.children())
-            tracer.notes.stack.append(_Running(name, leaf, known(module) is not None))
+            outer = tracer.notes.stack[-1] if tracer.notes.stack else None
+            shown = outer.name if outer is not None and outer.wraps else name
+            children, trusted = len(list(module.children())), known(module) is not None
+            tracer.notes.stack.append(_Running(shown, children == 0, trusted, trusted and children == 1))
             states = []
             for value in tree_leaves((args, kwargs)):
                 tensor = getattr(value, "tensor", value)

@@ -1,0 +1,54 @@
+"""An assertion for other people's test suites: this network is exactly equivariant at these sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from benchmark.equivariance.audit import Factory, audit
+from benchmark.equivariance.explanation import repairs
+from benchmark.nn.fields import Field
+from benchmark.nn.groups import P4, Group
+from benchmark.nn.groups import group as group_of_name
+
+
+def assert_equivariant(
+    model: nn.Module | Factory,
+    group: Group | str = P4,
+    *,
+    sizes: Iterable[int],
+    channels: int | None = None,
+    output: Field | None = None,
+) -> None:
+    """Assert that a network is exactly equivariant under a group at each of these input sizes.
+
+        from benchmark.equivariance.assertion import assert_equivariant
+        assert_equivariant(MyNetwork(), "p4", sizes=[33, 65])
+
+    It is decided by measurement in float64, with the weights as given and randomised; the certificate names the layer.
+
+    Args:
+        model: a network, or a function that makes one for a size.
+        group: p2, pm, p4 or p4m.
+        sizes: heights and widths of square inputs.
+        channels: of the input; tried out where None.
+        output: how the output should transform; invariant logits where None.
+
+    Raises:
+        AssertionError: it is not; names the layer, the size, and the size that would work.
+        UserError: the group is unknown, or no number of channels fits.
+    """
+    wanted = group_of_name(group) if isinstance(group, str) else group
+    found = audit(model, sizes, wanted, channels=channels, output=output, nearest=True)
+    make: Factory = (lambda _: model) if isinstance(model, nn.Module) else model
+    messages = []
+    for row in found.sizes:
+        if row.decision == "exact" and not row.disagreement:
+            continue
+        at = f" at {row.first_break}" if row.first_break else ""
+        message = f"{found.network} is {row.decision} under {found.group} at input size {row.size}{at}: {row.reason}"
+        mends = repairs(make, row, found.channels, wanted)
+        messages.append("\n".join([message, *(f"  use {mend}" for mend in mends)]))
+    if messages:
+        raise AssertionError("\n".join(messages))
