@@ -31,7 +31,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         return "none"
     cells = [[_cell(value) for value in row.values()] for row in rows]
     headers = list(rows[0])
-    used = sum(max(len(row[column]) for row in [headers, *cells]) + 2 for column in range(len(headers) - 1))
+    # tabulate leaves two blanks beside a header and two between columns
+    wide = [[f"{header}  " for header in headers], *cells]
+    used = sum(max(len(row[column]) for row in wide) + 2 for column in range(len(headers) - 1))
     for row in cells:
         row[-1] = fill(row[-1], max(20, WIDTH - used), break_long_words=False, break_on_hyphens=False)
     return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)

@@ -1,0 +1,227 @@
+"""The frame of the command line and the verbs that show the registry, driven as a user drives them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import benchmark
+from benchmark.cards.registry import Registry
+from benchmark.cards.schema import BenchmarkCard
+from benchmark.cli import app, main
+from benchmark.cli.options import default_data, default_results
+from benchmark.errors import UserError
+
+RIGHT = Path(__file__).parents[1] / "cards" / "right"
+HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "h5py", "e2cnn", "PIL")
+
+
+@pytest.fixture
+def gcnnbench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the command line in this process and gives (exit code, stdout, stderr)."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ending:
+            main(arguments)
+        captured = capsys.readouterr()
+        return int(ending.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def mynet(tmp_path: Path) -> Path:
+    shutil.copytree(RIGHT / "mynet", tmp_path / "mynet")
+    (tmp_path / "mynet" / "model.py").touch()
+    return tmp_path / "mynet"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["show", "quickstart"], ["validate"], ["schema"]])
+def test_verbs_that_need_no_torch_import_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom benchmark.cli import main\ntry:\n    main(sys.argv[1:])\nfinally:\n"
+        f"    print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.splitlines()[-1] == "[]"
+    assert ended.stdout
+
+
+def test_every_verb_has_help_and_says_what_it_does(gcnnbench: Any) -> None:
+    code, out, _ = gcnnbench("--help")
+    assert code == 0
+    for name, function in app.VERBS:
+        assert f"│ {name} " in out
+        assert function.__doc__
+        code, help_text, _ = gcnnbench(name, "-h")
+        assert (code, "Usage: gcnnbench " + name in help_text) == (0, True)
+
+
+def test_the_module_is_the_command() -> None:
+    command = [sys.executable, "-m", "benchmark", "--version"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout == f"gcnnbench {benchmark.__version__}\n"
+
+
+def test_list_shows_every_card_within_eighty_columns(gcnnbench: Any) -> None:
+    registry = Registry.load()
+    code, out, err = gcnnbench("list")
+    assert (code, err) == (0, "")
+    for name in [*registry.models, *registry.datasets, *(card.full_name for card in registry.benchmarks.values())]:
+        assert f"\n{name} " in out
+    assert max(len(line) for line in out.splitlines()) <= 80
+
+
+def test_list_in_json_is_one_document(gcnnbench: Any) -> None:
+    _, out, _ = gcnnbench("list", "--format", "json")
+    listed = json.loads(out)
+    assert {shelf: len(rows) for shelf, rows in listed.items()} == {
+        "models": len(Registry.load().models),
+        "datasets": len(Registry.load().datasets),
+        "benchmarks": len(Registry.load().benchmarks),
+    }
+    _, out, _ = gcnnbench("list", "models", "--format", "json")
+    assert json.loads(out) == {"models": listed["models"]}
+
+
+def test_list_takes_models_from_elsewhere(gcnnbench: Any, mynet: Path) -> None:
+    _, out, _ = gcnnbench("list", "models", "--include", str(mynet))
+    assert "\nmynet " in out
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*Registry.load().models, *Registry.load().datasets, *Registry.load().benchmarks})
+)
+def test_show_tells_all_that_the_card_says(gcnnbench: Any, name: str) -> None:
+    registry = Registry.load()
+    card = {**registry.datasets, **registry.models, **registry.benchmarks}[name]
+    code, out, _ = gcnnbench("show", name)
+    told = " ".join(out.split())
+    assert code == 0
+    assert " ".join(card.summary.split()) in told
+    for text in (*getattr(card, "deviations", ()), *(item.because for item in getattr(card, "assumptions", ()))):
+        assert " ".join(text.split()) in told
+    for source in card.sources:
+        assert registry.bibliography[source.key] in out
+
+
+def test_show_in_json_is_the_card(gcnnbench: Any) -> None:
+    _, out, _ = gcnnbench("show", "quickstart@1", "--format", "json")
+    assert BenchmarkCard.model_validate_json(out) == Registry.load().benchmark("quickstart")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "quickstrt"], "there is no card 'quickstrt'; did you mean quickstart?"),
+        (["show", "zzz"], "there is no card 'zzz'; see: gcnnbench list"),
+        (["show", "quickstart@9"], "quickstart@9: the registry has quickstart@"),
+        (["validate", "no/such/folder"], "no/such/folder: no such file or folder"),
+        (["list", "--include", "no/such/folder"], "no/such/folder: no such file or folder"),
+    ],
+)
+def test_a_users_mistake_ends_with_two_and_one_line(gcnnbench: Any, arguments: list[str], message: str) -> None:
+    code, out, err = gcnnbench(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["lst"], ["list", "modles"], ["show"], ["list", "--format", "yaml"], ["--wrong"]]
+)
+def test_wrong_usage_ends_with_two(gcnnbench: Any, arguments: list[str]) -> None:
+    code, out, err = gcnnbench(*arguments)
+    assert (code, out) == (2, "")
+    assert "Usage: gcnnbench" in err
+    assert "Traceback" not in err
+
+
+def test_an_interruption_ends_with_130(gcnnbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.cards.registry.Registry.load", interrupted)
+    code, out, err = gcnnbench("list")
+    assert (code, out, err) == (130, "", "interrupted\n")
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("benchmark.cards.registry.Registry.load", faulty)
+    with pytest.raises(ZeroDivisionError):
+        main(["list"])
+
+
+def test_validate_counts_what_it_checked(gcnnbench: Any, mynet: Path) -> None:
+    registry = Registry.load()
+    cards = len(registry.models) + len(registry.datasets) + len(registry.benchmarks)
+    code, out, err = gcnnbench("validate")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{cards} cards checked, no errors: {len(registry.models)} models, ")
+    code, out, _ = gcnnbench("validate", str(mynet))
+    assert out.startswith(f"{cards + 1} cards checked, no errors")
+
+
+def test_validate_shows_all_errors_of_all_files(
+    gcnnbench: Any, mynet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (mynet / "model.yaml").read_text(encoding="utf-8")
+    (mynet / "model.yaml").write_text(text.replace("planes: 10", "planes: 1e1").replace("group: p4", "group: p5"))
+    (tmp_path / "trial.yaml").write_text(
+        (RIGHT / "trial.yaml").read_text(encoding="utf-8").replace("seeds: 3", "seeds: 0")
+    )
+    monkeypatch.chdir(tmp_path)
+    code, out, err = gcnnbench("validate", str(mynet), "trial.yaml")
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert [line.split(": ")[0] for line in lines[:-1]] == [
+        "mynet/model.yaml:7:8",
+        "mynet/model.yaml:11:11",
+        "trial.yaml:40:8",
+    ]
+    assert lines[-1].endswith("cards checked: 3 errors in 2 of them")
+
+
+def test_validate_of_nothing_is_an_error(gcnnbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.cards.shelf import Shelf
+
+    monkeypatch.setattr("benchmark.cards.registry.survey", lambda _: Shelf())
+    code, out, err = gcnnbench("validate")
+    assert (code, out) == (2, "")
+    assert "no card was found" in err
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset", "benchmark"])
+def test_schema_is_one_json_schema(gcnnbench: Any, kind: str) -> None:
+    _, out, _ = gcnnbench("schema", kind)
+    schema = json.loads(out)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"name", "title"} <= set(schema["required"])
+    _, out, _ = gcnnbench("schema")
+    assert json.loads(out)[kind] == schema
+
+
+def test_directories_have_sensible_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = Path(benchmark.__file__).resolve().parents[1]
+    in_checkout = (checkout / "pyproject.toml").is_file()
+    assert default_results() == (checkout / "results" if in_checkout else Path("results"))
+    assert default_data().is_absolute()
+    assert "gcnnbench" in default_data().parts
+
+
+def test_every_error_is_a_user_error() -> None:
+    """The frame prints these and nothing else; a card error must be one of them."""
+    from benchmark.cards.reading import CardsError
+
+    assert issubclass(CardsError, UserError)
