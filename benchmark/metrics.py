@@ -89,6 +89,16 @@ def images(counts: Counts) -> int:
     return _total(counts.elements[UPRIGHT])
 
 
+def angle_accuracies(counts: Counts) -> dict[int, float]:
+    """Accuracy by angle in degrees: the curve of which `accuracy.curve_mean` is the mean.
+
+    Raises:
+        ValueError: a condition counts no image.
+    """
+    shares = {int(angle): _mean([(_trace(matrix), _total(matrix))]) for angle, matrix in counts.angles.items()}
+    return {angle: share for angle, share in sorted(shares.items()) if share is not None}
+
+
 def inconsistencies(counts: Counts) -> list[str]:
     """What in the counts contradicts itself, in words; empty where they could be those of one network on one test set.
 

@@ -62,24 +62,13 @@ def judge_curve(ours: Sequence[Summary], published: Sequence[Summary], tolerance
     Raises:
         ValueError: the curves differ in length.
     """
-    confidence = 1 - ALPHA / len(ours)
-    points = [judge(*point, confidence) for point in zip(ours, published, tolerances, strict=True)]
-    ratios = [abs(point.difference or 0.0) / allowed for point, allowed in zip(points, tolerances, strict=True)]
-    worst = max(range(len(points)), key=ratios.__getitem__)
-    refuted = [place for place, point in enumerate(points) if point.verdict == "refuted"]
-    at = max(refuted, key=ratios.__getitem__) if refuted else worst
-    found = points[at]
-    few = min(summary.n for summary in ours) < CURVE_SEEDS
-    verdict: VerdictName = "inconclusive"
-    if not few and refuted:
-        verdict = "refuted"
-    elif not few and all(point.verdict == "reproduced" for point in points):
-        verdict = "reproduced"
-    needed = None
-    if verdict == "inconclusive":
-        open_points = [point.seeds_needed for point in points if point.verdict == "inconclusive"]
-        needed = None if None in open_points else max([CURVE_SEEDS, *(n for n in open_points if n)])
-    return Judgement(verdict, found.difference, found.interval, found.single_run, needed, at)
+    few = min(point.n for point in ours) < CURVE_SEEDS
+    return _together(list(zip(ours, published, strict=True)), tolerances, least_seeds=CURVE_SEEDS if few else 0)
+
+
+def judge_equal(pairs: Sequence[tuple[Summary, Summary]], tolerance: float) -> Judgement:
+    """Judge "these means differ by less than the tolerance", for every pair, at the level α / pairs (Bonferroni)."""
+    return _together(pairs, [tolerance] * len(pairs))
 
 
 def judge_order(pairs: Sequence[tuple[Summary, Summary]]) -> Judgement:
@@ -128,6 +117,25 @@ def seeds_needed(ours: Summary, published: Summary, tolerance: float, confidence
         else:
             low = middle + 1
     return high
+
+
+def _together(pairs: Sequence[tuple[Summary, Summary]], tolerances: Sequence[float], least_seeds: int = 0) -> Judgement:
+    """Every pair against its tolerance, at the level α / pairs; inconclusive for want of `least_seeds`, if not 0."""
+    confidence = 1 - ALPHA / len(pairs)
+    points = [judge(*pair, allowed, confidence) for pair, allowed in zip(pairs, tolerances, strict=True)]
+    ratios = [abs(point.difference or 0.0) / allowed for point, allowed in zip(points, tolerances, strict=True)]
+    refuted = [place for place, point in enumerate(points) if point.verdict == "refuted"]
+    at = max(refuted or range(len(points)), key=ratios.__getitem__)
+    verdict: VerdictName = "inconclusive"
+    if refuted and not least_seeds:
+        verdict = "refuted"
+    elif not least_seeds and all(point.verdict == "reproduced" for point in points):
+        verdict = "reproduced"
+    needed = None
+    if verdict == "inconclusive":
+        open_points = [point.seeds_needed for point in points if point.verdict == "inconclusive"]
+        needed = None if None in open_points else max([least_seeds, *(n for n in open_points if n)])
+    return Judgement(verdict, points[at].difference, points[at].interval, points[at].single_run, needed, at)
 
 
 def _placed(test: Difference, tolerance: float) -> VerdictName:

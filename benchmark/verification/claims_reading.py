@@ -1,0 +1,127 @@
+"""Claims cards read strictly and checked against the registry; and since when their tolerances stand."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmark.cards.phrases import choice
+from benchmark.cards.reading import CardFile, CardsError, Finding, open_card
+from benchmark.cards.registry import Registry
+from benchmark.cards.schema import BenchmarkCard
+from benchmark.cards.shelf import REGISTRY
+from benchmark.verification.claims import Claim, ClaimsCard, CurveClaim, Equal, NumberClaim, StatementClaim
+from benchmark.verification.judging import entries_of
+
+FOLDER = REGISTRY / "claims"
+
+
+def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
+    """All claims cards of the registry, in the order of their sources.
+
+    Raises:
+        CardsError: any card is wrong, or names a source, benchmark, entry or tolerance that is not there; all at once.
+    """
+    cards: list[ClaimsCard] = []
+    findings: list[Finding] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            file = open_card(path, ClaimsCard)
+        except CardsError as error:
+            findings += error.errors
+        else:
+            cards.append(file.card)
+            findings += _cross_check(file, registry)
+    if findings:
+        raise CardsError(findings)
+    return cards
+
+
+def tolerances_since(path: Path) -> datetime | None:
+    """When the tolerances of a claims card were last changed, by git's history; null where that cannot be known.
+
+    Changes that are not committed yet count as made now.
+    """
+    current = _tolerances(path.read_text(encoding="utf-8"))
+    log = _git(path, "log", "--format=%H %cI", "--", path.name)
+    since: datetime | None = None
+    for line in (log or "").splitlines():
+        commit, _, time = line.partition(" ")
+        text = _git(path, "show", f"{commit}:./{path.name}")
+        if text is None or _tolerances(text) != current:
+            break
+        since = datetime.fromisoformat(time)
+    if log and since is None:
+        return datetime.now().astimezone()
+    return since
+
+
+def _cross_check(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Finding]:
+    card = file.card
+    if card.source != file.path.stem:
+        yield file.error(("source",), f"'{card.source}' must be {file.path.stem}, as the file is called")
+    if card.source not in registry.bibliography:
+        near = choice(card.source, sorted(registry.bibliography))
+        yield file.error(("source",), f"'{card.source}' is not in references.bib; {near}")
+    for place, claim in enumerate(card.claims):
+        for tolerance in _tolerance_names(claim):
+            if tolerance not in card.tolerances:
+                near = choice(tolerance, sorted(card.tolerances))
+                yield file.error(("claims", place), f"there is no tolerance '{tolerance}'; {near}")
+        if claim.benchmark is None:
+            continue
+        if claim.benchmark not in registry.benchmarks:
+            near = choice(claim.benchmark, sorted(registry.benchmarks))
+            yield file.error(("claims", place, "benchmark"), f"there is no benchmark '{claim.benchmark}'; {near}")
+            continue
+        benchmark = registry.benchmarks[claim.benchmark]
+        for entry in _entries(claim):
+            if entry not in benchmark.entries:
+                near = choice(entry, list(benchmark.entries))
+                yield file.error(("claims", place), f"{entry} is no entry of {benchmark.name}; {near}")
+        for at in _misplaced(claim, benchmark):
+            yield file.error(("claims", place, "at"), f"{at} is not measured in {benchmark.name}")
+
+
+def _tolerance_names(claim: Claim) -> Sequence[str]:
+    if isinstance(claim, NumberClaim | CurveClaim):
+        return [claim.tolerance]
+    if isinstance(claim, StatementClaim):
+        return [reading.test.tolerance for reading in claim.readings if isinstance(reading.test, Equal)]
+    return []
+
+
+def _entries(claim: Claim) -> Sequence[str]:
+    if isinstance(claim, NumberClaim | CurveClaim):
+        return [claim.entry] if claim.entry else []
+    if isinstance(claim, StatementClaim):
+        return [entry for reading in claim.readings for entry in entries_of(reading.test)]
+    return []
+
+
+def _misplaced(claim: Claim, benchmark: BenchmarkCard) -> Sequence[int]:
+    """The places of a curve that the benchmark does not measure."""
+    if not isinstance(claim, CurveClaim):
+        return []
+    angles = claim.quantity == "accuracy.angle"
+    measured = benchmark.evaluation.curve.angles if angles else range(1, benchmark.recipe.epochs + 1)
+    return [at for at in claim.at if at not in measured]
+
+
+def _tolerances(text: str) -> Any:
+    data = yaml.safe_load(text)
+    return data.get("tolerances") if isinstance(data, dict) else None
+
+
+def _git(path: Path, *arguments: str) -> str | None:
+    """What git prints in a file's folder; null where git is missing or refuses."""
+    command = ["git", "-C", str(path.parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None

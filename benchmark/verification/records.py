@@ -1,0 +1,241 @@
+"""Records put to the test with nothing but the clone: everything that can be recomputed is, and must agree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import ceil
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.cards.registry import Registry
+from benchmark.cards.schema import ELEMENTS, split_entry
+from benchmark.leaderboard.cells import listed
+from benchmark.leaderboard.frame import excluded
+from benchmark.leaderboard.reading import Kind, decided, read_files, run
+from benchmark.leaderboard.tables import stale_tables
+from benchmark.metrics import differences, images, inconsistencies, metrics
+from benchmark.runs.record import Failure, Record
+from benchmark.runs.spec import spec, spec_digest
+from benchmark.verification.weights import weights_findings
+
+Grade = Literal["recomputed", "re-scored", "not checkable", "refused"]
+
+
+@dataclass(frozen=True)
+class RecordRow:
+    """One file, its grade, what is wrong with it (then it is refused), and what else is to be known."""
+
+    id: str
+    grade: Grade
+    findings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def verify_records(registry: Registry, results: Path) -> list[RecordRow]:
+    """One row for each record or failure, for each cell that is missing below another, and for each stale table.
+
+    Args:
+        registry: holds the current protocols; records of others are checked by the protocol that they state.
+        results: the results directory.
+    """
+    rows, cells = [], _Cells()
+    for file in read_files(results):
+        if isinstance(file.content, str):
+            rows.append(RecordRow(str(file.place), "refused", (file.content,)))
+        elif isinstance(file.content, Failure):
+            cells.failed.add((file.content.benchmark, file.content.entry, file.content.seed))
+            rows.append(RecordRow(str(file.place), "not checkable", notes=(f"failed: {file.content.reason}",)))
+        else:
+            found = tuple(_findings(registry, file.content))
+            found += tuple(weights_findings(results / file.place, results, file.content))
+            notes = tuple(_notes(registry, file.content, file.kind))
+            rows.append(RecordRow(str(file.place), "refused" if found else "recomputed", found, notes))
+            cells.add(str(file.place), file.kind, file.content)
+    rows = cells.compared(rows)
+    rows += [RecordRow(id_, "refused", (what,)) for id_, what in cells.gaps()]
+    rows += [_refused(finding) for finding in [*_orphans(results), *stale_tables(registry, results)]]
+    return rows
+
+
+def _findings(registry: Registry, record: Record) -> Iterator[str]:
+    """What in one record contradicts itself, its own protocol, or the entry that it names."""
+    if spec_digest(record.spec) != record.spec_digest:
+        yield "spec: it does not have the digest that the record states, so protocol or digest was edited"
+    if record.spec.get("entry") != record.entry:
+        yield f"spec.entry: {record.spec.get('entry')}, but the record is of {record.entry}"
+    if record.official == (record.unofficial_because is not None):
+        yield "official: a record is official, or says in unofficial_because why it is not"
+    yield from inconsistencies(record.counts)
+    for check in (_metrics, _conditions, _training, _equivariance, _provenance):
+        yield from _guarded(check, record)
+    yield from _parameters(registry, record)
+
+
+def _guarded(check: Callable[[Record], Iterator[str]], record: Record) -> Iterator[str]:
+    """The findings of a check; a spec or counts in which it cannot find its way are a finding, too."""
+    try:
+        yield from check(record)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        yield f"spec or counts: not what a record of this form holds ({type(error).__name__}: {error})"
+
+
+def _metrics(record: Record) -> Iterator[str]:
+    seen: Sequence[str] = record.spec["evaluation"]["seen"]
+    error = record.equivariance.after.invariance_error
+    made = metrics(record.counts, seen, invariance_error=error, auc=record.metrics.get("auc"))
+    yield from differences(record.metrics, made)
+    if lacking := sorted(name for name in made if name not in record.metrics and name.startswith("accuracy.")):
+        yield f"metrics: {', '.join(lacking)} missing"
+
+
+def _conditions(record: Record) -> Iterator[str]:
+    """The group's elements, the curve's angles and the number of test images are those of the protocol."""
+    protocol = record.spec["evaluation"]
+    if set(record.counts.elements) != set(ELEMENTS[protocol["group"]]):
+        yield f"counts.elements: {', '.join(record.counts.elements)} are not the elements of {protocol['group']}"
+    if {int(angle) for angle in record.counts.angles} != set(range(0, 360, protocol["curve"]["step"])):
+        yield f"counts.angles: not every {protocol['curve']['step']} degrees, as the protocol asks"
+    asked, counted = record.spec["split"]["test"].get("images"), images(record.counts)
+    if record.official and asked is not None and counted != asked:
+        yield f"counts: {counted} test images, but the protocol has {asked}"
+    if len(record.counts.elements["upright"]) != record.spec["classes"]:
+        yield f"counts: not the {record.spec['classes']} classes of the data set"
+
+
+def _training(record: Record) -> Iterator[str]:
+    """The course of training is that of the recipe, and the tested epoch the one that it would choose."""
+    recipe, training = record.spec["recipe"], record.training
+    epochs = [epoch.epoch for epoch in training.history]
+    if epochs != list(range(1, recipe["epochs"] + 1)):
+        yield f"training.history: {len(epochs)} epochs, but the recipe has {recipe['epochs']}"
+        return
+    asked = record.spec["split"]["train"].get("images")
+    if record.official and asked is not None:
+        batches = asked // recipe["batch_size"] if recipe["drop_last"] else ceil(asked / recipe["batch_size"])
+        if training.steps != batches * recipe["epochs"]:
+            yield f"training.steps: {training.steps}, but the recipe makes {batches * recipe['epochs']}"
+    chosen = recipe["epochs"]
+    if recipe["tested_model"] == "best-validation":
+        scores = [epoch.validation_accuracy or 0.0 for epoch in training.history]
+        chosen = epochs[scores.index(max(scores))]
+    if training.tested_epoch != chosen:
+        yield f"training.tested_epoch: {training.tested_epoch}, but the history chooses {chosen}"
+
+
+def _equivariance(record: Record) -> Iterator[str]:
+    """Relaxation is after minus before, and certificate and decision do not contradict each other."""
+    measured = record.equivariance
+    early, late = (
+        {depth.depth: depth.relative for depth in state.depths} | {"logits": state.invariance_error}
+        for state in (measured.before, measured.after)
+    )
+    for depth, value in measured.relaxation.items():
+        then, now = early.get(depth), late.get(depth)
+        if then is None or now is None or now - then != value:
+            yield f"equivariance.relaxation.{depth}: {value} is not the error after training minus the one before"
+    disagreement = decided(measured.exactness_after)[1]
+    if disagreement:
+        yield f"equivariance.exactness_after: {disagreement}"
+
+
+def _provenance(record: Record) -> Iterator[str]:
+    made, asked = record.provenance, record.spec["recipe"]["numeric_mode"]
+    if made.numeric_mode != asked:
+        yield f"provenance.numeric_mode: {made.numeric_mode}, but the protocol has {asked}"
+    if datetime.fromisoformat(made.finished) < datetime.fromisoformat(made.started):
+        yield "provenance: finished before it was started"
+
+
+def _parameters(registry: Registry, record: Record) -> Iterator[str]:
+    """The number of parameters is the one on the model's card, where the card has this configuration."""
+    slug, size = split_entry(record.entry)
+    card, protocol = registry.models.get(slug), record.spec
+    if card is None or protocol.get("model_version") != card.model_version:
+        return
+    configuration = (protocol.get("input", {}).get("channels"), protocol.get("classes"), size)
+    for known in card.parameters:
+        stated = record.cost.parameters
+        if (known.channels, known.classes, known.size) == configuration and stated != known.count:
+            yield f"cost.parameters: {stated}, but {slug} has {known.count}"
+
+
+def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
+    """Why a record that is right in itself may still not count."""
+    card = registry.benchmarks.get(record.benchmark.partition("@")[0])
+    if card is None:
+        yield "of a benchmark that is not registered"
+    else:
+        expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
+        why, _ = excluded(run(record, kind, card), card, expected)
+        if why is not None:
+            yield f"{why}: not on the leaderboard"
+    if record.provenance.dirty:
+        yield "made from a checkout with changes that no commit holds"
+    if record.metrics.get("auc") is not None:
+        yield "auc stands in no count; it takes the outputs"
+
+
+class _Cells:
+    """What only shows between records: copies, and seeds that are missing below others."""
+
+    def __init__(self) -> None:
+        self.failed: set[tuple[str, str, int]] = set()
+        self.seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self.weights: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
+        self.contents: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
+
+    def add(self, place: str, kind: Kind, record: Record) -> None:
+        cell = (record.benchmark, record.entry, record.seed)
+        if kind == "seed":
+            self.seeds[record.benchmark, record.entry].add(record.seed)
+        self.weights[record.weights.sha256].append((place, cell))
+        counts = hashlib.sha256(record.counts.model_dump_json().encode()).hexdigest()
+        self.contents[counts + record.entry].append((place, cell))
+
+    def compared(self, rows: Sequence[RecordRow]) -> list[RecordRow]:
+        """The rows, those refused whose weights or counts another cell has, too."""
+        copies: dict[str, list[str]] = defaultdict(list)
+        for what, groups in (("weights", self.weights), ("counts", self.contents)):
+            for group in groups.values():
+                for place, cell in group:
+                    others = [other for other, its in group if its != cell]
+                    if others:
+                        copies[place].append(f"{what}: the same as those of {others[0]}, a cell of its own")
+        return [
+            replace(row, grade="refused", findings=row.findings + tuple(copies[row.id])) if row.id in copies else row
+            for row in rows
+        ]
+
+    def gaps(self) -> Iterator[tuple[str, str]]:
+        """Entries that lack seeds below the highest one they have, unless these failed."""
+        for (benchmark, entry), seeds in sorted(self.seeds.items()):
+            lacking = [s for s in range(max(seeds)) if s not in seeds and (benchmark, entry, s) not in self.failed]
+            if lacking:
+                told = listed(tuple(lacking))
+                why = "missing below others and not failed: seeds are all run, none is picked"
+                command = f"gcnnbench run {benchmark.partition('@')[0]} --entry {entry}"
+                yield f"{benchmark}/{entry}", f"{told} {why}; {command} --seeds {','.join(map(str, lacking))}"
+
+
+def _orphans(results: Path) -> Iterator[str]:
+    """Weights beside which there is no record."""
+    for path in sorted(results.glob("*@*/*@*/*.safetensors")):
+        if not path.with_suffix(".json").exists():
+            yield f"{path.relative_to(results)}: weights without a record"
+
+
+def _refused(finding: str) -> RecordRow:
+    place, _, what = finding.partition(": ")
+    return RecordRow(place, "refused", (what,))
+
+
+def counted(rows: Sequence[RecordRow]) -> dict[str, Any]:
+    """How many rows have each grade."""
+    grades: dict[str, int] = defaultdict(int)
+    for row in rows:
+        grades[row.grade] += 1
+    return dict(sorted(grades.items()))

@@ -1,0 +1,72 @@
+"""One row of the table of claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from benchmark.statistics import Summary
+from benchmark.verification.verdicts import Judgement, VerdictName
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """A claim, what we have on it, and the verdict. Differences and tolerances are fractions.
+
+    `under` names the assumptions of our cards that the verdict holds under; only a refutation without any is a failure.
+    `next` says what would decide, or why nothing can. `first_record` is when the first of our records was begun.
+    """
+
+    id: str
+    source: str
+    benchmark: str | None
+    entries: tuple[str, ...]
+    quantity: str
+    printed: str
+    published: Summary | None
+    ours: Summary | None
+    seeds: int
+    judgement: Judgement
+    tolerance: float | None
+    under: tuple[str, ...]
+    next: str
+    where: str
+    standing: str
+    note: str | None
+    first_record: str | None = None
+    warning: str = ""
+
+    @property
+    def verdict(self) -> VerdictName:
+        """The verdict's name."""
+        return self.judgement.verdict
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is an unconditional refutation."""
+        return self.verdict == "refuted" and not self.under
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict in full: `reproduced (single-run) under dropout-rate`."""
+        text = self.verdict + (" (single-run)" if self.judgement.single_run else "")
+        conditional = self.under and self.verdict in ("reproduced", "refuted", "inconclusive")
+        return f"{text} under {', '.join(self.under)}" if conditional else text
+
+
+def warn_of_edits(rows: Sequence[ClaimRow], since: Mapping[str, datetime | None]) -> list[ClaimRow]:
+    """The rows, with a warning where the tolerance was edited after the first record that it judges was begun.
+
+    Args:
+        rows: rows of claims.
+        since: by source, when its tolerances were last changed; null where that is not known.
+    """
+    warned = []
+    for row in rows:
+        edited = since.get(row.source)
+        judged = row.tolerance is not None and row.first_record is not None and edited is not None
+        late = judged and edited is not None and datetime.fromisoformat(row.first_record or "") < edited
+        warning = f"the tolerance was edited after these records were begun ({edited:%Y-%m-%d %H:%M})" if late else ""
+        warned.append(replace(row, warning=warning))
+    return warned
