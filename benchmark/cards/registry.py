@@ -46,7 +46,15 @@ class Registry:
             CardsError: any of these cards is wrong; all errors of all files at once.
             UserError: a path holds no card.
         """
-        shelf = survey(include)
+        return cls.of(survey(include))
+
+    @classmethod
+    def of(cls, shelf: Shelf) -> Registry:
+        """The cards of a shelf that was surveyed.
+
+        Raises:
+            CardsError: something is wrong with any of them.
+        """
         if shelf.findings:
             raise CardsError(shelf.findings)
         return cls(

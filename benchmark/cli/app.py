@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark import __version__
-from benchmark.cli import data_verbs, registry_verbs, run_verbs, table_verbs
+from benchmark.cli import audit_verbs, data_verbs, registry_verbs, run_verbs, table_verbs
 from benchmark.errors import UserError
 
 VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
@@ -20,6 +20,7 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("fetch", data_verbs.fetch),
     ("run", run_verbs.run),
     ("status", run_verbs.status),
+    ("audit", audit_verbs.audit),
     ("leaderboard", table_verbs.leaderboard),
     ("compare", table_verbs.compare),
 )

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from benchmark.cards.registry import Registry
 
 
+CHECK_FAILED = 1
+WRONG_CARD = 2
+
+
 class Shelves(StrEnum):
     """What can be listed."""
 
@@ -73,23 +77,66 @@ def validate(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Further cards, or folders that hold some.", show_default=False)
     ] = None,
+    *,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Also measure whether the models are exact where they say so (minutes).")
+    ] = False,
 ) -> None:
-    """Check every registered card, and those at the paths given: all errors of all files at once."""
-    from benchmark.cards.registry import survey
+    """Check every registered card, and those at the paths given: all errors of all files at once.
+
+    Ends with 2 if a card is wrong, and with 1 if the audit finds a claimed exactness false.
+    """
+    from benchmark.cards.reading import CardsError, Finding
+    from benchmark.cards.registry import Registry, survey
+    from benchmark.verification.claims_reading import read_claims
 
     shelf = survey(paths or [])
-    for finding in shelf.findings:
-        typer.echo(str(finding), err=True)
-    counts = f"{shelf.checked} cards checked"
     if shelf.checked == 0:
         raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
-    if shelf.findings:
-        files = len({finding.path for finding in shelf.findings})
-        errors = "1 error" if len(shelf.findings) == 1 else f"{len(shelf.findings)} errors"
-        typer.echo(f"{counts}: {errors} in {files} of them", err=True)
-        raise typer.Exit(2)
+    findings: list[Finding] = shelf.findings
+    claims = []
+    if not findings:
+        try:
+            claims = read_claims(Registry.of(shelf))
+        except CardsError as error:
+            findings = list(error.errors)
+    if findings:
+        for finding in findings:
+            typer.echo(str(finding), err=True)
+        files = len({finding.path for finding in findings})
+        errors = "1 error" if len(findings) == 1 else f"{len(findings)} errors"
+        waiting = "; claims cards are looked at once these are right" if shelf.findings else ""
+        typer.echo(f"{errors} in {files} of {shelf.checked} cards{waiting}", err=True)
+        raise typer.Exit(WRONG_CARD)
     kinds = f"{len(shelf.models)} models, {len(shelf.datasets)} data sets, {len(shelf.benchmarks)} benchmarks"
-    typer.echo(f"{counts}, no errors: {kinds}, {len(shelf.bibliography)} sources")
+    typer.echo(
+        f"{shelf.checked + len(claims)} cards checked, no errors: {kinds}, {len(claims)} claims cards; "
+        f"{len(shelf.bibliography)} sources"
+    )
+    if audit:
+        _audit(Registry.of(shelf), [path.absolute() for path in paths or []])
+
+
+def _audit(registry: Registry, paths: list[Path]) -> None:
+    """Measure what the model cards claim: those below the paths, or all where none is given."""
+    from benchmark.equivariance.claims import false_claims
+
+    cards = [
+        card
+        for name, card in registry.models.items()
+        if not paths or any(registry.paths["model", name].is_relative_to(path) for path in paths)
+    ]
+    if not cards:
+        raise UserError("no model's card is at these paths, and nothing audited is nothing right")
+    failures = 0
+    for card in cards:
+        for sentence in false_claims(registry, card):
+            failures += 1
+            typer.echo(f"{registry.paths['model', card.name]}: {sentence}", err=True)
+    if failures:
+        raise typer.Exit(CHECK_FAILED)
+    sizes = sum(len(card.exact_at) + len(card.approximate_at) for card in cards)
+    typer.echo(f"models audited: {len(cards)}, at {sizes} claimed sizes, all as claimed")
 
 
 def schema(

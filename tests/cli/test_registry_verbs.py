@@ -14,6 +14,7 @@ import pytest
 import benchmark
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard
+from benchmark.cards.shelf import REGISTRY
 from benchmark.cli import app, main
 from benchmark.cli.options import default_data, default_results
 from benchmark.errors import UserError
@@ -43,7 +44,7 @@ def mynet(tmp_path: Path) -> Path:
     return tmp_path / "mynet"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["show", "quickstart"], ["validate"], ["schema"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["show", "quickstart"], ["schema"]])
 def test_verbs_that_need_no_torch_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom benchmark.cli import main\ntry:\n    main(sys.argv[1:])\nfinally:\n"
@@ -97,20 +98,17 @@ def test_list_takes_models_from_elsewhere(gcnnbench: Any, mynet: Path) -> None:
     assert "\nmynet " in out
 
 
-@pytest.mark.parametrize(
-    "name", sorted({*Registry.load().models, *Registry.load().datasets, *Registry.load().benchmarks})
-)
-def test_show_tells_all_that_the_card_says(gcnnbench: Any, name: str) -> None:
+def test_show_tells_all_that_a_card_says(gcnnbench: Any) -> None:
     registry = Registry.load()
-    card = {**registry.datasets, **registry.models, **registry.benchmarks}[name]
-    code, out, _ = gcnnbench("show", name)
-    told = " ".join(out.split())
-    assert code == 0
-    assert " ".join(card.summary.split()) in told
-    for text in (*getattr(card, "deviations", ()), *(item.because for item in getattr(card, "assumptions", ()))):
-        assert " ".join(text.split()) in told
-    for source in card.sources:
-        assert registry.bibliography[source.key] in out
+    for name, card in {**registry.datasets, **registry.models, **registry.benchmarks}.items():
+        code, out, _ = gcnnbench("show", name)
+        told = " ".join(out.split())
+        assert code == 0
+        assert " ".join(card.summary.split()) in told
+        for text in (*getattr(card, "deviations", ()), *(item.because for item in getattr(card, "assumptions", ()))):
+            assert " ".join(text.split()) in told
+        for source in card.sources:
+            assert registry.bibliography[source.key] in out
 
 
 def test_show_in_json_is_the_card(gcnnbench: Any) -> None:
@@ -165,10 +163,12 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_validate_counts_what_it_checked(gcnnbench: Any, mynet: Path) -> None:
     registry = Registry.load()
-    cards = len(registry.models) + len(registry.datasets) + len(registry.benchmarks)
+    claims = len(list((REGISTRY / "claims").iterdir()))
+    cards = len(registry.models) + len(registry.datasets) + len(registry.benchmarks) + claims
     code, out, err = gcnnbench("validate")
     assert (code, err) == (0, "")
     assert out.startswith(f"{cards} cards checked, no errors: {len(registry.models)} models, ")
+    assert f" {claims} claims cards; " in out
     code, out, _ = gcnnbench("validate", str(mynet))
     assert out.startswith(f"{cards + 1} cards checked, no errors")
 
@@ -178,9 +178,8 @@ def test_validate_shows_all_errors_of_all_files(
 ) -> None:
     text = (mynet / "model.yaml").read_text(encoding="utf-8")
     (mynet / "model.yaml").write_text(text.replace("planes: 10", "planes: 1e1").replace("group: p4", "group: p5"))
-    (tmp_path / "trial.yaml").write_text(
-        (RIGHT / "trial.yaml").read_text(encoding="utf-8").replace("seeds: 3", "seeds: 0")
-    )
+    trial = (RIGHT / "trial.yaml").read_text(encoding="utf-8")
+    (tmp_path / "trial.yaml").write_text(trial.replace("seeds: 3", "seeds: 0"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     code, out, err = gcnnbench("validate", str(mynet), "trial.yaml")
     assert (code, out) == (2, "")
@@ -190,7 +189,43 @@ def test_validate_shows_all_errors_of_all_files(
         "mynet/model.yaml:11:11",
         "trial.yaml:40:8",
     ]
-    assert lines[-1].endswith("cards checked: 3 errors in 2 of them")
+    assert lines[-1].startswith("3 errors in 2 of ")
+
+
+def test_validate_reads_the_claims_cards(gcnnbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.cards.reading import CardsError, Finding
+
+    def wrong(_: Registry) -> None:
+        raise CardsError([Finding(Path("claims.yaml"), 3, 4, "claims[0]", "there is no tolerance 'x'")])
+
+    monkeypatch.setattr("benchmark.verification.claims_reading.read_claims", wrong)
+    code, out, err = gcnnbench("validate")
+    assert (code, out) == (2, "")
+    assert err.startswith("claims.yaml:3:4: claims[0]: there is no tolerance 'x'\n1 error in 1 of ")
+
+
+@pytest.mark.parametrize(("exact", "approximate", "code"), [(16, 15, 0), (15, 16, 1)])
+def test_validate_audits_what_models_claim(
+    gcnnbench: Any, mynet: Path, exact: int, approximate: int, code: int
+) -> None:
+    p4cnn = Registry.load().folder("model", "p4cnn")
+    shutil.copy(p4cnn / "model.py", mynet / "model.py")
+    text = (mynet / "model.yaml").read_text(encoding="utf-8").replace("  widths: [4, 7, 14]\n", "")
+    text = text.replace("[28]", f"[{exact}]").replace("[27, 29]", f"[{approximate}]")
+    (mynet / "model.yaml").write_text(text, encoding="utf-8")
+    ended, out, err = gcnnbench("validate", str(mynet), "--audit")
+    assert ended == code
+    if code:
+        assert "mynet at 15 stands in exact_at, but the audit finds it approximate" in err
+        assert "mynet at 16 stands in approximate_at, but the audit finds it exact" in err
+    else:
+        assert "models audited: 1, at 2 claimed sizes, all as claimed" in out
+
+
+def test_an_audit_of_nothing_is_an_error(gcnnbench: Any, tmp_path: Path) -> None:
+    shutil.copy(RIGHT / "trial.yaml", tmp_path / "trial.yaml")
+    code, _, err = gcnnbench("validate", str(tmp_path), "--audit")
+    assert (code, err) == (2, "no model's card is at these paths, and nothing audited is nothing right\n")
 
 
 def test_validate_of_nothing_is_an_error(gcnnbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
