@@ -20,7 +20,8 @@ def records_as_text(rows: Sequence[RecordRow]) -> str:
     """One line a file, what is wrong with it below, and the number of each grade."""
     lines = []
     for row in rows:
-        lines.append(f"{row.grade:<13}  {row.id}{f'  ({"; ".join(row.notes)})' if row.notes else ''}")
+        notes = f"  ({'; '.join(row.notes)})" if row.notes else ""
+        lines.append(f"{row.grade:<13}  {row.id}{notes}")
         lines += [f"    {finding}" for finding in row.findings]
     told = ", ".join(f"{number} {grade}" for grade, number in counted(rows).items())
     return "\n".join([*lines, "", f"{told}."]) + "\n"
