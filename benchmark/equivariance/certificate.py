@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from benchmark.equivariance.axes import pixels
 from benchmark.equivariance.depths import GeometricField, is_geometric, output_tensor
 from benchmark.equivariance.grid import Sampling
-from benchmark.equivariance.operations import HANDLERS, one_sided, otherwise, pointwise
+from benchmark.equivariance.handlers import HANDLERS
+from benchmark.equivariance.operations import otherwise, pointwise
 from benchmark.equivariance.precision import evaluating
+from benchmark.equivariance.reductions import one_sided
 from benchmark.equivariance.results import CertificateVerdict, GridVerdict
-from benchmark.equivariance.tracing import Finding, Known, Obstacle, Stranger, Tracer, Tracked, start, watched
+from benchmark.equivariance.tracing import Tracer, start, watched
+from benchmark.equivariance.tracked import Finding, Known, Obstacle, Stranger, Tracked
 from benchmark.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
 from benchmark.nn.groups import Element, Group
 from benchmark.nn.subsampling import EquivariantMaxPool, EquivariantSubsample

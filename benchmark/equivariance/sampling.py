@@ -12,7 +12,8 @@ from torch import Tensor
 
 from benchmark.equivariance.axes import Dimension, axes_of, plain, pure_axis, resized
 from benchmark.equivariance.grid import AxisSampling, Sampling, by_rule
-from benchmark.equivariance.tracing import Call, Frame, Handler, Tracer, Tracked, identity
+from benchmark.equivariance.tracing import Handler, Tracer, identity
+from benchmark.equivariance.tracked import Call, Frame, Tracked
 from benchmark.nn.fields import ScalarField
 
 STRAIGHT = (Frame(), Frame())
@@ -51,6 +52,8 @@ def _windows(
     if found is None:
         return None
     tensor, state, dimensions = found
+    if all(number == 1 for number in (*kernel, *stride)) and not any(padding):
+        return state, dimensions
     out = call.out if out is None else out
     count = len(kernel)
     places = range(len(dimensions) - count, len(dimensions))
@@ -90,7 +93,7 @@ def _judged(call: Call, state: Tracked, along: dict[str, AxisSampling]) -> Sampl
     """The sampling by the rule, under the name of the padding layer where only that one is to blame."""
     rows, columns = along.get("y"), along.get("x")
     sides = [side for side in (rows, columns) if side is not None]
-    if all(side.kernel == side.stride == 1 and not side.padding and side.input == side.output for side in sides):
+    if not sides:
         return None
     layer, op = call.layer, call.name
     crooked = next((frame for frame in state.frames if frame.lead != frame.trail), None)
@@ -245,12 +248,22 @@ def slices(tracer: Tracer, call: Call) -> None:
         else:
             frame = state.frames[index]
             own = AxisSampling(size - frame.lead - frame.trail, length, stride=step, padding=frame.lead - start)
-            rows, columns = (own, identity(1)) if axis == "y" else (identity(1), own)
-            symmetric = (rows.symmetric, columns.symmetric)
-            bit = tracer.add(Sampling(call.layer, call.name, rows, columns, symmetric, None))
             frames = [Frame() if number == index else other for number, other in enumerate(state.frames)]
-            state = replace(state, past=state.past | bit, frames=(frames[0], frames[1]))
+            state = _sliced(tracer, call, replace(state, frames=(frames[0], frames[1])), index, own)
     return tracer.outputs(call, replace(state, dimensions=tuple(dimensions)))
+
+
+def _sliced(tracer: Tracer, call: Call, state: Tracked, axis: int, own: AxisSampling) -> Tracked:
+    """A strided slice of one axis: judged alone, and anew together with its twin along the other axis."""
+    axes = [identity(1), identity(1)]
+    axes[axis] = own
+    symmetric = [side.symmetric for side in axes]
+    past, turns = state.past, None
+    if state.sliced is not None and state.sliced[1:] == (1 - axis, own):
+        past &= ~state.sliced[0]
+        axes, symmetric, turns = [own, own], [own.symmetric] * 2, True
+    bit = tracer.add(Sampling(call.layer, call.name, axes[0], axes[1], (symmetric[0], symmetric[1]), turns))
+    return replace(state, past=past | bit, sliced=None if turns else (bit, axis, own))
 
 
 def shuffle(tracer: Tracer, call: Call) -> None:
