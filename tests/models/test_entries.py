@@ -169,6 +169,23 @@ def test_initialisation_repeats(name: str) -> None:
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_training_repeats_to_the_bit(name: str) -> None:
+    states = []
+    for _ in range(2):
+        network = built(name, 17).float()
+        optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(4)
+            for _ in range(3):
+                images, labels = torch.rand(8, 3, 17, 17), torch.randint(10, (8,))
+                optimiser.zero_grad()
+                nn.functional.cross_entropy(network(images), labels).backward()
+                optimiser.step()
+        states.append(network.state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if "e2cnn" not in name])
 def test_features_are_channels_last_from_birth(name: str) -> None:
     network, seen = built(name, 16).float(), []
