@@ -110,12 +110,12 @@ def _schema_errors(path: Path, document: Document, kind: type[Model], details: I
             message = unknown_key(str(place[-1]), _allowed(kind, detail["loc"][:-1]))
             unknown.append(_error(path, document, place, message, of_key=True))
         elif detail["type"] in ("missing", "union_tag_not_found"):
-            name = str(detail["loc"][-1]) if detail["type"] == "missing" else "name"
+            name = str(detail["loc"][-1]) if detail["type"] == "missing" else detail["ctx"]["discriminator"].strip("'")
             parent = place[:-1] if detail["type"] == "missing" else place
             missing.append((name, _error(path, document, (*parent, name), phrase(detail))))
         else:
             if detail["type"] == "union_tag_invalid":
-                place = (*place, "name")
+                place = (*place, detail["ctx"]["discriminator"].strip("'"))
             message = HYPERPARAMETER if in_union else phrase(detail)
             others.append(_error(path, document, place, message, of_key="[key]" in detail["loc"]))
     for name, error in missing:
@@ -138,7 +138,7 @@ def _place(data: Any, loc: tuple[int | str, ...], *, of_key: bool) -> tuple[Plac
             if part in data:
                 data = data[part]
             elif not (of_key and index == len(loc) - 1):
-                if data.get("name") != part:
+                if part not in (data.get("name"), data.get("kind")):
                     return tuple(place), True
                 continue
         elif isinstance(data, list) and isinstance(part, int):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from benchmark.statistics import Summary
 from benchmark.verification.verdicts import Judgement, VerdictName
@@ -64,9 +64,14 @@ def warn_of_edits(rows: Sequence[ClaimRow], since: Mapping[str, datetime | None]
     """
     warned = []
     for row in rows:
-        edited = since.get(row.source)
-        judged = row.tolerance is not None and row.first_record is not None and edited is not None
-        late = judged and edited is not None and datetime.fromisoformat(row.first_record or "") < edited
+        edited, begun = since.get(row.source), row.first_record
+        late = row.tolerance is not None and begun is not None and edited is not None and _time(begun) < edited
         warning = f"the tolerance was edited after these records were begun ({edited:%Y-%m-%d %H:%M})" if late else ""
         warned.append(replace(row, warning=warning))
     return warned
+
+
+def _time(text: str) -> datetime:
+    """A record's time; UTC where it says no zone."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

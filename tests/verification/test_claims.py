@@ -1,0 +1,269 @@
+"""Claims: what cards may say, what our records say about them, and the registry's own cards."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from benchmark.cards.reading import CardsError
+from benchmark.cards.registry import Registry
+from benchmark.statistics import sample_std, summary, welch
+from benchmark.verification.claims import ClaimsCard
+from benchmark.verification.claims_reading import FOLDER, read_claims, tolerances_since
+from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
+from benchmark.verification.evidence import gather
+from benchmark.verification.judging import judge_claims
+from benchmark.verification.rows import ClaimRow, warn_of_edits
+
+if TYPE_CHECKING:
+    from tests.verification.conftest import Study
+
+NUMBER: dict[str, Any] = {
+    "kind": "number",
+    "id": "exact-upright",
+    "benchmark": "toy",
+    "entry": "p4cnn@28",
+    "quantity": "accuracy.upright",
+    "printed": "90.2 ± 0.2",
+    "value": 90.2,
+    "unit": "accuracy-percent",
+    "spread": {"value": 0.2, "kind": "population"},
+    "runs": 100,
+    "where": "table 1",
+    "standing": "first-hand",
+    "tolerance": "accuracy",
+}
+STATEMENT: dict[str, Any] = {
+    "kind": "statement",
+    "id": "statement",
+    "benchmark": "toy",
+    "where": "abstract",
+    "standing": "first-hand",
+    "says": "So it is.",
+}
+
+
+def card(*claims: dict[str, Any], points: float = 1.0) -> dict[str, Any]:
+    tolerance = {"points": points, "deviations": 1.0, "because": "a test"}
+    return {
+        "source": "cohen2016",
+        "title": "Claims",
+        "summary": "Made up.",
+        "tolerances": {"accuracy": tolerance, "parameters": {"points": 0.0, "because": "a count"}},
+        "claims": list(claims),
+    }
+
+
+def judged(study: Study, *claims: dict[str, Any], points: float = 1.0) -> list[ClaimRow]:
+    parsed = ClaimsCard.model_validate_json(json.dumps(card(*claims, points=points)))
+    return judge_claims(study.registry, [parsed], gather(study.registry, study.results))
+
+
+def reading(**test: Any) -> dict[str, Any]:
+    return {**STATEMENT, "readings": [{"name": "one", "printed": "as printed", "test": test}]}
+
+
+def test_a_number_is_judged_by_welch_against_its_tolerance(study: Study) -> None:
+    (row,) = judged(study, NUMBER)
+    ours = summary([0.9, 0.902, 0.904])
+    assert row.ours == ours
+    assert row.published is not None
+    assert row.published.std == pytest.approx(sample_std(0.2, 100) / 100)
+    assert row.judgement.interval == welch(ours, row.published).interval
+    assert (row.verdict, row.tolerance) == ("reproduced", 0.01)
+    assert row.under == ("dropout-rate",)
+    assert row.verdict_text == "reproduced under dropout-rate"
+    far = {**NUMBER, "printed": "95.2 ± 0.2", "value": 95.2}
+    assert judged(study, far)[0].verdict == "refuted"
+    assert not judged(study, far)[0].fails, "it stands under an assumption"
+    assert replace(judged(study, far)[0], under=()).fails
+
+
+def test_an_undecided_number_says_what_would_decide(study: Study) -> None:
+    (row,) = judged(study, {**NUMBER, "printed": "90.0 ± 0.2", "value": 90.0}, points=0.5)
+    assert row.verdict == "inconclusive"
+    assert row.next.startswith("about ")
+    assert f"gcnnbench run toy --entry p4cnn@28 --seeds 0-{(row.judgement.seeds_needed or 0) - 1}" in row.next
+
+
+def test_errors_become_accuracies_and_a_number_without_runs_is_a_single_run(study: Study) -> None:
+    error = {**NUMBER, "printed": "9.8", "value": 9.8, "unit": "error-percent", "spread": None, "runs": None}
+    (row,) = judged(study, error, points=3.0)
+    assert row.published is not None
+    assert row.published.mean == pytest.approx(0.902)
+    assert row.verdict_text == "reproduced (single-run) under dropout-rate"
+
+
+def test_verdicts_that_need_no_numbers(study: Study) -> None:
+    uncovered = {**NUMBER, "benchmark": None, "entry": None, "not_covered": "no such network"}
+    other = {**NUMBER, "differs": ["other images"]}
+    unrun = {**NUMBER, "entry": "p4cnn@27"}
+    for seed in range(3):
+        study.path("p4cnn@27", seed).unlink()
+    rows = [judged(study, claim)[0] for claim in (uncovered, other, unrun)]
+    assert [(row.verdict, row.next) for row in rows] == [
+        ("not covered", "no such network"),
+        ("not comparable", "other images"),
+        ("not run", "gcnnbench run toy --entry p4cnn@27"),
+    ]
+
+
+def test_the_number_of_parameters_is_right_or_wrong(study: Study) -> None:
+    claim = {
+        **NUMBER,
+        "quantity": "parameters",
+        "unit": "count",
+        "spread": None,
+        "runs": None,
+        "tolerance": "parameters",
+    }
+    right, wrong = ({**claim, "printed": f"{count:,}", "value": count} for count in (24990, 24991))
+    assert [row.verdict for row in judged(study, right)] == ["reproduced"]
+    (row,) = judged(study, wrong)
+    assert (row.verdict, row.under, row.fails) == ("refuted", (), True)
+
+
+def curve(study: Study, mean: list[float], seeds: int) -> ClaimRow:
+    for seed in range(3, seeds):
+        study.add(study.record("p4cnn@28", seed, 0.9 + seed % 3 / 500, 0.9 + seed % 3 / 500))
+    points = {"at": [0, 90, 180, 270], "mean": mean, "deviation": [0.2] * 4, "deviation_kind": "sample", "runs": 100}
+    shared = {key: NUMBER[key] for key in ("benchmark", "entry", "unit", "where", "standing", "tolerance")}
+    (row,) = judged(study, {"kind": "curve", "id": "curve", "quantity": "accuracy.angle", **shared, **points})
+    return row
+
+
+def test_curves_are_judged_as_curves(study: Study) -> None:
+    few = curve(study, [90.2, 90.2, 80.0, 90.2], seeds=3)
+    assert (few.verdict, few.judgement.at, few.seeds) == ("inconclusive", 180, 3)
+    assert curve(study, [90.2, 90.2, 80.0, 90.2], seeds=12).verdict == "refuted"
+    assert curve(study, [90.2] * 4, seeds=12).verdict == "reproduced"
+
+
+def test_seeds_beyond_the_protocol_count_only_without_a_gap(study: Study) -> None:
+    study.add(study.record("p4cnn@28", 3, 0.9, 0.9))
+    study.add(study.record("p4cnn@28", 5, 0.99, 0.99))
+    found = gather(study.registry, study.results)["toy", "p4cnn@28"]
+    assert [one.run.seed for one in found] == [0, 1, 2, 3]
+
+
+def test_statements_are_tested_by_differences(study: Study) -> None:
+    unseen = {"name": "greater", "quantity": "accuracy.quarter_turns"}
+    exact_wins = reading(**unseen, more=["p4cnn@28"], less=["p4cnn@27", "z2cnn@28"])
+    approximate_wins = reading(**unseen, more=["p4cnn@27"], less=["p4cnn@28"])
+    assert [judged(study, claim)[0].verdict for claim in (exact_wins, approximate_wins)] == ["reproduced", "refuted"]
+    same = reading(name="equal", quantity="accuracy.upright", one="p4cnn@27", others=["z2cnn@28"], tolerance="accuracy")
+    assert judged(study, same, points=3.0)[0].verdict == "reproduced"
+    assert judged(study, same, points=0.01)[0].verdict == "refuted"
+    assert judged(study, same, points=1.0)[0].id == "statement/one"
+
+
+def test_identity_and_growth(study: Study) -> None:
+    quantities = ["accuracy.upright", "accuracy.rot90", "accuracy.rot180", "accuracy.rot270"]
+    exact, approximate = (
+        reading(name="identical", entries=[e], quantities=quantities) for e in ("p4cnn@28", "p4cnn@27")
+    )
+    assert [judged(study, claim)[0].verdict for claim in (exact, approximate)] == ["reproduced", "refuted"]
+    grows = reading(name="grows", entries=["p4cnn@27"])
+    assert judged(study, grows)[0].verdict == "inconclusive", "errors before and after are one number here"
+    for seed in range(3):
+        study.edit("p4cnn@27", seed, equivariance__after__invariance_error=0.1 + seed / 100)
+    assert judged(study, grows)[0].verdict == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"value": 90.3}, "90.3 does not stand in '90.2 ± 0.2'"),
+        ({"spread": {"value": 0.3, "kind": "sample"}}, "0.3 does not stand in"),
+        ({"benchmark": None, "entry": None}, "not_covered why none can"),
+        ({"entry": None}, "a benchmark and an entry go together"),
+        ({"benchmark": "tory"}, "there is no benchmark 'tory'"),
+        ({"entry": "p4cnn@31"}, "p4cnn@31 is no entry of toy"),
+        ({"tolerance": "acuracy"}, "there is no tolerance 'acuracy'"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_mistakes_in_a_card_are_named_with_their_place(
+    study: Study, tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    claim = {key: value for key, value in {**NUMBER, **change}.items() if value is not None}
+    (tmp_path / "cohen2016.yaml").write_text(yaml.safe_dump(card(claim), allow_unicode=True), "utf-8")
+    with pytest.raises(CardsError, match=r"cohen2016.yaml:\d+:\d+:") as caught:
+        read_claims(study.registry, tmp_path)
+    assert told in str(caught.value)
+
+
+def test_curves_of_unequal_length_and_unmeasured_places_are_refused(study: Study, tmp_path: Path) -> None:
+    shared = {key: NUMBER[key] for key in ("benchmark", "entry", "unit", "where", "standing", "tolerance", "runs")}
+    claim = {"kind": "curve", "id": "curve", "quantity": "accuracy.angle", **shared, "deviation_kind": "sample"}
+    for points, told in (
+        ({"at": [0, 90], "mean": [1.0], "deviation": [0.1, 0.1]}, "must be equally long"),
+        ({"at": [0, 45], "mean": [1.0, 1.0], "deviation": [0.1, 0.1]}, "45 is not measured in toy"),
+    ):
+        (tmp_path / "cohen2016.yaml").write_text(yaml.safe_dump(card({**claim, **points})), "utf-8")
+        with pytest.raises(CardsError, match=told):
+            read_claims(study.registry, tmp_path)
+
+
+def test_the_registrys_claims_fit_the_registry() -> None:
+    cards = read_claims(Registry.load())
+    assert [card.source for card in cards] == sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    kinds = Counter(claim.kind for card in cards for claim in card.claims)
+    assert {"number", "curve", "statement"} == set(kinds)
+    assert not any("biased-40" in claim.id for card in cards for claim in card.claims), "kept apart for a blind check"
+
+
+def test_without_a_record_every_claim_has_its_reason(tmp_path: Path) -> None:
+    registry = Registry.load()
+    rows = judge_claims(registry, read_claims(registry), gather(registry, tmp_path))
+    assert {row.verdict for row in rows} == {"not run", "not covered"}
+    assert all(row.next for row in rows)
+    assert not any(row.fails for row in rows)
+
+
+def test_an_edited_tolerance_is_flagged(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "cohen2016.yaml"
+
+    def git(*arguments: str, at: str = "2024-01-01T00:00:00+00:00") -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        environment = {**os.environ, "GIT_COMMITTER_DATE": at, "GIT_AUTHOR_DATE": at}
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        subprocess.run(command, check=True, env=environment, capture_output=True)
+
+    path.write_text(yaml.safe_dump(card(NUMBER)), "utf-8")
+    assert tolerances_since(path) is None
+    git("init", "-q")
+    git("add", "cohen2016.yaml")
+    git("commit", "-q", "-m", "claims")
+    assert tolerances_since(path) == datetime(2024, 1, 1, tzinfo=UTC)
+    path.write_text(yaml.safe_dump(card(NUMBER, {**NUMBER, "id": "another"})), "utf-8")
+    git("commit", "-q", "-a", "-m", "another claim", at="2024-06-01T00:00:00+00:00")
+    assert tolerances_since(path) == datetime(2024, 1, 1, tzinfo=UTC), "another claim is no other tolerance"
+    path.write_text(yaml.safe_dump(card(NUMBER, points=9.0)), "utf-8")
+    assert (tolerances_since(path) or datetime.min.replace(tzinfo=UTC)) > datetime(2025, 1, 1, tzinfo=UTC)
+    git("commit", "-q", "-a", "-m", "wider", at="2026-01-01T00:00:00+00:00")
+    rows = judged(study, NUMBER)
+    (warned,) = warn_of_edits(rows, {"cohen2016": tolerances_since(path)})
+    assert "edited after these records were begun" in warned.warning
+    early = {"cohen2016": datetime(2024, 1, 1, tzinfo=UTC)}
+    assert [row.warning for row in warn_of_edits(rows, early)] == [""]
+    assert [row.warning for row in warn_of_edits(rows, {})] == [""]
+
+
+def test_the_report_reads_well_and_parses(study: Study) -> None:
+    rows = judged(study, NUMBER, {**NUMBER, "id": "other", "differs": ["other images"]})
+    text = claims_as_markdown(rows)
+    assert "| 90.20 ± 0.20, n = 100 | 90.20 ± 0.20, n = 3 |" in text
+    assert "2 claims: 1 not comparable, 1 reproduced." in text
+    document = json.loads(claims_as_json(rows))
+    assert document["summary"] == {"reproduced": 1, "not comparable": 1}
+    assert document["rows"][0]["ours"]["n"] == 3
