@@ -33,7 +33,13 @@ class DeviceName(StrEnum):
 Benchmarks = Annotated[list[str], typer.Argument(metavar="BENCHMARK…", help="Benchmarks by name.")]
 Entries = Annotated[
     list[str],
-    typer.Option("--entry", metavar="SLUG@SIZE", help="Only this entry; may be repeated.", default_factory=list),
+    typer.Option(
+        "--entry",
+        metavar="SLUG@SIZE",
+        help="Only this entry; may be repeated.",
+        default_factory=list,
+        show_default=False,
+    ),
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0-4", help="Only these seeds, as in 0-4 or 0,2.")]
 

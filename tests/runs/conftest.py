@@ -7,43 +7,22 @@ from pathlib import Path
 import pytest
 
 from benchmark.cards.registry import Registry
-from benchmark.cards.schema import Adam, Curve, Fill, Share, Split
 from benchmark.runs.cell import Cell
+
+TINY = Path(__file__).with_name("tiny.yaml")
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> Path:
+    """A benchmark card for `--include`."""
+    return TINY
 
 
 @pytest.fixture(scope="session")
 def tiny_registry() -> Registry:
-    """The registered cards and `tiny`: quickstart with few images, two epochs chosen by validation, and four angles."""
-    registry = Registry.load()
-    card = registry.benchmark("quickstart")
-    share = Split(
-        train=Share(part="all", images=240),
-        validation=Share(part="all", images=32),
-        test=Share(part="all", images=64),
-        shuffle="fixed",
-    )
-    tiny = card.model_copy(
-        update={
-            "name": "tiny",
-            "split": share,
-            "recipe": card.recipe.model_copy(
-                update={
-                    "epochs": 3,
-                    "batch_size": 8,
-                    "optimiser": Adam(name="adam", learning_rate=0.004),
-                    "tested_model": "best-validation",
-                }
-            ),
-            "evaluation": card.evaluation.model_copy(
-                update={
-                    "curve": Curve(step=90, fill=Fill(value=0.0, scale="before-normalisation")),
-                    "equivariance_images": 16,
-                }
-            ),
-            "entries": ("p4cnn@8", "p4cnn@9", "z2cnn@8"),
-            "seeds": 2,
-        }
-    )
+    """The registered cards and `tiny`, with a P4CNN at sizes too small for its own card to name."""
+    registry = Registry.load([TINY])
+    tiny = registry.benchmark("tiny").model_copy(update={"entries": ("p4cnn@8", "p4cnn@9", "z2cnn@8")})
     return replace(registry, benchmarks={**registry.benchmarks, "tiny": tiny})
 
 
@@ -54,8 +33,7 @@ CellMaker = Callable[..., Cell]
 def make_cell(tiny_registry: Registry, tmp_path: Path) -> CellMaker:
     """A cell of `tiny` on the CPU with one thread, and what the test wants otherwise."""
 
-    def make(entry: str = "p4cnn@8", seed: int = 0, **changes: object) -> Cell:
-        cell = Cell(tiny_registry, "tiny", entry, seed, "cpu", 1, tmp_path / "data")
-        return replace(cell, **changes)  # type: ignore[arg-type]
+    def make(entry: str = "p4cnn@8", seed: int = 0, threads: int = 1, limit: int | None = None) -> Cell:
+        return Cell(tiny_registry, "tiny", entry, seed, "cpu", threads, tmp_path / "data", limit)
 
     return make

@@ -184,11 +184,11 @@ def test_training_is_that_of_pytorch_written_out(tiny_registry: Registry) -> Non
     for _ in train(ours, task, TrainingState()):
         pass
     optimiser = torch.optim.Adam(bare.parameters(), lr=0.01, weight_decay=1e-5)
-    schedule = torch.optim.lr_scheduler.StepLR(optimiser, 3, 0.5)
+    schedule = torch.optim.lr_scheduler.StepLR(optimiser, 2, 0.5)
     for epoch in range(7):
         order = torch.randperm(96, generator=generator("tiny", 3, "order", epoch))
         torch.manual_seed(derive("tiny", 3, "network", epoch))
-        for chosen in order.split(8):
+        for chosen in order.split(16):
             optimiser.zero_grad()
             nn.functional.cross_entropy(bare(images.batch(chosen, torch.float64)), images.labels[chosen]).backward()
             optimiser.step()

@@ -1,0 +1,68 @@
+"""The Python API does what the verbs do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark import api
+from benchmark.cards.registry import Registry
+from benchmark.errors import UserError
+
+TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
+
+
+@pytest.fixture(scope="module")
+def cards() -> Registry:
+    return api.registry([TINY])
+
+
+def test_build_is_seeded_and_leaves_the_generator_alone(cards: Registry) -> None:
+    before = torch.get_rng_state()
+    one, same, other = (api.build("z2cnn@8", "tiny", seed=seed, cards=cards) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    pairs = list(zip(one.parameters(), same.parameters(), other.parameters(), strict=True))
+    assert all(torch.equal(first, second) for first, second, _ in pairs)
+    assert not all(torch.equal(first, third) for first, _, third in pairs)
+
+
+def test_a_cell_is_run_kept_loaded_and_tabled(cards: Registry, tmp_path: Path) -> None:
+    record = api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, cards=cards)
+    network = api.load_model("z2cnn@8", "tiny", 0, results=tmp_path, cards=cards)
+    card = cards.benchmark("tiny")
+    images = prepared(cards)
+    assert not network.training
+    with torch.inference_mode():
+        correct = int((network(images[0]).argmax(1) == images[1]).sum())
+    assert correct / 64 == record.metrics["accuracy.upright"]
+    (board,) = api.leaderboard("tiny", results=tmp_path, cards=cards)
+    rows = {row.entry: row for row in board.rows}
+    upright = rows["z2cnn@8"].metrics["accuracy.upright"]
+    assert upright is not None
+    assert (upright.n, upright.mean) == (1, record.metrics["accuracy.upright"])
+    assert [lack.seed for lack in rows["z2cnn@9"].missing] == list(range(card.seeds))
+
+
+def prepared(cards: Registry) -> tuple[torch.Tensor, torch.Tensor]:
+    from benchmark.data.images import prepare
+    from benchmark.data.splits import order_seed, split
+
+    card = cards.benchmark("tiny")
+    shares = split(cards.load_dataset("digits", Path("unused")), card.split, order_seed("tiny", 0, card.split))
+    test = prepare(shares.test, card.input, 8)
+    return test.batch(slice(None)), test.labels
+
+
+def test_what_is_not_there_is_said(cards: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tiny@1 z2cnn@8 seed 0 has no record in .*: gcnnbench run tiny"):
+        api.load_model("z2cnn@8", "tiny", 0, results=tmp_path, cards=cards)
+
+
+def test_other_weights_are_refused(cards: Registry, tmp_path: Path) -> None:
+    api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, cards=cards)
+    path = tmp_path / "tiny@1" / "z2cnn@8" / "seed-0.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(UserError, match="not the weights that the record"):
+        api.load_model("z2cnn@8", "tiny", 0, results=tmp_path, cards=cards)

@@ -1,0 +1,178 @@
+"""Cells are shared between processes, survive being killed, and fail alone; the command says so by its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmark.runs import executor
+from benchmark.runs.cell import Cell
+from benchmark.runs.executor import execute
+from benchmark.runs.finish import Finished
+from benchmark.runs.record import Failure, Record
+from benchmark.runs.running import CellState, run_cell
+from benchmark.runs.store import Store
+from benchmark.training import DivergedError
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+class Silent:
+    """A report that only remembers what happened."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def started(self, cell: Cell, resumed: CellState | None) -> None:
+        self.told.append(f"started {cell.entry} {cell.seed}{' again' if resumed else ''}")
+
+    def advanced(self, cell: Cell, state: CellState) -> None:
+        pass
+
+    def finished(self, cell: Cell, record: Record) -> None:
+        self.told.append(f"finished {record.entry} {cell.seed}")
+
+    def failed(self, cell: Cell, failure: Failure) -> None:
+        self.told.append(f"failed {failure.entry} {cell.seed}")
+
+    def waiting(self, cells: int) -> None:
+        self.told.append(f"waiting for {cells}")
+
+
+def gcnnbench(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "benchmark", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=300)
+
+
+def test_a_failing_cell_leaves_its_reason_and_the_next_one_runs(
+    make_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sometimes(cell: Cell, state: CellState) -> Iterator[CellState | Finished]:
+        if cell.seed == 0:
+            raise DivergedError("the loss is nan in epoch 1")
+        if cell.seed == 1:
+            raise ZeroDivisionError("a fault of the code")
+        return run_cell(cell, state)
+
+    monkeypatch.setattr(executor, "run_cell", sometimes)
+    store, report = Store(tmp_path), Silent()
+    cells = [make_cell("z2cnn@8", seed) for seed in (0, 1, 2)]
+    summary = execute(cells, store, report)
+    assert [failure.reason for failure in summary.failed] == [
+        "the loss is nan in epoch 1",
+        "ZeroDivisionError: a fault of the code",
+    ]
+    assert "a fault of the code" in summary.failed[1].details
+    assert [cell.seed for cell in summary.finished] == [2]
+    monkeypatch.setattr(executor, "run_cell", run_cell)
+    assert len(execute(cells, store, report).finished) == 2
+    assert list(store.failures()) == []
+
+
+def test_done_cells_are_not_run_again(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    store, report, cells = Store(tmp_path), Silent(), [make_cell("z2cnn@8")]
+    execute(cells, store, report)
+    before = store.record_path(cells[0]).read_bytes()
+    summary = execute(cells, store, report)
+    assert (summary.done_before, summary.finished) == (cells, [])
+    assert store.record_path(cells[0]).read_bytes() == before
+    assert report.told == ["started z2cnn@8 0", "finished z2cnn@8 0"]
+
+
+def test_a_cell_that_another_process_holds_is_waited_for_and_taken_over(
+    make_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, report, cell = Store(tmp_path), Silent(), make_cell("z2cnn@8")
+    held = Store(tmp_path).claim(cell)
+    assert held.__enter__()
+
+    def gone(_: float) -> None:
+        held.__exit__(None, None, None)
+
+    monkeypatch.setattr(executor.time, "sleep", gone)
+    execute([cell], store, report)
+    assert report.told == ["waiting for 1", "started z2cnn@8 0", "finished z2cnn@8 0"]
+
+
+def test_two_processes_share_the_cells(tiny_card: Path, tmp_path: Path) -> None:
+    words = ["run", "tiny", "--include", tiny_card, "--results", tmp_path, "--threads", "1", "--device", "cpu"]
+    command = [sys.executable, "-m", "benchmark", *map(str, words)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    runs = [err.count(": started") for _, err in told]
+    assert sum(runs) == 4
+    assert len(list(Store(tmp_path).records())) == 4
+
+
+def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from benchmark.runs import executor; executor.CHECKPOINT_SECONDS = 0; "
+        "from benchmark.cli import main; main(sys.argv[1:])"
+    )
+    words = ["run", "tiny", "--entry", "z2cnn@9", "--seeds", "1", "--include", str(tiny_card), "--threads", "1"]
+    command = [sys.executable, "-c", script, *words, "--device", "cpu", "--results"]
+    subprocess.run([*command, str(tmp_path / "whole")], env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+
+    with subprocess.Popen([*command, str(tmp_path / "killed")], env=ENVIRONMENT, stderr=subprocess.PIPE) as process:
+        state = tmp_path / "killed" / ".work" / "tiny@1" / "z2cnn@9" / "seed-1.state"
+        deadline = time.monotonic() + 120
+        while not state.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert not list(Store(tmp_path / "killed").records())
+    done = gcnnbench(*words, "--device", "cpu", "--results", tmp_path / "killed")
+    assert "resumed after epoch" in done.stderr
+    (whole,), (killed,) = (list(Store(tmp_path / name).records()) for name in ("whole", "killed"))
+    assert killed.weights == whole.weights
+    assert killed.outputs == whole.outputs
+    assert killed.metrics == whole.metrics
+    assert killed.provenance.sessions == 2
+
+
+def test_the_command_line_from_plan_to_status(tiny_card: Path, tmp_path: Path) -> None:
+    common = ("--include", tiny_card, "--results", tmp_path)
+    forecast = gcnnbench("run", "tiny", "--dry-run", "--threads", "1", *common)
+    assert forecast.returncode == 0, forecast.stderr
+    assert "4 of 4 cells to run on" in forecast.stdout
+    assert not (tmp_path / "tiny@1").exists()
+    done = gcnnbench("run", "tiny", "--seeds", "0", "--entry", "z2cnn@8", "--threads", "1", *common)
+    assert done.returncode == 0, done.stderr
+    assert "1 cells run, 0 were done before, 0 failed" in done.stdout
+    told = gcnnbench("status", "tiny", "--format", "json", *common)
+    states = {(cell["entry"], cell["seed"]): cell["state"] for cell in json.loads(told.stdout)["cells"]}
+    assert states == {
+        ("z2cnn@8", 0): "done",
+        ("z2cnn@9", 0): "planned",
+        ("z2cnn@8", 1): "planned",
+        ("z2cnn@9", 1): "planned",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "mnist-uprigt"), "there is no benchmark 'mnist-uprigt'; did you mean mnist-upright?"),
+        (("run", "quickstart", "--entry", "p4cnn@14"), "no entry 'p4cnn@14' in quickstart"),
+        (("run", "quickstart", "--seeds", "4-0"), "write single seeds and ranges"),
+        (("run", "mnist-upright", "--data", "nowhere"), "gcnnbench fetch mnist"),
+        (("run", "quickstart", "--limit", "0"), "--limit"),
+    ],
+)
+def test_a_users_mistake_ends_with_2_and_one_message(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    told = gcnnbench(*words, "--results", tmp_path)
+    assert told.returncode == 2
+    assert message in told.stderr
+    assert "Traceback" not in told.stderr
+    assert told.stdout == ""

@@ -1,0 +1,166 @@
+"""The store never shows half a file, never loses an old one, and never counts a repeat or a try-out as a seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.runs.cell import Cell
+from benchmark.runs.finish import Finished
+from benchmark.runs.plan import plan, seeds_from, status, unfinished
+from benchmark.runs.record import SCHEMA_VERSION, Failure
+from benchmark.runs.running import run_cell
+from benchmark.runs.store import Store, read_record, write_whole
+
+
+@pytest.fixture(scope="module")
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    cell = Cell(request.getfixturevalue("tiny_registry"), "tiny", "z2cnn@8", 0, "cpu", 1, tmp_path_factory.mktemp("d"))
+    *_, last = run_cell(cell)
+    assert isinstance(last, Finished)
+    return last
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")
+
+
+def a_failure(cell: Cell) -> Failure:
+    return Failure(
+        schema_version=SCHEMA_VERSION,
+        benchmark=cell.card.full_name,
+        entry=cell.entry,
+        seed=cell.seed,
+        spec_digest=cell.digest,
+        reason="the loss is nan in epoch 2",
+        phase="training",
+        epoch=1,
+        at="2026-01-01T00:00:00+00:00",
+    )
+
+
+def test_a_record_comes_back_as_it_was(store: Store, finished: Finished, make_cell: Callable[..., Cell]) -> None:
+    cell = make_cell("z2cnn@8")
+    path = store.add(cell, finished)
+    assert path == store.results / "tiny@1" / "z2cnn@8" / "seed-0.json"
+    assert store.record(cell) == finished.record
+    assert list(store.records()) == [finished.record]
+    assert store.weights_path(path, finished.record).read_bytes() == finished.weights
+    assert finished.record.outputs is not None
+    assert store.blob(finished.record.outputs.sha256).read_bytes() == finished.outputs
+    assert status(store, cell) == "done"
+    assert unfinished(store, [cell, make_cell("z2cnn@8", 1)]) == [make_cell("z2cnn@8", 1)]
+
+
+def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "record.json"
+    write_whole(path, b"old")
+
+    def broken(_: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("benchmark.runs.store.os.fsync", broken)
+    with pytest.raises(OSError, match="no space"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_record_of_another_protocol_goes_aside(
+    store: Store, finished: Finished, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(make_cell("z2cnn@8"), finished)
+    monkeypatch.setattr("benchmark.runs.spec.NUMERICS_VERSION", 1000)
+    cell = make_cell("z2cnn@8")
+    assert status(store, cell) == "stale"
+    assert unfinished(store, [cell]) == [cell]
+    newer = replace(finished, record=finished.record.model_copy(update={"spec_digest": cell.digest}))
+    path = store.add(cell, newer)
+    old = path.with_name(f"seed-0.stale-{finished.record.spec_digest[:8]}.json")
+    assert read_record(old) == finished.record
+    assert old.with_suffix(".safetensors").exists()
+    assert [record.spec_digest for record in store.records()] == [cell.digest]
+
+
+def test_repeats_and_try_outs_stand_beside_the_record(
+    store: Store, finished: Finished, make_cell: Callable[..., Cell]
+) -> None:
+    cell, limited = make_cell("z2cnn@8"), make_cell("z2cnn@8", limit=10)
+    store.add(limited, finished)
+    assert status(store, cell) == "planned"
+    for _ in range(3):
+        store.add(cell, finished, repeat=True)
+    names = [path.name for path in store.record_paths()]
+    assert names == ["seed-0.json", "seed-0.repeat-1.json", "seed-0.repeat-2.json", "seed-0.unofficial.json"]
+
+
+def test_a_failure_is_told_and_is_not_done(store: Store, finished: Finished, make_cell: Callable[..., Cell]) -> None:
+    cell = make_cell("z2cnn@8")
+    store.add_failure(cell, a_failure(cell))
+    assert status(store, cell) == "failed"
+    assert unfinished(store, [cell]) == [cell]
+    assert [failure.reason for failure in store.failures()] == ["the loss is nan in epoch 2"]
+    assert list(store.records()) == []
+    store.add(cell, finished)
+    assert list(store.failures()) == []
+
+
+def test_a_claim_excludes_others_and_ends(store: Store, make_cell: Callable[..., Cell]) -> None:
+    cell, other = make_cell(), make_cell(seed=1)
+    with store.claim(cell) as mine:
+        assert mine
+        with Store(store.results).claim(cell) as theirs, store.claim(other) as free:
+            assert not theirs
+            assert free
+        assert status(store, cell) == "running"
+    with store.claim(cell) as again:
+        assert again
+
+
+@pytest.mark.parametrize(
+    ("damage", "match"),
+    [
+        (lambda text: text[: len(text) // 2], r"seed-0\.json: no record: the whole file"),
+        (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), r"no record: schema_version"),
+        (lambda text: text.replace('"seed": 0', '"seed": "0"'), r"no record: seed: Input should be a valid integer"),
+        (lambda text: json.dumps({**json.loads(text), "extra": 1}), r"no record: extra"),
+    ],
+)
+def test_what_is_no_record_is_named(
+    store: Store, finished: Finished, make_cell: Callable[..., Cell], damage: Callable[[str], str], match: str
+) -> None:
+    path = store.add(make_cell("z2cnn@8"), finished)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(UserError, match=match):
+        list(store.records())
+
+
+def test_a_plan_goes_seed_by_seed(make_cell: Callable[..., Cell]) -> None:
+    registry = make_cell().registry
+    cells = plan(registry, ["tiny"], seeds=[0, 3], entries=["p4cnn@9", "z2cnn@8"])
+    assert [(cell.entry, cell.seed) for cell in cells] == [
+        ("p4cnn@9", 0),
+        ("z2cnn@8", 0),
+        ("p4cnn@9", 3),
+        ("z2cnn@8", 3),
+    ]
+    assert len(plan(registry, ["tiny"])) == 6
+    with pytest.raises(UserError, match=r"no entry 'p4cnn@7' in tiny: one of p4cnn@8, p4cnn@9, z2cnn@8"):
+        plan(registry, ["tiny"], entries=["p4cnn@7"])
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0-4", (0, 1, 2, 3, 4)), ("7", (7,)), ("0, 2,4-5,2", (0, 2, 4, 5))])
+def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
+    assert seeds_from(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "4-0", "a", "1,,2", "-1", "1.5"])
+def test_other_seeds_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="write single seeds and ranges, as in 0-4 or 0,2,5-7"):
+        seeds_from(text)
