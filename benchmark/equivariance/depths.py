@@ -35,16 +35,20 @@ class GeometricField:
         )
 
     def act(self, features: Tensor, element: Element) -> Tensor:
-        """Move the pixels and let the representation act on the channels; a permutation of them is done by index."""
+        """Move the pixels and let the representation act on the channels."""
+        return self.act_on_fibre(element.act(features), element)
+
+    def act_on_fibre(self, features: Tensor, element: Element) -> Tensor:
+        """Let the representation act on the channels, the second axis; a permutation of them is done by index."""
         if element == Element():
             return features
         order = self.type.gspace.fibergroup.order()
         rotation = element.turns * order // 4 if order > 0 else element.turns * math.pi / 2
         matrix = torch.from_numpy(self.type.representation(rotation)).to(features)
-        moved = element.act(features)
-        if bool(((matrix == 0) | (matrix == 1)).all() and (matrix.sum(1) == 1).all()):
-            return moved[:, matrix.argmax(1)]
-        return torch.einsum("oi,bi...->bo...", matrix, moved)
+        places = matrix.abs().argmax(1)
+        if torch.allclose(nn.functional.one_hot(places, matrix.shape[1]).to(matrix), matrix, rtol=0, atol=1e-6):
+            return features[:, places]
+        return torch.einsum("oi,bi...->bo...", matrix, features)
 
 
 def is_geometric(value: object) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from benchmark.equivariance.steering import Wide, symmetric_filters
 
 Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
@@ -48,7 +50,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         for module in flags:
             module.training = hasattr(module, "expand_parameters")
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        with torch.no_grad():
+        with torch.no_grad(), symmetric_filters(network):
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
@@ -58,4 +60,5 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -> Any:
     """The network's output with these tensors in the place of its own; its own come back bit for bit."""
-    return torch.func.functional_call(network, dict(swapped), (images,))
+    with Wide() if images.dtype == torch.float64 else nullcontext():
+        return torch.func.functional_call(network, dict(swapped), (images,))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from benchmark.equivariance.certificate import certify
 from benchmark.equivariance.grid import AxisSampling, by_rule
-from benchmark.nn.groups import P2, P4, P4M, PM, Element
+from benchmark.nn.groups import P2, P4, P4M, PM, Element, Group
 
 Case = tuple[AxisSampling, bool]
 
@@ -102,10 +102,9 @@ SYMMETRIC, OFF = AxisSampling(9, 5, 3, 2, 1, 1), AxisSampling(8, 4, 3, 2, 1, 1)
     ],
 )
 def test_which_groups_a_sampling_breaks(
-    rows: AxisSampling, columns: AxisSampling, group: object, broken: object
+    rows: AxisSampling, columns: AxisSampling, group: Group, broken: bool | None
 ) -> None:
-    elements = getattr(group, "elements", ())
-    assert by_rule("layer", "convolution", rows, columns).breaks(elements) is broken
+    assert by_rule("layer", "convolution", rows, columns).breaks(group.elements) is broken
 
 
 def test_the_transpose_survives_a_broken_grid() -> None:
