@@ -86,6 +86,9 @@ def compare(registry: Registry, results: Path, first: str, second: str) -> Compa
     (card, one), (other, two) = locate(registry, first), locate(registry, second)
     if card != other:
         raise UserError(f"{first} and {second} are of two benchmarks; numbers compare within one only")
+    if one == two:
+        others = ", ".join(entry for entry in card.entries if entry != one)
+        raise UserError(f"{one} is compared with itself; name another entry: {others}")
     found = read_results(results, {card.full_name: card})
     expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
     counted = [run for run in found.runs if run.benchmark == card.full_name and not excluded(run, card, expected)[0]]

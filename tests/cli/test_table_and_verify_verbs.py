@@ -1,0 +1,69 @@
+"""`leaderboard`, `compare` and `verify` on the command line: what they print, and what they end with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from benchmark.cli.app import build_app
+from benchmark.errors import UserError
+
+
+def called(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
+
+
+def test_without_a_record_the_leaderboard_is_a_message(tmp_path: Path) -> None:
+    result = called("leaderboard", "quickstart", "--results", tmp_path, "--format", "json")
+    assert isinstance(result.exception, UserError)
+    assert "make some: gcnnbench run quickstart" in str(result.exception)
+    assert result.stdout == ""
+
+
+def test_claims_are_one_json_document_and_nothing_else(tmp_path: Path) -> None:
+    result = called("verify", "claims", "--paper", "edixhoven2023", "--results", tmp_path, "--format", "json")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert sum(document["summary"].values()) == len(document["rows"])
+    assert {row["source"] for row in document["rows"]} == {"edixhoven2023"}
+
+
+def test_claims_can_be_chosen_by_benchmark(tmp_path: Path) -> None:
+    result = called("verify", "claims", "--benchmark", "mnist-uniform@1", "--results", tmp_path, "--format", "json")
+    assert {row["benchmark"] for row in json.loads(result.stdout)["rows"]} == {"mnist-uniform"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["verify", "claims", "--paper", "nobody2020"],
+            "there are no claims of 'nobody2020'; there are those of cohen2016",
+        ),
+        (["verify", "claims", "--benchmark", "quickstart"], "no claim is chosen"),
+        (["verify", "records", "--paper", "cohen2016"], "choose claims"),
+        (["compare", "p4cnn@16", "z2cnn@16"], "write BENCHMARK/SLUG@SIZE"),
+    ],
+)
+def test_wrong_usage_is_said(arguments: list[str], told: str, tmp_path: Path) -> None:
+    result = called(*arguments, "--results", tmp_path)
+    assert isinstance(result.exception, UserError)
+    assert told in str(result.exception)
+
+
+def test_no_record_to_verify_is_a_failure(tmp_path: Path) -> None:
+    result = called("verify", "records", "--results", tmp_path)
+    assert result.exit_code == 1
+    assert "nothing checked is nothing right" in result.stderr
+
+
+def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "quickstart@1" / "p4cnn@16" / "seed-0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}", "utf-8")
+    result = called("verify", "records", "--results", tmp_path, "--format", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["summary"] == {"refused": 1}
