@@ -61,6 +61,7 @@ def test_a_block_names_its_layers() -> None:
     block = conv_block(2, 3, 4, group=P4, in_group=TRIVIAL, dropout=0.5)
     assert list(block) == ["conv2", "norm2", "relu2", "dropout2"]
     assert list(conv_block(2, 3, 4, group=P4)) == ["conv2", "norm2", "relu2"]
+    assert list(conv_block(2, 3, 4, group=P4, dropout=0.0))[-1] == "dropout2", "a rate of zero is a rate"
     assert all(layer.field == RegularField(P4) for layer in block.values())
 
 

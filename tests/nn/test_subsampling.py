@@ -96,6 +96,15 @@ def test_phases_are_all_chosen_somewhere() -> None:
     assert len(chosen) == 4
 
 
+def test_odd_pooling_takes_one_set_of_windows_though_the_maximum_stands_in_all() -> None:
+    features = torch.rand(8, 2, 9, 9)
+    windows, output = max_pool2d(features, 2, stride=1, padding=1), equivariant_max_pool(features)
+    for image in range(8):
+        sets = [windows[image, :, a::2, b::2] for a in (0, 1) for b in (0, 1)]
+        assert {float(one.max()) for one in sets} == {float(features[image].max())}
+        assert sum(torch.equal(output[image], one) for one in sets) == 1
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_gradient_goes_to_the_chosen_phase(layer: object) -> None:
     assert callable(layer)
