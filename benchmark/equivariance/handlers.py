@@ -14,6 +14,7 @@ from benchmark.equivariance.operations import (
     pointwise,
     same,
     strided,
+    turn,
     view,
 )
 from benchmark.equivariance.reductions import batch_norm, decided_in_python, layer_norm, product, reduction, softmax
@@ -40,6 +41,7 @@ HANDLERS: dict[str, Handler] = {
     **_table(expand, "expand"),
     **_table(permute, "permute transpose t"),
     **_table(flip, "flip"),
+    **_table(turn, "rot90"),
     **_table(pick, "select split split_with_sizes unbind index_select index unsafe_split chunk"),
     **_table(cat, "cat"),
     **_table(reduction, "mean sum amax amin max min var std var_mean logsumexp linalg_vector_norm norm any all prod"),

@@ -196,6 +196,23 @@ def permute(tracer: Tracer, call: Call) -> None:
     return tracer.outputs(call, moved)
 
 
+def turn(tracer: Tracer, call: Call) -> None:
+    """Quarter turns of two dimensions."""
+    found = first_input(tracer, call)
+    if found is None:
+        return otherwise(tracer, call)
+    tensor, state = found
+    if state.crooked:
+        return tracer.lose(call, "turns features that were padded on one side")
+    a, b = places_of(call.arguments["dims"], tensor.ndim)
+    dimensions = list(dimensions_of(state))
+    if call.arguments["k"] % 2:
+        dimensions[a], dimensions[b] = dimensions[b], dimensions[a]
+    return tracer.outputs(
+        call, tracer.stranger(call, replace(state, dimensions=tuple(dimensions)), "turns the features")
+    )
+
+
 def flip(tracer: Tracer, call: Call) -> None:
     """Dimensions run through backwards."""
     tensor, state = first_input(tracer, call) or (None, None)

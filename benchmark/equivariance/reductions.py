@@ -127,7 +127,6 @@ def product(tracer: Tracer, call: Call) -> None:
         dimensions = (*columns[:-2], *dimensions[len(columns) - 2 : -1], columns[-1])
     if rows and isinstance(bias, Tensor) and bias.ndim > 1 and bias.shape[0] > 1 and pixels(rows):
         return tracer.lose(call, "joins the features with numbers that depend on the position")
-    tracer.notes.fan_in += left.shape[-1]
     past = (states[0].past if states[0] else 0) | (states[1].past if states[1] else 0)
     result = replace(state, dimensions=dimensions, past=past)
     if state.field != ScalarField():

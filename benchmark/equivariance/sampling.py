@@ -123,7 +123,6 @@ def convolution(tracer: Tracer, call: Call) -> None:
     if axes_of(dimensions[-count - 1]):
         return tracer.lose(call, "maps all pixels at once by numbers for each of them")
     dimensions[-count - 1] = plain(call.out.shape[-count - 1])
-    tracer.notes.fan_in += weight.numel() // weight.shape[0]
     state = replace(state, dimensions=tuple(dimensions))
     if state.field != ScalarField():
         state = tracer.stranger(call, state, "convolves a field that mixes under the group with weights of its own")
@@ -149,7 +148,6 @@ def pool(tracer: Tracer, call: Call) -> None:
     )
     if found is None:
         return
-    tracer.notes.fan_in += math.prod(kernel)
     _set_first(tracer, call, out, found[0])
 
 

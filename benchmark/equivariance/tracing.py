@@ -25,6 +25,7 @@ from benchmark.equivariance.tracked import Call, Finding, Known, Obstacle, Stran
 from benchmark.nn.fields import Field, ScalarField
 
 MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
+PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "linear", "dot")
 HALF_WAY = frozenset((*MOVES, "mean", "sum", "amax", "amin", "max", "min"))
 """What may stand between a reduction along one axis of the image and the same reduction along the other."""
 
@@ -158,6 +159,7 @@ class Tracer(TorchDispatchMode):
         return out
 
     def _follow(self, call: Call) -> None:
+        self.notes.fan_in += additions(call)
         if any(state.dimensions is None for state in call.tracked):
             past = 0
             for state in call.tracked:
@@ -177,6 +179,18 @@ class Tracer(TorchDispatchMode):
         if running.leaf:
             return running.name
         return f"{running.name}: {op}" if running.name else op
+
+
+def additions(call: Call) -> int:
+    """How many products one entry of the output sums up, in a convolution, a matrix product, a pool or a reduction."""
+    weight = call.arguments.get("weight")
+    if "convolution" in call.name and isinstance(weight, Tensor):
+        return weight.numel() // weight.shape[1 if call.arguments.get("transposed") else 0]
+    entries = [value.numel() for value in call.arguments.values() if isinstance(value, Tensor)]
+    outputs = [value.numel() for value in tree_leaves(call.out) if isinstance(value, Tensor)]
+    if call.name in PRODUCTS:
+        return max(value.shape[-1] for value in call.arguments.values() if isinstance(value, Tensor))
+    return max(1, max(entries, default=1) // max(1, *outputs, 1))
 
 
 def _inherited(dimensions: Dimensions | None, shape: Sequence[int]) -> Dimensions | None:
