@@ -44,9 +44,6 @@ def judge(ours: Summary, published: Summary, tolerance: float, confidence: float
         confidence: coverage of the interval.
     """
     single = published.std is None
-    difference = ours.mean - published.mean
-    if ours.n < 2:
-        return Judgement("inconclusive", difference, None, single, seeds_needed(ours, published, tolerance))
     test = against_single_run(ours, published.mean, confidence) if single else welch(ours, published, confidence)
     verdict = _placed(test, tolerance)
     needed = seeds_needed(ours, published, tolerance, confidence) if verdict == "inconclusive" else None

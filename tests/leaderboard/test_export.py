@@ -117,11 +117,11 @@ def test_ten_thousand_records_render_in_two_seconds(toy: Toy) -> None:
     first = [run(toy.record(seed=seed, upright=0.8 + seed / 1000), "seed", card) for seed in range(100)]
     runs = [replace(found, entry=entry) for entry in entries for found in first]
     expected = {(card.full_name, entry): toy.digest for entry in entries}
-    start = time.perf_counter()
+    start = time.process_time()
     (made,) = boards([card], slugs, Results(runs=runs), expected)
     for form in ("md", "csv", "json", "tex"):
         tables.render([made], form)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert len(made.rows) == 100
     assert not made.rows[0].missing
 

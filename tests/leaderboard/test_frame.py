@@ -134,6 +134,13 @@ def test_a_missing_seed_names_the_record_that_does_not_count(toy: Toy) -> None:
     }
 
 
+def test_a_metric_that_one_seed_lacks_has_no_mean(toy: Toy) -> None:
+    board = toy.board(toy.record(seed=0, metrics={"auc": 0.9}), toy.record(seed=1))
+    assert row(board, "p4cnn@28").metrics["auc"] is None
+    both = toy.board(*(toy.record(seed=seed, metrics={"auc": 0.9}) for seed in range(2)))
+    assert row(both, "p4cnn@28").metrics["auc"] == summary([0.9, 0.9])
+
+
 def test_numeric_modes_share_no_row(toy: Toy, study: list[Record]) -> None:
     rest = [found for found in study if (found.entry, found.seed) != ("p4cnn@28", 2)]
     board = toy.board(*rest, toy.record("p4cnn@28", 2, 0.5, numeric_mode="tf32"))

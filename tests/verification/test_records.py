@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmark.leaderboard.tables import TABLES
+from benchmark.runs.spec import spec_digest
 from benchmark.verification.records import RecordRow, counted, verify_records
 from benchmark.verification.records_text import records_as_json, records_as_text
 
@@ -187,6 +188,22 @@ def test_a_failed_seed_leaves_no_gap(study: Study) -> None:
     rows = verified(study)
     assert not any(row.findings for row in rows)
     assert [row.notes for row in rows if row.grade == "not checkable"] == [("failed: the loss is NaN",)]
+
+
+@pytest.mark.parametrize(
+    ("tested", "findings"), [(2, []), (3, ["training.tested_epoch: 3, but the history chooses 2"])]
+)
+def test_the_tested_epoch_is_the_first_best_one(study: Study, tested: int, findings: list[str]) -> None:
+    data = json.loads(study.path().read_text("utf-8"))
+    protocol = data["spec"]
+    protocol["recipe"] |= {"epochs": 3, "tested_model": "best-validation"}
+    (epoch,) = data["training"]["history"]
+    history = [epoch | {"epoch": n, "validation_accuracy": score} for n, score in ((1, 0.5), (2, 0.9), (3, 0.9))]
+    training = {"history": history, "steps": 150, "tested_epoch": tested}
+    study.edit("p4cnn@28", 0, spec=protocol, spec_digest=spec_digest(protocol), training=training)
+    (row,) = [row for row in verified(study) if row.id.endswith("p4cnn@28/seed-0.json")]
+    assert list(row.findings) == findings
+    assert row.notes == ("stale: not on the leaderboard",)
 
 
 def test_what_does_not_count_is_noted_and_still_recomputed(study: Study) -> None:
