@@ -169,8 +169,15 @@ def _audit_size(
         measured = decide(network, shown, group, fan_in=seen.fan_in, output=output)
     except ControlError:
         raise
-    except REFUSALS as error:
-        return SizeAudit(size, reason=_said(error), grid=seen.grid, certificate=seen.verdict, seen=seen)
+    except REFUSALS as error:  # it ran on noise in its own arithmetic, so this is no matter of the size
+        return SizeAudit(
+            size,
+            grid=seen.grid,
+            certificate="none" if claims_trivial else seen.verdict,
+            decision="unknown",
+            reason=f"it could not be measured in float64: {_said(error)}",
+            seen=seen,
+        )
     disagreement = contradict(seen, measured)
     first = seen.first_break.layer if seen.first_break else measured.first_break
     reasons = [*seen.reasons[:1], *([measured.reason] if measured.reason else [])]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -42,13 +43,21 @@ class GeometricField:
         """Let the representation act on the channels, the second axis; a permutation of them is done by index."""
         if element == Element():
             return features
-        order = self.type.gspace.fibergroup.order()
-        rotation = element.turns * order // 4 if order > 0 else element.turns * math.pi / 2
-        matrix = torch.from_numpy(self.type.representation(rotation)).to(features)
-        places = matrix.abs().argmax(1)
-        if torch.allclose(nn.functional.one_hot(places, matrix.shape[1]).to(matrix), matrix, rtol=0, atol=1e-6):
+        matrix, places = _representation(self.type, element.turns)
+        if places is not None:
             return features[:, places]
-        return torch.einsum("oi,bi...->bo...", matrix, features)
+        return torch.einsum("oi,bi...->bo...", matrix.to(features), features)
+
+
+@lru_cache(maxsize=512)
+def _representation(field_type: Any, turns: int) -> tuple[Tensor, list[int] | None]:
+    """The matrix of a number of quarter turns, and the channels' places where it is a permutation."""
+    order = field_type.gspace.fibergroup.order()
+    rotation = turns * order // 4 if order > 0 else turns * math.pi / 2
+    matrix = torch.from_numpy(field_type.representation(rotation))
+    places = matrix.abs().argmax(1)
+    permutes = torch.allclose(nn.functional.one_hot(places, matrix.shape[1]).to(matrix), matrix, rtol=0, atol=1e-6)
+    return matrix, places.tolist() if permutes else None
 
 
 def is_geometric(value: object) -> bool:

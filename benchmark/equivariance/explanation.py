@@ -78,7 +78,7 @@ def _lines(found: Audit, row: SizeAudit, make: Factory) -> Iterator[str]:
     group = GROUPS[found.group]
     yield f"{found.network} at {row.size} under {found.group}: {row.decision}"
     if row.seen is None or row.measured is None:
-        yield f"it cannot take this size: {row.reason}"
+        yield f"it cannot take this size: {row.reason}" if row.seen is None else str(row.reason)
         return
     yield f"grid {row.grid}, certificate {row.certificate}, decision {row.decision}"
     if row.reason:

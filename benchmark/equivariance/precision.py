@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.equivariance.steering import Wide, symmetric_filters
+from benchmark.equivariance.steering import Wide, has_e2cnn, symmetric_filters
 
 Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
@@ -25,15 +25,29 @@ def best_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def tensors(network: nn.Module, dtype: torch.dtype | None = None) -> Tensors:
-    """Every parameter and buffer, the floating-point ones converted in their memory layout."""
-    named = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    if dtype is None:
-        return named
+def slots(network: nn.Module) -> Tensors:
+    """Every place of a parameter or buffer by one name: shared modules once, shared tensors as often as they stand.
+
+    A shared module must not be given its tensors twice, or it would keep those of the first time for good.
+    """
     return {
-        name: tensor.detach().to(dtype) if tensor.is_floating_point() else tensor.detach()
-        for name, tensor in named.items()
+        f"{prefix}.{name}" if prefix else name: tensor
+        for prefix, module in network.named_modules()
+        for name, tensor in (*module._parameters.items(), *module._buffers.items())
+        if tensor is not None
     }
+
+
+def tensors(network: nn.Module, dtype: torch.dtype | None = None) -> Tensors:
+    """Every parameter and buffer, the floating-point ones converted in their memory layout; shared ones stay shared."""
+    own = slots(network)
+    if dtype is None:
+        return own
+    converted = {
+        id(tensor): tensor.detach().to(dtype) if tensor.is_floating_point() else tensor.detach()
+        for tensor in own.values()
+    }
+    return {name: converted[id(tensor)] for name, tensor in own.items()}
 
 
 @contextmanager
@@ -60,5 +74,5 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -> Any:
     """The network's output with these tensors in the place of its own; its own come back bit for bit."""
-    with Wide() if images.dtype == torch.float64 else nullcontext():
-        return torch.func.functional_call(network, dict(swapped), (images,))
+    with Wide() if images.dtype == torch.float64 and has_e2cnn(network) else nullcontext():
+        return torch.func.functional_call(network, dict(swapped), (images,), tie_weights=False)

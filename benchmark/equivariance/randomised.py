@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmark.equivariance.precision import Tensors, tensors
+from benchmark.equivariance.precision import Tensors, slots, tensors
 from benchmark.nn.normalisation import GroupBatchNorm
 
 SPREAD = 0.3
@@ -31,15 +31,17 @@ def randomised(network: nn.Module, dtype: torch.dtype, seed: int = 0) -> Tensors
         return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
 
     bases = {name for name, module in network.named_modules() if hasattr(module, "basisexpansion")}
-    for name, parameter in network.named_parameters():
+    drawn: dict[int, Tensor] = {}
+    for name, parameter in slots(network).items():
         value = found[name]
-        size = value.square().mean().sqrt() if value.numel() else value.sum()
-        if not value.is_floating_point():
+        if not isinstance(parameter, nn.Parameter) or not value.is_floating_point() or not value.numel():
             continue
-        if parameter.ndim > 1 or name.rpartition(".")[0] in bases:
-            found[name] = normal(value) * (size if size > 0 else 1.0)
-        else:
-            found[name] = value.mean() + SPREAD * size.clamp(min=0.1) * normal(value)
+        if id(parameter) not in drawn:
+            size = value.square().mean().sqrt()
+            filters = parameter.ndim > 1 or name.rpartition(".")[0] in bases
+            spread = (size if size > 0 else 1.0) if filters else SPREAD * size.clamp(min=0.1)
+            drawn[id(parameter)] = normal(value) * spread + (0 if filters else value.mean())
+        found[name] = drawn[id(parameter)]
     for name, module in network.named_modules():
         if not isinstance(module, (nn.modules.batchnorm._BatchNorm, GroupBatchNorm)) or module.running_var is None:
             continue

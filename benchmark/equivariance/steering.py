@@ -52,6 +52,11 @@ def symmetrised(filters: Tensor, in_type: Any, out_type: Any) -> Tensor:
     return mean if float((mean - filters).abs().max()) <= ROUNDING * float(filters.abs().max()) else filters
 
 
+def has_e2cnn(network: nn.Module) -> bool:
+    """Whether a module of e2cnn is part of the network."""
+    return any(type(module).__module__.startswith("e2cnn.") for module in network.modules())
+
+
 @contextmanager
 def symmetric_filters(network: nn.Module) -> Iterator[None]:
     """Let e2cnn's convolutions make their filters symmetric to the last bit of the arithmetic they run in."""

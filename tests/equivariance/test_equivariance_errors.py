@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.equivariance.errors import measure
+from benchmark.equivariance.randomised import randomised
 from benchmark.equivariance.sample import sample_images
 from benchmark.errors import UserError
 from benchmark.nn.convolution import GroupConv
@@ -94,6 +95,33 @@ def test_the_network_stays_as_it_was() -> None:
     assert (model.training, model.lift.training, model.norm.training) == (True, True, False)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+class Shared(nn.Module):
+    """One convolution under two names, and one weight in two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shared = nn.Conv2d(2, 2, 3, padding=1)
+        self.first, self.again = nn.Sequential(shared), nn.Sequential(shared)
+        self.other = nn.Conv2d(2, 2, 3, padding=1)
+        self.other.weight = shared.weight
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.other(self.again(self.first(images)))
+        return features.mean((-2, -1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_what_layers_share_they_share_while_measured_and_after(dtype: torch.dtype) -> None:
+    model = Shared()
+    weight = model.first[0].weight
+    measure(model, sample_images(2, 2, 8), P4.elements, dtype=dtype)
+    assert model.again[0] is model.first[0]
+    assert model.other.weight is model.first[0].weight is weight
+    drawn = randomised(model, torch.float64)
+    assert drawn["other.weight"] is drawn["first.0.weight"]
+    assert "again.0.weight" not in drawn
 
 
 def test_the_network_comes_back_when_it_fails() -> None:

@@ -118,14 +118,14 @@ def test_the_published_p4cnn_is_exact_at_even_sizes() -> None:
 
 
 def test_the_shipped_p4cnn_is_exact_at_multiples_of_four() -> None:
-    found = verdicts(seeded(lambda: p4cnn(2)), range(24, 41), channels=1)
-    assert found == {size: EXACT if size % 4 == 0 else BROKEN for size in range(24, 41)}
+    found = verdicts(seeded(lambda: p4cnn(2)), range(24, 33), channels=1)
+    assert found == {size: EXACT if size % 4 == 0 else BROKEN for size in range(24, 33)}
 
 
 def test_the_valid_p4cnn_is_exact_at_even_sizes_from_28_on() -> None:
-    found = audit(seeded(cohen_welling), range(24, 41), P4, channels=1)
+    found = audit(seeded(cohen_welling), range(24, 33), P4, channels=1)
     assert {row.size: (row.grid, row.certificate, row.decision) for row in found.sizes} == {
-        size: INAPPLICABLE if size < 28 else EXACT if size % 2 == 0 else BROKEN for size in range(24, 41)
+        size: INAPPLICABLE if size < 28 else EXACT if size % 2 == 0 else BROKEN for size in range(24, 33)
     }
     for row in found.sizes:
         assert row.reason is None or row.decision != "exact"
@@ -149,14 +149,12 @@ def test_a_p4_resnet18_is_exact_at_one_modulo_eight() -> None:
 
 def test_torchvisions_resnet18_is_never_exact() -> None:
     models = import_module("torchvision.models")
-    found = audit(seeded(lambda: models.resnet18(num_classes=10)), [32, 33, 64, 65], P4)
+    found = audit(seeded(lambda: models.resnet18(num_classes=10)), [32, 33], P4)
     assert found.channels == 3
     assert {row.decision for row in found.sizes} == {"approximate"}
     assert {row.size: (row.grid, row.certificate) for row in found.sizes} == {
         32: ("broken", "approximate"),
         33: ("symmetric", "unknown"),
-        64: ("broken", "approximate"),
-        65: ("symmetric", "unknown"),
     }
     assert found.sizes[0].first_break == "conv1"
 
@@ -209,9 +207,10 @@ def e2cnn_wide_resnet() -> nn.Module:
 def test_an_e2cnn_c4_wide_resnet_is_exact_at_one_modulo_four(evaluated_before: bool) -> None:
     model = seeded(e2cnn_wide_resnet)
     model.train(not evaluated_before)
-    found = verdicts(model, range(29, 38), channels=3)
-    assert found == {size: EXACT if size % 4 == 1 else BROKEN for size in range(29, 38)}
+    found = verdicts(model, range(29, 34), channels=3)
+    assert found == {size: EXACT if size % 4 == 1 else BROKEN for size in range(29, 34)}
     assert model.training is not evaluated_before
+    assert {tensor.dtype for tensor in model.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
     assert not any("expand_parameters" in vars(module) for module in model.modules())
 
 
@@ -270,7 +269,7 @@ def test_a_position_code_on_a_symmetric_grid_is_no_certificate() -> None:
 OPERATIONS: dict[str, tuple[Callable[[Tensor], Tensor], list[int], list[int]]] = {
     "ceil_mode": (lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True), [11, 13], [10, 12]),
     "one-sided padding": (lambda x: F.max_pool2d(F.pad(x, (1, 0, 1, 0)), 2), [], [11, 12]),
-    "padding that a stride needs": (lambda x: F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2), [], [11, 12]),
+    "padding on one side and a stride": (lambda x: F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2), [11], [12]),
     "blur pool": (lambda x: F.avg_pool2d(F.pad(x, (1, 2, 1, 2)), 4, 2), [10, 12], [11, 13]),
     "bilinear downsampling": (lambda x: F.interpolate(x, size=6, mode="bilinear"), [11, 12], []),
     "nearest downsampling": (lambda x: F.interpolate(x, scale_factor=0.5), [], [12]),
@@ -299,9 +298,7 @@ UNKNOWN: dict[str, Callable[[Tensor], Tensor]] = {
     "a number read in Python": lambda x: x * float(x.mean()),
     "along rows only": lambda x: x * x.mean(-1, keepdim=True),
     "rows and columns exchanged": lambda x: x.mT,
-    "a grid sample": lambda x: F.grid_sample(
-        x, F.affine_grid(torch.eye(2, 3, dtype=x.dtype).expand(len(x), 2, 3), list(x.shape), align_corners=False)
-    ),
+    "a grid sample": lambda x: F.grid_sample(x, x.new_zeros(len(x), 12, 12, 2), align_corners=False),
 }
 
 
@@ -364,7 +361,7 @@ def test_the_assertion_names_layer_size_and_cure() -> None:
     message = str(caught.value)
     assert message.startswith("Network is approximate under p4 at input size 13 at pool1: pool1: max_pool2d")
     assert "use 12 instead of 13: pool1 sees 12 instead of 13" in message
-    with pytest.raises(AssertionError, match="at input size 12: "):
+    with pytest.raises(AssertionError, match="is approximate under p4m at input size 12 at coset: conv1: "):
         assert_equivariant(model, "p4m", sizes=[12], channels=1)
     with pytest.raises(UserError, match="unknown group 'p5'"):
         assert_equivariant(model, "p5", sizes=[12], channels=1)
