@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SIZES = "24-40"
 CHECK_FAILED = 1
+ROUNDING = 1e-12
 
 
 class AuditFormat(StrEnum):
@@ -216,8 +217,15 @@ def _table(found: Audit) -> str:
             row.certificate,
             row.decision + (" (!)" if row.disagreement else ""),
             row.first_break or (row.reason if row.decision == "inapplicable" else None) or "–",
-            "–" if row.invariance_error is None else f"{row.invariance_error:.1e}",
+            _error(row.invariance_error),
         ]
         for row in found.sizes
     ]
     return tabulate(cells, header, tablefmt="github", disable_numparse=True)
+
+
+def _error(error: float | None) -> str:
+    """An error for people; rounding has other digits on every machine, so they are not shown."""
+    if error is None:
+        return "–"
+    return f"{error:.1e}" if error >= ROUNDING else f"< {ROUNDING:.0e}"

@@ -176,7 +176,7 @@ class Tracer(TorchDispatchMode):
 
     def _label(self, op: str) -> str:
         running = self.notes.stack[-1] if self.notes.stack else _Running("", leaf=False, trusted=False, wraps=False)
-        if running.leaf:
+        if running.name and (running.leaf or running.trusted):
             return running.name
         return f"{running.name}: {op}" if running.name else op
 
