@@ -17,8 +17,9 @@ from benchmark.equivariance.operations import (
     turn,
     view,
 )
+from benchmark.equivariance.rearranging import pad, patches, shuffle, slices
 from benchmark.equivariance.reductions import batch_norm, decided_in_python, layer_norm, product, reduction, softmax
-from benchmark.equivariance.sampling import SAMPLING_HANDLERS
+from benchmark.equivariance.sampling import convolution, pool, tried
 from benchmark.equivariance.tracing import Handler
 
 
@@ -27,7 +28,21 @@ def _table(handler: Handler, names: str) -> dict[str, Handler]:
 
 
 HANDLERS: dict[str, Handler] = {
-    **SAMPLING_HANDLERS,
+    **_table(convolution, "convolution _convolution conv1d conv2d conv3d mkldnn_convolution cudnn_convolution"),
+    **_table(
+        pool,
+        "max_pool2d_with_indices max_pool3d_with_indices max_pool1d max_pool2d max_pool3d mkldnn_max_pool2d "
+        "avg_pool1d avg_pool2d avg_pool3d",
+    ),
+    **_table(
+        tried,
+        "_adaptive_avg_pool2d adaptive_max_pool2d adaptive_avg_pool2d upsample_nearest2d upsample_bilinear2d "
+        "upsample_bicubic2d _upsample_nearest_exact2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa",
+    ),
+    **_table(pad, "constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"),
+    **_table(slices, "slice"),
+    **_table(shuffle, "pixel_shuffle pixel_unshuffle"),
+    **_table(patches, "im2col"),
     **_table(pointwise, "hardswish _prelu_kernel rsub xlogy masked_fill"),
     **_table(
         same,

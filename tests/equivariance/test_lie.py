@@ -107,7 +107,8 @@ def test_a_convolution_commutes_with_shifts_and_a_nonlinearity_only_nearly() -> 
 
     errors = {error.layer: error for error in local_errors(Shifted(), images, "translation-x")}
     assert errors["conv"].relative < 1e-9
-    assert 1e-4 < errors["sharp"].relative < errors["coarse"].relative
+    assert errors["sharp"].relative > 1e-3  # tanh makes detail finer than the pixels
+    assert errors["coarse"].relative > 1e-3
 
 
 def test_smoother_images_leave_less_to_interpolation() -> None:
