@@ -143,6 +143,11 @@ class Tracer(TorchDispatchMode):
 
     # watching
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch would import its compiler, seconds of work, only to keep it out of a method nobody compiles
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         found = [self.state(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
