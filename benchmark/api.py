@@ -2,8 +2,8 @@
 
     cards = api.registry()
     network = api.build("p4cnn@28", "mnist-upright", seed=0)
-    record = api.run_cell("quickstart", "p4cnn@16", seed=0)
-    trained = api.load_model("p4cnn@16", "quickstart", seed=0, results="my-results")
+    record = api.run_cell("quickstart", "p4cnn@12", seed=0)
+    trained = api.load_model("p4cnn@12", "quickstart", seed=0, results="my-results")
     boards = api.leaderboard("quickstart", results="my-results")
 
 Audits of any network are in `benchmark.equivariance.audit`, group layers in `benchmark.nn`.

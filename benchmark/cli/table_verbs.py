@@ -44,7 +44,7 @@ def leaderboard(
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="BENCHMARK/SLUG@SIZE, as in quickstart/p4cnn@16.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="BENCHMARK/SLUG@SIZE, as in quickstart/p4cnn@12.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another entry of the same benchmark.")],
     *,
     results: Results,

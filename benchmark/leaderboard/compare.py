@@ -70,7 +70,7 @@ def locate(registry: Registry, name: str) -> tuple[BenchmarkCard, str]:
     """
     benchmark, slash, entry = name.rpartition("/")
     if not slash:
-        raise UserError(f"{name!r} names no entry of a benchmark: write BENCHMARK/SLUG@SIZE, as in quickstart/p4cnn@16")
+        raise UserError(f"{name!r} names no entry of a benchmark: write BENCHMARK/SLUG@SIZE, as in quickstart/p4cnn@12")
     card = registry.benchmark(benchmark)
     if entry not in card.entries:
         raise UserError(f"{entry} is no entry of {card.full_name}: one of {', '.join(card.entries)}")

@@ -177,8 +177,8 @@ def metric_values() -> dict[str, float | None]:
     return values
 
 
-def smallest_entry(card: ModelCard) -> str:
-    return f"{card.name}@{min((*card.exact_at, *card.approximate_at, *(one.size for one in card.parameters)))}"
+def pinned_entry(card: ModelCard) -> str:
+    return f"{card.name}@{card.parameters[-1].size}"
 
 
 def fingerprints() -> dict[str, Callable[[Registry], list[float]]]:
@@ -190,7 +190,7 @@ def fingerprints() -> dict[str, Callable[[Registry], list[float]]]:
         f"{suite}: draws": drawn,
     }
     for card in Registry.load().models.values():
-        pins[f"model {card.name} version {card.model_version}"] = training_pin(smallest_entry(card), PLAIN)
+        pins[f"model {card.name} version {card.model_version}"] = training_pin(pinned_entry(card), PLAIN)
     for name, recipe in RECIPES.items():
         pins[f"{suite}: {name}"] = training_pin("z2cnn@16", recipe)
     values = metric_values()
