@@ -1,0 +1,110 @@
+"""The parts that judge, one by one: verdicts, scales, fields that must fit, and e2cnn's rounding."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.equivariance.certificate import certify
+from benchmark.equivariance.decision import CEILING, NEGLIGIBLE, _verdict
+from benchmark.equivariance.deviations import OUTPUT, deviations
+from benchmark.equivariance.errors import measure
+from benchmark.equivariance.exactness import exactness
+from benchmark.equivariance.precision import tensors
+from benchmark.equivariance.sample import sample_images
+from benchmark.equivariance.steering import symmetrised
+from benchmark.nn.convolution import GroupConv
+from benchmark.nn.fields import Invariant
+from benchmark.nn.groups import P2, P4, TRIVIAL
+from benchmark.nn.pooling import CosetPool
+
+
+@pytest.mark.parametrize(
+    ("error", "single", "bound", "verdict"),
+    [
+        (1e-15, None, 1e-11, "exact"),
+        (1e-13, 1e-13, 1e-11, "exact"),
+        (1e-3, None, 1e-6, "approximate"),
+        (2 * CEILING, None, CEILING, "approximate"),
+        (float("inf"), None, 1e-9, "approximate"),
+        (1e-9, 1e-9, 1e-11, "approximate"),  # above the bound, and it does not fall
+        (1e-9, 1e-2, 1e-11, "unknown"),  # above the bound, but it falls
+        (1e-9, 1e-2, 1e-8, "exact"),  # below the bound, and it falls
+        (1e-9, 1e-9, 1e-8, "unknown"),  # below the bound, but it does not fall
+        (1e-9, None, 1e-8, "unknown"),
+        (NEGLIGIBLE / 2, None, NEGLIGIBLE / 4, "unknown"),
+    ],
+)
+def test_a_verdict_by_bound_and_by_fall(error: float, single: float | None, bound: float, verdict: str) -> None:
+    assert _verdict(error, single, bound) == verdict
+
+
+class Head(nn.Module):
+    """Something on images, then rectified, pooled over orientations and pixels."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*layers)
+        self.coset = CosetPool(P4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.coset(self.body(images).relu()).mean((-2, -1))
+        return logits
+
+
+def lifting(channels: int) -> GroupConv:
+    return GroupConv(channels, 2, 3, group=P4, in_group=TRIVIAL, padding=1)
+
+
+@pytest.mark.parametrize(
+    ("network", "layer"),
+    [
+        (Head(GroupConv(1, 2, 3, group=P4, padding=1)), "body.0"),  # images are no regular field
+        (Head(lifting(4), lifting(8)), "body.1"),  # a regular field is no image
+    ],
+)
+def test_a_known_layer_on_features_of_another_kind_is_no_certificate(network: Head, layer: str) -> None:
+    found = certify(network, sample_images(2, 4, 12), P4.elements)
+    assert (found.grid, found.verdict) == ("symmetric", "unknown")
+    assert found.reasons[0].startswith(f"{layer}: it needs ")
+    assert exactness(network, sample_images(4, 4, 12), P4).decision == "approximate"
+
+
+def test_the_scale_of_a_deviation_is_that_of_the_relative_error() -> None:
+    network = Head(GroupConv(1, 2, 3, group=P4, in_group=TRIVIAL, stride=2))
+    network.depths = ("body.0", "coset")  # type: ignore[assignment]
+    shown = sample_images(5, 1, 12)
+    found = deviations(network, tensors(network, torch.float64), shown.double(), P2.elements, Invariant())
+    by_layer = {one.layer: one.error for one in found}
+    state = measure(network, shown, P2.elements)
+    assert {depth.depth: depth.relative for depth in state.depths} == {
+        depth: pytest.approx(by_layer[depth], rel=1e-9) for depth in ("body.0", "coset")
+    }
+    assert by_layer[OUTPUT] == pytest.approx(state.invariance_error, rel=1e-9)
+    assert min(by_layer.values()) > 1e-3
+
+
+def test_e2cnns_rounding_is_put_right_and_its_faults_are_not() -> None:
+    gspaces, enn = import_module("e2cnn.gspaces"), import_module("e2cnn.nn")
+    space = gspaces.Rot2dOnR2(4)
+    regular = enn.FieldType(space, 2 * [space.regular_repr])
+    image = enn.FieldType(space, 3 * [space.trivial_repr])
+    draws = torch.randn(8, 3, 5, 5, dtype=torch.float64)
+    field = import_module("benchmark.equivariance.depths").GeometricField
+
+    def off(filters: Tensor) -> float:
+        g = P4.elements[1]
+        moved = field(regular).act_on_fibre(field(image).act(filters, g).transpose(0, 1), g).transpose(0, 1)
+        return float((moved - filters).abs().max())
+
+    lift = lifting(3).double()
+    filters = import_module("benchmark.nn.convolution").filter_bank(lift.weight, P4, TRIVIAL).detach()
+    assert off(filters) == 0  # e2cnn's regular field is that of the suite
+    noise = draws[..., :3, :3]
+    rounded, faulty = filters + 1e-8 * noise, filters + 1e-2 * noise
+    assert off(rounded) > 1e-9
+    assert off(symmetrised(rounded, image, regular)) < 1e-16
+    assert torch.equal(symmetrised(faulty, image, regular), faulty)
