@@ -1,4 +1,4 @@
-"""How a run tells of itself on stderr: a live bar with rate and remaining time on a terminal, plain lines elsewhere."""
+"""How a run tells of itself on stderr: live bars with rate and remaining time on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from benchmark.runs.cell import Cell
-    from benchmark.runs.record import Failure, Record
-    from benchmark.runs.running import CellState
+    from benchmark.runs.executor import Event
 
 LINE_SECONDS = 30.0
 
 
 class RunReport:
-    """Tells how the cells of a plan go on; a context manager.
+    """Tells how the cells of a plan go on; a context manager, called with each event.
 
     Args:
         cells: how many cells are to be run.
@@ -35,11 +33,10 @@ class RunReport:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self.cells = self.progress.add_task("cells", total=cells, rate="")
-        self.current: TaskID | None = None
+        self.all = self.progress.add_task("all cells", total=cells, rate="")
+        self.total, self.ended = cells, 0
+        self.running: dict[str, TaskID] = {}
         self.said = time.monotonic()
-        self.done = 0
-        self.total = cells
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -50,57 +47,34 @@ class RunReport:
     ) -> None:
         self.progress.stop()
 
-    def started(self, cell: Cell, resumed: CellState | None) -> None:
-        """Name the cell, and what is already done of it."""
-        how = f"resumed after epoch {resumed.training.epochs_done}, in {resumed.phase}" if resumed else "started"
-        self.console.print(f"[{self.done + 1}/{self.total}] {cell.name} on {cell.device}: {how}", markup=False)
-        curve = cell.card.evaluation.curve.angles
-        self.conditions = _elements(cell) + len(curve)
-        self.current = self.progress.add_task("  training", total=cell.card.recipe.epochs, rate="")
-        self.said = time.monotonic()
+    def __call__(self, event: Event) -> None:
+        """Show an event: a start and an end always, progress on a terminal's bars or now and then as a line."""
+        match event.kind:
+            case "started":
+                self.running[event.cell] = self.progress.add_task(event.cell, total=None, rate="")
+                if "resumed" in event.text:
+                    self._say(f"{event.cell}: {event.text}")
+            case "advanced":
+                rate = f"{event.phase}, {event.images_per_second:,.0f} images/s"
+                self.progress.update(self.running[event.cell], completed=event.done, total=event.total, rate=rate)
+                self._now_and_then(f"{event.cell}: {event.done}/{event.total} {rate}")
+            case "waiting":
+                self._now_and_then(f"waiting for {event.total} cells that other processes run")
+            case "finished" | "failed":
+                self.ended += 1
+                if event.cell in self.running:
+                    self.progress.remove_task(self.running.pop(event.cell))
+                self.progress.advance(self.all)
+                failed = f"FAILED in {event.phase}: " if event.kind == "failed" else ""
+                self._say(f"[{self.ended}/{self.total}] {event.cell}: {failed}{event.text}")
 
-    def advanced(self, cell: Cell, state: CellState) -> None:
-        """Move the bar; without a terminal, say so now and then."""
-        training, evaluation = state.training, state.evaluation
-        if state.phase == "training":
-            spent = sum(epoch["seconds"] for epoch in training.history)
-            rate = f"{training.images_seen / spent:,.0f} images/s"
-            done, total, what = training.epochs_done, cell.card.recipe.epochs, "training"
-        else:
-            rate = f"{evaluation.scored / max(evaluation.seconds, 1e-9):,.0f} images/s"
-            done, total, what = len(evaluation.logits) + len(evaluation.classes), self.conditions, "scoring"
-        if self.current is not None:
-            self.progress.update(self.current, description=f"  {what}", completed=done, total=total, rate=rate)
+    def _now_and_then(self, line: str) -> None:
         if not self.console.is_terminal and time.monotonic() - self.said > LINE_SECONDS:
-            self.console.print(f"    {what} {done}/{total}, {rate}", markup=False)
-            self.said = time.monotonic()
+            self._say(line)
 
-    def finished(self, cell: Cell, record: Record) -> None:
-        """Say what came out."""
-        accuracy, orbit = record.metrics["accuracy.upright"], record.metrics["accuracy.orbit"]
-        cost = record.cost
-        self._close(
-            f"{cell.name}: upright {100 * (accuracy or 0):.2f}%, orbit {100 * (orbit or 0):.2f}%"
-            f" in {cost.train_seconds + cost.test_seconds:,.0f} s"
-        )
-
-    def failed(self, cell: Cell, failure: Failure) -> None:
-        """Say why."""
-        self._close(f"{cell.name}: FAILED in {failure.phase}: {failure.reason}")
-
-    def waiting(self, cells: int) -> None:
-        """Say once in a while that other processes hold what is left."""
-        if time.monotonic() - self.said > LINE_SECONDS:
-            self.console.print(f"    waiting for {cells} cells that other processes run", markup=False)
-            self.said = time.monotonic()
-
-    def _close(self, line: str) -> None:
-        self.done += 1
-        if self.current is not None:
-            self.progress.remove_task(self.current)
-            self.current = None
-        self.progress.advance(self.cells)
-        self.console.print(f"    {line}", markup=False)
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, soft_wrap=True)
+        self.said = time.monotonic()
 
 
 def duration(seconds: float) -> str:
@@ -109,9 +83,3 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
     return f"{seconds / 86400:.1f} days"
-
-
-def _elements(cell: Cell) -> int:
-    from benchmark.nn.groups import group
-
-    return len(group(cell.card.evaluation.group))

@@ -15,8 +15,6 @@ from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.runs.cell import Cell
-    from benchmark.runs.executor import Summary
-    from benchmark.runs.store import Store
 
 SOME_CELLS_FAILED = 3
 
@@ -51,7 +49,10 @@ def run(
     seeds: Seeds = None,
     device: Annotated[DeviceName, typer.Option(help="Where to train and score.")] = DeviceName.auto,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of a cell; the bits of its numbers depend on them.")
+        int, typer.Option(min=1, help="CPU threads of a cell; the bits of its numbers depend on them.")
+    ] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Cells at the same time.", show_default="cores / threads; 1 on a GPU")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many images of each share: a try-out, never a row.")
@@ -69,35 +70,40 @@ def run(
     again when the command is repeated. Two processes on one results directory share the cells between them.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
-    import torch
-
     from benchmark.cards.registry import Registry
     from benchmark.device import choose
     from benchmark.runs.executor import execute
     from benchmark.runs.plan import plan, seeds_from, unfinished
     from benchmark.runs.store import Store
 
-    registry, store = Registry.load(include), Store(results)
+    registry, store, place = Registry.load(include), Store(results), choose(device.value).type
     cells = plan(
         registry,
         benchmarks,
         entries=entries,
         seeds=None if seeds is None else seeds_from(seeds),
-        device=choose(device.value).type,
-        threads=threads or torch.get_num_threads(),
+        device=place,
+        threads=threads,
         data=data,
         limit=limit,
     )
     todo = unfinished(store, cells)
+    at_once = min(jobs or ((os.cpu_count() or 1) // threads if place == "cpu" else 1) or 1, max(1, len(todo)))
     if dry_run:
-        typer.echo(_forecast(todo, len(cells)))
+        typer.echo(_forecast(todo, len(cells), at_once))
         return
     for name in dict.fromkeys(cell.card.dataset for cell in todo):
         registry.load_dataset(name, data)  # a missing file is said once, before anything is trained
     with RunReport(len(todo)) as report:
-        summary = execute(cells, store, report)
-    typer.echo(_told(summary, store))
-    if summary.failed:
+        ended = execute(cells, store, report, at_once)
+    failed = [event for event in ended if event.kind == "failed"]
+    done = len(ended) - len(failed)
+    typer.echo(
+        f"{done} cells run, {len(cells) - len(todo)} were done before, {len(failed)} failed; records in {store.results}"
+    )
+    for event in failed:
+        typer.echo(f"{event.cell}: {event.text}")
+    if failed:
         raise typer.Exit(SOME_CELLS_FAILED)
 
 
@@ -141,19 +147,7 @@ def status(
             typer.echo(f"{cell.name} failed in {failure.phase}: {failure.reason}")
 
 
-def _told(summary: Summary, store: Store) -> str:
-    """One line on what became of the plan, one for each failed cell, and what to do next."""
-    lines = [
-        f"{len(summary.finished)} cells run, {len(summary.done_before)} were done before, "
-        f"{len(summary.failed)} failed; records in {store.results}"
-    ]
-    lines += [
-        f"{failure.benchmark} {failure.entry} seed {failure.seed}: {failure.reason}" for failure in summary.failed
-    ]
-    return "\n".join(lines)
-
-
-def _forecast(cells: list[Cell], planned: int) -> str:
+def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     """The plan as a table, with time and space estimated from a few steps of each entry."""
     from tabulate import tabulate
 
@@ -189,8 +183,8 @@ def _forecast(cells: list[Cell], planned: int) -> str:
         [
             tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True),
             "",
-            f"{len(cells)} of {planned} cells to run on {cells[0].device} with {cells[0].threads} threads: about "
-            f"{duration(seconds)} one after another, {committed / 1e6:.1f} MB of records and small weights, "
-            f"{kept / 1e6:.0f} MB kept outside git.",
+            f"{len(cells)} of {planned} cells to run on {cells[0].device} with {cells[0].threads} threads each: about "
+            f"{duration(seconds)} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and "
+            f"small weights, {kept / 1e6:.0f} MB kept outside git.",
         ]
     )

@@ -15,9 +15,8 @@ import pytest
 
 from benchmark.runs import executor
 from benchmark.runs.cell import Cell
-from benchmark.runs.executor import execute
+from benchmark.runs.executor import Event, execute
 from benchmark.runs.finish import Finished
-from benchmark.runs.record import Failure, Record
 from benchmark.runs.running import CellState, run_cell
 from benchmark.runs.store import Store
 from benchmark.training import DivergedError
@@ -25,26 +24,15 @@ from benchmark.training import DivergedError
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-class Silent:
+class Remembered:
     """A report that only remembers what happened."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def started(self, cell: Cell, resumed: CellState | None) -> None:
-        self.told.append(f"started {cell.entry} {cell.seed}{' again' if resumed else ''}")
-
-    def advanced(self, cell: Cell, state: CellState) -> None:
-        pass
-
-    def finished(self, cell: Cell, record: Record) -> None:
-        self.told.append(f"finished {record.entry} {cell.seed}")
-
-    def failed(self, cell: Cell, failure: Failure) -> None:
-        self.told.append(f"failed {failure.entry} {cell.seed}")
-
-    def waiting(self, cells: int) -> None:
-        self.told.append(f"waiting for {cells}")
+    def __call__(self, event: Event) -> None:
+        if event.kind != "advanced":
+            self.told.append(f"{event.kind} {event.cell or event.total}")
 
 
 def gcnnbench(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -63,47 +51,63 @@ def test_a_failing_cell_leaves_its_reason_and_the_next_one_runs(
         return run_cell(cell, state)
 
     monkeypatch.setattr(executor, "run_cell", sometimes)
-    store, report = Store(tmp_path), Silent()
+    store, report = Store(tmp_path), Remembered()
     cells = [make_cell("z2cnn@8", seed) for seed in (0, 1, 2)]
-    summary = execute(cells, store, report)
-    assert [failure.reason for failure in summary.failed] == [
-        "the loss is nan in epoch 1",
-        "ZeroDivisionError: a fault of the code",
+    ended = execute(cells, store, report)
+    assert [(event.kind, event.cell) for event in ended] == [
+        ("failed", "tiny@1 z2cnn@8 seed 0"),
+        ("failed", "tiny@1 z2cnn@8 seed 1"),
+        ("finished", "tiny@1 z2cnn@8 seed 2"),
     ]
-    assert "a fault of the code" in summary.failed[1].details
-    assert [cell.seed for cell in summary.finished] == [2]
+    first, second = store.failures()
+    assert first.reason == "the loss is nan in epoch 1"
+    assert second.reason == "ZeroDivisionError: a fault of the code"
+    assert 'raise ZeroDivisionError("a fault of the code")' in second.details
     monkeypatch.setattr(executor, "run_cell", run_cell)
-    assert len(execute(cells, store, report).finished) == 2
+    assert [event.kind for event in execute(cells, store, report)] == ["finished", "finished"]
     assert list(store.failures()) == []
 
 
 def test_done_cells_are_not_run_again(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
-    store, report, cells = Store(tmp_path), Silent(), [make_cell("z2cnn@8")]
+    store, report, cells = Store(tmp_path), Remembered(), [make_cell("z2cnn@8")]
     execute(cells, store, report)
     before = store.record_path(cells[0]).read_bytes()
-    summary = execute(cells, store, report)
-    assert (summary.done_before, summary.finished) == (cells, [])
+    assert execute(cells, store, report) == []
     assert store.record_path(cells[0]).read_bytes() == before
-    assert report.told == ["started z2cnn@8 0", "finished z2cnn@8 0"]
+    assert report.told == ["started tiny@1 z2cnn@8 seed 0", "finished tiny@1 z2cnn@8 seed 0"]
+
+
+def test_several_jobs_do_every_cell_once_and_tell_of_all(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    store, report = Store(tmp_path), Remembered()
+    cells = [make_cell("z2cnn@8", seed) for seed in range(3)]
+    ended = execute(cells, store, report, jobs=2)
+    assert sorted(event.cell for event in ended) == [f"tiny@1 z2cnn@8 seed {seed}" for seed in range(3)]
+    assert len(list(store.records())) == 3
+    alone = Store(tmp_path / "alone")
+    execute(cells[:1], alone, report)
+    first, second = alone.record(cells[0]), store.record(cells[0])
+    assert first is not None
+    assert second is not None
+    assert first.weights == second.weights
 
 
 def test_a_cell_that_another_process_holds_is_waited_for_and_taken_over(
     make_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, report, cell = Store(tmp_path), Silent(), make_cell("z2cnn@8")
+    store, report, cell = Store(tmp_path), Remembered(), make_cell("z2cnn@8")
     held = Store(tmp_path).claim(cell)
     assert held.__enter__()
 
     def gone(_: float) -> None:
         held.__exit__(None, None, None)
 
-    monkeypatch.setattr(executor.time, "sleep", gone)
+    monkeypatch.setattr("benchmark.runs.executor.time.sleep", gone)
     execute([cell], store, report)
-    assert report.told == ["waiting for 1", "started z2cnn@8 0", "finished z2cnn@8 0"]
+    assert report.told == ["waiting 1", "started tiny@1 z2cnn@8 seed 0", "finished tiny@1 z2cnn@8 seed 0"]
 
 
 def test_two_processes_share_the_cells(tiny_card: Path, tmp_path: Path) -> None:
-    words = ["run", "tiny", "--include", tiny_card, "--results", tmp_path, "--threads", "1", "--device", "cpu"]
+    words = ["run", "tiny", "--include", tiny_card, "--results", tmp_path, "--jobs", "1", "--device", "cpu"]
     command = [sys.executable, "-m", "benchmark", *map(str, words)]
     both = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
@@ -111,8 +115,7 @@ def test_two_processes_share_the_cells(tiny_card: Path, tmp_path: Path) -> None:
     ]
     told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
-    runs = [err.count(": started") for _, err in told]
-    assert sum(runs) == 4
+    assert sum(int(out.split()[0]) for out, _ in told) == 4
     assert len(list(Store(tmp_path).records())) == 4
 
 
@@ -121,7 +124,7 @@ def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path
         "import sys; from benchmark.runs import executor; executor.CHECKPOINT_SECONDS = 0; "
         "from benchmark.cli import main; main(sys.argv[1:])"
     )
-    words = ["run", "tiny", "--entry", "z2cnn@9", "--seeds", "1", "--include", str(tiny_card), "--threads", "1"]
+    words = ["run", "tiny", "--entry", "z2cnn@9", "--seeds", "1", "--include", str(tiny_card), "--jobs", "1"]
     command = [sys.executable, "-c", script, *words, "--device", "cpu", "--results"]
     subprocess.run([*command, str(tmp_path / "whole")], env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
 
@@ -143,11 +146,11 @@ def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path
 
 def test_the_command_line_from_plan_to_status(tiny_card: Path, tmp_path: Path) -> None:
     common = ("--include", tiny_card, "--results", tmp_path)
-    forecast = gcnnbench("run", "tiny", "--dry-run", "--threads", "1", *common)
+    forecast = gcnnbench("run", "tiny", "--dry-run", *common)
     assert forecast.returncode == 0, forecast.stderr
     assert "4 of 4 cells to run on" in forecast.stdout
     assert not (tmp_path / "tiny@1").exists()
-    done = gcnnbench("run", "tiny", "--seeds", "0", "--entry", "z2cnn@8", "--threads", "1", *common)
+    done = gcnnbench("run", "tiny", "--seeds", "0", "--entry", "z2cnn@8", *common)
     assert done.returncode == 0, done.stderr
     assert "1 cells run, 0 were done before, 0 failed" in done.stdout
     told = gcnnbench("status", "tiny", "--format", "json", *common)
