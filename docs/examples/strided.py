@@ -28,7 +28,8 @@ class Strided(nn.Module):
         features = enn.GeometricTensor(images, self.image)
         for layer in (self.conv1, self.relu1, self.conv2, self.relu2, self.pool):
             features = layer(features)
-        return self.linear(features.tensor.mean((2, 3)))
+        logits: torch.Tensor = self.linear(features.tensor.mean((2, 3)))
+        return logits
 
 
 def build(classes: int = 10) -> nn.Module:

@@ -17,6 +17,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"```console\n\$ (gcnnbench [^\n]*)\n(.*?)```\n", re.DOTALL)
+ERRORS = re.compile(r"\b\d\.\de-\d\d\b")
+"""Measured errors, whose digits depend on the machine's arithmetic; compared by their presence."""
+
 UNREPEATABLE = ("gcnnbench run", "gcnnbench fetch", "gcnnbench submit")
 """Verbs whose output holds times or needs the network; their transcripts are not renewed."""
 
@@ -48,7 +51,9 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize(("document", "command", "shown"), CASES, ids=[case[1] for case in CASES])
 def test_a_transcript_is_what_the_command_prints(document: Path, command: str, shown: str) -> None:
-    assert output_of(command) == shown, f"{document.name}: renew it with python {Path(__file__).relative_to(ROOT)}"
+    assert ERRORS.sub("#", output_of(command)) == ERRORS.sub("#", shown), (
+        f"{document.name}: renew it with python {Path(__file__).relative_to(ROOT)}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,22 @@
+"""What all tests share: where a GPU is required, a test that is skipped for want of one has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--gpu-required", action="store_true", help="a skipped test marked `gpu` counts as failed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.get_closest_marker("gpu") and item.config.getoption("--gpu-required"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, but a GPU is required: {call.excinfo}"
+    return report
