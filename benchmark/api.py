@@ -29,6 +29,7 @@ from benchmark.leaderboard import tables
 from benchmark.leaderboard.board import Board
 from benchmark.runs import running
 from benchmark.runs.cell import Cell
+from benchmark.runs.files import weights_path
 from benchmark.runs.finish import Finished
 from benchmark.runs.record import Record
 from benchmark.runs.store import Store
@@ -86,7 +87,7 @@ def load_model(
     record = store.record(cell)
     if record is None:
         raise UserError(f"{cell.name} has no record in {store.results}: gcnnbench run {benchmark} --entry {entry}")
-    path = store.weights_path(store.record_path(cell), record)
+    path = weights_path(store.record_path(cell), store.results, record)
     if not path.exists():
         raise UserError(f"{path}: the weights of {cell.name} are kept outside git and are not here")
     content = path.read_bytes()

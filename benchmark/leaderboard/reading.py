@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from benchmark.cards.schema import BenchmarkCard
 from benchmark.equivariance.results import Exactness
 from benchmark.metrics import images, metrics
+from benchmark.runs.files import Kind, read_files
 from benchmark.runs.record import Failure, Record
 
-Kind = Literal["seed", "repeat", "stale", "unofficial"]
 EquivarianceName = Literal["exact", "approximate", "none", "unknown"]
-
-FILE_NAME = re.compile(r"seed-(?P<seed>\d+)(?:\.(?P<kind>repeat|stale|unofficial|failed)(?:-\w+)?)?\.json")
-"""The names of records and failures in `<results>/<benchmark@version>/<entry>/`, as the store writes them."""
-
-FOLDER_NAME = re.compile(r"[a-z0-9-]+@[1-9][0-9]*")
-"""The names of a benchmark's and of an entry's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +51,6 @@ class Run:
     """The sha256 under which its per-image outputs are kept, where they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of a results directory; `content` is text where it cannot be used, and says why."""
-
-    place: Path
-    kind: Kind
-    content: Record | Failure | str
-
-
 @dataclass(frozen=True)
 class Results:
     """What a results directory holds. `findings` names in words each file that cannot enter a table."""
@@ -98,35 +80,6 @@ def read_results(results: Path, cards: Mapping[str, BenchmarkCard]) -> Results:
         except ValueError as error:
             found.findings.append(f"{file.place}: {error}")
     return found
-
-
-def read_files(results: Path) -> Iterator[File]:
-    """Every record and failure below a results directory, in the order of the paths; one at a time, as they are large.
-
-    Args:
-        results: the directory; one that is not there holds nothing.
-    """
-    for path in sorted(results.glob("*@*/*@*/seed-*.json")):
-        place = path.relative_to(results)
-        name = FILE_NAME.fullmatch(path.name)
-        if name is None or not all(map(FOLDER_NAME.fullmatch, place.parts[:2])):
-            yield File(place, "seed", "no place of a record; write BENCHMARK@VERSION/SLUG@SIZE/seed-<n>.json")
-            continue
-        form = Failure if name["kind"] == "failed" else Record
-        try:
-            content: Record | Failure = form.model_validate_json(path.read_bytes())
-        except OSError as error:
-            yield File(place, "seed", f"cannot be read: {error.strerror}")
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the whole file"
-            yield File(place, "seed", f"no {form.__name__.lower()}: {where}: {first['msg']}")
-        else:
-            stated = (content.benchmark, content.entry, str(content.seed))
-            if stated != (place.parts[0], place.parts[1], name["seed"]):
-                yield File(place, "seed", f"says that it is {stated[0]} {stated[1]} seed {stated[2]}")
-            else:
-                yield File(place, _kind(name["kind"], content), content)
 
 
 def run(record: Record, kind: Kind, card: BenchmarkCard | None) -> Run:
@@ -183,13 +136,3 @@ def decided(exactness: Exactness | None) -> tuple[EquivarianceName, str | None]:
         where = f" (first break: {exactness.first_break})" if exactness.first_break else ""
         return "unknown", f"the certificate says {certificate}, the measurement {decision}{where}"
     return (certificate if decision == "unknown" else decision), None
-
-
-def _kind(named: str | None, content: Record | Failure) -> Kind:
-    if isinstance(content, Record) and not content.official:
-        return "unofficial"
-    match named:
-        case "repeat" | "stale" | "unofficial":
-            return named
-        case _:
-            return "seed"

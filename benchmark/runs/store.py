@@ -1,14 +1,4 @@
-"""The results directory: the only place that reads and writes records, failures, weights, outputs and checkpoints.
-
-<results>/<benchmark@version>/<entry>/seed-0.json               a record
-                                      seed-0.safetensors        its weights, where small enough to commit
-                                      seed-0.failed.json        why the cell failed
-                                      seed-0.repeat-1.json      a second record of the same cell: never a seed
-                                      seed-0.unofficial.json    made with --limit
-                                      seed-0.stale-1a2b3c4d.json  made by another protocol of the same version
-<results>/outputs/<sha256>.safetensors                          per-image outputs and large weights; not in git
-<results>/.work/…                                               checkpoints and locks; not in git
-"""
+"""The results directory: the only place that writes records, failures, weights, outputs and checkpoints."""
 
 from __future__ import annotations
 
@@ -25,14 +15,12 @@ from pydantic import ValidationError
 
 from benchmark.cards.schema import Model
 from benchmark.errors import UserError
+from benchmark.runs.files import blob, weights_path
 from benchmark.runs.record import Failure, Record
 
 if TYPE_CHECKING:
     from benchmark.runs.cell import Cell
     from benchmark.runs.finish import Finished
-
-RECORD_NAME = re.compile(r"seed-(\d+)(?:\.(repeat-\d+|unofficial))?\.json")
-FAILURE_NAME = re.compile(r"seed-(\d+)\.failed\.json")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -82,24 +70,6 @@ class Store:
         path = self.path(cell, "failed")
         return _read(path, Failure) if path.exists() else None
 
-    def records(self) -> Iterator[Record]:
-        """All official and unofficial records and repeats, in the order of their paths.
-
-        Raises:
-            UserError: a file is no record.
-        """
-        yield from (read_record(path) for path in self.record_paths())
-
-    def record_paths(self) -> list[Path]:
-        """The files of all records and repeats."""
-        return [path for path in sorted(self.results.glob("*@*/*@*/seed-*.json")) if RECORD_NAME.fullmatch(path.name)]
-
-    def failures(self) -> Iterator[Failure]:
-        """Why cells failed, in the order of their paths."""
-        for path in sorted(self.results.glob("*@*/*@*/seed-*.failed.json")):
-            if FAILURE_NAME.fullmatch(path.name):
-                yield _read(path, Failure)
-
     def add(self, cell: Cell, finished: Finished, *, repeat: bool = False) -> Path:
         """Keep a finished cell. A record of another protocol goes aside first; the record itself is written last.
 
@@ -121,10 +91,9 @@ class Store:
                 if (mate := path.with_suffix(suffix)).exists():
                     mate.replace(path.with_name(f"{path.stem}.stale-{old.spec_digest[:8]}{suffix}"))
         record = finished.record
-        weights = path.with_suffix(".safetensors") if record.weights.committed else self.blob(record.weights.sha256)
-        write_whole(weights, finished.weights)
+        write_whole(weights_path(path, self.results, record), finished.weights)
         if record.outputs is not None:
-            write_whole(self.blob(record.outputs.sha256), finished.outputs)
+            write_whole(blob(self.results, record.outputs.sha256), finished.outputs)
         write_whole(path, record.model_dump_json(indent=1).encode() + b"\n")
         self.path(cell, "failed").unlink(missing_ok=True)
         self.state_path(cell).unlink(missing_ok=True)
@@ -136,14 +105,6 @@ class Store:
         write_whole(path, failure.model_dump_json(indent=1).encode() + b"\n")
         self.state_path(cell).unlink(missing_ok=True)
         return path
-
-    def blob(self, sha256: str) -> Path:
-        """Where per-image outputs and large weights are kept, outside git."""
-        return self.results / "outputs" / f"{sha256}.safetensors"
-
-    def weights_path(self, path: Path, record: Record) -> Path:
-        """Where the weights of the record at `path` are kept."""
-        return path.with_suffix(".safetensors") if record.weights.committed else self.blob(record.weights.sha256)
 
     def state_path(self, cell: Cell) -> Path:
         """Where a cell's checkpoint is kept."""

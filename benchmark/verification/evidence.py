@@ -8,8 +8,9 @@ from pathlib import Path
 
 from benchmark.cards.registry import Registry
 from benchmark.leaderboard.frame import excluded
-from benchmark.leaderboard.reading import Run, read_files, run
+from benchmark.leaderboard.reading import Run, run
 from benchmark.metrics import angle_accuracies
+from benchmark.runs.files import read_files
 from benchmark.runs.record import Record
 from benchmark.runs.spec import spec, spec_digest
 

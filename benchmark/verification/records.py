@@ -15,9 +15,10 @@ from benchmark.cards.registry import Registry
 from benchmark.cards.schema import ELEMENTS, split_entry
 from benchmark.leaderboard.cells import listed
 from benchmark.leaderboard.frame import excluded
-from benchmark.leaderboard.reading import Kind, decided, read_files, run
+from benchmark.leaderboard.reading import decided, run
 from benchmark.leaderboard.tables import stale_tables
 from benchmark.metrics import differences, images, inconsistencies, metrics
+from benchmark.runs.files import Kind, read_files
 from benchmark.runs.record import Failure, Record
 from benchmark.runs.spec import spec, spec_digest
 from benchmark.verification.weights import weights_findings

@@ -10,14 +10,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from benchmark.runs.files import weights_path
 from benchmark.runs.record import Record
-
-
-def weights_path(record_path: Path, results: Path, record: Record) -> Path:
-    """Where a record's weights are kept: beside it, or outside git under their sha256."""
-    if record.weights.committed:
-        return record_path.with_suffix(".safetensors")
-    return results / "outputs" / f"{record.weights.sha256}.safetensors"
 
 
 def weights_findings(record_path: Path, results: Path, record: Record) -> Iterator[str]:

@@ -16,12 +16,24 @@ import pytest
 from benchmark.runs import executor
 from benchmark.runs.cell import Cell
 from benchmark.runs.executor import Event, execute
+from benchmark.runs.files import read_files
 from benchmark.runs.finish import Finished
+from benchmark.runs.record import Failure, Record
 from benchmark.runs.running import CellState, run_cell
 from benchmark.runs.store import Store
 from benchmark.training import DivergedError
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def records(store: Store) -> list[Record]:
+    """The records of seeds."""
+    files = read_files(store.results)
+    return [file.content for file in files if isinstance(file.content, Record) and file.kind == "seed"]
+
+
+def failures(store: Store) -> list[Failure]:
+    return [file.content for file in read_files(store.results) if isinstance(file.content, Failure)]
 
 
 class Remembered:
@@ -59,13 +71,13 @@ def test_a_failing_cell_leaves_its_reason_and_the_next_one_runs(
         ("failed", "tiny@1 z2cnn@8 seed 1"),
         ("finished", "tiny@1 z2cnn@8 seed 2"),
     ]
-    first, second = store.failures()
+    first, second = failures(store)
     assert first.reason == "the loss is nan in epoch 1"
     assert second.reason == "ZeroDivisionError: a fault of the code"
     assert 'raise ZeroDivisionError("a fault of the code")' in second.details
     monkeypatch.setattr(executor, "run_cell", run_cell)
     assert [event.kind for event in execute(cells, store, report)] == ["finished", "finished"]
-    assert list(store.failures()) == []
+    assert failures(store) == []
 
 
 def test_done_cells_are_not_run_again(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
@@ -82,7 +94,7 @@ def test_several_jobs_do_every_cell_once_and_tell_of_all(make_cell: Callable[...
     cells = [make_cell("z2cnn@8", seed) for seed in range(3)]
     ended = execute(cells, store, report, jobs=2)
     assert sorted(event.cell for event in ended) == [f"tiny@1 z2cnn@8 seed {seed}" for seed in range(3)]
-    assert len(list(store.records())) == 3
+    assert len(records(store)) == 3
     alone = Store(tmp_path / "alone")
     execute(cells[:1], alone, report)
     first, second = alone.record(cells[0]), store.record(cells[0])
@@ -116,7 +128,7 @@ def test_two_processes_share_the_cells(tiny_card: Path, tmp_path: Path) -> None:
     told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert sum(int(out.split()[0]) for out, _ in told) == 4
-    assert len(list(Store(tmp_path).records())) == 4
+    assert len(records(Store(tmp_path))) == 4
 
 
 def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path) -> None:
@@ -134,10 +146,10 @@ def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path
         while not state.exists() and time.monotonic() < deadline:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-    assert not list(Store(tmp_path / "killed").records())
+    assert not records(Store(tmp_path / "killed"))
     done = gcnnbench(*words, "--device", "cpu", "--results", tmp_path / "killed")
     assert "resumed after epoch" in done.stderr
-    (whole,), (killed,) = (list(Store(tmp_path / name).records()) for name in ("whole", "killed"))
+    (whole,), (killed,) = (records(Store(tmp_path / name)) for name in ("whole", "killed"))
     assert killed.weights == whole.weights
     assert killed.outputs == whole.outputs
     assert killed.metrics == whole.metrics

@@ -11,9 +11,10 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.runs.cell import Cell
+from benchmark.runs.files import blob, read_files, weights_path
 from benchmark.runs.finish import Finished
 from benchmark.runs.plan import plan, seeds_from, status, unfinished
-from benchmark.runs.record import SCHEMA_VERSION, Failure
+from benchmark.runs.record import SCHEMA_VERSION, Failure, Record
 from benchmark.runs.running import run_cell
 from benchmark.runs.store import Store, read_record, write_whole
 
@@ -29,6 +30,16 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
+
+
+def records(store: Store) -> list[Record]:
+    """The records of seeds."""
+    files = read_files(store.results)
+    return [file.content for file in files if isinstance(file.content, Record) and file.kind == "seed"]
+
+
+def failures(store: Store) -> list[Failure]:
+    return [file.content for file in read_files(store.results) if isinstance(file.content, Failure)]
 
 
 def a_failure(cell: Cell) -> Failure:
@@ -50,10 +61,10 @@ def test_a_record_comes_back_as_it_was(store: Store, finished: Finished, make_ce
     path = store.add(cell, finished)
     assert path == store.results / "tiny@1" / "z2cnn@8" / "seed-0.json"
     assert store.record(cell) == finished.record
-    assert list(store.records()) == [finished.record]
-    assert store.weights_path(path, finished.record).read_bytes() == finished.weights
+    assert records(store) == [finished.record]
+    assert weights_path(path, store.results, finished.record).read_bytes() == finished.weights
     assert finished.record.outputs is not None
-    assert store.blob(finished.record.outputs.sha256).read_bytes() == finished.outputs
+    assert blob(store.results, finished.record.outputs.sha256).read_bytes() == finished.outputs
     assert status(store, cell) == "done"
     assert unfinished(store, [cell, make_cell("z2cnn@8", 1)]) == [make_cell("z2cnn@8", 1)]
 
@@ -85,7 +96,7 @@ def test_a_record_of_another_protocol_goes_aside(
     old = path.with_name(f"seed-0.stale-{finished.record.spec_digest[:8]}.json")
     assert read_record(old) == finished.record
     assert old.with_suffix(".safetensors").exists()
-    assert [record.spec_digest for record in store.records()] == [cell.digest]
+    assert [record.spec_digest for record in records(store)] == [cell.digest]
 
 
 def test_repeats_and_try_outs_stand_beside_the_record(
@@ -96,7 +107,7 @@ def test_repeats_and_try_outs_stand_beside_the_record(
     assert status(store, cell) == "planned"
     for _ in range(3):
         store.add(cell, finished, repeat=True)
-    names = [path.name for path in store.record_paths()]
+    names = [file.place.name for file in read_files(store.results)]
     assert names == ["seed-0.json", "seed-0.repeat-1.json", "seed-0.repeat-2.json", "seed-0.unofficial.json"]
 
 
@@ -105,10 +116,10 @@ def test_a_failure_is_told_and_is_not_done(store: Store, finished: Finished, mak
     store.add_failure(cell, a_failure(cell))
     assert status(store, cell) == "failed"
     assert unfinished(store, [cell]) == [cell]
-    assert [failure.reason for failure in store.failures()] == ["the loss is nan in epoch 2"]
-    assert list(store.records()) == []
+    assert [failure.reason for failure in failures(store)] == ["the loss is nan in epoch 2"]
+    assert records(store) == []
     store.add(cell, finished)
-    assert list(store.failures()) == []
+    assert failures(store) == []
 
 
 def test_a_claim_excludes_others_and_ends(store: Store, make_cell: Callable[..., Cell]) -> None:
@@ -138,7 +149,7 @@ def test_what_is_no_record_is_named(
     path = store.add(make_cell("z2cnn@8"), finished)
     path.write_text(damage(path.read_text()))
     with pytest.raises(UserError, match=match):
-        list(store.records())
+        store.record(make_cell("z2cnn@8"))
 
 
 def test_a_plan_goes_seed_by_seed(make_cell: Callable[..., Cell]) -> None:

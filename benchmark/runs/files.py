@@ -1,0 +1,89 @@
+"""The files of a results directory: their places and names, and reading all of them strictly.
+
+<results>/<benchmark@version>/<entry>/seed-0.json               a record
+                                      seed-0.safetensors        its weights, where small enough to commit
+                                      seed-0.failed.json        why the cell failed
+                                      seed-0.repeat-1.json      a second record of the same cell: never a seed
+                                      seed-0.unofficial.json    made with --limit
+                                      seed-0.stale-1a2b3c4d.json  made by another protocol of the same version
+<results>/outputs/<sha256>.safetensors                          per-image outputs and large weights; not in git
+<results>/.work/…                                               checkpoints and locks; not in git
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from benchmark.runs.record import Failure, Record
+
+Kind = Literal["seed", "repeat", "stale", "unofficial"]
+
+FILE_NAME = re.compile(r"seed-(?P<seed>\d+)(?:\.(?P<kind>repeat|stale|unofficial|failed)(?:-\w+)?)?\.json")
+"""The names of records and failures in `<results>/<benchmark@version>/<entry>/`, as the store writes them."""
+
+FOLDER_NAME = re.compile(r"[a-z0-9-]+@[1-9][0-9]*")
+"""The names of a benchmark's and of an entry's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a results directory; `content` is text where it cannot be used, and says why."""
+
+    place: Path
+    kind: Kind
+    content: Record | Failure | str
+
+
+def read_files(results: Path) -> Iterator[File]:
+    """Every record and failure below a results directory, in the order of the paths; one at a time, as they are large.
+
+    Args:
+        results: the directory; one that is not there holds nothing.
+    """
+    for path in sorted(results.glob("*@*/*@*/seed-*.json")):
+        place = path.relative_to(results)
+        name = FILE_NAME.fullmatch(path.name)
+        if name is None or not all(map(FOLDER_NAME.fullmatch, place.parts[:2])):
+            yield File(place, "seed", "no place of a record; write BENCHMARK@VERSION/SLUG@SIZE/seed-<n>.json")
+            continue
+        form = Failure if name["kind"] == "failed" else Record
+        try:
+            content: Record | Failure = form.model_validate_json(path.read_bytes())
+        except OSError as error:
+            yield File(place, "seed", f"cannot be read: {error.strerror}")
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the whole file"
+            yield File(place, "seed", f"no {form.__name__.lower()}: {where}: {first['msg']}")
+        else:
+            stated = (content.benchmark, content.entry, str(content.seed))
+            if stated != (place.parts[0], place.parts[1], name["seed"]):
+                yield File(place, "seed", f"says that it is {stated[0]} {stated[1]} seed {stated[2]}")
+            else:
+                yield File(place, _kind(name["kind"], content), content)
+
+
+def weights_path(record_path: Path, results: Path, record: Record) -> Path:
+    """Where a record's weights are kept: beside it, or outside git under their sha256."""
+    return record_path.with_suffix(".safetensors") if record.weights.committed else blob(results, record.weights.sha256)
+
+
+def blob(results: Path, sha256: str) -> Path:
+    """Where per-image outputs and large weights are kept, outside git."""
+    return results / "outputs" / f"{sha256}.safetensors"
+
+
+def _kind(named: str | None, content: Record | Failure) -> Kind:
+    if isinstance(content, Record) and not content.official:
+        return "unofficial"
+    match named:
+        case "repeat" | "stale" | "unofficial":
+            return named
+        case _:
+            return "seed"
