@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import Data, Format, Include, OutputFormat, Results
-from benchmark.cli.progress import RunReport, duration
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -71,6 +70,7 @@ def run(
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
     from benchmark.cards.registry import Registry
+    from benchmark.cli.progress import RunReport
     from benchmark.device import choose
     from benchmark.runs.executor import execute
     from benchmark.runs.plan import plan, seeds_from, unfinished
@@ -151,6 +151,7 @@ def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     """The plan as a table, with time and space estimated from a few steps of each entry."""
     from tabulate import tabulate
 
+    from benchmark.cli.progress import duration
     from benchmark.runs.estimate import estimate
 
     if not cells:
