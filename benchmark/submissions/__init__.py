@@ -1,0 +1,1 @@
+"""Networks that others bring: checked, trained and scored without being trusted, packed, verified and accepted."""
