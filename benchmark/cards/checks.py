@@ -17,6 +17,7 @@ def cross_check(shelf: Shelf) -> Iterator[Finding]:
         yield from _file_errors("model", model)
         yield from _source_errors(model, shelf.bibliography)
         yield from _assumption_errors(model)
+        yield from _entering_errors(model, shelf)
     for dataset in shelf.datasets.values():
         yield from _file_errors("dataset", dataset)
         yield from _source_errors(dataset, shelf.bibliography)
@@ -63,6 +64,32 @@ def _assumption_errors(file: CardFile[ModelCard] | CardFile[BenchmarkCard]) -> I
                 yield file.error(("assumptions", index, "field"), message)
                 break
             here = here[part]
+
+
+def _entering_errors(file: CardFile[ModelCard], shelf: Shelf) -> Iterator[Finding]:
+    """A model enters benchmarks that exist, each once, at sizes that its card knows and their images can have."""
+    card = file.card
+    names = [entering.benchmark for entering in card.enters or ()]
+    for index, entering in enumerate(card.enters or ()):
+        if entering.benchmark in names[:index]:
+            message = f"{entering.benchmark} stands twice; give all its sizes in one place"
+            yield file.error(("enters", index, "benchmark"), message)
+        if entering.benchmark not in shelf.benchmarks:
+            if ("benchmark", entering.benchmark) not in shelf.broken:
+                message = f"there is no benchmark '{entering.benchmark}'; "
+                message += choice(entering.benchmark, sorted(shelf.benchmarks))
+                yield file.error(("enters", index, "benchmark"), message)
+            continue
+        benchmark = shelf.benchmarks[entering.benchmark].card
+        dataset = shelf.datasets.get(benchmark.dataset)
+        for place, size in enumerate(entering.sizes):
+            message = ""
+            if card.group != "trivial" and size not in (*card.exact_at, *card.approximate_at):
+                message = f"size {size} stands neither in exact_at nor in approximate_at"
+            elif benchmark.input.resize == "none" and dataset is not None and dataset.card.size != size:
+                message = f"{size} must be {dataset.card.size}: {benchmark.name} does not resize its images"
+            if message:
+                yield file.error(("enters", index, "sizes", place), message)
 
 
 def _evaluation_errors(file: CardFile[BenchmarkCard]) -> Iterator[Finding]:

@@ -57,10 +57,11 @@ class Registry:
         """
         if shelf.findings:
             raise CardsError(shelf.findings)
+        models = {name: file.card for name, file in sorted(shelf.models.items())}
         return cls(
-            models={name: file.card for name, file in sorted(shelf.models.items())},
+            models=models,
             datasets={name: file.card for name, file in sorted(shelf.datasets.items())},
-            benchmarks={name: file.card for name, file in sorted(shelf.benchmarks.items())},
+            benchmarks={name: _entered(file.card, models) for name, file in sorted(shelf.benchmarks.items())},
             paths=_paths(shelf),
             bibliography=dict(shelf.bibliography),
         )
@@ -155,6 +156,20 @@ def survey(include: Sequence[Path] = ()) -> Shelf:
     shelf.findings += cross_check(shelf)
     shelf.findings.sort()
     return shelf
+
+
+def _entered(benchmark: BenchmarkCard, models: Mapping[str, ModelCard]) -> BenchmarkCard:
+    """The benchmark with the entries that models' own cards add; networks that come trained are not among them."""
+    added = (
+        f"{model.name}@{size}"
+        for model in models.values()
+        if model.trained_on is None
+        for entering in model.enters or ()
+        if entering.benchmark == benchmark.name
+        for size in entering.sizes
+    )
+    entries = tuple(dict.fromkeys((*benchmark.entries, *added)))
+    return benchmark if entries == benchmark.entries else benchmark.model_copy(update={"entries": entries})
 
 
 def _paths(shelf: Shelf) -> dict[tuple[Kind, str], Path]:

@@ -99,13 +99,21 @@ class Assumption(Model):
 
 
 class ParameterCount(Model):
-    """The number of trainable parameters of one configuration."""
+    """The number of trainable parameters of one configuration, and the multiply-accumulates of one image through it."""
 
     channels: Positive
     classes: Positive
     size: Positive
     count: Positive
     published: Positive | None = None
+    macs: Positive | None = None
+
+
+class Entering(Model):
+    """A benchmark that a model enters by its own card, at these input sizes."""
+
+    benchmark: Name
+    sizes: Some[Positive]
 
 
 class Described(Model):
@@ -131,6 +139,10 @@ class ModelCard(Described):
     requires: tuple[Text, ...] = ()
     deviations: tuple[Text, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
+    enters: tuple[Entering, ...] | None = None
+    citation: Text | None = None
+    trained_on: Text | None = None
+    """What the weights beside the card were trained on: such a network is scored, never trained here."""
 
     @model_validator(mode="after")
     def _claims_fit_the_group(self) -> Self:
