@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import fill
 
 from tabulate import tabulate
 
 from benchmark.cards.schema import split_entry
 from benchmark.leaderboard import cells
 from benchmark.leaderboard.board import Board, Row
+from benchmark.leaderboard.layout import WIDTH, Table, folded, pipes, width
 from benchmark.leaderboard.notes import machines, notes
 from benchmark.statistics import Summary
 
-WIDTH = 100
 NARROW = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
 RANKED_ELSEWHERE = {"accuracy.seen", "auc"}
 HEADINGS = {"accuracy.curve_mean": "curve mean", "auc": "AUC"}
 SHORT = {"approximate": "approx.", "equivariance": "equiv.", "curve mean": "curve"}
-
-Table = tuple[list[str], list[list[str]], str]
-"""Headings, rows of cells, and the alignment of each column, `l` or `r`."""
 
 
 def as_markdown(boards: Sequence[Board], *, wide: bool = False) -> str:
@@ -35,11 +31,11 @@ def as_latex(boards: Sequence[Board], *, wide: bool = False) -> str:
 
 def _markdown(board: Board, wide: bool) -> str:
     parts = [f"## {board.benchmark}: {board.title}"]
-    parts += [_folded(f"**Finding.** {finding}") for finding in board.findings]
-    parts += [_folded(caption(board)), _fitting(board, wide), _pipes(_networks(board, wide))]
+    parts += [folded(f"**Finding.** {finding}") for finding in board.findings]
+    parts += [folded(caption(board)), _fitting(board, wide), pipes(_networks(board, wide))]
     if board.pairs:
-        parts += [_folded(PAIRS_CAPTION), _pipes(_contrasts(board))]
-    parts.append("\n".join(_folded(f"- {note}", indent="  ") for note in notes(board)))
+        parts += [folded(PAIRS_CAPTION), pipes(_contrasts(board))]
+    parts.append("\n".join(folded(f"- {note}", indent="  ") for note in notes(board)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,11 +67,11 @@ def caption(board: Board) -> str:
 
 def _fitting(board: Board, wide: bool) -> str:
     """The accuracy table, its words and then its cells shortened until it fits."""
-    made = _pipes(_accuracies(board, wide))
-    if not wide and _width(made) > WIDTH:
-        made = _pipes(_shortened(_accuracies(board, wide)))
-    if not wide and _width(made) > WIDTH:
-        made = _pipes(_shortened(_accuracies(board, wide, tight=True)))
+    made = pipes(_accuracies(board, wide))
+    if not wide and width(made) > WIDTH:
+        made = pipes(_shortened(_accuracies(board, wide)))
+    if not wide and width(made) > WIDTH:
+        made = pipes(_shortened(_accuracies(board, wide, tight=True)))
     return made
 
 
@@ -159,20 +155,6 @@ def _named(board: Board, row: Row) -> str:
     return f"{row.entry} ({row.numeric_mode})" if len(modes) > 1 else row.entry
 
 
-def _pipes(table: Table) -> str:
-    """A Markdown table no wider than its cells; `tabulate` would add two columns to every heading."""
-    headings, rows, alignment = table
-    widths = [max(2, *map(len, column)) for column in zip(headings, *rows, strict=True)]
-
-    def line(texts: Sequence[str]) -> str:
-        padded = zip(texts, widths, alignment, strict=True)
-        return f"| {' | '.join(text.ljust(n) if side == 'l' else text.rjust(n) for text, n, side in padded)} |"
-
-    sides = zip(widths, alignment, strict=True)
-    rule = [f":{'-' * (n - 1)}" if side == "l" else f"{'-' * (n - 1)}:" for n, side in sides]
-    return "\n".join(map(line, [headings, rule, *rows]))
-
-
 def _shortened(table: Table) -> Table:
     headings, rows, alignment = table
     return (
@@ -184,14 +166,6 @@ def _shortened(table: Table) -> Table:
 
 def _aligned(alignment: str) -> list[str]:
     return ["left" if letter == "l" else "right" for letter in alignment]
-
-
-def _width(text: str) -> int:
-    return max(map(len, text.splitlines()))
-
-
-def _folded(text: str, indent: str = "") -> str:
-    return fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _tex(text: str) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmark.leaderboard import cells
-from benchmark.leaderboard.text import WIDTH, as_latex, as_markdown
+from benchmark.leaderboard.layout import WIDTH
+from benchmark.leaderboard.text import as_latex, as_markdown
 from benchmark.runs.record import Record
 from benchmark.statistics import summary
 
