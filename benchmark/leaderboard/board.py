@@ -34,7 +34,7 @@ class Row:
     """One entry in one numeric mode. `tied` says that it cannot be told from the row above it.
 
     `test_set_error` is the binomial standard error of the upright accuracy: what the choice of test images adds,
-    apart from the spread over seeds.
+    apart from the spread over seeds. `records` are the sha256 of the records' files, in the order of the seeds.
     """
 
     entry: str
@@ -51,6 +51,8 @@ class Row:
     parameters: int | None
     macs: int | None
     speeds: tuple[Speed, ...]
+    spec_digest: str | None = None
+    records: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

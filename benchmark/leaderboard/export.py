@@ -94,6 +94,8 @@ def _row(row: Row) -> dict[str, Any]:
         "parameters": row.parameters,
         "macs": row.macs,
         "speeds": [_speed(speed) for speed in row.speeds],
+        "spec_digest": row.spec_digest,
+        "records": list(row.records),
     }
 
 

@@ -145,6 +145,8 @@ def _rows(
             parameters=here[0].parameters if here else None,
             macs=here[0].macs if here else None,
             speeds=tuple(_speeds(here)),
+            spec_digest=here[0].digest if here else None,
+            records=tuple(run.sha256 for run in here),
         )
 
 

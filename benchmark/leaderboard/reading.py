@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +49,8 @@ class Run:
     peak_memory_bytes: int
     outputs: str | None
     """The sha256 under which its per-image outputs are kept, where they are."""
+    sha256: str = ""
+    """Of the record's file, where it was read from one."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def read_results(results: Path, cards: Mapping[str, BenchmarkCard]) -> Results:
             if isinstance(content, Failure):
                 found.failures.append(content)
             elif isinstance(content, Record):
-                found.runs.append(run(content, file.kind, cards.get(content.benchmark)))
+                made = run(content, file.kind, cards.get(content.benchmark))
+                found.runs.append(replace(made, sha256=file.sha256))
             else:
                 found.findings.append(f"{file.place}: {content}")
         except ValueError as error:

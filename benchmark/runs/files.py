@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class File:
     place: Path
     kind: Kind
     content: Record | Failure | str
+    sha256: str = ""
+    """Of its bytes, where it is a record or a failure."""
 
 
 def read_files(results: Path) -> Iterator[File]:
@@ -54,7 +57,8 @@ def read_files(results: Path) -> Iterator[File]:
             continue
         form = Failure if name["kind"] == "failed" else Record
         try:
-            content: Record | Failure = form.model_validate_json(path.read_bytes())
+            written = path.read_bytes()
+            content: Record | Failure = form.model_validate_json(written)
         except OSError as error:
             yield File(place, "seed", f"cannot be read: {error.strerror}")
         except ValidationError as error:
@@ -66,7 +70,7 @@ def read_files(results: Path) -> Iterator[File]:
             if stated != (place.parts[0], place.parts[1], name["seed"]):
                 yield File(place, "seed", f"says that it is {stated[0]} {stated[1]} seed {stated[2]}")
             else:
-                yield File(place, _kind(name["kind"], content), content)
+                yield File(place, _kind(name["kind"], content), content, hashlib.sha256(written).hexdigest())
 
 
 def weights_path(record_path: Path, results: Path, record: Record) -> Path:
