@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cards.schema import BenchmarkCard, Model, ModelCard
@@ -67,19 +67,41 @@ def equivariance_now(network: nn.Module, test: Images, card: BenchmarkCard, mode
     )
 
 
+@dataclass(frozen=True)
+class Measurements:
+    """What is measured on the tested network itself: its equivariance, trainable parameters, and MACs of one image."""
+
+    after: Measured
+    parameters: int
+    macs: int
+
+
 def finish(cell: Cell, state: CellState, network: nn.Module, test: Images) -> Finished:
     """The record and its files. The network holds the tested weights."""
+    return assemble(cell, state, measurements(network, test, cell.card, cell.model), test.labels)
+
+
+def measurements(network: nn.Module, test: Images, card: BenchmarkCard, model: ModelCard) -> Measurements:
+    """Measure the tested network; no label is looked at."""
+    return Measurements(
+        after=equivariance_now(network, test, card, model),
+        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        macs=multiply_accumulates(network, test.batch(slice(1))),
+    )
+
+
+def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tensor) -> Finished:
+    """The record and its files, from what training, scoring and measuring gave, and the true labels (images,)."""
     card, training, evaluation = cell.card, state.training, state.evaluation
-    before = Measured.model_validate_json(state.before)
-    after = equivariance_now(network, test, card, cell.model)
-    counts = count(evaluation, test.labels, cell.registry.dataset(card.dataset).classes)
+    before, after = Measured.model_validate_json(state.before), measured.after
+    counts = count(evaluation, labels, cell.registry.dataset(card.dataset).classes)
     tested = {name: value.detach().cpu().contiguous() for name, value in training.tested_network.items()}
     weights = safetensors.torch.save(tested)
     outputs = safetensors.torch.save(
         {
             "logits": torch.stack(list(evaluation.logits.values())),
             "angle_classes": torch.stack(list(evaluation.classes.values())),
-            "labels": test.labels.cpu(),
+            "labels": labels.cpu(),
         }
     )
     commit, dirty = provenance.commit()
@@ -96,7 +118,7 @@ def finish(cell: Cell, state: CellState, network: nn.Module, test: Images) -> Fi
         metrics=metrics(counts, card.evaluation.seen, invariance_error=after.state.invariance_error),
         counts=counts,
         equivariance=Equivariance(
-            images=min(card.evaluation.equivariance_images, len(test)),
+            images=min(card.evaluation.equivariance_images, len(labels)),
             before=before.state,
             after=after.state,
             relaxation=relaxation(before.state, after.state),
@@ -109,8 +131,8 @@ def finish(cell: Cell, state: CellState, network: nn.Module, test: Images) -> Fi
             tested_epoch=training.tested_epoch,
         ),
         cost=Cost(
-            parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
-            macs=multiply_accumulates(network, test.batch(slice(1))),
+            parameters=measured.parameters,
+            macs=measured.macs,
             train_images_per_second=training.images_seen / train_seconds,
             test_images_per_second=evaluation.scored / evaluation.seconds,
             train_seconds=train_seconds,
