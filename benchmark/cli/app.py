@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark import __version__
-from benchmark.cli import audit_verbs, data_verbs, registry_verbs, run_verbs, table_verbs, verify_verbs
+from benchmark.cli import audit_verbs, data_verbs, explain_verb, registry_verbs, run_verbs, table_verbs, verify_verbs
 from benchmark.errors import UserError
 
 VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
@@ -23,6 +23,7 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("audit", audit_verbs.audit),
     ("leaderboard", table_verbs.leaderboard),
     ("compare", table_verbs.compare),
+    ("explain", explain_verb.explain),
     ("verify", verify_verbs.verify),
 )
 """Every verb and its function, in the order in which the help shows them."""

@@ -1,0 +1,272 @@
+"""From a cell of a table to its bytes: records, counts, protocol, data, code, machine, and the claims about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.cards.phrases import choice
+from benchmark.cards.registry import Registry
+from benchmark.cards.schema import Assumption, BenchmarkCard, split_entry
+from benchmark.errors import UserError
+from benchmark.leaderboard.kept import Kept, counted, kept_records
+from benchmark.leaderboard.revision import in_history
+from benchmark.leaderboard.tally import ELSEWHERE, Tally, tally
+from benchmark.runs.files import blob, weights_path
+from benchmark.runs.record import Provenance
+from benchmark.runs.spec import spec, spec_digest
+from benchmark.statistics import Summary, binomial_error, summary
+from benchmark.verification.claims_reading import FOLDER, read_claims, tolerances_since
+from benchmark.verification.evidence import QUARTER_TURNS, gather
+from benchmark.verification.judging import judge_claims
+from benchmark.verification.rows import ClaimRow, warn_of_edits
+
+BY_ELEMENT = ("accuracy.upright", *QUARTER_TURNS)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a record names, and whether it is here: `altered` where another content stands in its place."""
+
+    path: str
+    sha256: str
+    bytes: int
+    state: Literal["here", "altered", "not here"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """The metric of one record and the counts it is the quotient of; `tally` is null where `field` is its source.
+
+    `excluded` says why no table counts the record; null where one does.
+    """
+
+    seed: int
+    value: float | None
+    tally: Tally | None
+    field: str | None
+    record: str
+    sha256: str
+    spec_digest: str
+    tested_epoch: int
+    weights: File
+    outputs: File | None
+    excluded: str | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made the records of these seeds. `in_history`: whether the commit is in this repository's history."""
+
+    seeds: tuple[int, ...]
+    commit: str | None
+    dirty: bool | None
+    in_history: bool | None
+    machine: str
+    numeric_mode: str
+    versions: Mapping[str, str]
+    started: str
+    finished: str
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of the data set below the data directory."""
+
+    path: str
+    bytes: int
+    md5: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything behind one cell of a leaderboard.
+
+    `summary` is null where one record is explained, `spec` is what determines the number and `spec_is_current` whether
+    the registry asks for the same today. Paths are below `results`. `data` maps each part that is used to the sha256 of its decoded tensors.
+    """
+
+    results: str
+    benchmark: str
+    title: str
+    entry: str
+    metric: str
+    summary: Summary | None
+    protocol_seeds: int
+    missing: tuple[int, ...]
+    test_images: int
+    test_set_error: float | None
+    values: tuple[Value, ...]
+    not_counted: tuple[Value, ...]
+    origins: tuple[Origin, ...]
+    spec_digest: str
+    spec: Mapping[str, Any]
+    spec_is_current: bool
+    assumptions: tuple[Assumption, ...]
+    dataset: str
+    data: Mapping[str, str]
+    data_files: tuple[DataFile, ...]
+    claims: tuple[ClaimRow, ...]
+    sources: Mapping[str, str]
+
+
+def explain(
+    registry: Registry, results: Path, benchmark: str, entry: str, metric: str | None = None, seed: int | None = None
+) -> Explanation:
+    """Explain one number of a leaderboard.
+
+    Args:
+        registry: holds the cards.
+        results: the results directory.
+        benchmark: `name` or `name@version`.
+        entry: `slug@size`, one of the benchmark's.
+        metric: as the JSON form of the leaderboard names it, or without `accuracy.`; else the one it is ranked by.
+        seed: explain the records of this seed alone, those that no table counts among them.
+
+    Raises:
+        UserError: there is no such benchmark, entry, metric or record.
+    """
+    card = registry.benchmark(benchmark)
+    if entry not in card.entries:
+        raise UserError(f"{entry} is no entry of {card.full_name}; {choice(entry, card.entries)}")
+    kept = [one for one in kept_records(registry, results, card) if one.run.entry == entry]
+    chosen = counted(kept).get(entry, []) if seed is None else [one for one in kept if one.run.seed == seed]
+    if not chosen:
+        raise UserError(_nothing(card, entry, seed, kept))
+    name = _metric(metric or card.rank_by, chosen, card)
+    values = [_value(one, name, results) for one in chosen]
+    numbers = [value.value for value in values if value.value is not None]
+    mean = numbers[0] if seed is not None else summary(numbers).mean
+    record = chosen[0].record
+    dataset = registry.dataset(card.dataset)
+    claims = _claims(registry, results, card, entry, name) if seed is None else ()
+    share = ELSEWHERE.get(name) is None
+    return Explanation(
+        results=str(results),
+        benchmark=card.full_name,
+        title=card.title,
+        entry=entry,
+        metric=name,
+        summary=summary(numbers) if seed is None else None,
+        protocol_seeds=card.seeds,
+        missing=tuple(sorted(set(range(card.seeds)) - {one.run.seed for one in chosen})) if seed is None else (),
+        test_images=chosen[0].run.test_images,
+        test_set_error=binomial_error(mean, chosen[0].run.test_images) if share else None,
+        values=tuple(values),
+        not_counted=tuple(_value(one, name, results) for one in kept if one.excluded and one not in chosen),
+        origins=tuple(_origins(chosen)),
+        spec_digest=record.spec_digest,
+        spec=record.spec,
+        spec_is_current=record.spec_digest == spec_digest(spec(registry, card, entry)),
+        assumptions=(*card.assumptions, *registry.model(split_entry(entry)[0]).assumptions),
+        dataset=card.dataset,
+        data=record.spec["data"],
+        data_files=tuple(DataFile(file.path, file.bytes, file.md5) for file in dataset.files),
+        claims=claims,
+        sources={source: registry.bibliography[source] for source in dict.fromkeys(row.source for row in claims)},
+    )
+
+
+def _nothing(card: BenchmarkCard, entry: str, seed: int | None, kept: Sequence[Kept]) -> str:
+    command = f"gcnnbench run {card.name} --entry {entry}"
+    if seed is not None:
+        have = ", ".join(str(number) for number in sorted({one.run.seed for one in kept})) or "none"
+        return f"{entry} has no record of seed {seed} of {card.full_name} (seeds with one: {have}): {command}"
+    aside = ", ".join(f"seed {one.run.seed}: {one.excluded}" for one in kept)
+    also = f" (not counted are {aside}; --seed explains them)" if aside else ""
+    return f"{entry} has no record of {card.full_name} that counts{also}: {command}"
+
+
+def _metric(given: str, chosen: Sequence[Kept], card: BenchmarkCard) -> str:
+    """The metric's full name.
+
+    Raises:
+        UserError: there is none of that name, or a record lacks it.
+    """
+    known = list(chosen[0].run.metrics)
+    plain = given.strip().replace(" ", "_")
+    name = next((found for found in (plain, f"accuracy.{plain}") if found in known), None)
+    if name is None:
+        raise UserError(f"there is no metric '{given}'; {choice(given, known)}")
+    if any(one.run.metrics.get(name) is None for one in chosen):
+        defined = [other for other in known if all(one.run.metrics.get(other) is not None for one in chosen)]
+        why = ": training has seen every element" if name == "accuracy.unseen" else ""
+        raise UserError(
+            f"{name} is not defined for {chosen[0].run.entry} in {card.full_name}{why}; {choice(None, defined)}"
+        )
+    return name
+
+
+def _value(kept: Kept, metric: str, results: Path) -> Value:
+    record, run = kept.record, kept.run
+    path = results / kept.place
+    outputs = record.outputs
+    return Value(
+        seed=run.seed,
+        value=run.metrics.get(metric),
+        tally=tally(metric, record.counts, record.spec["evaluation"]["seen"]),
+        field=ELSEWHERE.get(metric),
+        record=kept.place.as_posix(),
+        sha256=kept.sha256,
+        spec_digest=record.spec_digest,
+        tested_epoch=record.training.tested_epoch,
+        weights=_file(weights_path(path, results, record), results, record.weights.sha256, record.weights.bytes),
+        outputs=_file(blob(results, outputs.sha256), results, outputs.sha256, outputs.bytes) if outputs else None,
+        excluded=kept.excluded,
+    )
+
+
+def _file(path: Path, results: Path, sha256: str, size: int) -> File:
+    place = path.relative_to(results).as_posix()
+    if not path.exists():
+        return File(place, sha256, size, "not here")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    return File(place, sha256, size, "here" if found == sha256 else "altered")
+
+
+def _origins(chosen: Sequence[Kept]) -> list[Origin]:
+    """The records by what made them: commit, machine and versions."""
+    groups: dict[tuple[object, ...], list[tuple[int, Provenance]]] = {}
+    for one in chosen:
+        made = one.record.provenance
+        key = (made.commit, made.dirty, _machine(made), made.numeric_mode, tuple(sorted(made.versions.items())))
+        groups.setdefault(key, []).append((one.run.seed, made))
+    return [
+        Origin(
+            seeds=tuple(seed for seed, _ in group),
+            commit=(made := group[0][1]).commit,
+            dirty=made.dirty,
+            in_history=in_history(made.commit) if made.commit else None,
+            machine=_machine(made),
+            numeric_mode=made.numeric_mode,
+            versions=made.versions,
+            started=min(one.started for _, one in group),
+            finished=max(one.finished for _, one in group),
+        )
+        for group in groups.values()
+    ]
+
+
+def _machine(made: Provenance) -> str:
+    threads = "1 thread" if made.threads == 1 else f"{made.threads} threads"
+    return f"{made.device}: {made.device_name}, {threads}; {made.platform}"
+
+
+def _claims(registry: Registry, results: Path, card: BenchmarkCard, entry: str, metric: str) -> tuple[ClaimRow, ...]:
+    """The claims that this number speaks to, judged as `verify claims` judges them."""
+    rows = judge_claims(registry, read_claims(registry), gather(registry, results))
+    about = _quantities(metric)
+    ours = [row for row in rows if row.benchmark == card.name and entry in row.entries and row.quantity in about]
+    since = {source: tolerances_since(FOLDER / f"{source}.yaml") for source in {row.source for row in ours}}
+    return tuple(warn_of_edits(ours, since))
+
+
+def _quantities(metric: str) -> set[str]:
+    """The quantities of claims that a metric is, or is a part of."""
+    wider = {"accuracy.curve_mean": {"accuracy.angle"}, "invariance_error": {"grows"}}.get(metric, set())
+    if metric in BY_ELEMENT:
+        wider = {"identical"} | ({"accuracy.quarter_turns"} if metric in QUARTER_TURNS else set())
+    return {metric} | wider

@@ -1,0 +1,67 @@
+"""Where each metric comes from: the counts of a record that it is a quotient of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmark.metrics import UPRIGHT, Confusion, Counts
+
+ELSEWHERE: Mapping[str, str] = {
+    "auc": "metrics.auc: measured on the upright logits; no count holds it",
+    "invariance_error": "equivariance.after.invariance_error: measured in float64 where the device has it",
+}
+"""The fields of metrics that no count holds."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """`part` of `total` predictions over these fields of a record; their quotient is the metric."""
+
+    part: int
+    total: int
+    fields: tuple[str, ...]
+    counting: str
+
+
+def tally(metric: str, counts: Counts, seen: Sequence[str]) -> Tally | None:
+    """The counts behind a metric; null where no count holds it, or where it is not defined.
+
+    Every condition shows the same test images, so a mean of accuracies over conditions is one quotient:
+    `Σ right / Σ shown`.
+
+    Args:
+        metric: as `benchmark.metrics.metrics` names it.
+        counts: the record's counts.
+        seen: names of the elements that training has seen.
+    """
+    if metric == "flips":
+        joint = {name: table for name, table in counts.flips.items() if name != UPRIGHT}
+        total = sum(map(_total, joint.values()))
+        return _tally(total - sum(map(_diagonal, joint.values())), "flips", joint, "classes that are not the upright's")
+    name = metric.removeprefix("accuracy.")
+    if metric == name:
+        return None
+    if name == "curve_mean":
+        return _tally(sum(map(_diagonal, counts.angles.values())), "angles", counts.angles, "right")
+    chosen = {
+        "seen": list(seen),
+        "unseen": [element for element in counts.elements if element not in seen],
+        "orbit": list(counts.elements),
+    }.get(name, [name])
+    tables = {element: counts.elements[element] for element in chosen if element in counts.elements}
+    return _tally(sum(map(_diagonal, tables.values())), "elements", tables, "right")
+
+
+def _tally(part: int, kind: str, tables: Mapping[str, Confusion], counting: str) -> Tally | None:
+    if not tables:
+        return None
+    return Tally(part, sum(map(_total, tables.values())), tuple(f"counts.{kind}.{name}" for name in tables), counting)
+
+
+def _diagonal(table: Confusion) -> int:
+    return sum(row[place] for place, row in enumerate(table))
+
+
+def _total(table: Confusion) -> int:
+    return sum(map(sum, table))
