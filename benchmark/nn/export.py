@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 import torch
 from torch import nn
+from torch.fx import symbolic_trace
 
 from benchmark.errors import UserError
 from benchmark.nn.convolution import BankTable, GroupConv, filter_bank
@@ -15,6 +16,7 @@ from benchmark.nn.dropout import Dropout
 from benchmark.nn.network import Network
 from benchmark.nn.normalisation import GroupBatchNorm
 from benchmark.nn.pooling import CosetPool
+from benchmark.nn.residual import Residual
 
 
 def to_plain(network: nn.Module) -> nn.Module:
@@ -58,6 +60,8 @@ def _plain(module: nn.Module) -> nn.Module:
         return steerable
     for name, child in module.named_children():
         setattr(module, name, _plain(child))
+    if isinstance(module, Residual):
+        return symbolic_trace(module)  # torch.nn has no module that adds two
     return nn.Sequential(OrderedDict(module.named_children())) if isinstance(module, Network) else module
 
 

@@ -9,6 +9,7 @@ from benchmark.nn.convolution import BankTable, GroupConv, filter_bank
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.network import Network
 from benchmark.nn.normalisation import GroupBatchNorm
+from benchmark.nn.residual import Residual
 
 
 class FoldedConv(nn.Module):
@@ -38,8 +39,9 @@ class FoldedConv(nn.Module):
 def for_scoring(network: nn.Module) -> nn.Module:
     """The same function in evaluation mode, with each convolution's batch norm folded into its filter bank.
 
-    `(W ∗ f + b − μ) γ/σ + β = (W γ/σ) ∗ f + (b − μ) γ/σ + β`. It holds copies: what is trained on later is not seen.
-    Networks that are not built as `benchmark.nn.network.Network` are returned as they are.
+    `(W ∗ f + b − μ) γ/σ + β = (W γ/σ) ∗ f + (b − μ) γ/σ + β`. Filter banks are copies: what is trained on later is not
+    seen. A norm in a residual block is folded where it directly follows a convolution; the others stay. Networks that
+    are not built as `benchmark.nn.network.Network` are returned as they are.
 
     Args:
         network: any network, in any mode.
@@ -49,28 +51,35 @@ def for_scoring(network: nn.Module) -> nn.Module:
     """
     if not isinstance(network, Network):
         return network.eval()
-    layers = [layer for layer in network.children() if not isinstance(layer, Dropout)]
+    return _scoring(network).eval()
+
+
+def _scoring(module: nn.Module) -> nn.Module:
+    if isinstance(module, Residual):
+        return Residual(_scoring(module.branch), _scoring(module.shortcut), module.field)
+    if not isinstance(module, nn.Sequential):
+        return module
+    layers = [layer for layer in module.children() if not isinstance(layer, Dropout)]
     scoring: list[nn.Module] = []
     while layers:
         layer = layers.pop(0)
-        following = layers[0] if layers else None
-        if isinstance(layer, GroupConv) and isinstance(following, GroupBatchNorm):
-            layers.pop(0)
+        if isinstance(layer, GroupConv):
+            norm = layers.pop(0) if layers and isinstance(layers[0], GroupBatchNorm) else None
             rectified = bool(layers) and isinstance(layers[0], nn.ReLU)
-            scoring.append(_folded(layer, following, rectified))
+            scoring.append(_folded(layer, norm, rectified))
             if rectified:
                 layers.pop(0)
         else:
-            scoring.append(layer)
-    return nn.Sequential(*scoring).eval()
+            scoring.append(_scoring(layer))
+    return nn.Sequential(*scoring)
 
 
-def _folded(conv: GroupConv, norm: GroupBatchNorm, rectified: bool) -> FoldedConv:
-    order = len(conv.group)
-    scale = norm.weight.detach() * (norm.running_var + norm.eps).rsqrt()
-    shift = norm.bias.detach() - norm.running_mean * scale
-    if conv.bias is not None:
-        shift = shift + conv.bias.detach() * scale
-    weight = conv.weight.detach() * scale[:, None, None, None, None]
+def _folded(conv: GroupConv, norm: nn.Module | None, rectified: bool) -> FoldedConv:
+    weight = conv.weight.detach()
+    shift = weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+    if isinstance(norm, GroupBatchNorm):
+        scale = norm.weight.detach() * (norm.running_var + norm.eps).rsqrt()
+        shift = (norm.bias.detach() - norm.running_mean * scale) + shift * scale
+        weight = weight * scale[:, None, None, None, None]
     bank = filter_bank(weight, conv.group, conv.in_group, BankTable(conv.places, conv.sources))
-    return FoldedConv(bank, shift.repeat_interleave(order), conv, rectified)
+    return FoldedConv(bank, shift.repeat_interleave(len(conv.group)), conv, rectified)
