@@ -1,9 +1,10 @@
-"""Two entries of one benchmark, compared: across seeds, within seeds, and image by image."""
+"""Two samples of runs compared, those of two entries say: across seeds, within seeds, and image by image."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,24 @@ from safetensors.numpy import load
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard
 from benchmark.errors import UserError
+from benchmark.leaderboard.cells import listed
 from benchmark.leaderboard.frame import excluded
 from benchmark.leaderboard.reading import Run, read_results
+from benchmark.runs.files import blob
 from benchmark.runs.spec import spec, spec_digest
 from benchmark.statistics import Difference, Summary, detectable, mcnemar, paired, paired_bootstrap, summary, welch
 
 SKIPPED = {"invariance_error"}
 """Metrics that span many orders of magnitude, for which a difference of means says nothing."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is compared: runs by seed under a name, and the results directory where their outputs may be."""
+
+    name: str
+    runs: Mapping[int, Run]
+    results: Path
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class ImageComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two entries of one benchmark.
+    """Two samples of runs of one benchmark, by the names of the two.
 
     `bootstrap` is the 95% interval of the mean upright difference over the seeds in `images`, when other test images
     were drawn; `gaps` says what could not be compared, and why.
@@ -92,40 +104,66 @@ def compare(registry: Registry, results: Path, first: str, second: str) -> Compa
     found = read_results(results, {card.full_name: card})
     expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
     counted = [run for run in found.runs if run.benchmark == card.full_name and not excluded(run, card, expected)[0]]
-    sides = [{run.seed: run for run in counted if run.entry == entry} for entry in (one, two)]
-    for entry, side in zip((one, two), sides, strict=True):
-        if not side:
+    sides = [Side(name, {run.seed: run for run in counted if run.entry == name}, results) for name in (one, two)]
+    for side in sides:
+        if not side.runs:
             raise UserError(
-                f"{entry} has no official record of {card.full_name}: gcnnbench run {card.name} --entry {entry}"
+                f"{side.name} has no official record of {card.full_name}: gcnnbench run {card.name} --entry {side.name}"
             )
-    return compare_runs(card.full_name, sides[0], sides[1], results)
+    _one_mode(run for side in sides for run in side.runs.values())
+    return compare_runs(card.full_name, *sides)
 
 
-def compare_runs(benchmark: str, first: Mapping[int, Run], second: Mapping[int, Run], results: Path) -> Comparison:
-    """Compare the runs of two entries, each by seed; per-image outputs are read from the results directory."""
-    modes = {run.numeric_mode for side in (first, second) for run in side.values()}
-    if len(modes) > 1:
-        raise UserError(f"the records are of several numeric modes ({', '.join(sorted(modes))}), which share no mean")
-    seeds = sorted(set(first) & set(second))
-    one, two = next(iter(first.values())), next(iter(second.values()))
-    metrics = [_metric(name, first, second, seeds) for name in one.metrics if name not in SKIPPED]
-    gaps = [] if seeds else ["no seed is common to both, so nothing is paired"]
+def compare_runs(benchmark: str, first: Side, second: Side) -> Comparison:
+    """Compare two samples of runs; per-image outputs are read where they are kept.
+
+    Raises:
+        UserError: the runs of one side are of several numeric modes, which share no mean.
+    """
+    for side in (first, second):
+        _one_mode(side.runs.values())
+    seeds = sorted(set(first.runs) & set(second.runs))
+    names = [name for name in next(iter(first.runs.values())).metrics if name not in SKIPPED]
+    metrics = [_metric(name, first.runs, second.runs, seeds) for name in names]
     images, differences = [], []
+    problems: dict[str, list[int]] = defaultdict(list)
     for seed in seeds:
-        outputs = [_upright(results, run) for run in (first[seed], second[seed])]
-        problem = next((found for found in outputs if isinstance(found, str)), None)
-        if problem is None:
-            (labels, right), (other_labels, other_right) = (found for found in outputs if not isinstance(found, str))
-            if np.array_equal(labels, other_labels):
-                only = int((right & ~other_right).sum()), int((other_right & ~right).sum())
-                images.append(ImageComparison(seed, *only, mcnemar(*only)))
-                differences.append(right.astype(np.float64) - other_right)
-                continue
-            problem = "their test images are not the same"
-        gaps.append(f"seed {seed} not compared image by image: {problem}")
-    bootstrap = paired_bootstrap(np.mean(differences, axis=0), seed=0) if differences else None
+        found = _image_by_image(seed, first, second)
+        if isinstance(found, str):
+            problems[found].append(seed)
+        else:
+            images.append(found[0])
+            differences.append(found[1])
+    bootstrap = paired_bootstrap(np.mean(differences, axis=0), seed=0) if _one_test_set(differences) else None
+    gaps = [] if seeds else ["no seed is common to both, so nothing is paired"]
+    gaps += [f"{listed(tuple(at))} not compared image by image: {problem}" for problem, at in problems.items()]
+    if differences and bootstrap is None:
+        gaps.append("no bootstrap: the seeds are tested on different images")
     made = tuple(found for found in metrics if found is not None)
-    return Comparison(benchmark, one.entry, two.entry, made, tuple(images), bootstrap, tuple(gaps))
+    return Comparison(benchmark, first.name, second.name, made, tuple(images), bootstrap, tuple(gaps))
+
+
+def _one_mode(runs: Iterable[Run]) -> None:
+    modes = sorted({run.numeric_mode for run in runs})
+    if len(modes) > 1:
+        raise UserError(f"the records are of several numeric modes ({', '.join(modes)}), which share no mean")
+
+
+def _one_test_set(differences: Sequence[NDArray[np.float64]]) -> bool:
+    return len({found.size for found in differences}) == 1
+
+
+def _image_by_image(seed: int, first: Side, second: Side) -> tuple[ImageComparison, NDArray[np.float64]] | str:
+    """McNemar's test of one seed, and first minus second for each image (images,); or in words why there is none."""
+    outputs = [_upright(side, seed) for side in (first, second)]
+    for found in outputs:
+        if isinstance(found, str):
+            return found
+    (labels, right), (other_labels, other_right) = (found for found in outputs if not isinstance(found, str))
+    if not np.array_equal(labels, other_labels):
+        return "their test images are not the same"
+    only = int((right & ~other_right).sum()), int((other_right & ~right).sum())
+    return ImageComparison(seed, *only, mcnemar(*only)), right.astype(np.float64) - other_right
 
 
 def _metric(
@@ -144,16 +182,17 @@ def _metric(
     )
 
 
-def _upright(results: Path, run: Run) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | str:
+def _upright(side: Side, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | str:
     """Labels and whether each image was right upright, (images,) both; or in words why that cannot be known."""
+    run = side.runs[seed]
     if run.outputs is None:
-        return f"{run.entry} kept no per-image outputs"
-    path = results / "outputs" / f"{run.outputs}.safetensors"
+        return f"{side.name} kept no per-image outputs"
+    path = blob(side.results, run.outputs)
     if not path.exists():
-        return f"the outputs of {run.entry} are not in {path.parent}; they are kept outside git"
+        return f"the outputs of {side.name} are not in {path.parent}; they are kept outside git"
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != run.outputs:
-        return f"{path} is not the file that the record of {run.entry} names"
+        return f"{path} is not the file that the record of {side.name} names"
     tensors = load(content)
     labels, predicted = tensors["labels"], tensors["logits"][0].argmax(axis=-1)  # the identity comes first
     return labels, predicted == labels

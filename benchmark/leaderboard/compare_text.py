@@ -1,15 +1,14 @@
-"""A comparison of two entries, for readers and for programs."""
+"""A comparison of two samples of runs, for readers and for programs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
-
-from tabulate import tabulate
 
 from benchmark.leaderboard import cells
 from benchmark.leaderboard.compare import Comparison, MetricComparison
-from benchmark.statistics import Summary
+from benchmark.leaderboard.layout import folded, pipes
 
 
 def comparison_as_json(comparison: Comparison) -> str:
@@ -19,46 +18,47 @@ def comparison_as_json(comparison: Comparison) -> str:
 
 def comparison_as_markdown(comparison: Comparison) -> str:
     """Tables of the differences across seeds and image by image, in percentage points."""
-    one, two = comparison.first, comparison.second
-    headings = ["metric", one, two, "difference", "95% (Welch)", "p", "paired p", "detectable"]
-    rows = [_row(found) for found in comparison.metrics]
-    parts = [
-        f"## {comparison.benchmark}: {one} − {two}",
-        "Per cent and percentage points; mean ± sample standard deviation (ddof = 1). Paired: by seed.\n"
-        "Detectable: the smallest true difference that these seeds find with probability 0.8 at the 5% level.",
-        tabulate(rows, headings, "pipe", disable_numparse=True, colalign=["left"] + ["right"] * 7),
-    ]
+    parts = [f"## {comparison.benchmark}: {comparison.first} − {comparison.second}", CAPTION]
+    return "\n\n".join([*parts, *tables(comparison)]) + "\n"
+
+
+CAPTION = folded(
+    "Per cent and percentage points; mean ± sample standard deviation (ddof = 1) over n seeds. Paired: by seed. "
+    "Detectable: the smallest true difference that these seeds find with probability 0.8 at the 5% level."
+)
+
+
+def tables(comparison: Comparison) -> Iterator[str]:
+    """The differences across seeds and image by image, and what could not be compared."""
+    one, two = comparison.metrics[0].first, comparison.metrics[0].second
+    yield folded(f"First: {comparison.first}, n = {one.n}. Second: {comparison.second}, n = {two.n}.")
+    headings = ["metric", "first", "second", "difference", "95% (Welch)", "p", "paired p", "detectable"]
+    yield pipes((headings, [_row(found) for found in comparison.metrics], "l" + "r" * 7))
     if comparison.images:
-        table = [
-            [found.seed, found.first_only, found.second_only, cells.probability(found.p)] for found in comparison.images
+        rows = [
+            [str(found.seed), str(found.first_only), str(found.second_only), cells.probability(found.p)]
+            for found in comparison.images
         ]
-        parts.append(
-            "Upright images that one network gets right and the other of the same seed does not (McNemar, exact):"
-        )
-        parts.append(tabulate(table, ["seed", f"only {one}", f"only {two}", "p"], "pipe", disable_numparse=True))
+        yield "Upright images that one network gets right and the other of the same seed does not (McNemar, exact):"
+        yield pipes((["seed", "only first", "only second", "p"], rows, "rrrr"))
     if comparison.bootstrap:
-        parts.append(
-            f"Mean upright difference had other test images been drawn, the same networks: "
+        yield folded(
+            "Mean upright difference had other test images been drawn, the same networks: "
             f"{cells.interval(comparison.bootstrap)} (95%, paired bootstrap)."
         )
     if comparison.gaps:
-        parts.append("\n".join(f"- {gap}" for gap in comparison.gaps))
-    return "\n\n".join(parts) + "\n"
+        yield "\n".join(folded(f"- {gap}", indent="  ") for gap in comparison.gaps)
 
 
 def _row(found: MetricComparison) -> list[str]:
     detectable = cells.NOTHING if found.detectable is None else f"{100 * found.detectable:.2f}"
     return [
         found.metric.removeprefix("accuracy."),
-        _with_n(found.first),
-        _with_n(found.second),
+        cells.percent(found.first),
+        cells.percent(found.second),
         cells.points(found.welch.difference),
         cells.interval(found.welch.interval),
         cells.probability(found.welch.p),
         cells.probability(found.paired.p) if found.paired else cells.NOTHING,
         detectable,
     ]
-
-
-def _with_n(found: Summary) -> str:
-    return f"{cells.percent(found)} (n = {found.n})"

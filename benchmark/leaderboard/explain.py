@@ -85,8 +85,10 @@ class DataFile:
 class Explanation:
     """Everything behind one cell of a leaderboard.
 
-    `summary` is null where one record is explained, `spec` is what determines the number and `spec_is_current` whether
-    the registry asks for the same today. Paths are below `results`. `data` maps each part that is used to the sha256 of its decoded tensors.
+    Paths are below `results`. `summary` is null where one record is explained, `spec` is what determines the number and
+    `spec_is_current` whether the registry asks for the same today. `data` maps each part that is used to the sha256 of
+    its decoded tensors. `test_set_error` is the binomial standard error that the choice of test images adds, at most
+    that for a mean over several conditions of the same images.
     """
 
     results: str

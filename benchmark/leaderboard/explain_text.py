@@ -68,7 +68,9 @@ def _formulae(found: Explanation) -> Iterator[str]:
     if found.summary is not None:
         yield from _statistics(found)
     if found.test_set_error is not None:
+        alone = first.tally is not None and len(first.tally.fields) == 1
         error = f"√(m (1 − m) / N) = {found.test_set_error:.6f} with N = {found.test_images:,} images"
+        error = error if alone else f"at most {error}"
         yield _item("test set", f"{error}: what another one of that size would change; not in s")
 
 
