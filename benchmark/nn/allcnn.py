@@ -13,12 +13,19 @@ from benchmark.nn.fields import ScalarField, feature_field, with_field
 from benchmark.nn.groups import TRIVIAL, Group
 from benchmark.nn.heads import averaged_logits
 from benchmark.nn.initialisation import normal
-from benchmark.nn.network import Layers, Network
+from benchmark.nn.network import Layers, Network, require_halvings
 from benchmark.nn.normalisation import GroupBatchNorm
 
 
 def all_convolutional(
-    *, channels: int, classes: int, widths: Sequence[int], dropout: Sequence[float], std: float, group: Group
+    *,
+    size: int,
+    channels: int,
+    classes: int,
+    widths: Sequence[int],
+    dropout: Sequence[float],
+    std: float,
+    group: Group,
 ) -> Network:
     """Nine convolutions, the third and the sixth with stride 2, each with batch norm and ReLU, and their mean.
 
@@ -26,6 +33,7 @@ def all_convolutional(
     sizes i ≡ 1 mod 4.
 
     Args:
+        size: height and width of the images.
         channels: of the images.
         classes: the number of logits.
         widths: channels of the first three convolutions and of the next five.
@@ -34,11 +42,12 @@ def all_convolutional(
         group: the group of the features.
 
     Raises:
-        UserError: `widths` has not two numbers, or `dropout` not two.
+        UserError: `widths` or `dropout` has not two numbers, or a stride would halve a single pixel.
     """
     for name, given in (("widths", widths), ("dropout", dropout)):
         if len(given) != 2:
             raise UserError(f"{name} (={tuple(given)}) must have two numbers")
+    require_halvings(size, 2)
     field = feature_field(group)
     first, second = widths
     outs = (first, first, first, second, second, second, second, second, classes)

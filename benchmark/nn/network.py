@@ -60,12 +60,24 @@ def conv_block(
         padding: zeros added on every side.
         dropout: the probability of a zero, no dropout where None.
     """
+    conv = GroupConv(in_channels, out_channels, kernel_size, group=group, in_group=in_group, padding=padding)
+    return normed_block(number, conv, out_channels, group=group, dropout=dropout)
+
+
+def normed_block(number: int, conv: nn.Module, channels: int, *, group: Group, dropout: float | None = None) -> Layers:
+    """The block of `conv_block` around a convolution of another kind.
+
+    Args:
+        number: what the names end in.
+        conv: the convolution.
+        channels: its output channels.
+        group: the group of its output.
+        dropout: the probability of a zero, no dropout where None.
+    """
     field = feature_field(group)
     layers: Layers = {
-        f"conv{number}": GroupConv(
-            in_channels, out_channels, kernel_size, group=group, in_group=in_group, padding=padding
-        ),
-        f"norm{number}": GroupBatchNorm(out_channels, group=group),
+        f"conv{number}": conv,
+        f"norm{number}": GroupBatchNorm(channels, group=group),
         f"relu{number}": with_field(nn.ReLU(), field),
     }
     if dropout is not None:
@@ -73,9 +85,9 @@ def conv_block(
     return layers
 
 
-def max_pool(kernel_size: int, *, group: Group) -> nn.Module:
-    """Max-pooling over windows of pixels that do not overlap, without padding."""
-    return with_field(nn.MaxPool2d(kernel_size), feature_field(group))
+def max_pool(kernel_size: int, *, group: Group, ceil_mode: bool = False) -> nn.Module:
+    """Max-pooling over windows of pixels that do not overlap, without padding; rounded up where `ceil_mode` is set."""
+    return with_field(nn.MaxPool2d(kernel_size, ceil_mode=ceil_mode), feature_field(group))
 
 
 def classifier(channels: int, classes: int, *, group: Group) -> Layers:
@@ -102,3 +114,14 @@ def require_size(size: int, smallest: int) -> None:
     """
     if size < smallest:
         raise UserError(f"size (={size}) must be at least {smallest}: below it a layer's output has no pixel left")
+
+
+def require_halvings(size: int, times: int) -> None:
+    """Refuse an input that cannot be halved (and rounded up) so many times before one pixel is left.
+
+    Raises:
+        UserError: `size` is too small.
+    """
+    smallest = 2 ** (times - 1) + 1 if times else 1
+    if size < smallest:
+        raise UserError(f"size (={size}) must be at least {smallest}: below it a stride of 2 meets a single pixel")

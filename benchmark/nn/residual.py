@@ -11,7 +11,7 @@ from benchmark.errors import UserError
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.fields import Field, feature_field, with_field
 from benchmark.nn.groups import TRIVIAL, Group
-from benchmark.nn.network import Layers, Network
+from benchmark.nn.network import Layers, Network, require_halvings
 from benchmark.nn.normalisation import GroupBatchNorm
 
 Make = Callable[[int, int, int], nn.Module]
@@ -91,6 +91,7 @@ def basic_block(
 
 def residual_network(
     *,
+    size: int,
     channels: int,
     classes: int,
     widths: Sequence[int],
@@ -108,6 +109,7 @@ def residual_network(
     convolutions of padding 1 and n stages every grid is symmetric at input sizes i ≡ 1 mod 2ⁿ⁻¹.
 
     Args:
+        size: height and width of the images.
         channels: of the images.
         classes: the number of logits.
         widths: the channels of each stage.
@@ -120,10 +122,11 @@ def residual_network(
         projection: makes the shortcuts that change size or channels, 1×1 convolution and batch norm where None.
 
     Raises:
-        UserError: `widths` and `blocks` differ in length.
+        UserError: `widths` and `blocks` differ in length, or a stage would halve a single pixel.
     """
     if not len(widths) == len(blocks) > 0:
         raise UserError(f"widths {tuple(widths)} and blocks {tuple(blocks)} must both have one number for each stage")
+    require_halvings(size, len(widths) - 1)
     conv = conv or convolution(3, group=group, bias=bias)
     projection = projection or normed(convolution(1, group=group), group=group)
     layers: Layers = {

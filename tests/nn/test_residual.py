@@ -30,6 +30,7 @@ def small(group: Group = P4, head: Any = coset_classifier, **options: Any) -> Ne
     """Three stages of two blocks, with parameters and running statistics away from their start, in float64."""
     torch.manual_seed(0)
     arguments: dict[str, Any] = {
+        "size": 9,
         "channels": 3,
         "classes": 5,
         "widths": (2, 3, 4),
@@ -174,7 +175,7 @@ def test_a_planted_fault_is_found(fault: str) -> None:
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 def test_an_all_convolutional_network_averages_its_last_features(group: Group) -> None:
     torch.manual_seed(0)
-    made = all_convolutional(channels=3, classes=5, widths=(3, 4), dropout=(0.2, 0.5), std=0.05, group=group)
+    made = all_convolutional(size=9, channels=3, classes=5, widths=(3, 4), dropout=(0.2, 0.5), std=0.05, group=group)
     network = randomise(made.double()).eval()
     images = torch.randn(2, 3, 12, 12, dtype=torch.float64)
     kept: dict[str, Tensor] = {}
@@ -189,7 +190,7 @@ def test_an_all_convolutional_network_averages_its_last_features(group: Group) -
 
 def test_an_all_convolutional_network_is_exact_at_one_modulo_four() -> None:
     torch.manual_seed(0)
-    made = all_convolutional(channels=3, classes=5, widths=(3, 4), dropout=(0.2, 0.5), std=0.05, group=P4)
+    made = all_convolutional(size=9, channels=3, classes=5, widths=(3, 4), dropout=(0.2, 0.5), std=0.05, group=P4)
     assert verdicts(randomise(made.double()), [12, 13]) == {12: BROKEN, 13: EXACT}
 
 
@@ -219,10 +220,12 @@ def test_first_weights_are_drawn_as_published() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(UserError, match=r"widths \(2, 3\) and blocks \(2,\) must both have one number"):
         small(widths=(2, 3), blocks=(2,))
+    with pytest.raises(UserError, match=r"size \(=2\) must be at least 3: below it a stride of 2 meets a single pixel"):
+        small(size=2)
     with pytest.raises(UserError, match=r"widths \(=\(3,\)\) must have two numbers"):
-        all_convolutional(channels=3, classes=5, widths=(3,), dropout=(0.2, 0.5), std=0.05, group=P4)
+        all_convolutional(size=9, channels=3, classes=5, widths=(3,), dropout=(0.2, 0.5), std=0.05, group=P4)
     with pytest.raises(UserError, match=r"dropout \(=\(0.2,\)\) must have two numbers"):
-        all_convolutional(channels=3, classes=5, widths=(3, 4), dropout=(0.2,), std=0.05, group=P4)
+        all_convolutional(size=9, channels=3, classes=5, widths=(3, 4), dropout=(0.2,), std=0.05, group=P4)
 
 
 def test_a_residual_adds() -> None:
