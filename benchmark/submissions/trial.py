@@ -1,0 +1,276 @@
+"""A submission on trial: trained and scored in isolation by the protocol, its record assembled here from the outputs.
+
+The training process gets no test image's label and its outputs are not believed: a fresh process scores the weights
+that it leaves, and what that gives is counted here against the true labels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor
+
+from benchmark.cards.schema import Model, Natural, Positive
+from benchmark.data.splits import Splits, order_seed, split
+from benchmark.device import arithmetic
+from benchmark.evaluation import EvaluationState
+from benchmark.nn.groups import group
+from benchmark.runs.cell import Cell
+from benchmark.runs.finish import Finished, Measured, Measurements, assemble
+from benchmark.runs.record import Epoch
+from benchmark.runs.running import start
+from benchmark.submissions.findings import Finding, Refused
+from benchmark.submissions.limits import Limits
+from benchmark.submissions.sandbox import Job, Outcome, run_isolated
+from benchmark.training import TrainingState
+
+MEMORY_BYTES = 2**33
+CELL_SECONDS = 24 * 3600.0
+PROBE_SECONDS = 600.0
+SLACK_BYTES = 2**28
+PREFIX = "weights."
+NOISE = 1e-4
+"""Logits of one network computed twice may differ by this share of their root mean square; float32 noise is below."""
+TIES = 1e-3
+"""Of classes under an angle, whose logits are not kept, this share may differ."""
+
+Weights = dict[str, Tensor]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Scoring(Model):
+    """What the scoring process reports beside its tensors."""
+
+    after: str
+    parameters: Positive
+    macs: Positive
+    test_seconds: Seconds
+    scored: Positive
+
+
+class _Course(Model):
+    """What the training process reports beside the weights."""
+
+    history: tuple[Epoch, ...]
+    steps: Natural
+    images_seen: Natural
+    tested_epoch: Positive
+    before: str
+    peak_memory: Natural
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The outputs of a network whose weights were scored in a process of their own, and what was measured there."""
+
+    evaluation: EvaluationState
+    measured: Measurements
+
+
+def shares(cell: Cell) -> Splits:
+    """The images of each share as the data set holds them.
+
+    Raises:
+        UserError: the data set is not here, or is damaged.
+    """
+    card = cell.card
+    parts = cell.registry.load_dataset(card.dataset, cell.data)
+    found = split(parts, card.split, order_seed(card.name, cell.seed, card.split))
+    if cell.limit is None:
+        return found
+    few = slice(cell.limit)
+    validation = None if found.validation is None else found.validation.select(few)
+    return Splits(found.train.select(few), validation, found.test.select(few))
+
+
+def probe(cell: Cell, folder: Path, weights: Weights, *, trust: bool) -> tuple[Finding, ...]:
+    """Everything that can be known of an entry's network before training; an empty report is a finding, too."""
+    sizes = sorted({*cell.model.exact_at, *cell.model.approximate_at, int(cell.entry.partition("@")[2])})
+    images = shares(cell).train.images[:64]
+    tensors = {"images": images} | _prefixed(weights)
+    outcome = _job("probe", cell, folder, tensors, PROBE_SECONDS, trust, sizes=sizes)
+    if not outcome.findings and not {"parameters", "macs"} <= set(outcome.report):
+        remedy = "let the process run to its end"
+        return (Finding(check="unreadable-result", what=f"{cell.entry}: the checks left no report", remedy=remedy),)
+    return outcome.findings
+
+
+def try_cell(cell: Cell, folder: Path, *, trust: bool) -> Finished:
+    """Train and score one cell in isolation.
+
+    Args:
+        cell: what to run; on the CPU.
+        folder: the submission.
+        trust: whether its code may run where there is no isolation.
+
+    Raises:
+        UserError: the data is not here, or there is no isolation and no trust.
+        Refused: a check found something wrong.
+    """
+    found = shares(cell)
+    tensors = {"train.images": found.train.images, "train.labels": found.train.labels, "test.images": found.test.images}
+    if found.validation is not None:
+        tensors |= {"validation.images": found.validation.images, "validation.labels": found.validation.labels}
+    state = start(cell)
+    outcome = _accepted(cell, _job("train", cell, folder, tensors, CELL_SECONDS, trust))
+    course = _read(_Course, outcome.report)
+    weights = _weights(outcome.tensors)
+    findings = list(_wrong_course(cell, len(found.train), course))
+    if findings:
+        raise Refused(findings)
+    scored = score(cell, folder, weights, found.test.images, trust=trust)
+    _same_outputs(cell, _evaluation(cell, outcome.tensors, len(found.test)), scored.evaluation)
+    state.before, state.peak_memory = course.before, course.peak_memory
+    state.training = TrainingState(
+        epochs_done=len(course.history),
+        history=[epoch.model_dump() for epoch in course.history],
+        steps=course.steps,
+        images_seen=course.images_seen,
+        tested_epoch=course.tested_epoch,
+        tested_network=weights,
+    )
+    state.evaluation = scored.evaluation
+    with arithmetic(torch.device(cell.device), "fp32", cell.threads):
+        return assemble(cell, state, scored.measured, found.test.labels)
+
+
+def score(cell: Cell, folder: Path, weights: Weights, images: Tensor, *, trust: bool) -> Scored:
+    """Score weights in a fresh process that holds no label.
+
+    Args:
+        cell: says benchmark and entry.
+        folder: the submission.
+        weights: of its network, by name.
+        images: the test images as the data set holds them (images, channels, height, width).
+        trust: whether its code may run where there is no isolation.
+
+    Raises:
+        UserError: there is no isolation and no trust.
+        Refused: the weights do not fit, or a check found something wrong.
+    """
+    tensors = {"test.images": images} | _prefixed(weights)
+    outcome = _accepted(cell, _job("score", cell, folder, tensors, CELL_SECONDS, trust))
+    report = _read(_Scoring, outcome.report)
+    evaluation = _evaluation(cell, outcome.tensors, len(images))
+    evaluation.seconds, evaluation.scored = report.test_seconds, report.scored
+    try:
+        after = Measured.model_validate_json(report.after)
+    except ValidationError as error:
+        raise Refused([_unreadable(f"the equivariance that was measured ({error.error_count()} errors)")]) from None
+    return Scored(evaluation, Measurements(after, report.parameters, report.macs))
+
+
+def differences(recorded: EvaluationState, found: EvaluationState) -> Iterator[str]:
+    """Where two evaluations of what should be one network differ by more than float noise, in words."""
+    for name, logits in recorded.logits.items():
+        other = found.logits[name]
+        allowed = NOISE * float(other.double().square().mean().sqrt())
+        most = float((logits - other).abs().max())
+        if not most <= allowed:
+            yield f"logits {name} are {most:.1e} off, and float noise is below {allowed:.1e}"
+    for angle, classes in recorded.classes.items():
+        off = int((classes != found.classes[angle]).sum())
+        if off > TIES * len(classes):
+            yield f"{off} of {len(classes)} images are put into other classes at {angle}°"
+
+
+def _same_outputs(cell: Cell, trained: EvaluationState, scored: EvaluationState) -> None:
+    found = list(differences(trained, scored))
+    if found:
+        remedy = "keep everything that the output depends on in parameters and buffers"
+        what = f"{cell.name}: scored in a fresh process the weights give something else: {found[0]}"
+        raise Refused([Finding(check="rescore", what=what, remedy=remedy)])
+
+
+def _wrong_course(cell: Cell, images: int, course: _Course) -> Iterator[Finding]:
+    """What the recipe determines of the course of training."""
+    recipe = cell.card.recipe
+    batches = images // recipe.batch_size if recipe.drop_last else -(-images // recipe.batch_size)
+    remedy = "leave the trainer and the optimiser alone"
+    if course.steps != batches * recipe.epochs:
+        what = f"{cell.name}: {course.steps} optimiser steps, where the recipe makes {batches * recipe.epochs}"
+        yield Finding(check="steps", what=what, remedy=remedy)
+    if [epoch.epoch for epoch in course.history] != list(range(1, recipe.epochs + 1)):
+        what = f"{cell.name}: {len(course.history)} epochs, where the recipe has {recipe.epochs}"
+        yield Finding(check="steps", what=what, remedy=remedy)
+
+
+def _job(
+    job: Job, cell: Cell, folder: Path, tensors: Weights, seconds: float, trust: bool, **arguments: Any
+) -> Outcome:
+    """Run one job of the child's on this cell."""
+    classes = cell.registry.dataset(cell.card.dataset).classes
+    given = {
+        "benchmark": cell.card.model_dump(mode="json"),
+        "model": cell.model.model_dump(mode="json"),
+        "entry": cell.entry,
+        "classes": classes,
+        "seed": cell.seed,
+        "threads": cell.threads,
+    }
+    held = sum(tensor.nbytes for tensor in tensors.values())
+    limits = Limits(seconds, MEMORY_BYTES + 20 * held, output_bytes=SLACK_BYTES + 4 * held)
+    return run_isolated(job, folder, given | arguments, tensors, limits, trust=trust)
+
+
+def _accepted(cell: Cell, outcome: Outcome) -> Outcome:
+    if outcome.findings:
+        raise Refused(
+            finding.model_copy(update={"what": f"{cell.name}: {finding.what}"}) for finding in outcome.findings
+        )
+    return outcome
+
+
+Report = TypeVar("Report", bound=Model)
+
+
+def _read(form: type[Report], report: dict[str, Any]) -> Report:
+    """The part of a report that is used; what else it says is passed over."""
+    try:
+        return form.model_validate_json(json.dumps({key: report[key] for key in form.model_fields if key in report}))
+    except (ValidationError, ValueError) as error:
+        raise Refused([_unreadable(f"the report ({' '.join(str(error).split())[:200]})")]) from None
+
+
+def _weights(tensors: Weights) -> Weights:
+    found = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
+    if not found:
+        raise Refused([_unreadable("the weights, of which there are none")])
+    return found
+
+
+def _prefixed(weights: Weights) -> Weights:
+    return {PREFIX + name: tensor for name, tensor in weights.items()}
+
+
+def _evaluation(cell: Cell, tensors: Weights, images: int) -> EvaluationState:
+    """The outputs as tensors of the shapes and types that the protocol determines."""
+    protocol = cell.card.evaluation
+    elements, angles = [element.name for element in group(protocol.group).elements], protocol.curve.angles
+    classes = cell.registry.dataset(cell.card.dataset).classes
+    logits, chosen = tensors.get("logits"), tensors.get("angle_classes")
+    if (
+        logits is None
+        or chosen is None
+        or logits.shape != (len(elements), images, classes)
+        or chosen.shape != (len(angles), images)
+        or (logits.dtype, chosen.dtype) != (torch.float32, torch.int16)
+        or not logits.isfinite().all()
+        or not ((chosen >= 0) & (chosen < classes)).all()
+    ):
+        raise Refused([_unreadable("the outputs: not finite logits and classes of every image and condition")])
+    return EvaluationState(
+        logits=dict(zip(elements, logits, strict=True)),
+        classes=dict(zip(map(str, angles), chosen, strict=True)),
+    )
+
+
+def _unreadable(what: str) -> Finding:
+    remedy = "leave the process's files and descriptors alone"
+    return Finding(check="unreadable-result", what=f"the process left something else than {what}", remedy=remedy)
