@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from benchmark.cards.copies import lacks_digests, on_copies, settle
 from benchmark.cards.registry import Registry
 from benchmark.cli.options import default_data, default_results
 from benchmark.data.streams import derive
@@ -128,7 +129,11 @@ def run_cell(
         DivergedError: the loss is not finite.
         UnusableError: the predictions cannot be scored.
     """
-    cards = cards or registry()
+    cards, folder = cards or registry(), Path(data) if data is not None else default_data()
+    name = cards.benchmark(benchmark).dataset
+    if lacks_digests(cards.dataset(name)):
+        cards.load_dataset(name, folder)
+        cards = on_copies(cards, folder) if results is None else settle(cards, name, folder, Path(results))
     cell = Cell(
         cards,
         cards.benchmark(benchmark).name,
@@ -136,7 +141,7 @@ def run_cell(
         seed,
         choose(device).type,
         threads or torch.get_num_threads(),
-        Path(data) if data is not None else default_data(),
+        folder,
         limit,
     )
     *_, last = running.run_cell(cell)

@@ -108,6 +108,15 @@ def peak_memory(device: torch.device) -> int:
     return peak if platform.system() == "Darwin" else peak * 1024
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had there; where the system does not say, as many as anybody will ask for."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    found = re.search(r"^MemAvailable:\s*(\d+) kB$", meminfo.read_text(), re.MULTILINE) if meminfo.exists() else None
+    return int(found[1]) * 1024 if found else 1 << 62
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until the device has done what was asked of it, so that a clock reads true."""
     if device.type == "cuda":

@@ -160,18 +160,26 @@ class ModelCard(Described):
 
 
 class Part(Model):
-    """One part of a data set as its files hold it, with the digest of the decoded tensors."""
+    """One part of a data set as its files hold it, with the digest of the decoded tensors.
+
+    Where nobody has published the digest of a copy it is left out: then each data directory records the digest of its
+    copy when it is first read, and records name it.
+    """
 
     images: Positive
-    digest: Sha256
+    digest: Sha256 | None = None
 
 
 class File(Model):
-    """One file of a data set below the data directory."""
+    """One file of a data set below the data directory.
+
+    Length and md5 are left out where they are not known, or differ between writers of one content; the digest of the
+    decoded tensors decides.
+    """
 
     path: Annotated[str, StringConstraints(pattern=_PATH)]
-    bytes: Positive
-    md5: Md5
+    bytes: Positive | None = None
+    md5: Md5 | None = None
 
 
 class DatasetCard(Described):
@@ -213,8 +221,16 @@ class Input(Model):
 
     channels: Positive
     resize: Literal["none", "pillow-bilinear"]
+    fitted: Literal["standardised", "contrast-zca"] | None = None
+    """What is fitted to the training images first (`benchmark.data.fitted`); mean and std act on what it gives."""
     mean: Annotated[tuple[float, ...], Field(min_length=1)]
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fitted_at_the_images_own_size(self) -> Self:
+        if self.fitted is not None and self.resize != "none":
+            raise broken_rule(f"resize must be none where {self.fitted} is fitted: it gives no 8-bit images", "resize")
+        return self
 
     @model_validator(mode="after")
     def _one_value_a_channel(self) -> Self:
@@ -327,6 +343,8 @@ class Recipe(Model):
     schedule: Annotated[Constant | StepDecay | MultiStepDecay | OneCycle, Field(discriminator="name")]
     augmentation: Augmentation
     tested_model: Literal["best-validation", "last"]
+    norm_statistics: Literal["re-estimated"] | None = None
+    """`re-estimated`: the mean over one more pass of augmented training batches, before each validation or test."""
     numeric_mode: Literal["fp32", "tf32", "bf16"]
 
 

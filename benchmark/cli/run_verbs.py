@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +70,7 @@ def run(
     again when the command is repeated. Two processes on one results directory share the cells between them.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
+    from benchmark.cards.copies import on_copies, settle
     from benchmark.cards.registry import Registry
     from benchmark.cli.progress import RunReport
     from benchmark.device import choose
@@ -78,7 +80,7 @@ def run(
 
     registry, store, place = Registry.load(include), Store(results), choose(device.value).type
     cells = plan(
-        registry,
+        on_copies(registry, results),
         benchmarks,
         entries=entries,
         seeds=None if seeds is None else seeds_from(seeds),
@@ -94,6 +96,8 @@ def run(
         return
     for name in dict.fromkeys(cell.card.dataset for cell in todo):
         registry.load_dataset(name, data)  # a missing file is said once, before anything is trained
+        registry = settle(registry, name, data, results)
+    todo = [replace(cell, registry=registry) for cell in todo]
     with RunReport(len(todo)) as report:
         ended = execute(cells, store, report, at_once)
     failed = [event for event in ended if event.kind == "failed"]
@@ -119,11 +123,12 @@ def status(
     """Say of every cell whether it is planned, running, interrupted, done, failed or stale."""
     from tabulate import tabulate
 
+    from benchmark.cards.copies import on_copies
     from benchmark.cards.registry import Registry
     from benchmark.runs import plan
     from benchmark.runs.store import Store
 
-    registry, store = Registry.load(include), Store(results)
+    registry, store = on_copies(Registry.load(include), results), Store(results)
     cells = plan.plan(registry, benchmarks or sorted(registry.benchmarks))
     states = [(cell, plan.status(store, cell)) for cell in cells]
     if output is OutputFormat.json:

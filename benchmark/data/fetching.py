@@ -45,7 +45,8 @@ def _download(
     if download is None:
         raise UserError(f"{card.name} cannot be downloaded: {wrong[0].path} {wrong[0].what}. {_by_hand(card, folder)}")
     free, wanting = _free(folder), {fault.path for fault in wrong}
-    needed = card.disk_bytes - sum(file.bytes for file in card.files if folder / file.path not in wanting)
+    there = [folder / file.path for file in card.files if folder / file.path not in wanting]
+    needed = max(0, card.disk_bytes - sum(path.stat().st_size for path in there))
     say(
         f"{card.name}: {size(card.download_bytes)} to download at most, {size(needed)} more on disk "
         f"below {folder}, {size(free)} free"

@@ -12,7 +12,11 @@ from benchmark.data.augment import augment, fill_values
 from benchmark.data.parts import Part
 from benchmark.data.resize import resize
 from benchmark.data.rotate import rotate
+from benchmark.device import free_memory
 from benchmark.errors import UserError
+
+RESIDENT_SHARE = 0.4
+"""The share of the device's free memory that one share of the images may take; the network needs some, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +26,13 @@ class Images:
     Everything after the pixels is worked out on the channels that differ: grey images whose channels are normalised
     alike are normalised, augmented and rotated once, and only then shown as `card.channels` equal channels (a view).
 
+    Pixels that fit stand on the device at their size. Others stay where they are, in a mapped file say, and go to the
+    device batch by batch through pinned memory, where they are resized: slower, and the same bits.
+
     Args:
-        pixels: uint8 or float32 (images, source channels, size, size).
-        labels: int64 (images,), on the same device.
+        pixels: uint8 or float32 (images, source channels, size, size) on the device, or as the files hold them.
+        labels: int64 (images,), on the device.
+        size: height and width of the network's input.
         card: the benchmark card's input.
         white: what counts as 1, 255 for uint8: (1, 1, 1).
         mean: (distinct channels, 1, 1).
@@ -33,6 +41,7 @@ class Images:
 
     pixels: Tensor
     labels: Tensor
+    size: int
     card: Input
     white: Tensor
     mean: Tensor
@@ -98,6 +107,11 @@ class Images:
             chosen = self.pixels.index_select(0, indices.to(self.pixels.device))
         else:
             chosen = self.pixels[indices]
+        chosen = chosen.contiguous()  # a mapped file may hold its channels last
+        if chosen.device != self.labels.device:
+            chosen = (chosen.pin_memory() if self.labels.is_cuda else chosen).to(self.labels.device, non_blocking=True)
+        if chosen.shape[-1] != self.size:
+            chosen = resize(chosen, self.size)
         # Tensors divide tensors: a Python number as divisor becomes a multiplication on CUDA, with other last bits.
         scaled = chosen.to(dtype) / self.white.to(dtype)
         return (scaled - self.mean.to(dtype)).div_(self.std.to(dtype))
@@ -107,7 +121,7 @@ class Images:
 
 
 def prepare(part: Part, card: Input, size: int, device: torch.device | str = "cpu") -> Images:
-    """Resize a part once and put it on the device.
+    """Resize a part once and put it on the device, or leave it to be read in batches where that takes too much memory.
 
     Args:
         part: the images, uint8, or float32 in [0, 1].
@@ -124,7 +138,7 @@ def prepare(part: Part, card: Input, size: int, device: torch.device | str = "cp
     _, channels, height, width = part.images.shape
     if channels not in (1, card.channels):
         raise UserError(f"input.channels (={card.channels}) must be {channels}, the number of the images' channels")
-    pixels = part.images.to(device)
+    pixels = part.images
     if (height, width) != (size, size):
         if card.resize == "none":
             raise UserError(
@@ -133,16 +147,20 @@ def prepare(part: Part, card: Input, size: int, device: torch.device | str = "cp
             )
         if pixels.dtype != torch.uint8:
             raise UserError("input.resize is pillow-bilinear, which works on 8-bit images, but these are float32")
-        pixels = resize(pixels, size)
+    device = torch.device(device)
+    if len(part) * channels * size * size * pixels.element_size() <= free_memory(device) * RESIDENT_SHARE:
+        pixels = pixels.to(device)
+        pixels = pixels if (height, width) == (size, size) else resize(pixels, size)
     alike = channels == 1 and len(set(card.mean)) == 1 and len(set(card.std)) == 1
-    constants = torch.float32 if pixels.device.type == "mps" else torch.float64
+    constants = torch.float32 if device.type == "mps" else torch.float64
 
     def constant(values: tuple[float, ...]) -> Tensor:
-        return torch.tensor(values, dtype=constants, device=pixels.device)[:, None, None]
+        return torch.tensor(values, dtype=constants, device=device)[:, None, None]
 
     return Images(
         pixels=pixels,
         labels=part.labels.to(device),
+        size=size,
         card=card,
         white=constant((255.0,) if pixels.dtype == torch.uint8 else (1.0,)),
         mean=constant(card.mean[:1] if alike else card.mean),

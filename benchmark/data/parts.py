@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+CHUNK = 4096
+"""Images digested at once, so that a data set larger than memory can be."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -49,8 +52,12 @@ class Part:
             indices: int64 (selected,), or a slice.
 
         Returns:
-            A part of its own memory, or a view for a slice.
+            A part of its own memory; a view where the positions follow one another.
         """
+        if isinstance(indices, Tensor) and len(indices):
+            first = int(indices[0])
+            if torch.equal(indices, torch.arange(first, first + len(indices))):
+                indices = slice(first, first + len(indices))
         return Part(self.images[indices], self.labels[indices])
 
 
@@ -65,8 +72,10 @@ def digest(part: Part) -> str:
     """
     state = hashlib.sha256()
     for name, tensor in (("images", part.images), ("labels", part.labels)):
-        array = np.ascontiguousarray(tensor.cpu().numpy())
+        array = tensor.cpu().numpy()
         state.update(json.dumps([name, array.dtype.name, list(array.shape)]).encode("ascii"))
-        little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        state.update(little_endian.reshape(-1).view(np.uint8).data)
+        for first in range(0, len(array), CHUNK):
+            chunk = np.ascontiguousarray(array[first : first + CHUNK])
+            little_endian = chunk.astype(chunk.dtype.newbyteorder("<"), copy=False)
+            state.update(little_endian.reshape(-1).view(np.uint8).data)
     return state.hexdigest()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from benchmark.cards.copies import on_copies
 from benchmark.cards.registry import Registry
 from benchmark.errors import UserError
 from benchmark.leaderboard.board import Board
@@ -34,6 +35,7 @@ def leaderboard(registry: Registry, results: Path, names: Sequence[str] = ()) ->
     Raises:
         UserError: there is no such benchmark, or none of them has an official record.
     """
+    registry = on_copies(registry, results)
     cards = [registry.benchmark(name) for name in names] or list(registry.benchmarks.values())
     found = read_results(results, {card.full_name: card for card in registry.benchmarks.values()})
     expected = {

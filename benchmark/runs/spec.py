@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from benchmark.cards.copies import UNKNOWN
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard, Model, split_entry
 from benchmark.metrics import METRIC_VERSIONS
@@ -42,7 +43,7 @@ def spec(registry: Registry, benchmark: BenchmarkCard, entry: str) -> dict[str, 
     evaluation["seen"] = sorted(evaluation["seen"])
     evaluation = {key: value for key, value in evaluation.items() if value is not False}
     return {
-        "data": {part: dataset.parts[part].digest for part in used},
+        "data": {part: dataset.parts[part].digest or UNKNOWN for part in used},
         "classes": dataset.classes,
         "split": _plain(benchmark.split),
         "input": _plain(benchmark.input),

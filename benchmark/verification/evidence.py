@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.cards.copies import on_copies
 from benchmark.cards.registry import Registry
 from benchmark.leaderboard.frame import excluded
 from benchmark.leaderboard.reading import Run, run
@@ -42,6 +43,7 @@ def gather(registry: Registry, results: Path) -> dict[tuple[str, str], list[Evid
     Seeds beyond those of the protocol count here if all seeds below them are there: claims may need more seeds than
     a leaderboard, but nobody may pick them. Of runs in several numeric modes only those of the first seed's count.
     """
+    registry = on_copies(registry, results)
     cards = {card.full_name: card for card in registry.benchmarks.values()}
     expected = {
         (name, entry): spec_digest(spec(registry, card, entry))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.cards.copies import UNKNOWN, on_copies, record_copy
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard, DatasetCard, Model, ModelCard
 from benchmark.cards.source import parse_source
@@ -60,6 +61,7 @@ DECIDING = [
     ("channels: 1\n  resize: pillow-bilinear\n  mean: [0.3]\n  std: [0.4]",
      "channels: 2\n  resize: pillow-bilinear\n  mean: [0.3, 0.3]\n  std: [0.4, 0.4]"),
     ("resize: pillow-bilinear", "resize: none"),
+    ("resize: pillow-bilinear", "resize: none\n  fitted: standardised"),
     ("mean: [0.3]", "mean: [0.31]"),
     ("std: [0.4]", "std: [0.41]"),
     ("epochs: 5", "epochs: 6"),
@@ -77,6 +79,7 @@ DECIDING = [
     ("value: 0.0, scale: after-normalisation", "value: 0.5, scale: after-normalisation"),
     ("scale: after-normalisation", "scale: before-normalisation"),
     ("tested_model: best-validation", "tested_model: last"),
+    ("tested_model: best-validation", "tested_model: best-validation\n  norm_statistics: re-estimated"),
     ("numeric_mode: fp32", "numeric_mode: tf32"),
     ("group: p4\n", "group: p4m\n"),
     ("seen: [upright, rot90]", "seen: [upright]"),
@@ -183,6 +186,19 @@ def test_the_data_enter_by_the_digests_of_the_parts_that_are_used(registry: Regi
     assert digest(with_dataset(registry, other_pixels)) != digest(registry)
     assert digest(with_dataset(registry, more_classes)) != digest(registry)
     assert digest(with_dataset(registry, unused_part)) == digest(registry)
+
+
+def test_a_copy_without_a_digest_on_the_card_enters_by_what_was_recorded(registry: Registry, tmp_path: Path) -> None:
+    """Two copies never have one digest, and a digest written on the card later changes nothing."""
+    open_card = with_dataset(registry, lambda card: card["parts"]["all"].update(digest=None))
+    found = []
+    for copy in ("1" * 64, "2" * 64):
+        record_copy(tmp_path, "digits", {"all": copy})
+        found.append(digest(on_copies(open_card, tmp_path)))
+        found.append(digest(with_dataset(registry, lambda card, copy=copy: card["parts"]["all"].update(digest=copy))))
+    assert found[0] == found[1] != found[2] == found[3]
+    assert spec(open_card, card_of(TRIAL), ENTRY)["data"] == {"all": UNKNOWN}
+    assert digest(on_copies(registry, tmp_path)) == digest(registry), "a digest on the card stands"
 
 
 def test_entries_and_sizes_have_digests_of_their_own(registry: Registry) -> None:
