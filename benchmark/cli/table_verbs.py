@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from benchmark.cli.options import Format, Include, OutputFormat, Results, Tables
+from benchmark.errors import UserError
 
 CHECK_FAILED = 1
 
@@ -43,19 +45,87 @@ def leaderboard(
         raise typer.Exit(CHECK_FAILED)
 
 
+FORMS = """write one of
+  gcnnbench compare BENCHMARK/SLUG@SIZE BENCHMARK/SLUG@SIZE   two entries of one benchmark
+  gcnnbench compare [BENCHMARK…] --against DIR                the records of --results and those of another directory
+  gcnnbench compare BEFORE.json AFTER.json                    two leaderboards kept by leaderboard --format json
+  gcnnbench compare [BENCHMARK…] --against-revision REV       the tables kept at a git revision, and the records now"""
+
+
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="BENCHMARK/SLUG@SIZE, as in quickstart/p4cnn@12.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another entry of the same benchmark.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[A B]",
+            help="Two entries (BENCHMARK/SLUG@SIZE), two leaderboards (FILE.json), or benchmarks.",
+            show_default=False,
+        ),
+    ] = None,
     *,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="DIR", help="Another results directory, cell by cell.", show_default=False),
+    ] = None,
+    against_revision: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="The tables kept at a git revision, row by row.", show_default=False),
+    ] = None,
     results: Results,
     include: Include,
     output: Format,
 ) -> None:
-    """Compare two entries of a benchmark: across seeds, paired by seed, and image by image where outputs are kept."""
+    """Compare two entries, two results directories, or two states of the leaderboard.
+
+    Entries: across seeds, paired by seed, and image by image where outputs are kept. Directories: which records are
+    equal to the bit, and what differs in protocol, code, machine and numbers. States: what moved, and why.
+    """
+    given = names or []
+    if against is not None and against_revision is not None:
+        raise UserError(f"--against and --against-revision are two comparisons; {FORMS}")
+    if against is not None:
+        text = _directories(results, against, given, output)
+    elif against_revision is not None:
+        text = _revision(results, against_revision, given, include, output)
+    elif len(given) == 2 and all(name.endswith(".json") for name in given):
+        text = _states(Path(given[0]), Path(given[1]), output)
+    elif len(given) == 2:
+        text = _entries(results, given[0], given[1], include, output)
+    else:
+        raise UserError(f"compare what with what? {FORMS}")
+    typer.echo(text, nl=False)
+
+
+def _entries(results: Path, first: str, second: str, include: list[Path], output: OutputFormat) -> str:
     from benchmark.cards.registry import Registry
     from benchmark.leaderboard.compare import compare as compared
     from benchmark.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
 
-    comparison = compared(Registry.load(include), results, first, second)
-    write = comparison_as_json if output is OutputFormat.json else comparison_as_markdown
-    typer.echo(write(comparison), nl=False)
+    found = compared(Registry.load(include), results, first, second)
+    return comparison_as_json(found) if output is OutputFormat.json else comparison_as_markdown(found)
+
+
+def _directories(first: Path, second: Path, benchmarks: list[str], output: OutputFormat) -> str:
+    from benchmark.leaderboard.compare_sets import compare_sets
+    from benchmark.leaderboard.compare_sets_text import sets_as_json, sets_as_markdown
+
+    found = compare_sets(first, second, benchmarks)
+    return sets_as_json(found) if output is OutputFormat.json else sets_as_markdown(found)
+
+
+def _states(first: Path, second: Path, output: OutputFormat) -> str:
+    from benchmark.leaderboard.compare_states import compare_files
+    from benchmark.leaderboard.compare_states_text import states_as_json, states_as_markdown
+
+    found = compare_files(first, second)
+    return states_as_json(found) if output is OutputFormat.json else states_as_markdown(found)
+
+
+def _revision(results: Path, revision: str, names: list[str], include: list[Path], output: OutputFormat) -> str:
+    from benchmark.cards.registry import Registry
+    from benchmark.leaderboard import tables
+    from benchmark.leaderboard.compare_states import compare_revision
+    from benchmark.leaderboard.compare_states_text import states_as_json, states_as_markdown
+
+    boards, _ = tables.leaderboard(Registry.load(include), results, names)
+    found = compare_revision(results, revision, boards)
+    return states_as_json(found) if output is OutputFormat.json else states_as_markdown(found)

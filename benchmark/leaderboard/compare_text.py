@@ -23,7 +23,8 @@ def comparison_as_markdown(comparison: Comparison) -> str:
 
 
 CAPTION = folded(
-    "Per cent and percentage points; mean ± sample standard deviation (ddof = 1) over n seeds. Paired: by seed. "
+    "Per cent and percentage points; mean ± sample standard deviation (ddof = 1) over n seeds. "
+    "Diff.: first − second. Paired: by seed. "
     "Detectable: the smallest true difference that these seeds find with probability 0.8 at the 5% level."
 )
 
@@ -32,7 +33,7 @@ def tables(comparison: Comparison) -> Iterator[str]:
     """The differences across seeds and image by image, and what could not be compared."""
     one, two = comparison.metrics[0].first, comparison.metrics[0].second
     yield folded(f"First: {comparison.first}, n = {one.n}. Second: {comparison.second}, n = {two.n}.")
-    headings = ["metric", "first", "second", "difference", "95% (Welch)", "p", "paired p", "detectable"]
+    headings = ["metric", "first", "second", "diff.", "95% (Welch)", "p", "paired p", "detectable"]
     yield pipes((headings, [_row(found) for found in comparison.metrics], "l" + "r" * 7))
     if comparison.images:
         rows = [
@@ -54,8 +55,8 @@ def _row(found: MetricComparison) -> list[str]:
     detectable = cells.NOTHING if found.detectable is None else f"{100 * found.detectable:.2f}"
     return [
         found.metric.removeprefix("accuracy."),
-        cells.percent(found.first),
-        cells.percent(found.second),
+        cells.percent(found.first, tight=True),
+        cells.percent(found.second, tight=True),
         cells.points(found.welch.difference),
         cells.interval(found.welch.interval),
         cells.probability(found.welch.p),

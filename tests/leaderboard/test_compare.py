@@ -114,7 +114,7 @@ def test_the_comparison_reads_well_and_parses(kept: tuple[Registry, Path]) -> No
     text = comparison_as_markdown(found)
     assert "## toy@2: p4cnn@28 − p4cnn@27" in text
     assert "First: p4cnn@28, n = 3. Second: p4cnn@27, n = 3." in text
-    assert "| upright    | 90.50 ± 0.50 | 94.50 ± 0.50 |" in text
+    assert "| upright    | 90.50±0.50 | 94.50±0.50 | −4.00 |" in text
     assert max(map(len, text.splitlines())) <= 100
     assert "−4.00" in text
     assert "paired bootstrap" in text
