@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from benchmark.data.resize import resize
@@ -20,6 +19,8 @@ def sample_images(count: int, channels: int, size: int) -> Tensor:
     Returns:
         float32 (count, channels, size, size) in [−1, 1].
     """
+    from sklearn.datasets import load_digits  # two seconds, which who brings images need not wait
+
     digits = torch.from_numpy(load_digits().images[: count * channels] * 15.9375).round().to(torch.uint8)
     images = resize(digits.view(count, channels, 8, 8), size)
     return images.float() / 127.5 - 1

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cards.schema import BenchmarkCard, Model, ModelCard
 from benchmark.data.images import Images
@@ -18,6 +17,7 @@ from benchmark.equivariance.errors import measure
 from benchmark.equivariance.exactness import exactness
 from benchmark.equivariance.results import EquivarianceState, Exactness
 from benchmark.evaluation import count
+from benchmark.macs import forward_macs
 from benchmark.metrics import metrics
 from benchmark.nn.groups import group
 from benchmark.runs import provenance
@@ -94,7 +94,8 @@ def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tenso
     """The record and its files, from what training, scoring and measuring gave, and the true labels (images,)."""
     card, training, evaluation = cell.card, state.training, state.evaluation
     before, after = Measured.model_validate_json(state.before), measured.after
-    counts = count(evaluation, labels, cell.registry.dataset(card.dataset).classes)
+    classes = cell.registry.dataset(card.dataset).classes
+    counts = count(evaluation, labels, classes, auc=bool(card.evaluation.auc))
     tested = {name: value.detach().cpu().contiguous() for name, value in training.tested_network.items()}
     weights = safetensors.torch.save(tested)
     outputs = safetensors.torch.save(
@@ -178,10 +179,7 @@ def _difference(late: float | None, early: float | None) -> float | None:
 def multiply_accumulates(network: nn.Module, image: torch.Tensor) -> int:
     """MACs of one image (1, channels, height, width) through the network in evaluation mode.
 
-    Counts convolutions and matrix products, as `torch.utils.flop_counter` sees them, two operations to a MAC.
-    It follows modules by their gradients, so they stay on.
+    Counts convolutions and matrix products, two operations to a MAC.
     """
     network.eval()
-    with FlopCounterMode(display=False) as counter:
-        network(image)
-    return int(counter.get_total_flops()) // 2
+    return forward_macs(network, image)
