@@ -43,6 +43,7 @@ class KeptRow(Kept):
     numeric_mode: str | None
     seeds: tuple[int, ...]
     metrics: Mapping[str, KeptSummary | None]
+    test_images: int | None = None
     spec_digest: str | None = None
     records: tuple[str, ...] | None = None
 
@@ -208,6 +209,8 @@ def _why(old: KeptRow | None, new: KeptRow | None, other_version: bool) -> Itera
         yield "another version of the benchmark"
     elif old.spec_digest and new.spec_digest and old.spec_digest != new.spec_digest:
         yield f"another protocol: digest {old.spec_digest[:8]} became {new.spec_digest[:8]}"
+    if old.test_images and new.test_images and old.test_images != new.test_images:
+        yield f"tested on {new.test_images:,} images, no longer on {old.test_images:,}"
     added, removed = sorted(set(new.seeds) - set(old.seeds)), sorted(set(old.seeds) - set(new.seeds))
     if added:
         yield f"new {listed(tuple(added))}"
@@ -219,7 +222,7 @@ def _why(old: KeptRow | None, new: KeptRow | None, other_version: bool) -> Itera
 
 
 def _changed(old: KeptRow, new: KeptRow) -> Iterator[str]:
-    """Which records of common seeds are other files, or by the numbers alone where a state does not name its records."""
+    """Which records of common seeds are other files; by the numbers alone where a state does not name its records."""
     if old.records is not None and new.records is not None:
         then = dict(zip(old.seeds, old.records, strict=True))
         now = dict(zip(new.seeds, new.records, strict=True))
