@@ -13,6 +13,7 @@ from benchmark.nn.fields import Field, feature_field, with_field
 from benchmark.nn.groups import TRIVIAL, Group
 from benchmark.nn.network import Layers, Network, require_halvings
 from benchmark.nn.normalisation import GroupBatchNorm
+from benchmark.nn.separable import Separable, SeparableGroupConv
 
 Make = Callable[[int, int, int], nn.Module]
 """Makes a layer from in_channels, out_channels and stride; it divides the size by the stride, rounded up."""
@@ -46,6 +47,24 @@ def convolution(kernel_size: int, *, group: Group, bias: bool = False) -> Make:
     def make(in_channels: int, out_channels: int, stride: int) -> nn.Module:
         padding = kernel_size // 2
         return GroupConv(in_channels, out_channels, kernel_size, group=group, stride=stride, padding=padding, bias=bias)
+
+    return make
+
+
+def separable_convolution(kernel_size: int, *, group: Group, separable: Separable) -> Make:
+    """Makes separable group convolutions (Lengyel & van Gemert 2021) that keep the size but for their stride."""
+
+    def make(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+        return SeparableGroupConv(
+            in_channels,
+            out_channels,
+            kernel_size,
+            group=group,
+            separable=separable,
+            stride=stride,
+            padding=kernel_size // 2,
+            bias=False,
+        )
 
     return make
 

@@ -1,0 +1,25 @@
+"""p4m-ResNet44 of Lengyel & van Gemert 2021."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.nn.groups import P4M
+from benchmark.nn.heads import flattened_classifier
+from benchmark.nn.initialisation import sepgroupy
+from benchmark.nn.network import Network
+from benchmark.nn.residual import residual_network
+
+
+def build(*, size: int, channels: int, classes: int, widths: Sequence[int], blocks: Sequence[int]) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), three stages of seven p4m blocks."""
+    return residual_network(
+        size=size,
+        channels=channels,
+        classes=classes,
+        widths=widths,
+        blocks=blocks,
+        group=P4M,
+        head=flattened_classifier,
+        initialise=sepgroupy,
+    )

@@ -1,0 +1,24 @@
+"""All-CNN-C of Cohen & Welling 2016."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.nn.allcnn import all_convolutional
+from benchmark.nn.groups import TRIVIAL
+from benchmark.nn.network import Network
+
+
+def build(
+    *, size: int, channels: int, classes: int, widths: Sequence[int], input_dropout: float, dropout: float, std: float
+) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), nine ordinary convolutions."""
+    return all_convolutional(
+        size=size,
+        channels=channels,
+        classes=classes,
+        widths=widths,
+        dropout=(input_dropout, dropout),
+        std=std,
+        group=TRIVIAL,
+    )

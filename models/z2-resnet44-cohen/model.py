@@ -1,0 +1,27 @@
+"""ResNet44 of Cohen & Welling 2016."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.nn.groups import TRIVIAL
+from benchmark.nn.heads import flattened_classifier
+from benchmark.nn.initialisation import he_normal
+from benchmark.nn.network import Network
+from benchmark.nn.residual import convolution, residual_network
+
+
+def build(*, size: int, channels: int, classes: int, widths: Sequence[int], blocks: Sequence[int]) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), three stages of seven ordinary blocks."""
+    return residual_network(
+        size=size,
+        channels=channels,
+        classes=classes,
+        widths=widths,
+        blocks=blocks,
+        group=TRIVIAL,
+        head=flattened_classifier,
+        initialise=he_normal,
+        bias=True,
+        projection=convolution(1, group=TRIVIAL, bias=True),
+    )
