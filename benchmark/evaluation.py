@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmark.cards.schema import Evaluation
 from benchmark.data.images import Images
 from benchmark.device import arithmetic, synchronise
-from benchmark.metrics import Confusion, Counts
+from benchmark.metrics import Confusion, Counts, Ordered
 from benchmark.nn.groups import Element, Group
 from benchmark.nn.inference import for_scoring
 
@@ -94,13 +94,14 @@ def _score(
     return logits
 
 
-def count(state: EvaluationState, labels: Tensor, classes: int) -> Counts:
+def count(state: EvaluationState, labels: Tensor, classes: int, *, auc: bool = False) -> Counts:
     """Confusion matrices of every condition, and the joint counts of upright and moved predictions.
 
     Args:
         state: a complete evaluation.
         labels: true classes (images,).
         classes: the number of classes.
+        auc: count how the upright scores order the images of two classes, too.
     """
     predicted = {name: logits.argmax(1) for name, logits in state.logits.items()}
     upright, *_ = predicted.values()
@@ -109,7 +110,16 @@ def count(state: EvaluationState, labels: Tensor, classes: int) -> Counts:
         elements={name: _joint(labels, choice, classes) for name, choice in predicted.items()},
         angles={name: _joint(labels, choice.long(), classes) for name, choice in state.classes.items()},
         flips={name: _joint(upright, choice, classes) for name, choice in list(predicted.items())[1:]},
+        ordered=_ordered(next(iter(state.logits.values())), labels) if auc else None,
     )
+
+
+def _ordered(logits: Tensor, labels: Tensor) -> Ordered:
+    """How (logit of class 1 − logit of class 0) orders the pairs of an image of class 1 and one of class 0."""
+    scores = logits[:, 1].double() - logits[:, 0].double()
+    lower = scores[labels == 0].sort().values
+    below, up_to = (torch.searchsorted(lower, scores[labels == 1], right=right) for right in (False, True))
+    return Ordered(concordant=int(below.sum()), tied=int((up_to - below).sum()))
 
 
 def _joint(rows: Tensor, columns: Tensor, classes: int) -> Confusion:

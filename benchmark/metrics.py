@@ -31,16 +31,28 @@ Confusion = tuple[tuple[Natural, ...], ...]
 """Counts with the axes (true class, predicted class)."""
 
 
+class Ordered(Model):
+    """Of all pairs (image of class 1, image of class 0): in how many the former scores higher, and in how many alike.
+
+    The score is the logit of class 1 minus that of class 0, upright.
+    """
+
+    concordant: Natural
+    tied: Natural
+
+
 class Counts(Model):
-    """Counts over the whole test set, from which every accuracy and every flip can be recomputed.
+    """Counts over the whole test set, from which every accuracy, every flip and the AUC can be recomputed.
 
     `elements` and `angles` hold a confusion matrix for each group element and each angle in degrees; `flips` holds,
     for each group element, the joint counts with the axes (class predicted upright, class predicted under it).
+    `ordered` is null where the benchmark does not ask for the AUC.
     """
 
     elements: dict[str, Confusion]
     angles: dict[str, Confusion]
     flips: dict[str, Confusion]
+    ordered: Ordered | None = None
 
 
 def metrics(
@@ -51,13 +63,13 @@ def metrics(
     `accuracy.ELEMENT` is the share of test images classified correctly under that element; `accuracy.seen`,
     `accuracy.unseen` and `accuracy.orbit` are its means over the elements that training has seen, over the others,
     and over all; `accuracy.curve_mean` is the mean over the angles. `flips` is the share of pairs (image, element
-    other than the identity) whose predicted class is not the one predicted upright.
+    other than the identity) whose predicted class is not the one predicted upright. `auc` is the area under the ROC
+    curve upright, `(concordant + tied / 2) / pairs` over all pairs of an image of class 1 and one of class 0.
 
     Args:
         counts: the record's counts.
         seen: names of the elements that training has seen.
         invariance_error: that of the state after training (`EquivarianceState.invariance_error`); no count holds it.
-        auc: area under the ROC curve upright, where the benchmark asks for it; no count holds it.
 
     Returns:
         Fractions in [0, 1] (and the invariance error) by metric name; null where a metric is not defined.
@@ -65,6 +77,7 @@ def metrics(
     Raises:
         ValueError: `seen` names an element that was not counted, or a condition counts no image.
     """
+    del auc  # counts hold it
     if missing := sorted(set(seen) - set(counts.elements)):
         raise ValueError(f"seen names {missing[0]!r}, which was not counted: one of {', '.join(counts.elements)}")
     hits = {name: (_trace(matrix), _total(matrix)) for name, matrix in counts.elements.items()}
@@ -78,7 +91,7 @@ def metrics(
         "accuracy.unseen": _mean(unseen),
         "accuracy.orbit": _mean(list(hits.values())),
         "accuracy.curve_mean": _mean([(_trace(matrix), _total(matrix)) for matrix in counts.angles.values()]),
-        "auc": auc,
+        "auc": _auc(counts),
         "invariance_error": invariance_error,
         "flips": _mean(moved),
     }
@@ -128,7 +141,7 @@ def inconsistencies(counts: Counts) -> list[str]:
     for name, joint in counts.flips.items():
         if name in counts.elements:
             findings += _flips_findings(name, joint, upright, counts.elements[name])
-    return findings
+    return findings + _ordered_findings(counts.ordered, upright)
 
 
 def differences(stored: Mapping[str, float | None], recomputed: Mapping[str, float | None]) -> list[str]:
@@ -156,6 +169,30 @@ def _flips_findings(name: str, joint: Confusion, upright: Confusion, turned: Con
     if gained > changed:
         findings.append(f"counts.flips.{name}: {changed} classes change, yet {gained} more or fewer are right")
     return findings
+
+
+def _auc(counts: Counts) -> float | None:
+    if counts.ordered is None:
+        return None
+    class_0, class_1 = _rows(counts.elements[UPRIGHT])
+    found = counts.ordered
+    return (2 * found.concordant + found.tied) / (2 * class_0 * class_1) if class_0 * class_1 else None
+
+
+def _ordered_findings(found: Ordered | None, upright: Confusion) -> list[str]:
+    """An image predicted to be of class 1 scores higher than one predicted to be of class 0, whatever it is."""
+    if found is None:
+        return []
+    if len(upright) != 2:
+        return [f"counts.ordered orders two classes, but counts.elements.{UPRIGHT} has {len(upright)}"]
+    (right_0, wrong_0), (wrong_1, right_1) = upright
+    low, high = right_0 * right_1, (right_0 + wrong_0) * (right_1 + wrong_1) - wrong_0 * wrong_1
+    if low <= found.concordant and found.concordant + found.tied <= high:
+        return []
+    return [
+        f"counts.ordered: {found.concordant} pairs concordant and {found.tied} tied, but by counts.elements.{UPRIGHT} "
+        f"at least {low} are concordant, and at most {high} are one or the other"
+    ]
 
 
 def _mean(shares: Sequence[tuple[int, int]]) -> float | None:

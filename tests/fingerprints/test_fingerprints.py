@@ -43,7 +43,7 @@ from benchmark.data.streams import derive
 from benchmark.device import seeded
 from benchmark.equivariance.errors import measure
 from benchmark.evaluation import EvaluationState, count, evaluate
-from benchmark.metrics import METRIC_VERSIONS, Counts, metrics
+from benchmark.metrics import METRIC_VERSIONS, Counts, Ordered, metrics
 from benchmark.nn.groups import P4, P4M
 from benchmark.runs.spec import NUMERICS_VERSION
 from benchmark.training import Task, TrainingState, train
@@ -171,8 +171,9 @@ def metric_values() -> dict[str, float | None]:
         elements={"upright": ((5, 1), (2, 4)), "rot90": ((3, 3), (1, 5)), "rot180": ((4, 2), (0, 6))},
         angles={"0": ((5, 1), (2, 4)), "45": ((1, 5), (5, 1))},
         flips={"rot90": ((3, 4), (1, 4)), "rot180": ((4, 3), (0, 5))},
+        ordered=Ordered(concordant=26, tied=2),
     )
-    values = metrics(counts, ("upright", "rot180"), invariance_error=0.25, auc=0.75)
+    values = metrics(counts, ("upright", "rot180"), invariance_error=0.25)
     values["accuracy.element"] = values["accuracy.rot90"]
     return values
 
