@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -41,6 +42,37 @@ class TrainingState:
     tested_correct: int = -1
     tested_network: dict[str, Tensor] = field(default_factory=dict)
 
+    def add(self, task: Task, epoch: EpochResult, network: dict[str, Tensor], optimiser: dict[str, Any]) -> None:
+        """Note a finished epoch: its history, the network after it, and whether that is the one to be tested."""
+        images, validation, steps = task.images_per_epoch, task.validation, task.steps_per_epoch
+        self.history.append(
+            {
+                "epoch": self.epochs_done + 1,
+                "learning_rate": epoch.learning_rate,
+                "train_loss": epoch.loss / images,
+                "train_accuracy": epoch.correct / images,
+                "validation_accuracy": epoch.validated / len(validation) if validation else None,
+                "seconds": epoch.seconds,
+            }
+        )
+        self.epochs_done, self.steps = self.epochs_done + 1, self.steps + steps
+        self.images_seen += images
+        self.network, self.optimiser = network, optimiser
+        if task.recipe.tested_model == "last" or epoch.validated > self.tested_correct:
+            self.tested_epoch, self.tested_correct = self.epochs_done, epoch.validated
+            self.tested_network = {name: value.clone() for name, value in network.items()}
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What came of one epoch: the sum of its losses, the images put into their class, in training and validation."""
+
+    learning_rate: float
+    loss: float
+    correct: int
+    validated: int
+    seconds: float
+
 
 @dataclass(frozen=True)
 class Task:
@@ -53,6 +85,31 @@ class Task:
     validation: Images | None
     device: torch.device
     threads: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch; the last one may be smaller."""
+        images, batch = len(self.train), self.recipe.batch_size
+        return images // batch if self.recipe.drop_last else -(-images // batch)
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images that an epoch trains on."""
+        return min(len(self.train), self.steps_per_epoch * self.recipe.batch_size)
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The augmented images and the labels of each batch of an epoch, from that epoch's own random streams."""
+        images, size = self.train, self.recipe.batch_size
+        order = torch.randperm(len(images), generator=generator(self.benchmark, self.seed, "order", epoch))
+        order = order.to(self.device)
+        draws = generator(self.benchmark, self.seed, "augmentation", epoch)
+        for step in range(self.steps_per_epoch):
+            chosen = order[step * size : (step + 1) * size]
+            yield images.augmented_batch(chosen, self.recipe.augmentation, draws), images.labels[chosen]
+
+    def network_stream(self, epoch: int) -> int:
+        """The seed of what the network draws in an epoch, as for dropout."""
+        return derive(self.benchmark, self.seed, "network", epoch)
 
 
 def optimiser_for(network: nn.Module, card: schema.Adam | schema.SGD) -> Optimizer:
@@ -104,10 +161,9 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
     Raises:
         DivergedError: the loss of an epoch is not finite.
     """
-    recipe, images = task.recipe, task.train
-    batches = len(images) // recipe.batch_size if recipe.drop_last else -(-len(images) // recipe.batch_size)
+    recipe = task.recipe
     optimiser = optimiser_for(network, recipe.optimiser)
-    schedule = schedule_for(optimiser, recipe, batches)
+    schedule = schedule_for(optimiser, recipe, task.steps_per_epoch)
     every_step = isinstance(recipe.schedule, schema.OneCycle)
     if state.epochs_done:
         network.train()
@@ -117,65 +173,48 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
     for epoch in range(state.epochs_done, recipe.epochs):
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
-        loss, correct, seen = _epoch(network, task, epoch, batches, optimiser, schedule if every_step else None)
+        loss, correct = _epoch(network, task, epoch, optimiser, schedule if every_step else None)
         if not every_step:
             schedule.step()
         with arithmetic(task.device, "fp32", task.threads):
             validated = correct_predictions(network, task.validation) if task.validation else 0
         synchronise(task.device)
         seconds = time.perf_counter() - start
-        state.history.append(
-            {
-                "epoch": epoch + 1,
-                "learning_rate": learning_rate,
-                "train_loss": loss / seen,
-                "train_accuracy": correct / seen,
-                "validation_accuracy": validated / len(task.validation) if task.validation else None,
-                "seconds": seconds,
-            }
-        )
-        state.epochs_done, state.steps = epoch + 1, state.steps + batches
-        state.images_seen += seen
         network.train()  # in evaluation mode e2cnn's state_dict holds expanded filters, which are no parameters
-        state.network, state.optimiser = network.state_dict(), optimiser.state_dict()
+        result = EpochResult(learning_rate, loss, correct, validated, seconds)
+        state.add(task, result, network.state_dict(), optimiser.state_dict())
         state.schedule = schedule.state_dict()
-        if recipe.tested_model == "last" or validated > state.tested_correct:
-            state.tested_epoch, state.tested_correct = epoch + 1, validated
-            state.tested_network = {name: value.clone() for name, value in network.state_dict().items()}
         yield state
 
 
 def _epoch(
-    network: nn.Module,
-    task: Task,
-    epoch: int,
-    batches: int,
-    optimiser: Optimizer,
-    every_step: LRScheduler | None,
-) -> tuple[float, int, int]:
-    """One pass over the training images: the sum of its losses, the number put into their class, and of all."""
-    recipe, images, device = task.recipe, task.train, task.device
-    order = torch.randperm(len(images), generator=generator(task.benchmark, task.seed, "order", epoch)).to(device)
-    draws = generator(task.benchmark, task.seed, "augmentation", epoch)
+    network: nn.Module, task: Task, epoch: int, optimiser: Optimizer, every_step: LRScheduler | None
+) -> tuple[float, int]:
+    """One pass over the training images: the sum of its losses, and the number put into their class."""
+    device = task.device
     loss_sum = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     network.train()
-    with (
-        seeded(device, derive(task.benchmark, task.seed, "network", epoch)),
-        arithmetic(device, recipe.numeric_mode, task.threads),
-    ):
-        for step in range(batches):
-            chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            labels = images.labels[chosen]
-            logits = network(images.augmented_batch(chosen, recipe.augmentation, draws))
+    with seeded(device, task.network_stream(epoch)), arithmetic(device, task.recipe.numeric_mode, task.threads):
+        for images, labels in task.batches(epoch):
+            logits = network(images)
             loss = F.cross_entropy(logits, labels)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             if every_step is not None:
                 every_step.step()
-            loss_sum += loss.detach() * len(chosen)
+            loss_sum += loss.detach() * len(labels)
             correct += (logits.detach().argmax(1) == labels).sum()
-    if not loss_sum.isfinite():
-        raise DivergedError(f"the loss is {float(loss_sum)} in epoch {epoch + 1}")
-    return float(loss_sum), int(correct), min(len(images), batches * recipe.batch_size)
+    check_finite(float(loss_sum), epoch)
+    return float(loss_sum), int(correct)
+
+
+def check_finite(loss: float, epoch: int) -> None:
+    """Refuse to go on from a loss that is not finite.
+
+    Raises:
+        DivergedError: it is not.
+    """
+    if not math.isfinite(loss):
+        raise DivergedError(f"the loss is {loss} in epoch {epoch + 1}")

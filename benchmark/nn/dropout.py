@@ -33,24 +33,26 @@ def _draws(words: int, generator: torch.Generator | None) -> Tensor:
 
 
 def dropout_mask(features: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
-    """Independent factors for each element of CPU features: 0 with probability p, else 1/(1 − p).
+    """Independent factors for each element: 0 with probability p, else 1/(1 − p).
 
-    p is rounded to a multiple of 2⁻¹⁶, and the factor is the inverse of the rounded probability, so that the mean stays
+    On a GPU they are torch's own. On a CPU p is rounded to a multiple of 2⁻¹⁶, and the factor is the inverse of the rounded probability, so that the mean stays
     exactly one. The mask depends on the generator's state and on the order of the features in memory, never on the
     number of threads.
 
     Args:
         features: whose shape, type and memory layout the mask takes.
         p: the probability of a zero.
-        generator: the source of randomness, torch's default generator where None.
+        generator: the source of randomness, torch's default generator where None; on a GPU only that.
 
     Returns:
         (the shape of the features).
 
     Raises:
-        UserError: p is no probability.
+        UserError: p is no probability, or a generator is given on a GPU.
     """
     _check(p)
+    if features.device.type != "cpu":
+        return dropout(torch.ones_like(features, requires_grad=False), p, generator)
     mask = torch.empty_like(features, requires_grad=False)
     kept = kept_levels(p)
     if kept in (0, LEVELS) or not mask.numel():
