@@ -1,0 +1,163 @@
+"""Bundles: packed as a directory, whole or not at all, and opened without trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmark.errors import UserError
+from benchmark.runs import provenance
+from benchmark.runs.store import write_whole
+from benchmark.submissions.findings import Finding, Refused
+from benchmark.submissions.folder import Submission, read_submission
+from benchmark.submissions.manifest import (
+    MANIFEST,
+    MANIFEST_BYTES,
+    Manifest,
+    Trial,
+    digest,
+    entry_of,
+    place_findings,
+    sealed,
+)
+from benchmark.submissions.sandbox import isolation
+from benchmark.submissions.tree import WEIGHTS_BYTES, read_inside, survey_tree
+
+REMEDY = "ask for the bundle as `gcnnbench submit` packed it"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files are those of its manifest, and whose submission can be read."""
+
+    path: Path
+    manifest: Manifest
+    submission: Submission
+
+    @property
+    def results(self) -> Path:
+        """Its results directory."""
+        return self.path / "results"
+
+
+def pack(submission: Submission, results: Path, target: Path) -> Manifest:
+    """Put a submission and its results into a bundle; the same files give the same bytes.
+
+    Args:
+        submission: the folder as it was tried.
+        results: a results directory that holds the records of this submission and nothing else.
+        target: the bundle's directory; it must not be there.
+    """
+    if target.exists():
+        raise UserError(f"{target} is there already; take it away, or write to another place with --output")
+    contents = {f"models/{submission.card.name}/{name}": content for name, content in submission.files.items()}
+    contents |= {
+        f"results/{name}": read_inside(results, name, WEIGHTS_BYTES)
+        for name in survey_tree(results).files
+        if not name.startswith(".work/")
+    }
+    versions = provenance.versions()
+    environment = {**versions, "platform": provenance.platform_name(), "isolation": isolation().kind}
+    manifest = sealed(
+        submission.card.name,
+        "weights-only" if submission.trained_elsewhere else "trained",
+        tuple(_trials(submission, contents)),
+        environment,
+        {name: entry_of(content) for name, content in contents.items()},
+    )
+    aside = target.with_name(f".{target.name}.tmp")
+    for name, content in contents.items():
+        write_whole(aside / name, content)
+    write_whole(aside / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+    aside.rename(target)
+    return manifest
+
+
+def _trials(submission: Submission, contents: Mapping[str, bytes]) -> list[Trial]:
+    """The entries and the seeds of which there are records."""
+    trials = []
+    for benchmark, entry in submission.entries:
+        full_name = submission.registry.benchmark(benchmark).full_name
+        place = f"results/{full_name}/{entry}/seed-"
+        seeds = [
+            int(name.removeprefix(place).removesuffix(".json"))
+            for name in contents
+            if name.startswith(place) and name.endswith(".json")
+        ]
+        trials.append(Trial(benchmark=full_name, entry=entry, seeds=tuple(sorted(seeds))))
+    return trials
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Read a bundle and check that it is whole and unchanged; nothing of it is run.
+
+    Raises:
+        UserError: there is nothing at the path.
+        Refused: it is no bundle, or its files are not those that it names; everything at once.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such bundle; `gcnnbench submit FOLDER` packs one")
+    manifest = _read_manifest(path)
+    tree = survey_tree(path)
+    findings = [*tree.findings, *place_findings(manifest)]
+    there = set(tree.files) - {MANIFEST}
+    findings += [
+        Finding(check="unlisted-file", what=f"{name} stands in no manifest", remedy=REMEDY)
+        for name in sorted(there - set(manifest.files))
+    ]
+    if not any(finding.check == "path" for finding in findings):
+        findings += _file_findings(path, manifest, there)
+    if digest(manifest) != manifest.digest:
+        findings.append(
+            Finding(check="digest", what="the manifest is not the one that its digest is of", remedy=REMEDY)
+        )
+    if findings:
+        raise Refused(findings)
+    return Bundle(path.resolve(), manifest, read_submission(path / "models" / manifest.model))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    remedy = "a bundle is a directory with manifest.json, models/ and results/"
+    try:
+        text = read_inside(path, MANIFEST, MANIFEST_BYTES).decode("utf-8")
+        return Manifest.model_validate_json(json.dumps(_once(text)))
+    except (OSError, ValueError, RecursionError) as error:
+        told = " ".join(str(error).split())[:300] if not isinstance(error, ValidationError) else _first(error)
+        raise Refused([Finding(check="manifest", what=f"{path}: {told}", remedy=remedy)]) from None
+
+
+def _once(text: str) -> object:
+    """JSON in which no key stands twice: the last one would silently win."""
+
+    def pairs(found: list[tuple[str, object]]) -> dict[str, object]:
+        made = dict(found)
+        if len(made) != len(found):
+            raise ValueError("a key stands twice")
+        return made
+
+    return json.loads(text, object_pairs_hook=pairs)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole file'}: {first['msg']}"
+
+
+def _file_findings(path: Path, manifest: Manifest, there: set[str]) -> list[Finding]:
+    """Files that are missing, or are others than the manifest says."""
+    findings = []
+    for name, stated in manifest.files.items():
+        if name not in there:
+            findings.append(Finding(check="missing-file", what=f"{name} is missing", remedy=REMEDY))
+            continue
+        try:
+            found = entry_of(read_inside(path, name, stated.bytes))
+        except ValueError:
+            found = None
+        if found != stated:
+            findings.append(Finding(check="hash", what=f"{name} is not the file that was packed", remedy=REMEDY))
+    return findings

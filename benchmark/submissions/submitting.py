@@ -1,0 +1,84 @@
+"""`submit`: the entered benchmarks run under the protocol of the built-in entries, all cells or nothing, and packed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmark.errors import UserError
+from benchmark.runs.cell import Cell
+from benchmark.runs.executor import Event
+from benchmark.runs.plan import unfinished
+from benchmark.runs.store import Store
+from benchmark.submissions.bundle import pack
+from benchmark.submissions.findings import Finding, Refused
+from benchmark.submissions.folder import Submission
+from benchmark.submissions.manifest import Manifest
+from benchmark.submissions.trial import try_cell
+
+Report = Callable[[Event], None]
+
+
+def cells_of(submission: Submission, data: Path) -> list[Cell]:
+    """The cells of every entered benchmark, all seeds of the protocol, on the CPU with one thread each."""
+    return [
+        Cell(submission.registry, benchmark, entry, seed, "cpu", 1, data)
+        for benchmark, entry in submission.entries
+        for seed in range(submission.registry.benchmark(benchmark).seeds)
+    ]
+
+
+def submit(
+    submission: Submission, data: Path, target: Path, report: Report, *, jobs: int = 1, trust: bool = False
+) -> Manifest:
+    """Run every cell that has no record yet and pack the bundle. Interrupted, the same call goes on cell by cell.
+
+    Args:
+        submission: a folder that was checked.
+        data: the data directory.
+        target: the bundle's directory.
+        report: told how the cells go on.
+        jobs: cells at the same time.
+        trust: whether the code may run where there is no isolation.
+
+    Raises:
+        UserError: the bundle is there already, a data set is not here, or there is no isolation and no trust.
+        Refused: a cell did not end as it should; nothing is packed, and what is done is kept for the next try.
+    """
+    if target.exists():
+        raise UserError(f"{target} is there already; take it away, or write to another place with --output")
+    work = target.with_name(f".{target.name}.{_source_digest(submission)[:8]}")
+    store = Store(work)
+
+    def run(cell: Cell) -> tuple[Finding, ...]:
+        report(Event("started", cell.name, text="started in isolation"))
+        try:
+            finished = try_cell(cell, submission.folder, trust=trust)
+        except Refused as error:
+            report(Event("failed", cell.name, text=str(error.findings[0])))
+            return error.findings
+        store.add(cell, finished)
+        orbit = 100 * (finished.record.metrics["accuracy.orbit"] or 0.0)
+        report(Event("finished", cell.name, text=f"orbit {orbit:.2f}%"))
+        return ()
+
+    cells = cells_of(submission, data)
+    with ThreadPoolExecutor(jobs) as pool:
+        findings = [finding for found in pool.map(run, unfinished(store, cells)) for finding in found]
+    if findings:
+        raise Refused(findings)
+    manifest = pack(submission, work, target)
+    shutil.rmtree(work)
+    return manifest
+
+
+def _source_digest(submission: Submission) -> str:
+    """The sha256 over names and contents of the folder: another source begins anew."""
+    state = hashlib.sha256()
+    for name, content in sorted(submission.files.items()):
+        state.update(f"{name}\0{len(content)}\0".encode())
+        state.update(content)
+    return state.hexdigest()
