@@ -17,6 +17,7 @@ from benchmark.data.images import Images
 from benchmark.device import arithmetic, synchronise
 from benchmark.nn.inference import for_scoring
 from benchmark.nn.stacking import Streams, stack, unstacked
+from benchmark.norms import re_estimate
 from benchmark.training import (
     EVALUATION_BATCH,
     DivergedError,
@@ -66,6 +67,11 @@ def train_together(
         losses, correct = _epoch(network, streams, tasks, epoch, optimiser, every_step)
         if every_step is None:
             schedule.step()
+        if (again := task.pass_for_norms(epoch)) is not None:
+            passes = zip(*(task.batches(again) for task in tasks), strict=True)
+            seeds = [task.network_stream(again) for task in tasks]
+            with streams.started(seeds), arithmetic(task.device, "fp32", task.threads):
+                re_estimate(network, (torch.cat([images for images, _ in batches], 1) for batches in passes))
         with arithmetic(task.device, "fp32", task.threads):
             validated = _correct_predictions(network, [task.validation for task in tasks])
         synchronise(task.device)

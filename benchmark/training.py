@@ -19,6 +19,7 @@ from benchmark.data.images import Images
 from benchmark.data.streams import derive, generator
 from benchmark.device import arithmetic, seeded, synchronise
 from benchmark.nn.inference import for_scoring
+from benchmark.norms import re_estimate
 
 EVALUATION_BATCH = 128
 
@@ -107,6 +108,15 @@ class Task:
             chosen = order[step * size : (step + 1) * size]
             yield images.augmented_batch(chosen, self.recipe.augmentation, draws), images.labels[chosen]
 
+    def pass_for_norms(self, epoch: int) -> int | None:
+        """The pass, counted on from the last epoch, over which norms are estimated anew after an epoch; null for none.
+
+        The statistics are used for validation and in the end, so without validation only the last epoch has one.
+        """
+        wanted = self.recipe.norm_statistics == "re-estimated"
+        used = self.validation is not None or epoch == self.recipe.epochs - 1
+        return self.recipe.epochs + epoch if wanted and used else None
+
     def network_stream(self, epoch: int) -> int:
         """The seed of what the network draws in an epoch, as for dropout."""
         return derive(self.benchmark, self.seed, "network", epoch)
@@ -176,6 +186,9 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
         loss, correct = _epoch(network, task, epoch, optimiser, schedule if every_step else None)
         if not every_step:
             schedule.step()
+        if (again := task.pass_for_norms(epoch)) is not None:
+            with seeded(task.device, task.network_stream(again)), arithmetic(task.device, "fp32", task.threads):
+                re_estimate(network, (images for images, _ in task.batches(again)))
         with arithmetic(task.device, "fp32", task.threads):
             validated = correct_predictions(network, task.validation) if task.validation else 0
         synchronise(task.device)

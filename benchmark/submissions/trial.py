@@ -17,7 +17,8 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from benchmark.cards.schema import Model, Natural, Positive
-from benchmark.data.splits import Splits, order_seed, split
+from benchmark.data.fitted import shares_of
+from benchmark.data.splits import Splits
 from benchmark.device import arithmetic
 from benchmark.evaluation import EvaluationState
 from benchmark.nn.groups import group
@@ -79,14 +80,8 @@ def shares(cell: Cell) -> Splits:
     Raises:
         UserError: the data set is not here, or is damaged.
     """
-    card = cell.card
-    parts = cell.registry.load_dataset(card.dataset, cell.data)
-    found = split(parts, card.split, order_seed(card.name, cell.seed, card.split))
-    if cell.limit is None:
-        return found
-    few = slice(cell.limit)
-    validation = None if found.validation is None else found.validation.select(few)
-    return Splits(found.train.select(few), validation, found.test.select(few))
+    parts = cell.registry.load_dataset(cell.card.dataset, cell.data)
+    return shares_of(cell.card, parts, cell.seed, cell.limit)
 
 
 def probe(cell: Cell, folder: Path, weights: Weights, *, trust: bool) -> tuple[Finding, ...]:
