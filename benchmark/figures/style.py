@@ -1,0 +1,104 @@
+"""The look of every figure: told apart in greyscale and with any colour vision, and made twice the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
+BLUE, VERMILION, PURPLE, GREY = "#0072b2", "#d55e00", "#cc79a7", "#777777"
+"""Okabe and Ito's colours."""
+COLOURS = {
+    "exact": (BLUE, SKY, GREEN),
+    "approximate": (VERMILION, PURPLE, ORANGE),
+    "none": (BLACK, GREY),
+    "unknown": (GREY,),
+}
+LINES = {"exact": "-", "approximate": (0, (5, 1.5)), "none": (0, (1, 1.2)), "unknown": "-."}
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+WIDTH = 7.0
+"""Inches: the text of a page with two columns."""
+
+SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "gcnnbench",
+    "path.simplify": False,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one network is drawn: colour and line by its equivariance, and a mark of its own."""
+
+    colour: str
+    line: str | tuple[int, tuple[float, ...]]
+    mark: str
+
+
+def looks(networks: Iterable[tuple[str, str]]) -> dict[str, Look]:
+    """A look for each network.
+
+    Args:
+        networks: (name, what its equivariance is) each.
+    """
+    found: dict[str, Look] = {}
+    used = dict.fromkeys(COLOURS, 0)
+    for place, (name, equivariance) in enumerate(networks):
+        colours = COLOURS[equivariance]
+        found[name] = Look(colours[used[equivariance] % len(colours)], LINES[equivariance], MARKS[place % len(MARKS)])
+        used[equivariance] += 1
+    return found
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of this size in inches; draw it inside `styled()`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The settings of this style, on top of matplotlib's own defaults and of nobody's configuration."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield
+
+
+def encoded(figure: Figure, title: str, description: str) -> dict[str, bytes]:
+    """The figure as `svg` and `png`, without a date, with its title and description inside.
+
+    Args:
+        figure: drawn under the same settings.
+        title: of the file's metadata.
+        description: the caption.
+    """
+    found = {}
+    for form in ("svg", "png"):
+        content = io.BytesIO()
+        metadata: dict[str, str | None] = {"Title": title, "Description": description}
+        if form == "svg":
+            metadata["Date"] = None
+        figure.savefig(content, format=form, dpi=200, metadata=metadata)
+        found[form] = content.getvalue()
+    return found
