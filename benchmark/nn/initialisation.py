@@ -11,7 +11,7 @@ from benchmark.nn.groups import TRIVIAL
 
 
 def sepgroupy(module: nn.Module) -> None:
-    """As the code of Lengyel & van Gemert 2021, which Edixhoven et al. 2023 share, draws its residual networks.
+    """As the code of Lengyel & van Gemert 2021, which Edixhoven et al. 2023 share, draws its networks.
 
     Ordinary convolutions are normal with σ² = 2/(out_channels · kernel_size²); those over a group are uniform in
     ±1/√(in_channels · kernel_size²), which leaves the group out of the fan-in. Source: `experiments/models` and
@@ -23,7 +23,8 @@ def sepgroupy(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=(2 / (module.out_channels * module.kernel_size**2)) ** 0.5)
     else:
         bound = (module.in_channels * module.kernel_size**2) ** -0.5
-        nn.init.uniform_(module.weight, -bound, bound)
+        for parameter in module.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
 
 
 def he_normal(module: nn.Module) -> None:
@@ -33,6 +34,16 @@ def he_normal(module: nn.Module) -> None:
     """
     if isinstance(module, (GroupConv, nn.Linear)):
         _normal(module, (2 / module.weight[0].numel()) ** 0.5)
+
+
+def lecun_normal(module: nn.Module) -> None:
+    """Normal with σ² = 1/fan_in and no bias, convolutions and the linear layer alike.
+
+    So Chainer and GrouPy's convolutions over a group begin (tscohen/GrouPy at d0c148a), and with them the networks of
+    Cohen & Welling 2016 for rotated MNIST.
+    """
+    if isinstance(module, (GroupConv, nn.Linear)):
+        _normal(module, module.weight[0].numel() ** -0.5)
 
 
 def normal(std: float) -> Callable[[nn.Module], None]:

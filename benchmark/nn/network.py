@@ -60,24 +60,12 @@ def conv_block(
         padding: zeros added on every side.
         dropout: the probability of a zero, no dropout where None.
     """
-    conv = GroupConv(in_channels, out_channels, kernel_size, group=group, in_group=in_group, padding=padding)
-    return normed_block(number, conv, out_channels, group=group, dropout=dropout)
-
-
-def normed_block(number: int, conv: nn.Module, channels: int, *, group: Group, dropout: float | None = None) -> Layers:
-    """The block of `conv_block` around a convolution of another kind.
-
-    Args:
-        number: what the names end in.
-        conv: the convolution.
-        channels: its output channels.
-        group: the group of its output.
-        dropout: the probability of a zero, no dropout where None.
-    """
     field = feature_field(group)
     layers: Layers = {
-        f"conv{number}": conv,
-        f"norm{number}": GroupBatchNorm(channels, group=group),
+        f"conv{number}": GroupConv(
+            in_channels, out_channels, kernel_size, group=group, in_group=in_group, padding=padding
+        ),
+        f"norm{number}": GroupBatchNorm(out_channels, group=group),
         f"relu{number}": with_field(nn.ReLU(), field),
     }
     if dropout is not None:

@@ -1,0 +1,28 @@
+"""P4CNN of the MNIST study with an anti-aliased max-pool (Zhang 2019)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from benchmark.nn.blur import BlurPool
+from benchmark.nn.fields import RegularField, with_field
+from benchmark.nn.groups import P4, TRIVIAL
+from benchmark.nn.network import Network, classifier, conv_block, require_size
+
+
+def build(*, size: int, channels: int, classes: int, planes: int, dropout: float, blur: int) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), seven p4 convolutions of `planes` channels."""
+    require_size(size, 8)
+    layers = {
+        **conv_block(1, channels, planes, group=P4, in_group=TRIVIAL, dropout=dropout),
+        **conv_block(2, planes, planes, group=P4),
+        "max": with_field(nn.MaxPool2d(2, stride=1), RegularField(P4)),
+        "pool": BlurPool(P4, blur),
+        **conv_block(3, planes, planes, group=P4, dropout=dropout),
+        **conv_block(4, planes, planes, group=P4, dropout=dropout),
+        **conv_block(5, planes, planes, group=P4, dropout=dropout),
+        **conv_block(6, planes, planes, group=P4),
+        **conv_block(7, planes, planes, 4, group=P4, padding=0),
+        **classifier(planes, classes, group=P4),
+    }
+    return Network(layers, depths=("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset"))

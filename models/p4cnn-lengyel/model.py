@@ -1,0 +1,23 @@
+"""P4CNN for rotated MNIST (Lengyel & van Gemert 2021)."""
+
+from __future__ import annotations
+
+from benchmark.nn.groups import P4, TRIVIAL
+from benchmark.nn.initialisation import sepgroupy
+from benchmark.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
+from benchmark.nn.rotmnist import DEPTHS, six_valid_convolutions
+
+
+def build(*, size: int, channels: int, classes: int, planes: int) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), seven valid p4 convolutions."""
+    require_size(size, 28)
+
+    def block(number: int, in_channels: int) -> Layers:
+        return conv_block(number, in_channels, planes, group=P4, in_group=TRIVIAL if number == 1 else P4, padding=0)
+
+    layers = {
+        **six_valid_convolutions(channels, planes, block=block, pool=max_pool(2, group=P4)),
+        **conv_block(7, planes, planes, 4, group=P4, padding=0),
+        **classifier(planes, classes, group=P4),
+    }
+    return Network(layers, depths=(*DEPTHS, "relu7", "coset")).apply(sepgroupy)

@@ -1,0 +1,22 @@
+"""Z2CNN for rotated MNIST (Lengyel & van Gemert 2021)."""
+
+from __future__ import annotations
+
+from benchmark.nn.groups import TRIVIAL
+from benchmark.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
+from benchmark.nn.rotmnist import DEPTHS, six_valid_convolutions
+
+
+def build(*, size: int, channels: int, classes: int, planes: int) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), seven ordinary valid convolutions."""
+    require_size(size, 28)
+
+    def block(number: int, in_channels: int) -> Layers:
+        return conv_block(number, in_channels, planes, group=TRIVIAL, padding=0)
+
+    layers = {
+        **six_valid_convolutions(channels, planes, block=block, pool=max_pool(2, group=TRIVIAL)),
+        **conv_block(7, planes, planes, 4, group=TRIVIAL, padding=0),
+        **classifier(planes, classes, group=TRIVIAL),
+    }
+    return Network(layers, depths=(*DEPTHS, "relu7"))
