@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import Format, Include, OutputFormat, Results
+from benchmark.cli.options import Format, Include, OutputFormat, Results, default_data
+from benchmark.cli.run_verbs import SOME_CELLS_FAILED, DeviceName, Entries, Seeds
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchmark.cards.registry import Registry
+    from benchmark.verification.record_rows import Chosen
+    from benchmark.verification.records import Further
+    from benchmark.verification.rows import ClaimRow
 
 CHECK_FAILED = 1
 
@@ -25,33 +30,90 @@ class Verifiable(StrEnum):
     records = "records"
 
 
+class Rescore(StrEnum):
+    """What of a record is scored again from its weights."""
+
+    none = "none"
+    upright = "upright"
+    elements = "elements"
+    all = "all"
+
+
 def verify(
     what: Annotated[Verifiable, typer.Argument(help="Published numbers, or the records in the results directory.")],
     *,
+    benchmark: Annotated[str | None, typer.Option(metavar="NAME", help="Only this benchmark.")] = None,
     paper: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Only claims of this source, as in edixhoven2023.")
+        str | None, typer.Option(metavar="KEY", help="claims: only those of this source, as in edixhoven2023.")
     ] = None,
-    benchmark: Annotated[str | None, typer.Option(metavar="NAME", help="Only claims on this benchmark.")] = None,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="claims: first run the protocol's cells that undecided ones lack.")
+    ] = False,
+    entries: Entries,
+    seeds: Seeds = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="GCNNBENCH_DATA",
+            metavar="DIR",
+            help="Where the data sets are. For records: score them again on it, from their weights.",
+        ),
+    ] = None,
+    rescore: Annotated[
+        Rescore | None,
+        typer.Option(
+            help="records: which counts are scored again: of the upright images, of all group elements, or of the "
+            "rotation curve, too.",
+            show_default="upright where --data is given, else none",
+        ),
+    ] = None,
+    retrain: Annotated[
+        int | None, typer.Option(min=0, metavar="SEED", help="records: train those of this seed again.")
+    ] = None,
+    device: Annotated[
+        DeviceName | None, typer.Option(help="Where to run.", show_default="records: their own, where it is here")
+    ] = None,
     results: Results,
     include: Include,
     output: Format,
 ) -> None:
-    """Say of every claim what our records say about it, or of every record whether it can be recomputed.
+    """Say of every claim what our records say about it, or of every record whether it holds.
 
-    Ends with 1 if a claim is refuted without any assumption, or if a record, its weights or a kept table is refused.
+    Records are recomputed from their own counts; with --data they are scored again from their weights, and --retrain
+    makes them again from their seed. Ends with 1 if a claim is refuted without any assumption, if a record, its weights
+    or a kept table is refused, or if nothing could be checked of what was asked for.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
+    from benchmark.cards.copies import on_copies
     from benchmark.cards.registry import Registry
 
-    registry = Registry.load(include)
+    registry = on_copies(Registry.load(include), results)
     if what is Verifiable.claims:
-        _claims(registry, results, paper, benchmark, output)
-    elif paper or benchmark:
-        raise UserError("--paper and --benchmark choose claims; records are verified all together")
+        for option, given in {"--entry": entries, "--seeds": seeds, "--rescore": rescore, "--retrain": retrain}.items():
+            if given not in (None, []):
+                raise UserError(f"{option} chooses records; claims are chosen by --paper and --benchmark")
+        place = (device or DeviceName.auto).value if rerun else None
+        _claims(registry, results, paper, benchmark, output, place, data or default_data())
     else:
-        _records(registry, results, output)
+        if paper or rerun:
+            raise UserError("--paper and --rerun choose claims; records are chosen by --benchmark, --entry and --seeds")
+        chosen = _chosen(registry, benchmark, entries, seeds)
+        asked = rescore or (Rescore.none if data is None else Rescore.upright)
+        further = None
+        if asked is not Rescore.none or retrain is not None:
+            further = _further(registry, results, data or default_data(), asked, retrain, device)
+        _records(registry, results, output, chosen, further)
 
 
-def _claims(registry: Registry, results: Path, paper: str | None, benchmark: str | None, output: OutputFormat) -> None:
+def _claims(
+    registry: Registry,
+    results: Path,
+    paper: str | None,
+    benchmark: str | None,
+    output: OutputFormat,
+    device: str | None,
+    data: Path,
+) -> None:
     from benchmark.verification.claims_reading import FOLDER, read_claims, tolerances_since
     from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
     from benchmark.verification.evidence import gather
@@ -65,23 +127,85 @@ def _claims(registry: Registry, results: Path, paper: str | None, benchmark: str
     name = registry.benchmark(benchmark).name if benchmark is not None else None
     chosen = [card for card in cards if paper in (None, card.source)]
     since = {card.source: tolerances_since(FOLDER / f"{card.source}.yaml") for card in chosen}
-    rows = warn_of_edits(judge_claims(registry, chosen, gather(registry, results)), since)
-    rows = [row for row in rows if name in (None, row.benchmark)]
+
+    def judged() -> list[ClaimRow]:
+        rows = warn_of_edits(judge_claims(registry, chosen, gather(registry, results)), since)
+        return [row for row in rows if name in (None, row.benchmark)]
+
+    rows = judged()
     if not rows:
         raise UserError("no claim is chosen, and nothing checked is nothing right; leave --paper or --benchmark out")
+    failed = 0
+    if device is not None:
+        failed = _run_awaited(registry, rows, results, device, data)
+        rows = judged()
     typer.echo(claims_as_json(rows) if output is OutputFormat.json else claims_as_markdown(rows), nl=False)
     if any(row.fails for row in rows):
         raise typer.Exit(CHECK_FAILED)
+    if failed:
+        raise typer.Exit(SOME_CELLS_FAILED)
 
 
-def _records(registry: Registry, results: Path, output: OutputFormat) -> None:
+def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device: str, data: Path) -> int:
+    """Run the cells that undecided claims lack, and say how many failed."""
+    from benchmark.cards.copies import settle
+    from benchmark.cli.progress import RunReport
+    from benchmark.device import choose
+    from benchmark.runs.executor import execute
+    from benchmark.runs.store import Store
+    from benchmark.verification.rerun import awaited_cells
+
+    store, place = Store(results), choose(device).type
+    cells = awaited_cells(registry, rows, store, place, data)
+    for dataset in dict.fromkeys(cell.card.dataset for cell in cells):
+        registry.load_dataset(dataset, data)  # a missing file is said once, before anything is trained
+        registry = settle(registry, dataset, data, results)
+    cells = [replace(cell, registry=registry) for cell in cells]
+    typer.echo(f"{len(cells)} cells of the protocols have no record yet and are run now", err=True)
+    if not cells:
+        return 0
+    with RunReport(len(cells)) as report:
+        ended = execute(cells, store, report, min(os.cpu_count() or 1, len(cells)) if place == "cpu" else 1)
+    return sum(event.kind == "failed" for event in ended)
+
+
+def _chosen(registry: Registry, benchmark: str | None, entries: list[str], seeds: str | None) -> Chosen:
+    from benchmark.runs.plan import seeds_from
+    from benchmark.verification.record_rows import Chosen
+
+    if benchmark is not None:
+        registry.benchmark(benchmark.partition("@")[0])
+    return Chosen(benchmark, tuple(entries), None if seeds is None else seeds_from(seeds))
+
+
+def _further(
+    registry: Registry, results: Path, data: Path, asked: Rescore, seed: int | None, device: DeviceName | None
+) -> Further:
+    from benchmark.verification.deeper import Conditions
+    from benchmark.verification.further import GoFurther
+
+    return GoFurther(
+        registry=registry,
+        results=results,
+        data=data,
+        conditions=None if asked is Rescore.none else Conditions(asked.value),
+        seed=seed,
+        device=None if device is None else device.value,
+        tell=lambda line: typer.echo(line, err=True),
+    )
+
+
+def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Chosen, further: Further | None) -> None:
     from benchmark.verification.records import verify_records
     from benchmark.verification.records_text import records_as_json, records_as_text
 
-    rows = verify_records(registry, results)
+    rows = verify_records(registry, results, chosen, further)
     typer.echo(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), nl=False)
     if not any(row.grade != "not checkable" for row in rows):
         typer.echo(f"{results}: no record to verify, and nothing checked is nothing right", err=True)
         raise typer.Exit(CHECK_FAILED)
     if any(row.findings for row in rows):
+        raise typer.Exit(CHECK_FAILED)
+    if further is not None and not any(row.grade in ("re-scored", "re-trained") for row in rows):
+        typer.echo("no record could be run again as asked for; the reasons stand above", err=True)
         raise typer.Exit(CHECK_FAILED)

@@ -2,64 +2,84 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
 
+from benchmark.cards.copies import on_copies
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import ELEMENTS, split_entry
-from benchmark.leaderboard.cells import listed
 from benchmark.leaderboard.frame import excluded
 from benchmark.leaderboard.reading import decided, run
 from benchmark.leaderboard.tables import stale_tables
 from benchmark.metrics import differences, images, inconsistencies, metrics
-from benchmark.runs.files import Kind, read_files
-from benchmark.runs.record import Failure, Record
+from benchmark.runs.files import File, Kind, read_files
+from benchmark.runs.record import SCHEMA_VERSION, Failure, Record
 from benchmark.runs.spec import spec, spec_digest
+from benchmark.verification.between import Cells, orphans
+from benchmark.verification.outputs import outputs_findings
+from benchmark.verification.record_rows import Chosen, RecordRow
 from benchmark.verification.weights import weights_findings
 
-Grade = Literal["recomputed", "re-scored", "not checkable", "refused"]
+Further = Callable[[RecordRow, File, Record], RecordRow]
+"""A deeper check: from a recomputed record's row to its row after the check."""
 
 
-@dataclass(frozen=True)
-class RecordRow:
-    """One file, its grade, what is wrong with it (then it is refused), and what else is to be known."""
-
-    id: str
-    grade: Grade
-    findings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def verify_records(registry: Registry, results: Path) -> list[RecordRow]:
+def verify_records(
+    registry: Registry, results: Path, chosen: Chosen | None = None, further: Further | None = None
+) -> list[RecordRow]:
     """One row for each record or failure, for each cell that is missing below another, and for each stale table.
 
     Args:
         registry: holds the current protocols; records of others are checked by the protocol that they state.
         results: the results directory.
+        chosen: which rows are wanted; all records are read all the same, as some faults only show between them.
+        further: takes the records on to a deeper grade that could be recomputed without a finding.
     """
-    rows, cells = [], _Cells()
+    registry, chosen = on_copies(registry, results), chosen or Chosen()
+    rows, cells = [], Cells()
     for file in read_files(results):
+        place = str(file.place)
         if isinstance(file.content, str):
-            rows.append(RecordRow(str(file.place), "refused", (file.content,)))
+            rows.append(_unread(results, file, file.content))
         elif isinstance(file.content, Failure):
             cells.failed.add((file.content.benchmark, file.content.entry, file.content.seed))
-            rows.append(RecordRow(str(file.place), "not checkable", notes=(f"failed: {file.content.reason}",)))
+            rows.append(RecordRow(place, "not checkable", notes=(f"failed: {file.content.reason}",)))
         else:
-            found = tuple(_findings(registry, file.content))
-            found += tuple(weights_findings(results / file.place, results, file.content))
-            notes = tuple(_notes(registry, file.content, file.kind))
-            rows.append(RecordRow(str(file.place), "refused" if found else "recomputed", found, notes))
-            cells.add(str(file.place), file.kind, file.content)
-    rows = cells.compared(rows)
+            row = _recomputed(registry, results, file, file.content)
+            cells.add(place, file.kind, file.content)
+            if further is not None and not row.findings and chosen.covers(place):
+                row = further(row, file, file.content)
+            rows.append(row)
+    rows = cells.compared(rows, {card.full_name: card.seeds for card in registry.benchmarks.values()})
     rows += [RecordRow(id_, "refused", (what,)) for id_, what in cells.gaps()]
-    rows += [_refused(finding) for finding in [*_orphans(results), *stale_tables(registry, results)]]
-    return rows
+    rows += [_refused(finding) for finding in [*orphans(results), *stale_tables(registry, results)]]
+    return [row for row in rows if chosen.covers(row.id)]
+
+
+def _unread(results: Path, file: File, why: str) -> RecordRow:
+    """The row of a file that is no record; one of a newer form than this suite reads is nobody's fault."""
+    try:
+        version = json.loads((results / file.place).read_bytes()).get("schema_version")
+    except (OSError, ValueError, AttributeError):
+        version = None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        newer = f"schema_version {version} is newer than this suite reads (up to {SCHEMA_VERSION}); update gcnnbench"
+        return RecordRow(str(file.place), "not checkable", notes=(newer,))
+    return RecordRow(str(file.place), "refused", (why,))
+
+
+def _recomputed(registry: Registry, results: Path, file: File, record: Record) -> RecordRow:
+    path = results / file.place
+    found = (
+        *_findings(registry, record),
+        *weights_findings(path, results, record),
+        *outputs_findings(results, record),
+    )
+    notes = tuple(_notes(registry, record, file.kind))
+    return RecordRow(str(file.place), "refused" if found else "recomputed", found, notes)
 
 
 def _findings(registry: Registry, record: Record) -> Iterator[str]:
@@ -87,7 +107,7 @@ def _guarded(check: Callable[[Record], Iterator[str]], record: Record) -> Iterat
 def _metrics(record: Record) -> Iterator[str]:
     seen: Sequence[str] = record.spec["evaluation"]["seen"]
     error = record.equivariance.after.invariance_error
-    made = metrics(record.counts, seen, invariance_error=error, auc=record.metrics.get("auc"))
+    made = metrics(record.counts, seen, invariance_error=error)
     yield from differences(record.metrics, made)
     if lacking := sorted(name for name in made if name not in record.metrics and name.startswith("accuracy.")):
         yield f"metrics: {', '.join(lacking)} missing"
@@ -176,67 +196,8 @@ def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
             yield f"{why}: not on the leaderboard"
     if record.provenance.dirty:
         yield "made from a checkout with changes that no commit holds"
-    if record.metrics.get("auc") is not None:
-        yield "auc stands in no count; it takes the outputs"
-
-
-class _Cells:
-    """What only shows between records: copies, and seeds that are missing below others."""
-
-    def __init__(self) -> None:
-        self.failed: set[tuple[str, str, int]] = set()
-        self.seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
-        self.weights: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
-        self.contents: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
-
-    def add(self, place: str, kind: Kind, record: Record) -> None:
-        cell = (record.benchmark, record.entry, record.seed)
-        if kind == "seed":
-            self.seeds[record.benchmark, record.entry].add(record.seed)
-        self.weights[record.weights.sha256].append((place, cell))
-        counts = hashlib.sha256(record.counts.model_dump_json().encode()).hexdigest()
-        self.contents[counts + record.entry].append((place, cell))
-
-    def compared(self, rows: Sequence[RecordRow]) -> list[RecordRow]:
-        """The rows, those refused whose weights or counts another cell has, too."""
-        copies: dict[str, list[str]] = defaultdict(list)
-        for what, groups in (("weights", self.weights), ("counts", self.contents)):
-            for group in groups.values():
-                for place, cell in group:
-                    others = [other for other, its in group if its != cell]
-                    if others:
-                        copies[place].append(f"{what}: the same as those of {others[0]}, a cell of its own")
-        return [
-            replace(row, grade="refused", findings=row.findings + tuple(copies[row.id])) if row.id in copies else row
-            for row in rows
-        ]
-
-    def gaps(self) -> Iterator[tuple[str, str]]:
-        """Entries that lack seeds below the highest one they have, unless these failed."""
-        for (benchmark, entry), seeds in sorted(self.seeds.items()):
-            lacking = [s for s in range(max(seeds)) if s not in seeds and (benchmark, entry, s) not in self.failed]
-            if lacking:
-                told = listed(tuple(lacking))
-                why = "missing below others and not failed: seeds are all run, none is picked"
-                command = f"gcnnbench run {benchmark.partition('@')[0]} --entry {entry}"
-                yield f"{benchmark}/{entry}", f"{told} {why}; {command} --seeds {','.join(map(str, lacking))}"
-
-
-def _orphans(results: Path) -> Iterator[str]:
-    """Weights beside which there is no record."""
-    for path in sorted(results.glob("*@*/*@*/*.safetensors")):
-        if not path.with_suffix(".json").exists():
-            yield f"{path.relative_to(results)}: weights without a record"
 
 
 def _refused(finding: str) -> RecordRow:
     place, _, what = finding.partition(": ")
     return RecordRow(place, "refused", (what,))
-
-
-def counted(rows: Sequence[RecordRow]) -> dict[str, Any]:
-    """How many rows have each grade."""
-    grades: dict[str, int] = defaultdict(int)
-    for row in rows:
-        grades[row.grade] += 1
-    return dict(sorted(grades.items()))

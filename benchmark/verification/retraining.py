@@ -1,0 +1,101 @@
+"""Grade *re-trained*: a cell made again from its seed, and held against its record.
+
+On the same stack (device, threads and library versions as in the record's provenance) the bits must be the same. On
+another stack other bits are right, too: then the recorded and the new value of the metric that the benchmark ranks by
+must both lie inside the 99% prediction interval of the other seeds, `mean ± t(n − 1) · s · √(1 + 1/n)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchmark.errors import UserError
+from benchmark.evaluation import UnusableError
+from benchmark.runs.cell import Cell
+from benchmark.runs.finish import Finished
+from benchmark.runs.record import Provenance, Record
+from benchmark.runs.running import run_cell
+from benchmark.statistics import prediction_interval, summary
+from benchmark.training import DivergedError
+from benchmark.verification.deeper import NotCheckableError, Outcome
+
+FEWEST_OTHERS = 2
+NOT_NUMERIC = ("gcnnbench", "pydantic")
+"""Packages whose version no number depends on; the suite's own numbers are pinned by the digest."""
+
+
+def retrain(cell: Cell, record: Record, others: Sequence[Record]) -> Outcome:
+    """Train a record's cell again and score it, from nothing but its recipe and seed.
+
+    Args:
+        cell: the record's cell.
+        record: the record.
+        others: the records of the other seeds of this entry under the same protocol.
+
+    Raises:
+        NotCheckableError: the data is not here, or the bits differ on another stack and fewer than two other seeds
+            say how far numbers may differ.
+    """
+    try:
+        *_, last = run_cell(cell)
+    except (DivergedError, UnusableError) as error:
+        return Outcome((f"trained again it fails: {error}",), ())
+    except UserError as error:
+        raise NotCheckableError(str(error)) from None
+    if not isinstance(last, Finished):
+        raise TypeError(f"a cell ends with its record, not with {type(last).__name__}")
+    made = last.record
+    different = list(_different(record, made))
+    if not different:
+        return Outcome((), ("trained again: the same bits",))
+    stack = list(_other_stack(record.provenance, made.provenance))
+    if not stack:
+        return Outcome(tuple(f"trained again on the same stack: {what}" for what in different), ())
+    return _inside(cell.card.rank_by, record, made, others, stack)
+
+
+def _inside(metric: str, record: Record, made: Record, others: Sequence[Record], stack: Sequence[str]) -> Outcome:
+    """The recorded and the new value among the other seeds."""
+    known = [value for other in others if (value := other.metrics.get(metric)) is not None]
+    where = f"other {', '.join(stack)}"
+    if len(known) < FEWEST_OTHERS:
+        raise NotCheckableError(
+            f"trained again on another stack ({where}) to other bits, and {len(known)} other seeds do not say how far "
+            f"{metric} may differ; {FEWEST_OTHERS} would"
+        )
+    low, high = prediction_interval(summary(known)) or (known[0], known[0])
+    told = f"the 99% prediction interval [{low:.4f}, {high:.4f}] of the {len(known)} other seeds"
+    values = {"recorded": record.metrics.get(metric), "trained again": made.metrics.get(metric)}
+    outside = [
+        f"metrics.{metric}: {value} ({which}) lies outside {told}"
+        for which, value in values.items()
+        if value is None or not low <= value <= high
+    ]
+    covered = f"trained again on another stack ({where}): {metric} {values['trained again']} inside {told}"
+    return Outcome(tuple(outside), () if outside else (covered,))
+
+
+def _different(record: Record, made: Record) -> Iterator[str]:
+    """Which of the things that a seed determines differ, the first place in the course of training among them."""
+    for then, now in zip(record.training.history, made.training.history, strict=False):
+        if then.model_copy(update={"seconds": 0.0}) != now.model_copy(update={"seconds": 0.0}):
+            yield f"training.history: epoch {then.epoch} has loss {then.train_loss}, now {now.train_loss}"
+            break
+    if record.weights.sha256 != made.weights.sha256:
+        yield "weights: other bits"
+    if record.counts != made.counts:
+        yield "counts: not the recorded ones"
+    if record.training.tested_epoch != made.training.tested_epoch:
+        yield f"training.tested_epoch: {record.training.tested_epoch}, now {made.training.tested_epoch}"
+    if record.equivariance != made.equivariance:
+        yield "equivariance: not the recorded errors"
+
+
+def _other_stack(then: Provenance, now: Provenance) -> Iterator[str]:
+    """What the bits depend on and is not the same, in words; nothing where the stack is the same."""
+    for field in ("device", "device_name", "threads"):
+        if getattr(then, field) != getattr(now, field):
+            yield f"{field} ({getattr(then, field)}, here {getattr(now, field)})"
+    for package in sorted({*then.versions, *now.versions} - {*NOT_NUMERIC}):
+        if then.versions.get(package) != now.versions.get(package):
+            yield f"{package} ({then.versions.get(package)}, here {now.versions.get(package)})"
