@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmark.leaderboard.reading import EquivarianceName, Machine
+from benchmark.runs.measured import Grade
 from benchmark.statistics import Summary
 
 
@@ -51,6 +52,8 @@ class Row:
     parameters: int | None
     macs: int | None
     speeds: tuple[Speed, ...]
+    measured: Mapping[Grade, tuple[int, ...]] = field(default_factory=dict)
+    """Where the entry was submitted: which of its seeds are self-reported, re-scored and re-trained."""
     spec_digest: str | None = None
     records: tuple[str, ...] = ()
 

@@ -93,6 +93,7 @@ def _row(row: Row) -> dict[str, Any]:
         "test_set_error": row.test_set_error,
         "parameters": row.parameters,
         "macs": row.macs,
+        **({"measured": {grade: list(seeds) for grade, seeds in row.measured.items()}} if row.measured else {}),
         "speeds": [_speed(speed) for speed in row.speeds],
         "spec_digest": row.spec_digest,
         "records": list(row.records),

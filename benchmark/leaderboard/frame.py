@@ -10,6 +10,7 @@ from benchmark.cards.schema import BenchmarkCard, ModelCard, split_entry
 from benchmark.leaderboard.board import Aside, Board, Missing, Row, Speed
 from benchmark.leaderboard.pairs import pairs
 from benchmark.leaderboard.reading import EquivarianceName, Machine, Results, Run
+from benchmark.runs.measured import Grade, Measurement
 from benchmark.runs.record import Failure
 from benchmark.statistics import Summary, binomial_error, summary, welch
 
@@ -39,7 +40,19 @@ def boards(
         runs[run.benchmark.partition("@")[0]].append(run)
     for failure in results.failures:
         failures[failure.benchmark].append(failure)
-    return [_board(card, models, runs[card.name], failures[card.full_name], expected) for card in cards]
+    made = [_board(card, models, runs[card.name], failures[card.full_name], expected) for card in cards]
+    return [_measured(board, results.measurements) for board in made]
+
+
+def _measured(board: Board, measurements: Mapping[tuple[str, str], Measurement]) -> Board:
+    """The board, its rows of submitted entries with who measured each seed."""
+
+    def measured(row: Row) -> Mapping[Grade, tuple[int, ...]]:
+        found = measurements.get((board.benchmark, row.entry))
+        grades = {seed: found.measured.get(f"seed-{seed}.json", "self-reported") for seed in row.seeds} if found else {}
+        return {grade: tuple(s for s in grades if grades[s] == grade) for grade in dict.fromkeys(grades.values())}
+
+    return replace(board, rows=tuple(replace(row, measured=measured(row)) for row in board.rows))
 
 
 def _board(

@@ -14,7 +14,9 @@ from benchmark.statistics import ALPHA
 
 def notes(board: Board) -> list[str]:
     """The notes below a board's tables, each a line."""
-    return [note for make in (_ties, _test_set, _dashes, _machines, _missing, _aside) for note in make(board)]
+    return [
+        note for make in (_ties, _test_set, _dashes, _machines, _measured, _missing, _aside) for note in make(board)
+    ]
 
 
 def machines(board: Board) -> dict[Machine, str]:
@@ -64,6 +66,13 @@ def _machines(board: Board) -> Iterator[str]:
         yield f"{letter}: {machine.device}, {machine.name}, {threads}."
     if modes:
         yield f"Numeric mode: {', '.join(modes)}. Images/s: of testing, per machine, never averaged over machines."
+
+
+def _measured(board: Board) -> Iterator[str]:
+    for row in board.rows:
+        told = "; ".join(f"{cells.listed(seeds)} {grade}" for grade, seeds in row.measured.items())
+        if told:
+            yield f"{row.entry} was submitted: {told}."
 
 
 def _missing(board: Board) -> Iterator[str]:

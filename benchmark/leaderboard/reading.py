@@ -11,6 +11,7 @@ from benchmark.cards.schema import BenchmarkCard
 from benchmark.equivariance.results import Exactness
 from benchmark.metrics import images, metrics
 from benchmark.runs.files import Kind, read_files
+from benchmark.runs.measured import Measurement, read_measurements
 from benchmark.runs.record import Failure, Record
 
 EquivarianceName = Literal["exact", "approximate", "none", "unknown"]
@@ -60,6 +61,8 @@ class Results:
     runs: list[Run] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    measurements: Mapping[tuple[str, str], Measurement] = field(default_factory=dict)
+    """Who measured the records of submitted entries, by (benchmark@version, entry)."""
 
 
 def read_results(results: Path, cards: Mapping[str, BenchmarkCard]) -> Results:
@@ -69,7 +72,8 @@ def read_results(results: Path, cards: Mapping[str, BenchmarkCard]) -> Results:
         results: the directory; one that is not there holds nothing.
         cards: the registered benchmarks by full name; they say which group elements training has seen.
     """
-    found = Results()
+    measurements, unreadable = read_measurements(results)
+    found = Results(findings=unreadable, measurements=measurements)
     for file in read_files(results):
         content = file.content
         try:
