@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from benchmark import __version__
-from benchmark.cli import audit_verbs, data_verbs, explain_verb, registry_verbs, run_verbs, table_verbs, verify_verbs
+from benchmark.cli import (
+    audit_verbs,
+    data_verbs,
+    doctor_verb,
+    explain_verb,
+    figure_verb,
+    registry_verbs,
+    run_verbs,
+    table_verbs,
+    verify_verbs,
+)
 from benchmark.errors import UserError
 
 VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
@@ -24,7 +34,9 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("leaderboard", table_verbs.leaderboard),
     ("compare", table_verbs.compare),
     ("explain", explain_verb.explain),
+    ("figure", figure_verb.figure),
     ("verify", verify_verbs.verify),
+    ("doctor", doctor_verb.doctor),
 )
 """Every verb and its function, in the order in which the help shows them."""
 
