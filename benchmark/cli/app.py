@@ -17,6 +17,7 @@ from benchmark.cli import (
     figure_verb,
     registry_verbs,
     run_verbs,
+    submit_verbs,
     table_verbs,
     verify_verbs,
 )
@@ -35,10 +36,18 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("compare", table_verbs.compare),
     ("explain", explain_verb.explain),
     ("figure", figure_verb.figure),
-    ("verify", verify_verbs.verify),
     ("doctor", doctor_verb.doctor),
+    ("new", submit_verbs.new),
+    ("submit", submit_verbs.submit),
 )
 """Every verb and its function, in the order in which the help shows them."""
+
+VERIFY: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("claims", verify_verbs.claims),
+    ("records", verify_verbs.records),
+    ("bundle", submit_verbs.bundle),
+)
+"""What `verify` puts to the test, each with options of its own."""
 
 WRONG_USAGE = 2
 INTERRUPTED = 130
@@ -56,6 +65,10 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     for name, function in VERBS:
         app.command(name)(function)
+    verify = typer.Typer(no_args_is_help=True)
+    for name, function in VERIFY:
+        verify.command(name)(function)
+    app.add_typer(verify, name="verify", help="Put published claims, our records or a submitted bundle to the test.")
     return app
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import Format, Include, OutputFormat, Results, default_data
+from benchmark.cli.options import Data, Format, Include, OutputFormat, Results, default_data
 from benchmark.cli.run_verbs import SOME_CELLS_FAILED, DeviceName, Entries, Seeds
 from benchmark.errors import UserError
 
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 CHECK_FAILED = 1
 
 
-class Verifiable(StrEnum):
-    """What can be verified."""
-
-    claims = "claims"
-    records = "records"
-
-
 class Rescore(StrEnum):
     """What of a record is scored again from its weights."""
 
@@ -39,16 +32,39 @@ class Rescore(StrEnum):
     all = "all"
 
 
-def verify(
-    what: Annotated[Verifiable, typer.Argument(help="Published numbers, or the records in the results directory.")],
+Benchmark = Annotated[str | None, typer.Option(metavar="NAME", help="Only this benchmark.")]
+
+
+def claims(
     *,
-    benchmark: Annotated[str | None, typer.Option(metavar="NAME", help="Only this benchmark.")] = None,
+    benchmark: Benchmark = None,
     paper: Annotated[
-        str | None, typer.Option(metavar="KEY", help="claims: only those of this source, as in edixhoven2023.")
+        str | None, typer.Option(metavar="KEY", help="Only claims of this source, as in edixhoven2023.")
     ] = None,
     rerun: Annotated[
-        bool, typer.Option("--rerun", help="claims: first run the protocol's cells that undecided ones lack.")
+        bool, typer.Option("--rerun", help="First run the protocol's cells that undecided claims lack.")
     ] = False,
+    device: Annotated[DeviceName, typer.Option(help="--rerun: where to run.")] = DeviceName.auto,
+    data: Data,
+    results: Results,
+    include: Include,
+    output: Format,
+) -> None:
+    """Say of every published claim what our records say about it.
+
+    Ends with 1 if a claim is refuted without any assumption.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
+    from benchmark.cards.copies import on_copies
+    from benchmark.cards.registry import Registry
+
+    registry = on_copies(Registry.load(include), results)
+    _claims(registry, results, paper, benchmark, output, device.value if rerun else None, data)
+
+
+def records(
+    *,
+    benchmark: Benchmark = None,
     entries: Entries,
     seeds: Seeds = None,
     data: Annotated[
@@ -56,53 +72,42 @@ def verify(
         typer.Option(
             envvar="GCNNBENCH_DATA",
             metavar="DIR",
-            help="Where the data sets are. For records: score them again on it, from their weights.",
+            help="Where the data sets are; score the records again on them, from their weights.",
         ),
     ] = None,
     rescore: Annotated[
         Rescore | None,
         typer.Option(
-            help="records: which counts are scored again: of the upright images, of all group elements, or of the "
-            "rotation curve, too.",
+            help="Which counts are scored again: of the upright images, of all group elements, or of the rotation "
+            "curve, too.",
             show_default="upright where --data is given, else none",
         ),
     ] = None,
-    retrain: Annotated[
-        int | None, typer.Option(min=0, metavar="SEED", help="records: train those of this seed again.")
-    ] = None,
+    retrain: Annotated[int | None, typer.Option(min=0, metavar="SEED", help="Train those of this seed again.")] = None,
     device: Annotated[
-        DeviceName | None, typer.Option(help="Where to run.", show_default="records: their own, where it is here")
+        DeviceName | None, typer.Option(help="Where to run.", show_default="the record's own, where it is here")
     ] = None,
     results: Results,
     include: Include,
     output: Format,
 ) -> None:
-    """Say of every claim what our records say about it, or of every record whether it holds.
+    """Say of every record whether it holds.
 
     Records are recomputed from their own counts; with --data they are scored again from their weights, and --retrain
-    makes them again from their seed. Ends with 1 if a claim is refuted without any assumption, if a record, its weights
-    or a kept table is refused, or if nothing could be checked of what was asked for.
+    makes them again from their seed. Ends with 1 if a record, its weights or a kept table is refused, or if nothing
+    could be checked of what was asked for.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
     from benchmark.cards.copies import on_copies
     from benchmark.cards.registry import Registry
 
     registry = on_copies(Registry.load(include), results)
-    if what is Verifiable.claims:
-        for option, given in {"--entry": entries, "--seeds": seeds, "--rescore": rescore, "--retrain": retrain}.items():
-            if given not in (None, []):
-                raise UserError(f"{option} chooses records; claims are chosen by --paper and --benchmark")
-        place = (device or DeviceName.auto).value if rerun else None
-        _claims(registry, results, paper, benchmark, output, place, data or default_data())
-    else:
-        if paper or rerun:
-            raise UserError("--paper and --rerun choose claims; records are chosen by --benchmark, --entry and --seeds")
-        chosen = _chosen(registry, benchmark, entries, seeds)
-        asked = rescore or (Rescore.none if data is None else Rescore.upright)
-        further = None
-        if asked is not Rescore.none or retrain is not None:
-            further = _further(registry, results, data or default_data(), asked, retrain, device)
-        _records(registry, results, output, chosen, further)
+    chosen = _chosen(registry, benchmark, entries, seeds)
+    asked = rescore or (Rescore.none if data is None else Rescore.upright)
+    further = None
+    if asked is not Rescore.none or retrain is not None:
+        further = _further(registry, results, data or default_data(), asked, retrain, device)
+    _records(registry, results, output, chosen, further)
 
 
 def _claims(
@@ -114,11 +119,12 @@ def _claims(
     device: str | None,
     data: Path,
 ) -> None:
-    from benchmark.verification.claims_reading import FOLDER, read_claims, tolerances_since
+    from benchmark.verification.claims_reading import FOLDER, read_claims
     from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
     from benchmark.verification.evidence import gather
     from benchmark.verification.judging import judge_claims
     from benchmark.verification.rows import warn_of_edits
+    from benchmark.verification.tolerances import tolerances_since
 
     cards = read_claims(registry)
     sources = [card.source for card in cards]

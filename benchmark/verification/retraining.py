@@ -33,8 +33,7 @@ def retrain(cell: Cell, record: Record, others: Sequence[Record]) -> Outcome:
         others: the records of the other seeds of this entry under the same protocol.
 
     Raises:
-        NotCheckableError: the data is not here, or the bits differ on another stack and fewer than two other seeds
-            say how far numbers may differ.
+        NotCheckableError: the data is not here, or `judged` says so.
     """
     try:
         *_, last = run_cell(cell)
@@ -44,7 +43,21 @@ def retrain(cell: Cell, record: Record, others: Sequence[Record]) -> Outcome:
         raise NotCheckableError(str(error)) from None
     if not isinstance(last, Finished):
         raise TypeError(f"a cell ends with its record, not with {type(last).__name__}")
-    made = last.record
+    return judged(cell, record, last.record, others)
+
+
+def judged(cell: Cell, record: Record, made: Record, others: Sequence[Record]) -> Outcome:
+    """A record against the one that was made of its cell again.
+
+    Args:
+        cell: their cell.
+        record: the record.
+        made: what was trained again.
+        others: the records of the other seeds of this entry under the same protocol.
+
+    Raises:
+        NotCheckableError: the bits differ on another stack, and fewer than two other seeds say how far numbers may.
+    """
     different = list(_different(record, made))
     if not different:
         return Outcome((), ("trained again: the same bits",))

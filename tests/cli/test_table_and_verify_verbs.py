@@ -44,7 +44,6 @@ def test_claims_can_be_chosen_by_benchmark(tmp_path: Path) -> None:
             "there are no claims of 'nobody2020'; there are those of cohen2016",
         ),
         (["verify", "claims", "--benchmark", "quickstart"], "no claim is chosen"),
-        (["verify", "records", "--paper", "cohen2016"], "choose claims"),
         (["compare", "p4cnn@16", "z2cnn@16"], "write BENCHMARK/SLUG@SIZE"),
     ],
 )
