@@ -60,6 +60,8 @@ class RunReport:
                 self._now_and_then(f"{event.cell}: {event.done}/{event.total} {rate}")
             case "waiting":
                 self._now_and_then(f"waiting for {event.total} cells that other processes run")
+            case "said":
+                self._say(f"{event.cell}: {event.text}")
             case "finished" | "failed":
                 self.ended += 1
                 if event.cell in self.running:

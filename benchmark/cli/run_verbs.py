@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -54,6 +54,14 @@ def run(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Cells at the same time.", show_default="cores / threads; 1 on a GPU")
     ] = None,
+    parallel: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Seeds of an entry that are trained as one computation; auto takes what fits in memory. "
+            "Pays on a GPU; on a CPU seeds are as fast one by one.",
+        ),
+    ] = "1",
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many images of each share: a try-out, never a row.")
     ] = None,
@@ -78,6 +86,7 @@ def run(
     from benchmark.runs.plan import plan, seeds_from, unfinished
     from benchmark.runs.store import Store
 
+    together = _at_once(parallel)
     registry, store, place = Registry.load(include), Store(results), choose(device.value).type
     cells = plan(
         on_copies(registry, results),
@@ -99,7 +108,7 @@ def run(
         registry = settle(registry, name, data, results)
     todo = [replace(cell, registry=registry) for cell in todo]
     with RunReport(len(todo)) as report:
-        ended = execute(cells, store, report, at_once)
+        ended = execute(cells, store, report, at_once, together)
     failed = [event for event in ended if event.kind == "failed"]
     done = len(ended) - len(failed)
     typer.echo(
@@ -109,6 +118,15 @@ def run(
         typer.echo(f"{event.cell}: {event.text}")
     if failed:
         raise typer.Exit(SOME_CELLS_FAILED)
+
+
+def _at_once(text: str) -> int | Literal["auto"]:
+    """How many seeds at once an option asks for."""
+    if text == "auto":
+        return "auto"
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise UserError(f"--parallel {text}: write how many seeds are trained at once, as in 4, or auto")
 
 
 def status(

@@ -35,9 +35,9 @@ def _draws(words: int, generator: torch.Generator | None) -> Tensor:
 def dropout_mask(features: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
     """Independent factors for each element: 0 with probability p, else 1/(1 − p).
 
-    On a GPU they are torch's own. On a CPU p is rounded to a multiple of 2⁻¹⁶, and the factor is the inverse of the rounded probability, so that the mean stays
-    exactly one. The mask depends on the generator's state and on the order of the features in memory, never on the
-    number of threads.
+    On a GPU they are torch's own. On a CPU p is rounded to a multiple of 2⁻¹⁶, and the factor is the inverse of the
+    rounded probability, so that the mean stays exactly one. There the mask depends on the generator's state and on the
+    order of the features in memory, never on the number of threads.
 
     Args:
         features: whose shape, type and memory layout the mask takes.

@@ -12,7 +12,17 @@ from benchmark.cards.schema import DatasetCard, split_entry
 from benchmark.data.images import Images, prepare
 from benchmark.data.parts import Part
 from benchmark.data.splits import order_seed, split_indices
-from benchmark.device import arithmetic, choose, seeded, synchronise
+from benchmark.device import (
+    arithmetic,
+    choose,
+    free_memory,
+    peak_memory,
+    reset_peak_memory,
+    seeded,
+    synchronise,
+)
+from benchmark.errors import UserError
+from benchmark.many_seeds import train_together
 from benchmark.nn.groups import group
 from benchmark.runs.cell import Cell
 from benchmark.runs.finish import COMMITTED_WEIGHTS_BYTES
@@ -22,6 +32,8 @@ STEPS = 3
 RECORD_BYTES = 40_000
 BYTES_PER_COUNT = 9
 MEASURED_AS = 4  # passes that equivariance costs for each image and element: before and after, in float64
+MEMORY_SHARE = 0.8
+"""The share of the free memory that seeds trained at once may take together."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,38 @@ def estimate(cell: Cell) -> Estimate:
         committed=record + (weights if small else 0),
         kept=outputs + (0 if small else weights),
     )
+
+
+def seeds_that_fit(cell: Cell, most: int, jobs: int = 1) -> int:
+    """How many seeds of this cell's entry, at most `most`, can be trained as one computation in the memory there is.
+
+    What one seed takes is the difference of the high-water marks of a step with two seeds and of one with one.
+
+    Args:
+        cell: benchmark, entry and device.
+        most: how many are wanted.
+        jobs: processes that share the memory.
+    """
+    card, device = cell.card, choose(cell.device)
+    dataset = cell.registry.dataset(card.dataset)
+    batch = _made_up(dataset, card.recipe.batch_size)
+    recipe = card.recipe.model_copy(update={"epochs": 1, "drop_last": False})
+    free, peaks = free_memory(device), []
+    for seeds in (1, 2):
+        with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
+            networks = [cell.registry.build(cell.entry, card).to(device) for _ in range(seeds)]
+            images = prepare(batch, card.input, split_entry(cell.entry)[1], device)
+        tasks = [Task("estimate", seed, recipe, images, None, device, cell.threads) for seed in range(seeds)]
+        reset_peak_memory(device)
+        try:
+            for _ in train_together(networks, tasks, [TrainingState() for _ in range(seeds)]):
+                pass
+        except UserError:
+            return 1  # the executor says why
+        peaks.append(peak_memory(device))
+    pixels = sum(part.images for part in dataset.parts.values()) * dataset.channels * dataset.size**2
+    each = max(peaks[1] - peaks[0], 0) + pixels * (1 if dataset.pixels == "uint8" else 4)
+    return max(1, min(most, int(free * MEMORY_SHARE / jobs) // each))
 
 
 def _made_up(dataset: DatasetCard, images: int) -> Part:

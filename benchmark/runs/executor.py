@@ -6,6 +6,7 @@ import multiprocessing
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from queue import Empty
 from typing import TYPE_CHECKING, Literal
@@ -18,8 +19,9 @@ from benchmark.runs.cell import Cell
 from benchmark.runs.finish import Finished
 from benchmark.runs.plan import unfinished
 from benchmark.runs.record import SCHEMA_VERSION, Failure
-from benchmark.runs.running import CellState, run_cell, start
+from benchmark.runs.running import CellState, run_cell, start, train_cells
 from benchmark.runs.store import Store
+from benchmark.runs.together import Batches, started_together
 from benchmark.training import DivergedError
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class Event:
     why it failed.
     """
 
-    kind: Literal["started", "advanced", "finished", "failed", "waiting"]
+    kind: Literal["started", "advanced", "finished", "failed", "waiting", "said"]
     cell: str = ""
     phase: str = ""
     done: int = 0
@@ -50,7 +52,9 @@ Report = Callable[[Event], None]
 """Who is told how the work goes on."""
 
 
-def execute(cells: Sequence[Cell], store: Store, report: Report, jobs: int = 1) -> list[Event]:
+def execute(
+    cells: Sequence[Cell], store: Store, report: Report, jobs: int = 1, parallel: int | Literal["auto"] = 1
+) -> list[Event]:
     """Run every cell that has no record yet, sharing the work with other processes on the same results directory.
 
     A failing cell leaves its reason and the next one is taken. An interrupt keeps each running cell's last checkpoint.
@@ -61,6 +65,7 @@ def execute(cells: Sequence[Cell], store: Store, report: Report, jobs: int = 1) 
         store: where records are kept.
         report: told of every event.
         jobs: processes that run cells at the same time.
+        parallel: seeds of an entry that a process trains as one computation; `auto` takes what fits in memory.
 
     Returns:
         How each cell ended that was run by this call: events of the kinds `finished` and `failed`.
@@ -72,7 +77,9 @@ def execute(cells: Sequence[Cell], store: Store, report: Report, jobs: int = 1) 
             ended.append(event)
         report(event)
 
-    work = _Work(tuple(unfinished(store, cells)), store, {cell.name: store.failure(cell) for cell in cells})
+    work = _Work(
+        tuple(unfinished(store, cells)), store, {cell.name: store.failure(cell) for cell in cells}, parallel, jobs
+    )
     if jobs == 1:
         _take_turns(work, tell)
     else:
@@ -88,6 +95,8 @@ class _Work:
     cells: tuple[Cell, ...]
     store: Store
     before: Mapping[str, Failure | None]
+    parallel: int | Literal["auto"]
+    jobs: int
 
     def left(self, cells: Sequence[Cell]) -> list[Cell]:
         """Those of these cells that have neither a record nor a new failure."""
@@ -127,26 +136,80 @@ def _serve(work: _Work, events: Queue[Event]) -> None:
 
 
 def _take_turns(work: _Work, report: Report) -> None:
-    """Run the cells that nobody else runs, one after another, until all are done or have failed."""
+    """Run the cells that nobody else runs, one batch after another, until all are done or have failed."""
+    batches = Batches(work.parallel, work.jobs)
     while pending := work.left(work.cells):
         idle = True
-        for cell in pending:
-            with work.store.claim(cell) as free:
-                if free and work.left([cell]):
-                    _run(cell, work.store, report)
+        for batch in batches.of(pending):
+            with ExitStack() as claims:
+                free = [cell for cell in batch if claims.enter_context(work.store.claim(cell))]
+                if mine := work.left(free):
+                    for cell, state in _train_together(mine, work.store, report):
+                        _run(cell, state, work.store, report)
                     idle = False
         if idle:
             report(Event("waiting", total=len(pending)))
             time.sleep(WAIT_SECONDS)
 
 
-def _run(cell: Cell, store: Store, report: Report) -> None:
-    """Run one claimed cell to its record or its failure, keeping its state on the way."""
-    resumed = checkpoints.load(store, cell)
-    state = resumed or start(cell)
-    how = f"resumed after epoch {state.training.epochs_done}, in {state.phase}" if resumed else "started"
-    report(Event("started", cell.name, text=f"{how} on {cell.device}, threads: {cell.threads}"))
-    kept = time.monotonic()
+def _train_together(cells: Sequence[Cell], store: Store, report: Report) -> Iterator[tuple[Cell, CellState | None]]:
+    """Train claimed cells of one entry as one computation where there are several, and hand out those not yet failed.
+
+    What was trained together is gone on with only by the same number of seeds, else anew: so the bits stay the same.
+    """
+    kept = [checkpoints.load(store, cell) if len(cells) > 1 else None for cell in cells]
+    trained = [state is not None and state.phase == "evaluation" for state in kept]
+    todo = [cell for cell, done in zip(cells, trained, strict=True) if not done]
+    yield from ((cell, None) for cell, done in zip(cells, trained, strict=True) if done or len(todo) == 1)
+    if len(todo) < 2:
+        return
+    states = started_together(todo, [state for state, done in zip(kept, trained, strict=True) if not done])
+    lost: dict[int, DivergedError] = {}
+    saved = time.monotonic()
+    try:
+        for cell, state in zip(todo, states, strict=True):
+            report(Event("started", cell.name, text=f"{_how(cell, state)}, {len(todo)} seeds at once"))
+        for now_lost in train_cells(todo, states):
+            for position in now_lost.keys() - lost.keys():
+                _fail(todo[position], states[position], now_lost[position], store, report)
+            lost = dict(now_lost)
+            alive = [pair for position, pair in enumerate(zip(todo, states, strict=True)) if position not in lost]
+            for cell, state in alive:
+                report(_progress(cell, state))
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                for cell, state in alive:
+                    checkpoints.save(store, cell, state)
+                saved = time.monotonic()
+    except UserError as error:
+        report(Event("said", todo[0].name, text=f"seeds are trained one after another: {error}"))
+        yield from ((cell, None) for cell in todo)
+        return
+    except Exception as error:
+        for position, (cell, state) in enumerate(zip(todo, states, strict=True)):
+            if position not in lost:
+                _fail(cell, state, error, store, report)
+        return
+    for cell, state in alive:
+        state.phase = "evaluation"
+        checkpoints.save(store, cell, state)
+    yield from alive
+
+
+def _run(cell: Cell, state: CellState | None, store: Store, report: Report) -> None:
+    """Run one claimed cell to its record or its failure, keeping its state on the way.
+
+    Args:
+        cell: what to run.
+        state: what was trained already, together with others; the last checkpoint, or nothing, where None.
+        store: where all is kept.
+        report: told of every event.
+    """
+    if state is None:
+        kept = checkpoints.load(store, cell)
+        halfway = kept is not None and kept.seeds_at_once > 1 and kept.phase != "evaluation"
+        state = start(cell) if kept is None or halfway else kept
+        report(Event("started", cell.name, text=_how(cell, state)))
+    saved = time.monotonic()
     try:
         for step in run_cell(cell, state):
             if isinstance(step, Finished):
@@ -154,13 +217,22 @@ def _run(cell: Cell, store: Store, report: Report) -> None:
                 report(Event("finished", cell.name, text=_outcome(step)))
                 return
             report(_progress(cell, state))
-            if time.monotonic() - kept > CHECKPOINT_SECONDS:
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 checkpoints.save(store, cell, state)
-                kept = time.monotonic()
+                saved = time.monotonic()
     except Exception as error:
-        failure = _failure(cell, state, error)
-        store.add_failure(cell, failure)
-        report(Event("failed", cell.name, phase=failure.phase, text=failure.reason))
+        _fail(cell, state, error, store, report)
+
+
+def _fail(cell: Cell, state: CellState, error: Exception, store: Store, report: Report) -> None:
+    failure = _failure(cell, state, error)
+    store.add_failure(cell, failure)
+    report(Event("failed", cell.name, phase=failure.phase, text=failure.reason))
+
+
+def _how(cell: Cell, state: CellState) -> str:
+    resumed = f"resumed after epoch {state.training.epochs_done}, in {state.phase}"
+    return f"{resumed if state.sessions > 1 else 'started'} on {cell.device}, threads: {cell.threads}"
 
 
 def _progress(cell: Cell, state: CellState) -> Event:

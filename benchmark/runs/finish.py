@@ -154,6 +154,7 @@ def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tenso
             started=state.started,
             finished=provenance.now(),
             sessions=state.sessions,
+            seeds_at_once=state.seeds_at_once if state.seeds_at_once > 1 else None,
         ),
         weights=Weights(
             sha256=hashlib.sha256(weights).hexdigest(),

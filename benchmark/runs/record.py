@@ -79,6 +79,8 @@ class Provenance(Model):
     finished: str
     sessions: Positive
     """How many times the cell was started or resumed until it was finished."""
+    seeds_at_once: Positive | None = None
+    """How many seeds were trained as one computation, this one among them; null where it was trained alone."""
 
 
 class Weights(Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,17 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.cards.schema import split_entry
+from benchmark.data.fitted import shares_of
 from benchmark.data.images import Images, prepare
 from benchmark.data.parts import Part
-from benchmark.data.splits import order_seed, split
 from benchmark.data.streams import derive
 from benchmark.device import arithmetic, choose, peak_memory, reset_peak_memory, seeded
 from benchmark.evaluation import EvaluationState, evaluate
+from benchmark.many_seeds import train_together
 from benchmark.nn.groups import group
 from benchmark.runs import provenance
 from benchmark.runs.cell import Cell
 from benchmark.runs.finish import Finished, equivariance_now, finish
-from benchmark.training import Task, TrainingState, train
+from benchmark.training import DivergedError, Task, TrainingState, train
 
 Phase = Literal["build", "training", "evaluation"]
 
@@ -34,6 +35,7 @@ class CellState:
     started: str
     phase: Phase = "build"
     sessions: int = 1
+    seeds_at_once: int = 1
     peak_memory: int = 0
     before: str = ""
     training: TrainingState = field(default_factory=TrainingState)
@@ -53,6 +55,29 @@ class Material:
 def start(cell: Cell) -> CellState:
     """The state of a cell of which nothing is done."""
     return CellState(cell.digest, cell.machine, provenance.now())
+
+
+def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[dict[int, DivergedError]]:
+    """Train cells of one entry, which differ in their seed only, as one computation; `run_cell` goes on from there.
+
+    Yields:
+        After every epoch, the cells lost so far by their position, with the reason.
+
+    Raises:
+        UserError: the data or the networks cannot be loaded, or a layer has no form for several seeds at once.
+    """
+    device = choose(cells[0].device)
+    reset_peak_memory(device)
+    networks, tasks = [], []
+    for cell in cells:
+        with arithmetic(device, "fp32", cell.threads):
+            material = prepare_material(cell, device)
+        networks.append(material.network)
+        tasks.append(_task(cell, material, device))
+    for lost in train_together(networks, tasks, [state.training for state in states]):
+        for state in states:
+            state.phase, state.peak_memory = "training", max(state.peak_memory, peak_memory(device))
+        yield lost
 
 
 def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState | Finished]:
@@ -77,8 +102,7 @@ def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState |
         network, test = material.network, material.test
         state.before = state.before or equivariance_now(network, test, card, cell.model).model_dump_json()
     state.phase = "training"
-    task = Task(card.name, cell.seed, card.recipe, material.train, material.validation, device, cell.threads)
-    for _ in train(network, task, state.training):
+    for _ in train(network, _task(cell, material, device), state.training):
         state.peak_memory = max(state.peak_memory, peak_memory(device))
         yield state
     state.phase = "evaluation"
@@ -91,15 +115,20 @@ def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState |
         yield finish(cell, state, network, test)
 
 
+def _task(cell: Cell, material: Material, device: torch.device) -> Task:
+    card = cell.card
+    return Task(card.name, cell.seed, card.recipe, material.train, material.validation, device, cell.threads)
+
+
 def prepare_material(cell: Cell, device: torch.device) -> Material:
     """Build the network from its own random stream and bring the split's images to its size, on the device."""
     card = cell.card
     size = split_entry(cell.entry)[1]
     parts = cell.registry.load_dataset(card.dataset, cell.data)
-    shares = split(parts, card.split, order_seed(card.name, cell.seed, card.split))
+    shares = shares_of(card, parts, cell.seed, cell.limit)
 
     def images(part: Part) -> Images:
-        return prepare(part if cell.limit is None else part.select(slice(cell.limit)), card.input, size, device)
+        return prepare(part, card.input, size, device)
 
     with seeded(device, derive(card.name, cell.seed, "initialisation")):
         network = cell.registry.build(cell.entry, card).to(device)

@@ -1,0 +1,141 @@
+"""Seeds trained as one computation keep their own records, checkpoints and failures, and go on when interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.runs import estimate, executor
+from benchmark.runs.cell import Cell
+from benchmark.runs.executor import Event, execute
+from benchmark.runs.record import Record
+from benchmark.runs.running import CellState, train_cells
+from benchmark.runs.store import Store
+from benchmark.runs.together import Batches
+from benchmark.training import DivergedError
+
+MakeCell = Callable[..., Cell]
+
+
+def record(store: Store, cell: Cell) -> Record:
+    found = store.record(cell)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def pair(make_cell: MakeCell) -> list[Cell]:
+    return [make_cell("z2cnn@8", seed) for seed in (0, 1)]
+
+
+def test_each_seed_has_the_record_that_it_has_alone(pair: list[Cell], tmp_path: Path) -> None:
+    together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
+    execute(pair, together, lambda _: None, parallel=2)
+    execute(pair, alone, lambda _: None)
+    for cell in pair:
+        one, other = record(together, cell), record(alone, cell)
+        assert (one.provenance.seeds_at_once, other.provenance.seeds_at_once) == (2, None)
+        assert one.training.tested_epoch == other.training.tested_epoch
+        for ours, theirs in zip(one.training.history, other.training.history, strict=True):
+            assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-4)
+        assert one.metrics["accuracy.orbit"] == pytest.approx(other.metrics["accuracy.orbit"], abs=0.02)
+        assert together.path(cell).with_suffix(".safetensors").exists()
+        assert not together.state_path(cell).exists()
+
+
+def test_interrupted_in_training_or_scoring_it_ends_with_the_same_bits(
+    pair: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "CHECKPOINT_SECONDS", 0.0)
+    whole, stopped = Store(tmp_path / "whole"), Store(tmp_path / "stopped")
+    execute(pair, whole, lambda _: None, parallel=2)
+
+    def interrupt_at(phase: str, done: int) -> Callable[[Event], None]:
+        def report(event: Event) -> None:
+            if (event.kind, event.phase, event.done) == ("advanced", phase, done):
+                raise KeyboardInterrupt
+
+        return report
+
+    for phase, done in (("training", 2), ("scoring", 3)):
+        with pytest.raises(KeyboardInterrupt):
+            execute(pair, stopped, interrupt_at(phase, done), parallel=2)
+    told: list[Event] = []
+    execute(pair, stopped, told.append, parallel=2)
+    assert [event.text.partition(" on ")[0] for event in told if event.kind == "started"] == [
+        "resumed after epoch 3, in evaluation"
+    ] * 2
+    for cell in pair:
+        assert record(stopped, cell).weights == record(whole, cell).weights
+        assert record(stopped, cell).outputs == record(whole, cell).outputs
+
+
+def test_what_was_trained_together_is_not_gone_on_with_alone(
+    pair: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "CHECKPOINT_SECONDS", 0.0)
+    store, told = Store(tmp_path), list[Event]()
+
+    def interrupt(event: Event) -> None:
+        if event.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(pair, store, interrupt, parallel=2)
+    assert store.state_path(pair[0]).exists()
+    execute(pair[:1], store, told.append)
+    assert told[0].text.startswith("started on cpu")
+    assert record(store, pair[0]).provenance.seeds_at_once is None
+
+
+def test_a_seed_that_diverges_fails_alone(pair: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def losing(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[dict[int, DivergedError]]:
+        return ({0: DivergedError("the loss is nan in epoch 1")} for _ in train_cells(cells, states))
+
+    monkeypatch.setattr(executor, "train_cells", losing)
+    store = Store(tmp_path)
+    ended = execute(pair, store, lambda _: None, parallel=2)
+    assert [(event.kind, event.cell[-6:]) for event in ended] == [("failed", "seed 0"), ("finished", "seed 1")]
+    assert (failure := store.failure(pair[0])) is not None
+    assert failure.reason == "the loss is nan in epoch 1"
+
+
+def test_an_entry_without_a_stacked_form_runs_one_by_one_and_it_is_said(
+    pair: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("conv1 (Conv2d) has no form for several seeds at once")
+
+    monkeypatch.setattr("benchmark.many_seeds.stack", refuse)
+    store, told = Store(tmp_path), list[Event]()
+    ended = execute(pair, store, told.append, parallel=2)
+    assert [event.kind for event in ended] == ["finished", "finished"]
+    assert [event.text for event in told if event.kind == "said"] == [
+        "seeds are trained one after another: conv1 (Conv2d) has no form for several seeds at once"
+    ]
+    assert record(store, pair[0]).provenance.seeds_at_once is None
+
+
+def test_batches_hold_seeds_of_one_entry_and_auto_what_fits(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [make_cell(entry, seed) for seed in range(3) for entry in ("z2cnn@8", "p4cnn@8")]
+
+    def cut(parallel: int) -> list[list[tuple[str, int]]]:
+        return [[(cell.entry, cell.seed) for cell in batch] for batch in Batches(parallel, 1).of(cells)]
+
+    assert [len(batch) for batch in cut(1)] == [1] * 6
+    assert cut(2) == [
+        [("z2cnn@8", 0), ("z2cnn@8", 1)],
+        [("z2cnn@8", 2)],
+        [("p4cnn@8", 0), ("p4cnn@8", 1)],
+        [("p4cnn@8", 2)],
+    ]
+    peaks = iter([10_000_000, 30_000_000])
+    monkeypatch.setattr(estimate, "peak_memory", lambda _: next(peaks))
+    monkeypatch.setattr(estimate, "free_memory", lambda _: 110_000_000)
+    # 80% of 110 MB for two jobs is 44 MB; a seed takes 20 MB and 1,797 images of 64 bytes
+    assert estimate.seeds_that_fit(cells[0], most=3, jobs=2) == 2
