@@ -19,10 +19,11 @@ from benchmark.runs.files import blob, weights_path
 from benchmark.runs.record import Provenance
 from benchmark.runs.spec import spec, spec_digest
 from benchmark.statistics import Summary, binomial_error, summary
-from benchmark.verification.claims_reading import FOLDER, read_claims, tolerances_since
+from benchmark.verification.claims_reading import FOLDER, read_claims
 from benchmark.verification.evidence import QUARTER_TURNS, gather
 from benchmark.verification.judging import judge_claims
 from benchmark.verification.rows import ClaimRow, warn_of_edits
+from benchmark.verification.tolerances import tolerances_since
 
 BY_ELEMENT = ("accuracy.upright", *QUARTER_TURNS)
 
@@ -74,11 +75,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of the data set below the data directory."""
+    """A file of the data set below the data directory, as its card knows it."""
 
     path: str
-    bytes: int
-    md5: str
+    bytes: int | None
+    md5: str | None
 
 
 @dataclass(frozen=True)

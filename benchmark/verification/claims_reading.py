@@ -1,14 +1,9 @@
-"""Claims cards read strictly and checked against the registry; and since when their tolerances stand."""
+"""Claims cards read strictly and checked against the registry."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from benchmark.cards.phrases import choice
 from benchmark.cards.reading import CardFile, CardsError, Finding, open_card
@@ -40,25 +35,6 @@ def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
     if findings:
         raise CardsError(findings)
     return cards
-
-
-def tolerances_since(path: Path) -> datetime | None:
-    """When the tolerances of a claims card were last changed, by git's history; null where that cannot be known.
-
-    Changes that are not committed yet count as made now.
-    """
-    current = _tolerances(path.read_text(encoding="utf-8"))
-    log = _git(path, "log", "--format=%H %cI", "--", path.name)
-    since: datetime | None = None
-    for line in (log or "").splitlines():
-        commit, _, time = line.partition(" ")
-        text = _git(path, "show", f"{commit}:./{path.name}")
-        if text is None or _tolerances(text) != current:
-            break
-        since = datetime.fromisoformat(time)
-    if log and since is None:
-        return datetime.now().astimezone()
-    return since
 
 
 def _cross_check(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Finding]:
@@ -111,17 +87,3 @@ def _misplaced(claim: Claim, benchmark: BenchmarkCard) -> Sequence[int]:
     angles = claim.quantity == "accuracy.angle"
     measured = benchmark.evaluation.curve.angles if angles else range(1, benchmark.recipe.epochs + 1)
     return [at for at in claim.at if at not in measured]
-
-
-def _tolerances(text: str) -> Any:
-    data = yaml.safe_load(text)
-    return data.get("tolerances") if isinstance(data, dict) else None
-
-
-def _git(path: Path, *arguments: str) -> str | None:
-    """What git prints in a file's folder; null where git is missing or refuses."""
-    command = ["git", "-C", str(path.parent), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None

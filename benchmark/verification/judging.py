@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import get_args
 
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import Assumption, split_entry
@@ -12,6 +13,7 @@ from benchmark.verification.claims import (
     Claim,
     ClaimsCard,
     CurveClaim,
+    CurveQuantity,
     Equal,
     Greater,
     Grows,
@@ -23,6 +25,7 @@ from benchmark.verification.claims import (
 from benchmark.verification.evidence import Evidence
 from benchmark.verification.rows import ClaimRow
 from benchmark.verification.verdicts import (
+    CURVE_SEEDS,
     Judgement,
     judge,
     judge_curve,
@@ -197,13 +200,15 @@ def _matters(assumption: Assumption, row: ClaimRow) -> bool:
 def _next(row: ClaimRow, benchmark: str) -> str:
     """The command that would bring a verdict, where there is none."""
     entries = "".join(f" --entry {entry}" for entry in row.entries)
+    curve = row.quantity in get_args(CurveQuantity)
     if row.verdict == "not run":
-        return f"gcnnbench run {benchmark}{entries}"
+        return f"gcnnbench run {benchmark}{entries}" + (f" --seeds 0-{CURVE_SEEDS - 1}" if curve else "")
     if row.verdict != "inconclusive":
         return ""
     needed = row.judgement.seeds_needed
-    if row.seeds < 2:
-        needed = max(needed or 0, 2)
+    least = CURVE_SEEDS if curve else 2
+    if row.seeds < least and needed is None:
+        return f"at least {least} seeds: gcnnbench run {benchmark}{entries} --seeds 0-{least - 1}"
     if needed is None and "/" in row.id:
         return f"more seeds: gcnnbench run {benchmark}{entries} --seeds 0-{2 * row.seeds - 1}"
     if needed is None:

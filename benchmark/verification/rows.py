@@ -55,17 +55,17 @@ class ClaimRow:
         return f"{text} under {', '.join(self.under)}" if conditional else text
 
 
-def warn_of_edits(rows: Sequence[ClaimRow], since: Mapping[str, datetime | None]) -> list[ClaimRow]:
+def warn_of_edits(rows: Sequence[ClaimRow], since: Mapping[str, Mapping[str, datetime]]) -> list[ClaimRow]:
     """The rows, with a warning where the tolerance was edited after the first record that it judges was begun.
 
     Args:
         rows: rows of claims.
-        since: by source, when its tolerances were last changed; null where that is not known.
+        since: by source and row, when the tolerance was last changed, where that is known (`tolerances_since`).
     """
     warned = []
     for row in rows:
-        edited, begun = since.get(row.source), row.first_record
-        late = row.tolerance is not None and begun is not None and edited is not None and _time(begun) < edited
+        edited, begun = since.get(row.source, {}).get(row.id), row.first_record
+        late = begun is not None and edited is not None and _time(begun) < edited
         warning = f"the tolerance was edited after these records were begun ({edited:%Y-%m-%d %H:%M})" if late else ""
         warned.append(replace(row, warning=warning))
     return warned

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +19,12 @@ from benchmark.cards.reading import CardsError
 from benchmark.cards.registry import Registry
 from benchmark.statistics import sample_std, summary, welch
 from benchmark.verification.claims import ClaimsCard
-from benchmark.verification.claims_reading import FOLDER, read_claims, tolerances_since
+from benchmark.verification.claims_reading import FOLDER, read_claims
 from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
 from benchmark.verification.evidence import gather
 from benchmark.verification.judging import judge_claims
 from benchmark.verification.rows import ClaimRow, warn_of_edits
+from benchmark.verification.tolerances import tolerances_since
 
 if TYPE_CHECKING:
     from tests.verification.conftest import Study
@@ -230,33 +232,83 @@ def test_without_a_record_every_claim_has_its_reason(tmp_path: Path) -> None:
     assert not any(row.fails for row in rows)
 
 
-def test_an_edited_tolerance_is_flagged(study: Study, tmp_path: Path) -> None:
-    path = tmp_path / "cohen2016.yaml"
+def committing(folder: Path) -> Callable[..., None]:
+    """Runs git in a folder, at a time."""
 
     def git(*arguments: str, at: str = "2024-01-01T00:00:00+00:00") -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         environment = {**os.environ, "GIT_COMMITTER_DATE": at, "GIT_AUTHOR_DATE": at}
-        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        command = ["git", "-C", str(folder), *identity, *arguments]
         subprocess.run(command, check=True, env=environment, capture_output=True)
 
-    path.write_text(yaml.safe_dump(card(NUMBER)), "utf-8")
-    assert tolerances_since(path) is None
+    return git
+
+
+def test_an_edited_tolerance_is_flagged(study: Study, tmp_path: Path) -> None:
+    path, git = tmp_path / "cohen2016.yaml", committing(tmp_path)
+
+    def write(*claims: dict[str, Any], points: float = 1.0, **more: Any) -> None:
+        content = card(*claims, points=points)
+        content["tolerances"] |= more
+        path.write_text(yaml.safe_dump(content), "utf-8")
+
+    write(NUMBER)
+    assert tolerances_since(path) == {}, "no history, no knowledge"
     git("init", "-q")
     git("add", "cohen2016.yaml")
     git("commit", "-q", "-m", "claims")
-    assert tolerances_since(path) == datetime(2024, 1, 1, tzinfo=UTC)
-    path.write_text(yaml.safe_dump(card(NUMBER, {**NUMBER, "id": "another"})), "utf-8")
-    git("commit", "-q", "-a", "-m", "another claim", at="2024-06-01T00:00:00+00:00")
-    assert tolerances_since(path) == datetime(2024, 1, 1, tzinfo=UTC), "another claim is no other tolerance"
-    path.write_text(yaml.safe_dump(card(NUMBER, points=9.0)), "utf-8")
-    assert (tolerances_since(path) or datetime.min.replace(tzinfo=UTC)) > datetime(2025, 1, 1, tzinfo=UTC)
-    git("commit", "-q", "-a", "-m", "wider", at="2026-01-01T00:00:00+00:00")
+    first = {"exact-upright": datetime(2024, 1, 1, tzinfo=UTC)}
+    assert tolerances_since(path) == first
+    wide = {"points": 9.0, "because": "wider"}
+    write({**NUMBER, "note": "a text"}, {**NUMBER, "id": "another", "tolerance": "wide"}, wide=wide)
+    git("commit", "-q", "-a", "-m", "another claim with a tolerance of its own", at="2024-06-01T00:00:00+00:00")
+    assert tolerances_since(path) == first | {"another": datetime(2024, 6, 1, tzinfo=UTC)}
+    write(NUMBER, points=9.0)
+    assert tolerances_since(path)["exact-upright"] > datetime(2025, 1, 1, tzinfo=UTC), "an edit that is not committed"
+    for edit, content in {
+        "wider": {"points": 9.0},
+        "another tolerance of the card": {"wide": wide},
+        "a larger spread to multiply": {},
+    }.items():
+        claim = {**NUMBER, **({"tolerance": "wide"} if "another" in edit else {})}
+        claim |= {"spread": {"value": 90.2, "kind": "sample"}} if "spread" in edit else {}
+        write(claim, **content)
+        git("commit", "-q", "-a", "-m", edit, at="2026-01-01T00:00:00+00:00")
+        since = {"cohen2016": tolerances_since(path)}
+        (warned,) = warn_of_edits(judged(study, NUMBER), since)
+        assert "edited after these records were begun (2026-01-01" in warned.warning, edit
+        write(NUMBER)
+        git("commit", "-q", "-a", "-m", "back", at="2026-01-02T00:00:00+00:00")
+
+
+def test_a_tolerance_that_stood_before_the_records_is_not_flagged(study: Study) -> None:
     rows = judged(study, NUMBER)
-    (warned,) = warn_of_edits(rows, {"cohen2016": tolerances_since(path)})
-    assert "edited after these records were begun" in warned.warning
-    early = {"cohen2016": datetime(2024, 1, 1, tzinfo=UTC)}
-    assert [row.warning for row in warn_of_edits(rows, early)] == [""]
-    assert [row.warning for row in warn_of_edits(rows, {})] == [""]
+    for since in ({"cohen2016": {"exact-upright": datetime(2024, 1, 1, tzinfo=UTC)}}, {"cohen2016": {}}, {}):
+        assert [row.warning for row in warn_of_edits(rows, since)] == [""]
+
+
+def test_a_shallow_clone_says_nothing_of_when(tmp_path: Path) -> None:
+    whole, git = tmp_path / "whole", committing(tmp_path / "whole")
+    whole.mkdir()
+    git("init", "-q")
+    for points, year in ((1.0, 2024), (2.0, 2025)):
+        (whole / "cohen2016.yaml").write_text(yaml.safe_dump(card(NUMBER, points=points)), "utf-8")
+        git("add", "cohen2016.yaml")
+        git("commit", "-q", "-m", "claims", at=f"{year}-01-01T00:00:00+00:00")
+    assert tolerances_since(whole / "cohen2016.yaml") == {"exact-upright": datetime(2025, 1, 1, tzinfo=UTC)}
+    git("clone", "-q", "--depth", "1", f"file://{whole}", str(tmp_path / "shallow"))
+    assert tolerances_since(tmp_path / "shallow" / "cohen2016.yaml") == {}
+
+
+def test_what_is_next_names_enough_seeds(study: Study) -> None:
+    for entry in ("p4cnn@28", "p4cnn@27"):
+        for seed in (1, 2):
+            study.path(entry, seed).unlink()
+    (number,) = judged(study, NUMBER)
+    assert number.next == "at least 2 seeds: gcnnbench run toy --entry p4cnn@28 --seeds 0-1"
+    assert curve(study, [90.2] * 4, seeds=0).next == "at least 10 seeds: gcnnbench run toy --entry p4cnn@28 --seeds 0-9"
+    study.path("p4cnn@28", 0).unlink()
+    assert curve(study, [90.2] * 4, seeds=0).next == "gcnnbench run toy --entry p4cnn@28 --seeds 0-9"
 
 
 def test_the_report_reads_well_and_parses(study: Study) -> None:

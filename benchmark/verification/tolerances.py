@@ -1,0 +1,77 @@
+"""Since when the tolerance of each claim stands: a tolerance that is set after the records it judges judges nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def tolerances_since(path: Path) -> dict[str, datetime]:
+    """When the tolerance of each claim of a card was last changed, by git's history.
+
+    Not committed changes count as made now. Empty where the history is not here: no git, no commit, a shallow clone.
+    Texts, other claims and other tolerances of the card may change without consequence.
+
+    Args:
+        path: a claims card.
+
+    Returns:
+        Times by the claim's id; a statement's readings are named as in rows, `claim/reading`.
+    """
+    log = _git(path, "log", "--format=%H %cI", "--", path.name)
+    if not log or _git(path, "rev-parse", "--is-shallow-repository") != "false\n":
+        return {}
+    current = _tolerances(path.read_text(encoding="utf-8"))
+    since: dict[str, datetime] = {}
+    unchanged = set(current)
+    for line in log.splitlines():
+        commit, _, time = line.partition(" ")
+        past = _tolerances(_git(path, "show", f"{commit}:./{path.name}") or "")
+        unchanged = {claim for claim in unchanged if past.get(claim) == current[claim]}
+        since |= dict.fromkeys(unchanged, datetime.fromisoformat(time))
+        if not unchanged:
+            break
+    return dict.fromkeys(current, datetime.now().astimezone()) | since
+
+
+def _tolerances(text: str) -> dict[str, Any]:
+    """All that a claim's tolerance is made of, by the id of its row; empty where the text is no card."""
+    try:
+        card = yaml.safe_load(text)
+        named: Mapping[str, Any] = card["tolerances"]
+        return {row: _parts(named[name], claim) for claim in card["claims"] for row, name in _names(claim).items()}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _parts(tolerance: Mapping[str, Any], claim: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Points and deviations, and where deviations count, the published spread that they are multiplied by."""
+    if not tolerance.get("deviations"):
+        return (tolerance["points"],)
+    return tolerance["points"], tolerance["deviations"], claim.get("spread"), claim.get("deviation")
+
+
+def _names(claim: Mapping[str, Any]) -> dict[str, str]:
+    """The name of the tolerance by the id of the row: one for a number or curve, one for each reading that has one."""
+    if "tolerance" in claim:
+        return {claim["id"]: claim["tolerance"]}
+    readings = claim.get("readings", ())
+    return {
+        f"{claim['id']}/{reading['name']}": reading["test"]["tolerance"]
+        for reading in readings
+        if "tolerance" in reading["test"]
+    }
+
+
+def _git(path: Path, *arguments: str) -> str | None:
+    """What git prints in a file's folder; null where git is missing or refuses."""
+    command = ["git", "-C", str(path.parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
