@@ -6,16 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from benchmark.equivariance.audit import Audit, SizeAudit
 from benchmark.errors import UserError
+from benchmark.figures.style import COLOURS, encoded, new_figure, styled
 
 FLOOR = 1e-17
 """Errors of zero stand here on the logarithmic axis."""
-COLOURS = {"exact": "#0072b2", "approximate": "#d55e00", "unknown": "#777777"}
-"""Okabe and Ito's, told apart with every kind of colour vision."""
 MARKS = {"exact": "o", "approximate": "s", "unknown": "D"}
 
 
@@ -34,11 +31,11 @@ def draw(found: Audit, stem: Path) -> list[Path]:
 
 def against_size(axes: Axes, found: Audit) -> None:
     """The relative invariance error at the output over the input size, marked by the decision."""
-    for verdict, colour in COLOURS.items():
+    for verdict, mark in MARKS.items():
         rows = [row for row in found.sizes if row.decision == verdict and row.invariance_error is not None]
         errors = [max(row.invariance_error or 0.0, FLOOR) for row in rows]
         if rows:
-            axes.plot([row.size for row in rows], errors, MARKS[verdict], color=colour, label=verdict)
+            axes.plot([row.size for row in rows], errors, mark, color=COLOURS[verdict][0], label=verdict)
     axes.set_xlabel("input size in pixels")
     axes.set_ylabel("relative invariance error, float64")
     axes.legend(title="decision", frameon=False)
@@ -58,7 +55,7 @@ def against_depth(axes: Axes, found: Audit) -> None:
             linestyle="-",
             markersize=3,
             linewidth=0.8,
-            color=COLOURS[row.decision],
+            color=COLOURS[row.decision][0],
             label=f"{row.size}, {row.decision}",
         )
     axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=7)
@@ -76,14 +73,15 @@ def _errors(row: SizeAudit) -> dict[str, float]:
 
 
 def _written(found: Audit, stem: Path, name: str, drawing: Callable[[Axes, Audit], None]) -> list[Path]:
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    drawing(axes, found)
-    axes.set_yscale("log")
-    axes.set_title(f"{found.network} under {found.group}")
-    paths = [stem.with_name(f"{stem.name}-{name}{suffix}") for suffix in (".svg", ".png")]
-    for path in paths:
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(path, dpi=150, metadata=metadata)
+    title = f"{found.network} under {found.group}"
+    with styled():
+        figure = new_figure(4.0)
+        axes = figure.add_subplot()
+        drawing(axes, found)
+        axes.set_yscale("log")
+        axes.set_title(title)
+        contents = encoded(figure, title, drawing.__doc__ or title)
+    paths = [stem.with_name(f"{stem.name}-{name}.{form}") for form in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        path.write_bytes(content)
     return paths

@@ -10,7 +10,7 @@ from benchmark.cards.schema import BenchmarkCard
 from benchmark.errors import UserError
 from benchmark.figures.drawing import Drawing, counted
 from benchmark.figures.networks import Network
-from benchmark.figures.style import GREY, Look, looks, new_figure
+from benchmark.figures.style import DARK, GREY, Look, looks, new_figure
 from benchmark.metrics import angle_accuracies
 from benchmark.statistics import Summary, summary
 from benchmark.verification.claims import ClaimsCard, CurveClaim
@@ -33,7 +33,7 @@ def draw_curve(card: BenchmarkCard, networks: Sequence[Network], claims: Sequenc
     beside = [network for network in shown if network.entry in theirs]
     look = looks((network.entry, network.equivariance) for network in shown)
     figure = new_figure(2.9 + (2.2 if beside else 0.0))
-    rows = figure.subfigures(2, 1, height_ratios=[2.9, 2.2]) if beside else [figure]
+    rows = figure.subfigures(2 if beside else 1, 1, height_ratios=[2.9, 2.2][: 2 if beside else 1], squeeze=False)[:, 0]
     run = [network for network in shown if network.entry in ours]
     _together(rows[0].add_subplot(), run, ours, look)
     rows[0].legend(loc="outside lower center", ncols=min(3, len(run)), fontsize=7)
@@ -85,7 +85,7 @@ def _beside(axes: Axes, ours: Curve | None, theirs: Curve, look: Look) -> None:
     if ours:
         _line(axes, ours, look)
     else:
-        axes.text(0.5, 0.9, "ours: not run", transform=axes.transAxes, ha="center", color="#444444")
+        axes.text(0.5, 0.9, "ours: not run", transform=axes.transAxes, ha="center", color=DARK)
     _angles(axes, 90)
     axes.set_xlabel("degrees")
 

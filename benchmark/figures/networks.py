@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard, split_entry
 from benchmark.leaderboard.kept import counted, kept_records
+from benchmark.leaderboard.reading import EquivarianceName
 from benchmark.runs.record import Record
 
 ORDER = ("exact", "approximate", "none", "unknown")
@@ -18,7 +19,7 @@ class Network:
     """An entry of a benchmark. Its equivariance is measured; where it has no record, what its card claims."""
 
     entry: str
-    equivariance: str
+    equivariance: EquivarianceName
     records: tuple[Record, ...]
 
     @property
@@ -37,13 +38,13 @@ def networks(registry: Registry, results: Path, card: BenchmarkCard) -> list[Net
     found = []
     for entry in card.entries:
         here = kept.get(entry, [])
-        verdicts = {one.run.equivariance for one in here} or {_claimed(registry, entry)}
-        verdict = verdicts.pop() if len(verdicts) == 1 else "unknown"
+        measured = {one.run.equivariance for one in here}
+        verdict = _claimed(registry, entry) if not here else measured.pop() if len(measured) == 1 else "unknown"
         found.append(Network(entry, verdict, tuple(one.record for one in here)))
     return sorted(found, key=lambda network: ORDER.index(network.equivariance))
 
 
-def _claimed(registry: Registry, entry: str) -> str:
+def _claimed(registry: Registry, entry: str) -> EquivarianceName:
     slug, size = split_entry(entry)
     card = registry.model(slug)
     if card.group == "trivial":

@@ -15,7 +15,7 @@ from benchmark.equivariance.results import EquivarianceState
 from benchmark.errors import UserError
 from benchmark.figures.drawing import Drawing, counted
 from benchmark.figures.networks import Network
-from benchmark.figures.style import GREY, Look, looks, new_figure
+from benchmark.figures.style import DARK, GREY, Look, looks, new_figure
 
 FLOOR = 1e-18
 """Errors of zero stand here."""
@@ -46,9 +46,8 @@ def draw_relaxation(card: BenchmarkCard, networks: Sequence[Network]) -> Drawing
         panel.set_visible(False)
     for row in panels:
         row[0].set_ylabel("relative equivariance error")
-    dark = {"color": "#333333", "marker": "o"}
-    before = Line2D([], [], linestyle=DASHED, markerfacecolor="white", label="before training", **dark)
-    after = Line2D([], [], linestyle="-", label="after training", **dark)
+    before = Line2D([], [], color=DARK, marker="o", linestyle=DASHED, markerfacecolor="white", label="before training")
+    after = Line2D([], [], color=DARK, marker="o", linestyle="-", label="after training")
     figure.legend(handles=[before, after], loc="outside lower center", ncols=2)
     return Drawing(
         figure,

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
-import matplotlib
+from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 BLUE, VERMILION, PURPLE, GREY = "#0072b2", "#d55e00", "#cc79a7", "#777777"
 """Okabe and Ito's colours."""
+DARK = "#333333"
 COLOURS = {
     "exact": (BLUE, SKY, GREEN),
     "approximate": (VERMILION, PURPLE, ORANGE),
     "none": (BLACK, GREY),
     "unknown": (GREY,),
 }
-LINES = {"exact": "-", "approximate": (0, (5, 1.5)), "none": (0, (1, 1.2)), "unknown": "-."}
+Dashes = str | tuple[int, tuple[float, ...]]
+LINES: dict[str, Dashes] = {"exact": "-", "approximate": (0, (5, 1.5)), "none": (0, (1, 1.2)), "unknown": "-."}
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH = 7.0
 """Inches: the text of a page with two columns."""
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8,
@@ -50,7 +53,7 @@ class Look:
     """How one network is drawn: colour and line by its equivariance, and a mark of its own."""
 
     colour: str
-    line: str | tuple[int, tuple[float, ...]]
+    line: Dashes
     mark: str
 
 
@@ -76,13 +79,9 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return figure
 
 
-@contextmanager
-def styled() -> Iterator[None]:
-    """The settings of this style, on top of matplotlib's own defaults and of nobody's configuration."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
-        yield
+def styled() -> AbstractContextManager[None]:
+    """These settings on top of matplotlib's own defaults and of nobody's configuration, for as long as it is open."""
+    return style.context(SETTINGS, after_reset=True)
 
 
 def encoded(figure: Figure, title: str, description: str) -> dict[str, bytes]:

@@ -136,7 +136,8 @@ def _parsed(text: bytes, name: str) -> tuple[KeptBoard, ...]:
 def _compared(first: str, then: Sequence[KeptBoard], second: str, now: Sequence[KeptBoard]) -> StateComparison:
     old = {board.benchmark.partition("@")[0]: board for board in then}
     new = {board.benchmark.partition("@")[0]: board for board in now}
-    moves, notes = [], []
+    moves: list[Move] = []
+    notes: list[str] = []
     for name in dict.fromkeys([*new, *old]):
         before, after = old.get(name), new.get(name)
         if before is None or after is None:

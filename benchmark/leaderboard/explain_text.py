@@ -154,7 +154,8 @@ def _data(found: Explanation) -> Iterator[str]:
     for part, digest in found.data.items():
         yield f"  {found.dataset}, part {part}: sha256 of its decoded tensors\n    {digest}"
     for file in found.data_files:
-        yield f"  {file.path}\n    md5 {file.md5}, {file.bytes:,} bytes"
+        known = f"md5 {file.md5}, {file.bytes:,} bytes" if file.md5 and file.bytes else "no checksum is known"
+        yield f"  {file.path}\n    {known}"
     if not found.data_files:
         yield "  no files of its own: the images come with a library"
 

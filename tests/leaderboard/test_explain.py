@@ -1,0 +1,207 @@
+"""From a cell to its bytes: counts, formulae, files, provenance and claims, and what cannot be explained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cards.registry import Registry
+from benchmark.cli.app import build_app
+from benchmark.errors import UserError
+from benchmark.leaderboard.explain import Explanation, explain
+from benchmark.leaderboard.explain_text import explanation_as_json, explanation_as_text
+from benchmark.leaderboard.revision import in_history
+from benchmark.leaderboard.tally import tally
+from benchmark.metrics import metrics
+from benchmark.runs.provenance import commit
+from benchmark.runs.spec import spec, spec_digest
+from benchmark.statistics import binomial_error, sample_std, summary, welch
+from benchmark.verification.claims import ClaimsCard, published
+from benchmark.verification.claims_reading import read_claims
+
+if TYPE_CHECKING:
+    from tests.leaderboard.conftest import Toy
+
+ENTRY = "p4cnn@28"
+UPRIGHT = [0.976, 0.978, 0.98]
+WEIGHTS = b"weights"
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load()
+
+
+@pytest.fixture(scope="module")
+def claims(registry: Registry) -> list[ClaimsCard]:
+    return read_claims(registry)
+
+
+@pytest.fixture(autouse=True)
+def _claims_are_read_once(claims: list[ClaimsCard], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.leaderboard.explain.read_claims", lambda _: claims)
+
+
+@pytest.fixture
+def kept(registry: Registry, toy: Toy, tmp_path: Path) -> Path:
+    """Three seeds of a network of the MNIST study; seed 0 has its weights, seed 1 those of somebody else."""
+    card = registry.benchmark("mnist-upright")
+    protocol = spec(registry, card, ENTRY)
+    weights = {"sha256": hashlib.sha256(WEIGHTS).hexdigest(), "bytes": len(WEIGHTS), "committed": True}
+    common: dict[str, Any] = {"benchmark": card.full_name, "spec": protocol, "spec_digest": spec_digest(protocol)}
+    for seed, upright in enumerate(UPRIGHT):
+        path = toy.write(tmp_path, toy.record(ENTRY, seed, upright, upright, **common, weights=weights))
+        if seed < 2:
+            path.with_suffix(".safetensors").write_bytes(WEIGHTS if seed == 0 else b"others")
+    limited = toy.record(ENTRY, 3, 0.5, 0.5, **common, official=False, unofficial_because="--limit 8")
+    toy.write(tmp_path, limited, "seed-3.unofficial.json")
+    return tmp_path
+
+
+def explained(kept: Path, registry: Registry, metric: str | None = None, seed: int | None = None) -> Explanation:
+    return explain(registry, kept, "mnist-upright@1", ENTRY, metric, seed)
+
+
+def test_every_metric_is_the_quotient_of_its_tally(toy: Toy) -> None:
+    counts = toy.record(upright=0.93, turned=0.61).counts
+    for seen in (["upright"], ["upright", "rot180"], ["upright", "rot90", "rot180", "rot270"]):
+        for name, value in metrics(counts, seen, invariance_error=0.5).items():
+            found = tally(name, counts, seen)
+            if value is None or name == "invariance_error":
+                assert found is None
+            else:
+                assert found is not None
+                assert found.part / found.total == pytest.approx(value, abs=1e-15)
+    unseen = tally("accuracy.unseen", counts, ["upright", "rot180"])
+    assert unseen is not None
+    assert unseen.fields == ("counts.elements.rot90", "counts.elements.rot270")
+    assert (unseen.part, unseen.total) == (1220, 2000)
+
+
+def test_the_number_and_what_it_is_made_of(kept: Path, registry: Registry) -> None:
+    found = explained(kept, registry, "upright")
+    assert found.metric == "accuracy.upright"
+    assert found.summary == summary(UPRIGHT)
+    assert found.test_set_error == binomial_error(summary(UPRIGHT).mean, 1000)
+    assert [(value.tally.part, value.tally.total) for value in found.values if value.tally] == [
+        (976, 1000),
+        (978, 1000),
+        (980, 1000),
+    ]
+    for seed, value in enumerate(found.values):
+        assert value.sha256 == hashlib.sha256((kept / value.record).read_bytes()).hexdigest()
+        assert value.record == f"mnist-upright@1/{ENTRY}/seed-{seed}.json"
+    assert [value.weights.state for value in found.values] == ["here", "altered", "not here"]
+    assert found.missing == (3, 4)
+    assert [(value.seed, value.excluded) for value in found.not_counted] == [(3, "unofficial")]
+    assert found.spec_is_current
+    assert found.data == {part: registry.dataset("mnist").parts[part].digest for part in ("test", "train")}
+    assert {file.path for file in found.data_files} == {file.path for file in registry.dataset("mnist").files}
+
+
+def test_the_claims_about_it_are_judged_and_cited(kept: Path, registry: Registry) -> None:
+    found = explained(kept, registry)
+    claim = next(row for row in found.claims if row.id == "upright-p4-28-at-0")
+    print_ = published(97.6905, 0.1694, "population", 100, "accuracy-percent")
+    assert print_.std == pytest.approx(sample_std(0.1694, 100) / 100)
+    test = welch(summary(UPRIGHT), print_)
+    assert claim.judgement.interval == test.interval
+    assert {row.quantity for row in found.claims} <= {"accuracy.upright", "identical"}
+    assert all(ENTRY in row.entries and row.benchmark == "mnist-upright" for row in found.claims)
+    assert found.sources["edixhoven2023"].startswith("@inproceedings{edixhoven2023")
+    turned = explained(kept, registry, "accuracy.rot90")
+    assert "accuracy.quarter_turns" in {row.quantity for row in turned.claims}
+    assert "accuracy.angle" in {row.quantity for row in explained(kept, registry, "curve mean").claims}
+
+
+def test_it_reads_well_in_100_columns_and_parses(kept: Path, registry: Registry) -> None:
+    found = explained(kept, registry, "accuracy.upright")
+    text = explanation_as_text(found)
+    ours = text.partition("@inproceedings")[0].replace(str(kept), "")
+    assert max(map(len, ours.splitlines())) <= 100
+    for piece in (
+        "97.80 ± 0.20 % (n = 3 of 5 seeds)",
+        "seed 1: 0.978 = 978 / 1,000",
+        "s = √(Σ (xᵢ − m)² / (n − 1)) = 0.002000",
+        "seeds 3–4: no record that counts",
+        "here, and it is that file",
+        "ALTERED",
+        "not here",
+        "seed-3.unofficial.json: unofficial",
+        "@inproceedings{edixhoven2023",
+        registry.dataset("mnist").parts["train"].digest,
+    ):
+        assert piece in text
+    document = json.loads(explanation_as_json(found))
+    assert document["values"][2]["tally"] == {
+        "part": 980,
+        "total": 1000,
+        "fields": ["counts.elements.upright"],
+        "counting": "right",
+    }
+    assert {claim["verdict"] for claim in document["claims"]} <= {"reproduced", "refuted", "inconclusive", "not run"}
+
+
+def test_a_mean_over_conditions_of_the_same_images_has_at_most_that_error(kept: Path, registry: Registry) -> None:
+    assert "at most √(m (1 − m) / N)" in explanation_as_text(explained(kept, registry, "orbit"))
+    assert "at most √(m (1 − m) / N)" not in explanation_as_text(explained(kept, registry, "upright"))
+    assert explained(kept, registry, "invariance_error").test_set_error is None
+
+
+def test_one_seed_alone_counted_or_not(kept: Path, registry: Registry) -> None:
+    found = explained(kept, registry, "upright", seed=3)
+    assert found.summary is None
+    assert [(value.value, value.excluded) for value in found.values] == [(0.5, "unofficial")]
+    text = explanation_as_text(found)
+    assert "seed 3: 0.5 = 500 / 1,000  (not counted: unofficial)" in text
+    assert "Claims" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("mnist-uprigth", ENTRY), "there is no benchmark 'mnist-uprigth'; did you mean mnist-upright"),
+        (("mnist-upright@9", ENTRY), "the registry has mnist-upright@1"),
+        (("mnist-upright", "p4cnn@31"), "p4cnn@31 is no entry of mnist-upright@1; did you mean p4cnn@"),
+        (
+            ("mnist-upright", "p4cnn@29"),
+            "no record of mnist-upright@1 that counts: gcnnbench run mnist-upright --entry",
+        ),
+        (("mnist-upright", ENTRY, "uprigth"), "there is no metric 'uprigth'"),
+        (("mnist-upright", ENTRY, "auc"), "auc is not defined for p4cnn@28 in mnist-upright@1; one of accuracy"),
+        (("mnist-upright", ENTRY, None, 4), r"no record of seed 4 of mnist-upright@1 \(seeds with one: 0, 1, 2, 3\)"),
+    ],
+)
+def test_what_cannot_be_explained_says_what_could(
+    kept: Path, registry: Registry, arguments: tuple[Any, ...], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        explain(registry, kept, *arguments)
+
+
+def test_a_record_that_is_not_counted_is_named_where_nothing_is(kept: Path, registry: Registry) -> None:
+    for seed in range(3):
+        (kept / f"mnist-upright@1/{ENTRY}/seed-{seed}.json").unlink()
+    with pytest.raises(UserError, match="not counted are seed 3: unofficial; --seed explains them"):
+        explained(kept, registry)
+
+
+def test_commits_are_looked_for_in_the_history() -> None:
+    head, _ = commit()
+    if head is None:
+        pytest.skip("no git checkout, so there is no history to look in")
+    assert in_history(head) is True
+    assert in_history("0" * 40) is False
+
+
+def test_the_verb_prints_one_document(kept: Path) -> None:
+    words = ["explain", "mnist-upright", ENTRY, "unseen", "--results", str(kept)]
+    result = CliRunner().invoke(build_app(), [*words, "--format", "json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["metric"] == "accuracy.unseen"
+    assert CliRunner().invoke(build_app(), words).stdout.startswith("mnist-upright@1  p4cnn@28  accuracy.unseen: 97.80")
