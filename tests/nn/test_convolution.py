@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import product
 
 import pytest
@@ -263,3 +265,22 @@ def test_prints_its_arguments() -> None:
     assert text == (
         "GroupConv(2, 3, 3, group=p4m, in_group=trivial, stride=1, padding=1, dilation=1, groups=1, bias=True)"
     )
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_a_strided_pointwise_convolution_is_pytorchs(size: int) -> None:
+    layer = GroupConv(3, 4, 1, group=TRIVIAL, stride=2).double()
+    images = torch.randn(2, 3, size, size, dtype=torch.float64)
+    assert torch.allclose(layer(images), conv2d(images, layer.weight[:, :, 0], layer.bias, 2), atol=1e-12)
+
+
+def test_a_strided_pointwise_convolution_of_eight_channels_survives_its_backward_pass() -> None:
+    """Straight on oneDNN this writes beyond its memory; in a process of its own, which it would take with it."""
+    code = (
+        "import torch\nfrom benchmark.nn.convolution import GroupConv\nfrom benchmark.nn.groups import TRIVIAL\n"
+        "layer = GroupConv(8, 14, 1, group=TRIVIAL, stride=2)\n"
+        "for _ in range(5):\n"
+        "    x = torch.randn(8, 8, 96, 96).contiguous(memory_format=torch.channels_last).requires_grad_()\n"
+        "    layer(x).square().mean().backward()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
