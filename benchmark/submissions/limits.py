@@ -1,0 +1,134 @@
+"""Limits on what a submission's process may take: set on itself before foreign code runs, and watched from outside.
+
+The kernel bounds each process (memory, file size, open files) and the number of processes of the sandbox's user. What
+the kernel bounds only one by one, the memory of all of them together, the host adds up a few times a second.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+OPEN_FILES = 256
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may take.
+
+    Args:
+        seconds: wall time, and CPU time of each process on each core.
+        memory_bytes: of one process, and of all together.
+        processes: processes and threads together.
+        output_bytes: each of the report, the tensors, the log, and the scratch directory.
+    """
+
+    seconds: float
+    memory_bytes: int
+    processes: int = 64
+    output_bytes: int = 2**28
+
+
+def bind(limits: Limits, *, contained: bool) -> None:
+    """Put the limits on this process and all that it will start; none of them can be raised again.
+
+    Args:
+        limits: of the job.
+        contained: whether its user is the sandbox's own; else other processes of the user would be counted with it.
+    """
+    cores = os.cpu_count() or 1
+    bounds = {
+        resource.RLIMIT_CPU: int(limits.seconds * cores) + 1,
+        resource.RLIMIT_DATA: limits.memory_bytes,
+        resource.RLIMIT_FSIZE: limits.output_bytes,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+    }
+    if contained:
+        bounds[resource.RLIMIT_NPROC] = limits.processes
+    for which, bound in bounds.items():
+        hard = resource.getrlimit(which)[1]
+        bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+        resource.setrlimit(which, (bound, bound))
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process and everything that descends from it take now."""
+
+    pids: tuple[int, ...]
+    memory_bytes: int
+    tasks: int
+
+
+def usage(root: int) -> Usage:
+    """Add up the descendants of a process, itself included; orphans within a PID namespace stay descendants.
+
+    Memory is anonymous and shared memory, each page shared among those who have it; not the mapped files of libraries.
+    """
+    tasks: dict[int, int] = {}
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        found = _numbers(folder / "status", "PPid", "Threads") if folder.name.isdigit() else None
+        if found:
+            children.setdefault(found[0], []).append(int(folder.name))
+            tasks[int(folder.name)] = found[1]
+    pids: list[int] = []
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        pids.append(pid)
+        waiting += children.get(pid, ())
+    return Usage(tuple(pids), sum(map(_memory, pids)), sum(tasks.get(pid, 0) for pid in pids))
+
+
+def _memory(pid: int) -> int:
+    folder = Path("/proc") / str(pid)
+    shared = _numbers(folder / "smaps_rollup", "Pss_Anon", "Pss_Shmem")
+    return 1024 * sum(shared or _numbers(folder / "status", "RssAnon", "RssShmem") or (0,))
+
+
+def _numbers(path: Path, *names: str) -> tuple[int, ...] | None:
+    """The numbers behind these names in a file of /proc; None where the process has ended or the file is closed."""
+    try:
+        text = path.read_text()
+    except OSError:
+        return None
+    found = [re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE) for name in names]
+    return tuple(int(one[1]) for one in found if one) if all(found) else None
+
+
+def kill(root: int) -> None:
+    """Kill a process and everything that descends from it, until nothing of it is left to be seen."""
+    seen: set[int] = set()
+    while new := {pid for pid in usage(root).pids if pid not in seen}:
+        seen |= new
+        for pid in new - {root}:
+            _kill(pid)
+    _kill(root)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def broken_limit(error: BaseException) -> tuple[str, str] | None:
+    """The limit that an exception, or what caused it, tells of: its check's name and what happened."""
+    text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or number == errno.ENOMEM:
+        return "memory-limit", f"it ran out of memory: {text}"
+    if number == errno.EAGAIN or "can't start new thread" in str(error):
+        return "process-limit", f"it could start no more processes: {text}"
+    if number in (errno.EFBIG, errno.ENOSPC):
+        return "output-limit", f"it could write no more: {text}"
+    return broken_limit(error.__cause__) if error.__cause__ else None

@@ -1,0 +1,6 @@
+"""Never ends."""
+
+from __future__ import annotations
+
+while True:
+    pass

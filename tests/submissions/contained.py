@@ -1,0 +1,102 @@
+"""What the tests of the contained process share: a folder made of a bad submission, the cards, the data, the call."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark.cards.reading import read_card
+from benchmark.cards.registry import Registry
+from benchmark.cards.schema import BenchmarkCard, ModelCard, ParameterCount
+from benchmark.data.splits import Splits, order_seed, split
+from benchmark.submissions.jobs import run_job
+from benchmark.submissions.sandbox import Job, Limits, Outcome, isolation, run_isolated
+
+BAD = Path(__file__).with_name("bad")
+TINY = read_card(Path(__file__).parents[1] / "runs" / "tiny.yaml", BenchmarkCard)
+LIMITS = Limits(seconds=120, memory_bytes=3 * 2**29, processes=32, output_bytes=2**24)
+HONEST = ModelCard(
+    name="bad",
+    title="A submission",
+    summary="One of the corpus.",
+    model_version=1,
+    authors=("Nobody",),
+    licence="Apache-2.0",
+    group="trivial",
+    hyperparameters={},
+    parameters=(ParameterCount(channels=1, classes=10, size=8, count=130, macs=3516),),
+)
+
+needs_isolation = pytest.mark.skipif(
+    isolation().kind == "none", reason=f"no isolation on this machine: {isolation().reason}"
+)
+
+
+def shares() -> Splits:
+    """The shares of `tiny`, as the files hold them."""
+    parts = Registry.load().load_dataset("digits", Path("unused"))
+    return split(parts, TINY.split, order_seed("tiny", 0, TINY.split))
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission in a folder, and how it is put before a job of the child."""
+
+    folder: Path
+    model: ModelCard = HONEST
+    entry: str = "bad@8"
+    seed: int = 0
+    data: Splits = field(default_factory=shares)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "benchmark": TINY.model_dump(mode="json"),
+            "model": self.model.model_dump(mode="json"),
+            "entry": self.entry,
+            "classes": 10,
+            "seed": self.seed,
+            "threads": 1,
+        }
+
+    def tensors(self, job: Job) -> dict[str, Tensor]:
+        """What the host gives a job; never a test label."""
+        if job == "probe":
+            return {"images": self.data.train.images[:64]}
+        given = {"test.images": self.data.test.images}
+        if job == "train":
+            assert self.data.validation is not None
+            given |= {"train.images": self.data.train.images, "train.labels": self.data.train.labels}
+            given |= {f"validation.{name}": getattr(self.data.validation, name) for name in ("images", "labels")}
+        return given
+
+    def run(self, job: Job = "probe", limits: Limits = LIMITS, **more: Tensor) -> Outcome:
+        """The job in its container."""
+        return run_isolated(job, self.folder, self.arguments, self.tensors(job) | more, limits)
+
+    def run_here(self, place: Path, job: Job = "probe", **more: Tensor) -> dict[str, str]:
+        """The same job in this process, for code that harms nobody: what each check found."""
+        from safetensors.torch import save_file
+
+        given = place / "given"
+        shutil.copytree(self.folder, given / "submission")
+        save_file({name: value.contiguous() for name, value in (self.tensors(job) | more).items()}, given / "tensors")
+        with torch.random.fork_rng(devices=[]):
+            findings, _, _ = run_job(given, job, json.loads(json.dumps(self.arguments)))
+        return {one["check"]: one["what"] for one in findings}
+
+
+def submission(place: Path, name: str, **more: Any) -> Submission:
+    """A bad submission of the corpus in a folder of its own."""
+    folder = place / "bad"
+    folder.mkdir()
+    shutil.copy(BAD / "honest.py", folder / "honest.py")
+    shutil.copy(BAD / f"{name}.py", folder / "model.py")
+    return Submission(folder, **more)

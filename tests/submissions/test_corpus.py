@@ -1,0 +1,91 @@
+"""Every bad submission of the corpus is refused by the check that is named for it, and harms nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from torch.nn import functional
+
+from benchmark.submissions.sandbox import Limits
+from tests.submissions.contained import BAD, HONEST, LIMITS, needs_isolation, submission
+
+HARMLESS = {
+    "all_tied": "ties",
+    "adapting_to_the_test": "state",
+    "batch_leakage": "batch-independence",
+    "bound_to_the_cpu": "portability",
+    "broken_import": "import",
+    "carried_state": "state",
+    "double_precision": "interface",
+    "ensemble_in_disguise": "passes",
+    "hidden_training": "state",
+    "look_up": "look-up",
+    "no_network": "build",
+    "not_a_number": "not-finite",
+    "order_dependent": "order",
+    "patched_torch": "integrity",
+    "random_forward": "determinism",
+    "unused_parameter": "gradient",
+    "wrong_parameter_count": "parameters",
+}
+"""Wrong as networks, harmless as programs: they meet the job in the process of the tests."""
+
+HARMFUL = {
+    "endless_loop": "time-limit",
+    "forged_report": "unreadable-result",
+    "huge_output": "output-limit",
+    "memory_hog": "memory-limit",
+    "memory_of_many": "memory-limit",
+    "process_flood": "process-limit",
+    "silent_exit": "crash",
+}
+"""Run in a container only."""
+
+
+def test_the_corpus_is_the_folder() -> None:
+    assert {path.stem for path in BAD.glob("*.py")} == {*HARMLESS, *HARMFUL, "honest", "nosy"}
+    assert len(HARMLESS) + len(HARMFUL) >= 20
+
+
+def test_the_honest_network_passes(tmp_path: Path) -> None:
+    assert submission(tmp_path, "honest").run_here(tmp_path) == {}
+
+
+@pytest.mark.parametrize(("name", "check"), HARMLESS.items())
+def test_is_refused_by_the_check_named_for_it(
+    name: str, check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functional, "cross_entropy", functional.cross_entropy)  # to be put back
+    assert check in submission(tmp_path, name).run_here(tmp_path)
+
+
+def test_false_claims_of_exactness_are_refused(tmp_path: Path) -> None:
+    """The mean over the image makes no 3×3 convolution invariant."""
+    claims = HONEST.model_copy(update={"group": "p4", "exact_at": (8,)})
+    found = submission(tmp_path, "honest", model=claims).run_here(tmp_path)
+    assert set(found) == {"exactness"}
+    assert "the card says exact at 8, and the audit finds approximate" in found["exactness"]
+
+
+def test_a_wrong_number_of_macs_is_refused(tmp_path: Path) -> None:
+    counted = HONEST.parameters[0].model_copy(update={"macs": 3515})
+    claims = HONEST.model_copy(update={"parameters": (counted,)})
+    found = submission(tmp_path, "honest", model=claims).run_here(tmp_path)
+    assert found == {"macs": "one image takes 3516 multiply-accumulates, and the card says 3515"}
+
+
+@needs_isolation
+@pytest.mark.parametrize(("name", "check"), HARMFUL.items())
+def test_is_stopped_by_the_limit_named_for_it(name: str, check: str, tmp_path: Path) -> None:
+    limits = Limits(**{**vars(LIMITS), "seconds": 10 if name == "endless_loop" else 120})
+    before = sorted(path.name for path in tmp_path.parent.iterdir())
+    start = time.monotonic()
+    outcome = submission(tmp_path, name).run(limits=limits)
+    assert [finding.check for finding in outcome.findings] == [check], outcome
+    assert time.monotonic() - start < 100
+    assert outcome.tensors == {}
+    assert len(outcome.log.encode()) <= 3 * 2**16
+    assert sorted(path.name for path in tmp_path.parent.iterdir()) == before
+    assert {path.name for path in (tmp_path / "bad").iterdir()} == {"honest.py", "model.py"}

@@ -1,0 +1,191 @@
+"""What code in the container can do is tried there, in each kind of container that this machine offers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from benchmark.cards.registry import Registry
+from benchmark.errors import UserError
+from benchmark.runs.cell import Cell
+from benchmark.runs.finish import Finished, Measured
+from benchmark.runs.running import run_cell
+from benchmark.submissions import containment, sandbox
+from benchmark.submissions.containment import Isolation, Kind, isolation
+from benchmark.submissions.limits import usage
+from tests.submissions.contained import HONEST, LIMITS, TINY, Submission, needs_isolation, shares, submission
+
+PROJECT = Path(__file__).parents[2]
+NAP = "3141.59"
+KINDS: tuple[tuple[Kind, str], ...] = (("bubblewrap", "bwrap"), ("namespaces", "unshare"))
+
+
+def sleepers() -> list[str]:
+    """The processes of this machine that sleep for as long as the orphan of `nosy` does."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().decode().replace("\0", " "))
+        except OSError:
+            continue
+    return [line for line in lines if f"sleep {NAP}" in line]
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        yield server
+
+
+def ask(place: Path, port: int) -> dict[str, Any]:
+    """What `nosy` could do: a word on each attempt."""
+    secret = place / "secret"
+    secret.write_text("the test labels")
+    nosy = submission(place, "nosy")
+    hints = {"port": port, "secret": str(secret), "project": str(PROJECT / "README.md"), "pid": os.getpid(), "nap": NAP}
+    (nosy.folder / "hints.json").write_text(json.dumps({**hints, "suite": str(containment.PACKAGE)}))
+    held = sorted(path.name for path in nosy.folder.iterdir())
+    outcome = nosy.run(limits=replace(LIMITS, output_bytes=2**22))
+    assert [finding.check for finding in outcome.findings] == ["crash"], outcome
+    assert sorted(path.name for path in nosy.folder.iterdir()) == held
+    found: dict[str, Any] = json.loads(next(line for line in outcome.log.splitlines() if line.startswith("{")))
+    return found
+
+
+@pytest.mark.parametrize(("kind", "tool"), KINDS)
+def test_every_door_is_shut(
+    kind: Kind, tool: str, tmp_path: Path, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = containment._refusal(kind, tool)
+    if refusal:
+        pytest.skip(f"no {kind} here: {refusal}")
+    monkeypatch.setattr(sandbox, "isolation", lambda: Isolation(kind, "wanted"))
+    monkeypatch.setenv("A_SECRET_OF_THE_HOST", "1")
+    found = ask(tmp_path, listening.getsockname()[1])
+    allowed = {"write to the scratch folder", "leave an orphan", "user", "environment", "capabilities"}
+    opened = {name: said for name, said in found.items() if name not in allowed and said.startswith("done")}
+    assert opened == {}
+    assert found["write to the scratch folder"].startswith("done")
+    assert found["leave an orphan"].startswith("done"), "else the test of orphans tests nothing"
+    assert found["start too many processes"] == "BlockingIOError", "the kernel counts the processes"
+    assert found["fill the scratch folder"] == "OSError"
+    assert found["signal the host"] == "ProcessLookupError"
+    assert "A_SECRET" not in found["environment"]
+    assert found["capabilities"].split() == ["CapEff:", "0" * 16]
+    if os.geteuid() == 0:
+        assert int(found["user"]) >= containment.FIRST_USER
+    with pytest.raises(TimeoutError):
+        listening.accept()
+    assert sleepers() == []
+    assert list((containment.PACKAGE).glob("mark")) == []
+
+
+def test_there_is_no_way_round_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "isolation", lambda: Isolation("none", "no tools"))
+    with pytest.raises(UserError, match=r"cannot be contained on this machine \(no tools\): .* --trust"):
+        submission(tmp_path, "honest").run()
+
+
+def test_a_tool_that_does_not_work_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containment, "SEARCH_PATH", "/nowhere")
+    assert containment._refusal("bubblewrap", "bwrap") == "bwrap is not installed"
+    assert isolation.__wrapped__() == Isolation("none", "bwrap is not installed; unshare is not installed")
+
+
+def test_a_container_that_shows_too_much_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that starts the command and contains nothing."""
+    monkeypatch.setattr(containment, "_bubblewrap", lambda view: ["env"])
+    monkeypatch.setattr(containment, "_unprivileged", lambda kind: [])
+    assert "does not work" in (containment._refusal("bubblewrap", "env") or "")
+
+
+def test_usage_counts_what_descends_from_a_process() -> None:
+    ready, done = threading.Event(), threading.Event()
+    before = usage(os.getpid())
+
+    def hold() -> None:
+        kept = bytearray(os.urandom(1) * 2**25)
+        ready.set()
+        done.wait(60)
+        del kept
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    ready.wait(60)
+    now = usage(os.getpid())
+    done.set()
+    thread.join()
+    assert os.getpid() in now.pids
+    assert now.tasks == before.tasks + 1
+    assert now.memory_bytes - before.memory_bytes > 2**24
+
+
+@needs_isolation
+def test_an_entry_of_the_suite_ends_with_the_same_bits_as_by_run(tmp_path: Path) -> None:
+    """Training, validation and scoring in the container; then the weights scored again in a fresh process."""
+    registry = Registry.load()
+    tiny = TINY.model_copy(update={"entries": ("p4cnn@8",)})
+    registry = replace(registry, benchmarks={**registry.benchmarks, "tiny": tiny})
+    *_, last = run_cell(Cell(registry, "tiny", "p4cnn@8", 1, "cpu", 1, tmp_path))
+    assert isinstance(last, Finished)
+    weights, outputs, record = load(last.weights), load(last.outputs), last.record
+    entry = Submission(registry.folder("model", "p4cnn"), registry.model("p4cnn"), "p4cnn@8", seed=1)
+    trained = entry.run("train")
+    assert trained.findings == ()
+    assert {name for name in trained.tensors if name.startswith("weights.")} == {f"weights.{name}" for name in weights}
+    assert all(torch.equal(trained.tensors[f"weights.{name}"], value) for name, value in weights.items())
+    scored = entry.run(
+        "score", **{name: value for name, value in trained.tensors.items() if name.startswith("weights.")}
+    )
+    assert scored.findings == ()
+    for outcome in (trained, scored):
+        assert torch.equal(outcome.tensors["logits"], outputs["logits"])
+        assert torch.equal(outcome.tensors["angle_classes"], outputs["angle_classes"])
+        after = Measured.model_validate_json(outcome.report["after"])
+        assert (after.state, after.exactness) == (record.equivariance.after, record.equivariance.exactness_after)
+        assert outcome.report["parameters"] == record.cost.parameters
+        assert outcome.report["macs"] == record.cost.macs
+    before = Measured.model_validate_json(trained.report["before"])
+    assert (before.state, before.exactness) == (record.equivariance.before, record.equivariance.exactness_before)
+    assert trained.report["steps"] == record.training.steps
+    assert trained.report["tested_epoch"] == record.training.tested_epoch
+    losses = [epoch["train_loss"] for epoch in trained.report["history"]]
+    assert losses == [epoch.train_loss for epoch in record.training.history]
+
+
+def test_a_job_is_given_no_test_label(tmp_path: Path) -> None:
+    """By the names, and by the numbers: the labels of the test images are in none of the tensors."""
+    given = submission(tmp_path, "honest").tensors("train")
+    assert "test.labels" not in given
+    labels = shares().test.labels
+    assert not any(value.shape == labels.shape and torch.equal(value, labels) for value in given.values())
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    other = {"weights.conv.weight": torch.zeros(6, 1, 3, 3), "weights.other": torch.zeros(3)}
+    found = submission(tmp_path, "honest").run_here(tmp_path, "score", **other)
+    assert set(found) == {"weights"}
+    assert "other" in found["weights"]
+
+
+def test_a_network_that_says_one_thing_is_refused(tmp_path: Path) -> None:
+    weights = {
+        "weights.conv.weight": torch.zeros(6, 1, 3, 3),
+        "weights.conv.bias": torch.zeros(6),
+        "weights.linear.weight": torch.zeros(10, 6),
+        "weights.linear.bias": torch.arange(10.0),
+    }
+    found = submission(tmp_path, "honest").run_here(tmp_path, "score", **weights)
+    assert found == {"one-class": "every upright test image is put into class 9"}
+    assert HONEST.parameters[0].count == sum(value.numel() for value in weights.values())
