@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import Data, Format, OutputFormat, Results
+from benchmark.cli.options import Data, Format, Include, OutputFormat, Results
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.submissions.findings import Refused
+    from benchmark.submissions.folder import Submission
     from benchmark.submissions.verifying import BundleReport, Depth
 
 CHECK_FAILED = 1
@@ -77,6 +78,7 @@ def submit(
     ] = None,
     data: Data,
     results: Results,
+    include: Include,
 ) -> None:
     """Check a submission, run the benchmarks that it enters by the protocol of the built-in entries, and pack a bundle.
 
@@ -84,6 +86,7 @@ def submit(
     something is wrong; everything that is wrong is said at once, each with what would be right.
     """
     from benchmark.submissions.findings import Refused
+    from benchmark.submissions.folder import read_submission
 
     if check and accept:
         raise UserError("--check looks at a folder, --accept at a bundle: give one of them")
@@ -91,11 +94,11 @@ def submit(
         raise UserError("--retrain, --no-rescore and --models belong to --accept")
     try:
         if accept:
-            _accept(path, data, results, models, _depth(retrain, no_rescore), trust)
+            _accept(path, data, results, models, _depth(retrain, no_rescore), trust, include)
         elif check:
-            _check(path, data, trust)
+            _check(read_submission(path, include), path, data, trust)
         else:
-            _submit(path, data, output, jobs or os.cpu_count() or 1, trust)
+            _submit(read_submission(path, include), data, output, jobs or os.cpu_count() or 1, trust)
     except Refused as error:
         _refuse(error, path)
 
@@ -107,6 +110,7 @@ def bundle(
     no_rescore: NoRescore = False,
     trust: Trust = False,
     data: Data,
+    include: Include,
     output: Format,
 ) -> None:
     """Verify a bundle: whole, complete, recomputed, and its weights scored again in a fresh process.
@@ -117,7 +121,7 @@ def bundle(
     from benchmark.submissions.verifying import verify_bundle
 
     try:
-        report = verify_bundle(path, data, depth=_depth(retrain, no_rescore), trust=trust, say=_say)
+        report = verify_bundle(path, data, depth=_depth(retrain, no_rescore), trust=trust, include=include, say=_say)
     except Refused as error:
         if output is OutputFormat.json:
             rows = [{"id": finding.check, "verdict": "refused", **finding.model_dump()} for finding in error.findings]
@@ -127,12 +131,10 @@ def bundle(
         typer.echo(_as_json(report) if output is OutputFormat.json else _as_text(report))
 
 
-def _check(path: Path, data: Path, trust: bool) -> None:
+def _check(submission: Submission, path: Path, data: Path, trust: bool) -> None:
     from benchmark.submissions.checking import check
     from benchmark.submissions.findings import Refused
-    from benchmark.submissions.folder import read_submission
 
-    submission = read_submission(path)
     findings = check(submission, data, trust=trust)
     if findings:
         raise Refused(findings)
@@ -140,31 +142,26 @@ def _check(path: Path, data: Path, trust: bool) -> None:
     typer.echo(f"{path}: all checks passed for {entered}; next: gcnnbench submit {path}")
 
 
-def _submit(path: Path, data: Path, output: Path | None, jobs: int, trust: bool) -> None:
+def _submit(submission: Submission, data: Path, output: Path | None, jobs: int, trust: bool) -> None:
     from benchmark.cli.progress import RunReport
-    from benchmark.submissions.checking import check
-    from benchmark.submissions.findings import Refused
-    from benchmark.submissions.folder import read_submission
     from benchmark.submissions.submitting import cells_of, submit
 
-    submission = read_submission(path)
     target = output or Path(f"{submission.card.name}.bundle")
-    findings = check(submission, data, trust=trust)
-    if findings:
-        raise Refused(findings)
     with RunReport(len(cells_of(submission, data))) as report:
         manifest = submit(submission, data, target, report, jobs=jobs, trust=trust)
     typer.echo(f"{target}: {len(manifest.files)} files, digest {manifest.digest}")
     typer.echo(f"next: gcnnbench verify bundle {target}")
 
 
-def _accept(path: Path, data: Path, results: Path, models: Path | None, depth: Depth, trust: bool) -> None:
+def _accept(
+    path: Path, data: Path, results: Path, models: Path | None, depth: Depth, trust: bool, include: list[Path]
+) -> None:
     from benchmark.models import __path__ as registered
     from benchmark.submissions.accepting import accept
     from benchmark.submissions.verifying import verify_bundle
 
-    report = verify_bundle(path, data, depth=depth, trust=trust, say=_say)
-    written = accept(report, models or Path(next(iter(reversed(list(registered))))), results)
+    report = verify_bundle(path, data, depth=depth, trust=trust, include=include, say=_say)
+    written = accept(report, models or Path(list(registered)[-1]), results, include)
     typer.echo(_as_text(report))
     typer.echo(f"accepted: {len(written)} files written")
     for place in written:

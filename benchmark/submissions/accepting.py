@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.errors import UserError
@@ -13,13 +14,14 @@ from benchmark.submissions.tree import read_inside
 from benchmark.submissions.verifying import BundleReport
 
 
-def accept(report: BundleReport, models: Path, results: Path) -> list[Path]:
+def accept(report: BundleReport, models: Path, results: Path, include: Sequence[Path] = ()) -> list[Path]:
     """Merge a bundle. Where something fails everything is as it was; killed half-way, the same call completes it.
 
     Args:
         report: of the bundle's verification.
         models: the folder of registered models.
         results: the results directory.
+        include: further cards, as of a benchmark that is not registered.
 
     Returns:
         The files that were written.
@@ -42,7 +44,7 @@ def accept(report: BundleReport, models: Path, results: Path) -> list[Path]:
     undo: dict[Path, bytes | None] = {}
     try:
         _write(files, undo)
-        registry = read_submission(models / bundle.manifest.model).registry
+        registry = read_submission(models / bundle.manifest.model, include).registry
         names = [trial.benchmark for trial in bundle.manifest.trials]
         made = tables.leaderboard(registry, results, names)[0]
         renewed = {name: text for board in made for name, text in tables.table_files(board).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,12 @@ def _trials(submission: Submission, contents: Mapping[str, bytes]) -> list[Trial
     return trials
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: Path, include: Sequence[Path] = ()) -> Bundle:
     """Read a bundle and check that it is whole and unchanged; nothing of it is run.
+
+    Args:
+        path: its directory.
+        include: further cards, as of a benchmark that is not registered.
 
     Raises:
         UserError: there is nothing at the path.
@@ -117,7 +121,7 @@ def open_bundle(path: Path) -> Bundle:
         )
     if findings:
         raise Refused(findings)
-    return Bundle(path.resolve(), manifest, read_submission(path / "models" / manifest.model))
+    return Bundle(path.resolve(), manifest, read_submission(path / "models" / manifest.model, include))
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,12 @@ class Submission:
         return self.card.trained_on is not None
 
 
-def read_submission(path: Path) -> Submission:
+def read_submission(path: Path, include: Sequence[Path] = ()) -> Submission:
     """Read a submission's folder; nothing of it is run or imported.
 
     Args:
         path: the folder, anywhere.
+        include: further cards, as of a benchmark that is not registered.
 
     Raises:
         UserError: there is nothing at the path.
@@ -92,7 +93,7 @@ def read_submission(path: Path) -> Submission:
         raise Refused(findings)
     try:
         file = open_card(folder / CARD, ModelCard)
-        registry = _registry_with(file)
+        registry = _registry_with(file, include)
     except CardsError as error:
         raise Refused([*findings, *(_of_card(str(wrong)) for wrong in error.errors)]) from None
     submission = Submission(folder, file.card, registry, files)
@@ -102,13 +103,13 @@ def read_submission(path: Path) -> Submission:
     return submission
 
 
-def _registry_with(file: CardFile[ModelCard]) -> Registry:
+def _registry_with(file: CardFile[ModelCard], include: Sequence[Path]) -> Registry:
     """The registered cards and this one, in the place of a registered one of its name.
 
     Raises:
         CardsError: this card does not fit the others.
     """
-    shelf = fill_shelf()
+    shelf = fill_shelf(include)
     shelf.models[file.card.name] = file
     shelf.findings += cross_check(shelf)
     return Registry.of(shelf)

@@ -14,6 +14,7 @@ from benchmark.runs.executor import Event
 from benchmark.runs.plan import unfinished
 from benchmark.runs.store import Store
 from benchmark.submissions.bundle import pack
+from benchmark.submissions.checking import check
 from benchmark.submissions.findings import Finding, Refused
 from benchmark.submissions.folder import Submission
 from benchmark.submissions.manifest import Manifest
@@ -34,10 +35,10 @@ def cells_of(submission: Submission, data: Path) -> list[Cell]:
 def submit(
     submission: Submission, data: Path, target: Path, report: Report, *, jobs: int = 1, trust: bool = False
 ) -> Manifest:
-    """Run every cell that has no record yet and pack the bundle. Interrupted, the same call goes on cell by cell.
+    """Check, run every cell that has no record yet, and pack. Interrupted, the same call goes on cell by cell.
 
     Args:
-        submission: a folder that was checked.
+        submission: a folder whose files and card are right.
         data: the data directory.
         target: the bundle's directory.
         report: told how the cells go on.
@@ -46,10 +47,14 @@ def submit(
 
     Raises:
         UserError: the bundle is there already, a data set is not here, or there is no isolation and no trust.
-        Refused: a cell did not end as it should; nothing is packed, and what is done is kept for the next try.
+        Refused: a check found something, or a cell did not end as it should; nothing is packed, and what is done is
+            kept for the next try.
     """
     if target.exists():
         raise UserError(f"{target} is there already; take it away, or write to another place with --output")
+    findings = check(submission, data, trust=trust)
+    if findings:
+        raise Refused(findings)
     work = target.with_name(f".{target.name}.{_source_digest(submission)[:8]}")
     store = Store(work)
 
@@ -67,9 +72,9 @@ def submit(
 
     cells = cells_of(submission, data)
     with ThreadPoolExecutor(jobs) as pool:
-        findings = [finding for found in pool.map(run, unfinished(store, cells)) for finding in found]
-    if findings:
-        raise Refused(findings)
+        wrong = [finding for found in pool.map(run, unfinished(store, cells)) for finding in found]
+    if wrong:
+        raise Refused(wrong)
     manifest = pack(submission, work, target)
     shutil.rmtree(work)
     return manifest

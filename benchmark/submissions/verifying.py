@@ -52,7 +52,15 @@ class BundleReport:
     measured: tuple[Measured, ...]
 
 
-def verify_bundle(path: Path, data: Path, *, depth: Depth = "rescore", trust: bool = False, say: Say) -> BundleReport:
+def verify_bundle(
+    path: Path,
+    data: Path,
+    *,
+    depth: Depth = "rescore",
+    trust: bool = False,
+    include: Sequence[Path] = (),
+    say: Say = lambda _: None,
+) -> BundleReport:
     """Verify a bundle of records.
 
     Args:
@@ -61,6 +69,7 @@ def verify_bundle(path: Path, data: Path, *, depth: Depth = "rescore", trust: bo
         depth: only recompute from what the bundle holds, also score its weights again, or also train one cell again,
             chosen by the bundle's digest.
         trust: whether its code may run where there is no isolation.
+        include: further cards, as of a benchmark that is not registered.
         say: told what is being done.
 
     Returns:
@@ -70,7 +79,7 @@ def verify_bundle(path: Path, data: Path, *, depth: Depth = "rescore", trust: bo
         UserError: there is no bundle, a data set is not here, or there is no isolation and no trust.
         Refused: something is wrong; everything that was found.
     """
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, include)
     cells = cells_of(bundle.submission, data)
     say(f"{len(bundle.manifest.files)} files have their sha256, and the manifest its digest")
     findings = [*_incomplete(bundle, cells), *_unsound(bundle)]

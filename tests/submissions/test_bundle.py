@@ -1,0 +1,152 @@
+"""A bundle is whole and unchanged or refused, by the check that is named for what was done to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.runs.store import read_record
+from benchmark.submissions.bundle import open_bundle, pack
+from benchmark.submissions.findings import Refused
+from benchmark.submissions.folder import read_submission
+from benchmark.submissions.manifest import MANIFEST, FileEntry, Manifest, digest, entry_of
+from benchmark.submissions.submitting import cells_of
+from benchmark.submissions.verifying import chosen_cell, verify_bundle
+
+SEED_0 = "results/mini@1/mynet@12/seed-0.json"
+
+
+def refused(bundle: Path, mini: Path) -> dict[str, str]:
+    """What each check found; nothing of the bundle is run."""
+    with pytest.raises(Refused) as caught:
+        verify_bundle(bundle, Path("unused"), depth="recompute", include=[mini])
+    found = caught.value.findings
+    return {check: "\n".join(str(one) for one in found if one.check == check) for check in {one.check for one in found}}
+
+
+def reseal(bundle: Path, **changes: Any) -> None:
+    """Make the manifest agree with what is in the bundle now, as a forger would."""
+    manifest = Manifest.model_validate_json((bundle / MANIFEST).read_bytes())
+    files = {
+        path.relative_to(bundle).as_posix(): entry_of(path.read_bytes())
+        for path in sorted(bundle.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    manifest = manifest.model_copy(update={"files": files} | changes)
+    manifest = manifest.model_copy(update={"digest": digest(manifest)})
+    (bundle / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+
+
+def test_a_bundle_recomputes_and_is_self_reported_until_it_is_scored_again(bundle: Path, mini: Path) -> None:
+    report = verify_bundle(bundle, Path("unused"), depth="recompute", include=[mini])
+    assert [measured.grade for measured in report.measured] == ["self-reported", "self-reported"]
+    assert report.measured[0].place == "mini@1/mynet@12/seed-0.json"
+
+
+def test_the_same_files_give_the_same_bytes(bundle: Path, mini: Path, tmp_path: Path) -> None:
+    submission = read_submission(bundle / "models" / "mynet", [mini])
+    pack(submission, bundle / "results", tmp_path / "again.bundle")
+    assert (tmp_path / "again.bundle" / MANIFEST).read_bytes() == (bundle / MANIFEST).read_bytes()
+
+
+def test_every_file_moves_the_digest_and_so_the_cell_that_is_trained_again(bundle: Path, mini: Path) -> None:
+    opened = open_bundle(bundle, [mini])
+    cells = cells_of(opened.submission, Path("unused"))
+    (bundle / "models" / "mynet" / "README.md").write_text("another word")
+    reseal(bundle)
+    moved = open_bundle(bundle, [mini])
+    assert moved.manifest.digest != opened.manifest.digest
+    assert chosen_cell(moved, cells) in cells
+
+
+def test_a_resealed_bundle_that_was_not_touched_is_the_same(bundle: Path, mini: Path) -> None:
+    before = (bundle / MANIFEST).read_text()
+    reseal(bundle)
+    assert (bundle / MANIFEST).read_text().strip() == before.strip()
+
+
+def _flip_a_byte(bundle: Path) -> None:
+    path = next((bundle / "results" / "outputs").iterdir())
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def _edit_manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    def edit(bundle: Path) -> None:
+        data = json.loads((bundle / MANIFEST).read_text())
+        change(data)
+        (bundle / MANIFEST).write_text(json.dumps(data))
+
+    return edit
+
+
+def _traverse(data: dict[str, Any]) -> None:
+    data["files"]["results/../../../etc/passwd"] = FileEntry(sha256="0" * 64, bytes=1).model_dump()
+
+
+@pytest.mark.parametrize(
+    ("tamper", "check", "told"),
+    [
+        (lambda b: (b / MANIFEST).unlink(), "manifest", "No such file"),
+        (lambda b: (b / MANIFEST).write_text("{"), "manifest", "Expecting property name"),
+        (lambda b: (b / MANIFEST).write_bytes(b"\xff"), "manifest", "codec can't decode"),
+        (lambda b: (b / MANIFEST).write_text('{"form": 1, "form": 1}'), "manifest", "a key stands twice"),
+        (_edit_manifest(lambda data: data.update(note="x")), "manifest", "note"),
+        (_edit_manifest(lambda data: data["environment"].update(torch="1.0")), "digest", "its digest is of"),
+        (_edit_manifest(_traverse), "path", "'results/../../../etc/passwd'"),
+        (_flip_a_byte, "hash", "is not the file that was packed"),
+        (lambda b: (b / SEED_0).unlink(), "missing-file", SEED_0),
+        (lambda b: (b / "results" / "more.json").touch(), "unlisted-file", "results/more.json"),
+        (lambda b: (b / "more").symlink_to("/etc"), "symlink", "more is a link"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_was_done_to_a_bundle_is_named(
+    bundle: Path, mini: Path, tamper: Callable[[Path], None], check: str, told: str
+) -> None:
+    tamper(bundle)
+    assert told in refused(bundle, mini)[check]
+
+
+def test_a_dropped_seed_is_found_though_the_manifest_agrees(bundle: Path, mini: Path) -> None:
+    for path in (bundle / SEED_0).parent.glob("seed-1.*"):
+        path.unlink()
+    reseal(bundle)
+    assert "missing: 1" in refused(bundle, mini)["completeness"]
+    manifest = Manifest.model_validate_json((bundle / MANIFEST).read_bytes())
+    reseal(bundle, trials=tuple(trial.model_copy(update={"seeds": (0,)}) for trial in manifest.trials))
+    assert "all or none, so that nobody picks" in refused(bundle, mini)["completeness"]
+
+
+def test_records_of_what_was_not_entered_are_refused(bundle: Path, mini: Path) -> None:
+    other = bundle / "results" / "mini@1" / "p4cnn@12" / "seed-0.json"
+    other.parent.mkdir()
+    other.write_bytes((bundle / SEED_0).read_bytes())
+    reseal(bundle)
+    assert "p4cnn@12/seed-0.json is of no entry of the card" in refused(bundle, mini)["completeness"]
+
+
+def test_an_edited_record_does_not_recompute(bundle: Path, mini: Path) -> None:
+    data = json.loads((bundle / SEED_0).read_text())
+    data["metrics"]["accuracy.orbit"] = 0.99
+    (bundle / SEED_0).write_text(json.dumps(data))
+    reseal(bundle)
+    assert "metrics.accuracy.orbit is 0.99" in refused(bundle, mini)["record"]
+
+
+def test_records_of_another_protocol_are_refused(bundle: Path, mini: Path) -> None:
+    card = bundle / "models" / "mynet" / "model.yaml"
+    card.write_text(card.read_text().replace("model_version: 1", "model_version: 2"))
+    reseal(bundle)
+    assert "stale: not on the leaderboard" in refused(bundle, mini)["protocol"]
+
+
+def test_the_bundle_is_of_the_records_that_an_ordinary_run_makes(bundle: Path) -> None:
+    record = read_record(bundle / SEED_0)
+    assert (record.benchmark, record.entry, record.seed) == ("mini@1", "mynet@12", 0)
+    assert record.official

@@ -1,0 +1,143 @@
+"""A folder from elsewhere is read without trusting it, and all that is wrong with it is said at once."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import safetensors.torch
+import torch
+from typer.testing import CliRunner
+
+from benchmark.cli.app import build_app
+from benchmark.errors import UserError
+from benchmark.submissions.findings import Refused
+from benchmark.submissions.folder import read_submission
+from benchmark.submissions.scaffold import new
+
+if TYPE_CHECKING:
+    from tests.submissions.conftest import Edit
+
+
+def refused(folder: Path, mini: Path) -> dict[str, str]:
+    """What each check found."""
+    with pytest.raises(Refused) as caught:
+        read_submission(folder, [mini])
+    found = caught.value.findings
+    return {check: "\n".join(str(one) for one in found if one.check == check) for check in {one.check for one in found}}
+
+
+def test_the_scaffold_is_right(folder: Path, mini: Path) -> None:
+    submission = read_submission(folder, [mini])
+    assert submission.entries == (("mini", "mynet@12"),)
+    assert sorted(submission.files) == ["README.md", "model.py", "model.yaml"]
+    assert "mynet@12" in submission.registry.benchmark("mini").entries
+
+
+def test_what_python_leaves_behind_is_passed_over(folder: Path, mini: Path) -> None:
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"\0")
+    assert "model.py" in read_submission(folder, [mini]).files
+
+
+def test_nothing_there_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder; write a starting point with: gcnnbench new mynet"):
+        read_submission(tmp_path / "mynet")
+
+
+def test_an_empty_folder_and_a_file_are_refused(tmp_path: Path, mini: Path) -> None:
+    (tmp_path / "mynet").mkdir()
+    assert "holds no file" in refused(tmp_path / "mynet", mini)["empty-folder"]
+    (tmp_path / "file").touch()
+    assert "is a file" in refused(tmp_path / "file", mini)["not-a-folder"]
+
+
+def test_everything_is_said_at_once(folder: Path, mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("elsewhere")
+    (folder / "helper.py").symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / "pipe.py")
+    (folder / "weights.pt").write_bytes(b"x")
+    (folder / "notes.docx").write_bytes(b"x")
+    (folder / "README.md").write_bytes(b"\xff\xfe")
+    (folder / "more.py").write_bytes(b"#" * 1_000_001)
+    (folder / "model.py").unlink()
+    found = refused(folder, mini)
+    assert "helper.py is a link" in found["symlink"]
+    assert "pipe.py is no plain file" in found["special-file"]
+    assert "weights.pt" in found["pickle"]
+    assert "notes.docx" in found["unexpected-file"]
+    assert "README.md is not UTF-8 (byte 0)" in found["encoding"]
+    assert "more.py has 1,000,001 bytes" in found["size-limit"]
+    assert "model.py is missing" in found["missing-file"]
+
+
+def test_a_folder_in_it_and_a_linked_folder_are_refused(folder: Path, mini: Path, tmp_path: Path) -> None:
+    (folder / "layers").mkdir()
+    (folder / "layers" / "conv.py").touch()
+    (tmp_path / "outside").mkdir()
+    (folder / "linked").symlink_to(tmp_path / "outside")
+    found = refused(folder, mini)
+    assert "layers/conv.py" in found["unexpected-file"]
+    assert "linked is a link" in found["symlink"]
+
+
+@pytest.mark.parametrize("content", [pickle.dumps({"w": [1.0]}), b"PK\x03\x04 as torch.save writes"])
+def test_a_pickle_by_another_name_is_never_read(folder: Path, mini: Path, edit: Edit, content: bytes) -> None:
+    edit("trained_on", "MNIST")
+    (folder / "weights.safetensors").write_bytes(content)
+    assert "begins as a pickle does; it was not read" in refused(folder, mini)["pickle"]
+
+
+def test_weights_and_what_they_were_trained_on_belong_together(folder: Path, mini: Path, edit: Edit) -> None:
+    safetensors.torch.save_file({"w": torch.zeros(3)}, folder / "weights.safetensors")
+    assert "does not say what it was trained on" in refused(folder, mini)["weights"]
+    edit("trained_on", "the digits that mini does not test")
+    assert read_submission(folder, [mini]).trained_elsewhere
+    (folder / "weights.safetensors").write_bytes(b"no tensors")
+    assert "no safetensors file" in refused(folder, mini)["weights"]
+    (folder / "weights.safetensors").unlink()
+    assert "there are no weights" in refused(folder, mini)["weights"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("enters", None, "enters no benchmark, and nothing tried is nothing shown"),
+        ("enters", [{"benchmark": "quikstart", "sizes": [12]}], "there is no benchmark 'quikstart'; did you mean"),
+        ("enters", [{"benchmark": "mini", "sizes": [14]}], "size 14 stands neither in exact_at nor in approximate_at"),
+        ("enters", [{"benchmark": "mini", "sizes": [12]}, {"benchmark": "mini", "sizes": [11]}], "mini stands twice"),
+        ("enters", [{"benchmark": "mini", "sizes": [11]}], "does not state count and macs for mini"),
+        ("parameters", [{"channels": 1, "classes": 10, "size": 12, "count": 7}], "does not state macs for mini"),
+        ("name", "another", "'another' must be mynet, as the folder is called"),
+        ("colour", "red", "unknown key"),
+    ],
+)
+def test_a_card_that_does_not_say_enough(
+    folder: Path, mini: Path, edit: Edit, key: str, value: object, told: str
+) -> None:
+    edit(key, value)
+    assert told in refused(folder, mini)["card"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("My_Net", "small letters and digits"), ("p4cnn", "is taken by"), ("there", "is there already")],
+)
+def test_new_refuses_a_name_that_will_not_do(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(UserError, match=told):
+        new(name, "torch", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_the_command_prints_every_finding_and_ends_with_1(folder: Path, mini: Path, edit: Edit) -> None:
+    edit("enters", None)
+    (folder / "weights.pkl").touch()
+    result = CliRunner().invoke(build_app(), ["submit", str(folder), "--check", "--include", str(mini)])
+    assert result.exit_code == 1
+    assert "pickle: weights.pkl" in result.stderr
+    assert "card: model.yaml enters no benchmark" in result.stderr
+    assert "refused, 2 things are wrong" in result.stderr
