@@ -161,7 +161,7 @@ def _data(found: Explanation) -> Iterator[str]:
 
 
 def _claim(row: ClaimRow) -> Iterator[str]:
-    yield f"  {row.id} ({row.source}): {row.verdict_text}"
+    yield folded(f"{row.id} ({row.source}): {row.verdict_text}", indent=" " * 4, first="  ")
     unit = "" if row.quantity == "parameters" else " %"
     told = [f"published {row.printed}{unit if row.published else ''}"]
     if row.published is not None:
