@@ -93,7 +93,7 @@ def digits(registry: Registry, size: int, first: int, number: int) -> Double:
 
 
 def narrow(registry: Registry, entry: str) -> nn.Module:
-    """The network of an entry for the quickstart's input, of its full depth but narrow where its card has `widths`.
+    """The network of an entry for the quickstart's input, of its full depth but narrow if its card has widths or growth.
 
     Hyper-parameters are pinned by the digest; what the code makes of them is no matter of their size.
     """
@@ -102,6 +102,8 @@ def narrow(registry: Registry, entry: str) -> nn.Module:
     if "widths" in hyperparameters:
         stages = len(registry.model(slug).hyperparameters["widths"])  # type: ignore[arg-type]
         hyperparameters["widths"] = tuple(range(2, 2 + stages))
+    if "growth" in hyperparameters:
+        hyperparameters["growth"] = 2
     module = registry.module("model", slug)
     return build_network(module, entry, size=size, channels=1, classes=10, hyperparameters=hyperparameters)
 

@@ -1,0 +1,20 @@
+"""P4-DenseNet for PCam (Veeling et al. 2018)."""
+
+from __future__ import annotations
+
+from benchmark.nn.dense import dense_network
+from benchmark.nn.groups import P4
+from benchmark.nn.network import Network
+
+
+def build(*, size: int, channels: int, classes: int, growth: int, blocks: int, compression: float) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), dense blocks of one p4 convolution."""
+    return dense_network(
+        size=size,
+        channels=channels,
+        classes=classes,
+        growth=growth,
+        blocks=blocks,
+        compression=compression,
+        group=P4,
+    )
