@@ -134,7 +134,7 @@ def test_it_reads_well_in_100_columns_and_parses(kept: Path, registry: Registry)
         "not here",
         "seed-3.unofficial.json: unofficial",
         "@inproceedings{edixhoven2023",
-        registry.dataset("mnist").parts["train"].digest,
+        str(registry.dataset("mnist").parts["train"].digest),
     ):
         assert piece in text
     document = json.loads(explanation_as_json(found))

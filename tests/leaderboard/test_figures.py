@@ -260,9 +260,10 @@ def test_figures_that_cannot_be_drawn(
 
 def test_nothing_to_draw_names_the_command_that_makes_something(toy: Toy) -> None:
     nobody = [Network("p4cnn@28", "exact", ())]
-    for drawing in (lambda: draw_curve(toy.card(), nobody, []), lambda: draw_relaxation(toy.card(), nobody)):
-        with pytest.raises(UserError, match="toy@2 has no record to draw: gcnnbench run toy"):
-            drawing()
+    with pytest.raises(UserError, match="toy@2 has no record to draw: gcnnbench run toy"):
+        draw_curve(toy.card(), nobody, [])
+    with pytest.raises(UserError, match="toy@2 has no record to draw: gcnnbench run toy"):
+        draw_relaxation(toy.card(), nobody)
     with pytest.raises(UserError, match="no pair of an exact and an approximate network"):
         draw_pairs([toy.board()])
 
