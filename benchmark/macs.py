@@ -17,7 +17,7 @@ class MacCounter(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = 0
+        self.flops: int = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -39,6 +39,7 @@ class MacCounter(TorchDispatchMode):
 
 def forward_macs(network: nn.Module, images: Tensor) -> int:
     """MACs of these images (batch, channels, height, width) through the network as it is, two operations to a MAC."""
-    with MacCounter() as counter:
+    counter = MacCounter()
+    with counter:
         network(images)
     return counter.flops // 2

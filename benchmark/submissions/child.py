@@ -1,4 +1,4 @@
-"""The contained process: it binds its limits, shuts its doors, and only then does the job that foreign code is part of."""
+"""The contained process: it binds its limits, shuts its doors, and only then does its job with foreign code."""
 
 from __future__ import annotations
 

@@ -19,6 +19,9 @@ from typing import Literal
 
 Kind = Literal["bubblewrap", "namespaces", "none"]
 
+TOOLS: dict[Kind, str] = {"bubblewrap": "bwrap", "namespaces": "unshare"}
+"""What each kind of container needs, the better one first."""
+
 PACKAGE = Path(__file__).resolve().parents[1]
 TOP_LEVEL = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -77,11 +80,11 @@ def contained(kind: Kind, view: View, command: Sequence[str]) -> list[str]:
 @cache
 def isolation() -> Isolation:
     """The best container that works on this machine, found out by building one around the interpreter."""
-    refusals = []
-    for kind, tool in (("bubblewrap", "bwrap"), ("namespaces", "unshare")):
-        refusal = _refusal(kind, tool)  # type: ignore[arg-type]
+    refusals: list[str] = []
+    for kind, tool in TOOLS.items():
+        refusal = _refusal(kind, tool)
         if refusal is None:
-            return Isolation(kind, "; ".join(refusals) or f"{tool} works")  # type: ignore[arg-type]
+            return Isolation(kind, "; ".join(refusals) or f"{tool} works")
         refusals.append(refusal)
     return Isolation("none", "; ".join(refusals))
 

@@ -34,7 +34,8 @@ def snapshot() -> Snapshot:
     """Everything that foreign code has no business changing, by name, as it is now."""
     ours = [module for name, module in sorted(sys.modules.items()) if name.startswith("benchmark.")]
     taken: dict[str, object] = {}
-    for owner in (*_MODULES, *_CLASSES, *ours):
+    owners: tuple[ModuleType | type, ...] = (*_MODULES, *_CLASSES, *ours)
+    for owner in owners:
         for name, value in list(vars(owner).items()):
             if callable(value) and not isinstance(value, ModuleType):
                 taken[f"{owner.__name__}.{name}"] = value

@@ -37,7 +37,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One entry of a submission: benchmark and model card, `slug@size`, seed and threads, the folder and the tensors."""
+    """One entry of a submission: the cards, `slug@size`, seed and threads, the folder of the code, and the tensors."""
 
     card: BenchmarkCard
     model: ModelCard

@@ -17,7 +17,7 @@ SHUT = (
     *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "keyctl", "add_key", "request_key"),
     *("socket", "socketpair", "personality", "acct", "quotactl", "name_to_handle_at", "open_by_handle_at"),
 )
-"""New namespaces and mounts, other processes' memory, memory that no limit counts, the kernel's own machines, sockets."""
+"""New namespaces and mounts, other processes' memory, memory that no limit counts, the kernel's machinery, sockets."""
 
 _NEW_NAMESPACES = 0x7E020000
 """The flags CLONE_NEW… of clone."""

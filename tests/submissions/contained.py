@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmark.cards.reading import read_card
@@ -77,17 +80,21 @@ class Submission:
             given |= {f"validation.{name}": getattr(self.data.validation, name) for name in ("images", "labels")}
         return given
 
-    def run(self, job: Job = "probe", limits: Limits = LIMITS, **more: Tensor) -> Outcome:
+    def run(
+        self, job: Job = "probe", limits: Limits = LIMITS, given: Mapping[str, Tensor] = MappingProxyType({})
+    ) -> Outcome:
         """The job in its container."""
-        return run_isolated(job, self.folder, self.arguments, self.tensors(job) | more, limits)
+        return run_isolated(job, self.folder, self.arguments, self.tensors(job) | dict(given), limits)
 
-    def run_here(self, place: Path, job: Job = "probe", **more: Tensor) -> dict[str, str]:
+    def run_here(
+        self, place: Path, job: Job = "probe", weights: Mapping[str, Tensor] = MappingProxyType({})
+    ) -> dict[str, str]:
         """The same job in this process, for code that harms nobody: what each check found."""
-        from safetensors.torch import save_file
-
         given = place / "given"
         shutil.copytree(self.folder, given / "submission")
-        save_file({name: value.contiguous() for name, value in (self.tensors(job) | more).items()}, given / "tensors")
+        save_file(
+            {name: value.contiguous() for name, value in (self.tensors(job) | dict(weights)).items()}, given / "tensors"
+        )
         with torch.random.fork_rng(devices=[]):
             findings, _, _ = run_job(given, job, json.loads(json.dumps(self.arguments)))
         return {one["check"]: one["what"] for one in findings}

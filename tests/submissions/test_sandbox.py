@@ -27,7 +27,6 @@ from tests.submissions.contained import HONEST, LIMITS, TINY, Submission, needs_
 
 PROJECT = Path(__file__).parents[2]
 NAP = "3141.59"
-KINDS: tuple[tuple[Kind, str], ...] = (("bubblewrap", "bwrap"), ("namespaces", "unshare"))
 
 
 def sleepers() -> list[str]:
@@ -63,7 +62,7 @@ def ask(place: Path, port: int) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "tool"), KINDS)
+@pytest.mark.parametrize(("kind", "tool"), containment.TOOLS.items())
 def test_every_door_is_shut(
     kind: Kind, tool: str, tmp_path: Path, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,8 +104,8 @@ def test_a_tool_that_does_not_work_is_not_offered(monkeypatch: pytest.MonkeyPatc
 
 def test_a_container_that_shows_too_much_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool that starts the command and contains nothing."""
-    monkeypatch.setattr(containment, "_bubblewrap", lambda view: ["env"])
-    monkeypatch.setattr(containment, "_unprivileged", lambda kind: [])
+    monkeypatch.setattr(containment, "_bubblewrap", lambda _: ["env"])
+    monkeypatch.setattr(containment, "_unprivileged", lambda _: [])
     assert "does not work" in (containment._refusal("bubblewrap", "env") or "")
 
 
@@ -145,9 +144,7 @@ def test_an_entry_of_the_suite_ends_with_the_same_bits_as_by_run(tmp_path: Path)
     assert trained.findings == ()
     assert {name for name in trained.tensors if name.startswith("weights.")} == {f"weights.{name}" for name in weights}
     assert all(torch.equal(trained.tensors[f"weights.{name}"], value) for name, value in weights.items())
-    scored = entry.run(
-        "score", **{name: value for name, value in trained.tensors.items() if name.startswith("weights.")}
-    )
+    scored = entry.run("score", given={f"weights.{name}": value for name, value in weights.items()})
     assert scored.findings == ()
     for outcome in (trained, scored):
         assert torch.equal(outcome.tensors["logits"], outputs["logits"])
@@ -174,7 +171,7 @@ def test_a_job_is_given_no_test_label(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     other = {"weights.conv.weight": torch.zeros(6, 1, 3, 3), "weights.other": torch.zeros(3)}
-    found = submission(tmp_path, "honest").run_here(tmp_path, "score", **other)
+    found = submission(tmp_path, "honest").run_here(tmp_path, "score", other)
     assert set(found) == {"weights"}
     assert "other" in found["weights"]
 
@@ -186,6 +183,6 @@ def test_a_network_that_says_one_thing_is_refused(tmp_path: Path) -> None:
         "weights.linear.weight": torch.zeros(10, 6),
         "weights.linear.bias": torch.arange(10.0),
     }
-    found = submission(tmp_path, "honest").run_here(tmp_path, "score", **weights)
+    found = submission(tmp_path, "honest").run_here(tmp_path, "score", weights)
     assert found == {"one-class": "every upright test image is put into class 9"}
     assert HONEST.parameters[0].count == sum(value.numel() for value in weights.values())

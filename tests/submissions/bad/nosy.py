@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import json
 import os
 import resource
@@ -13,11 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sklearn  # type: ignore[import-untyped]
-
 NEW_USER_NAMESPACE = 0x10000000
 here = Path(__file__).parent
 hints = json.loads((here / "hints.json").read_text())
+sklearn = Path(*(importlib.util.find_spec("sklearn") or sys.exit()).submodule_search_locations or ())
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,7 +50,7 @@ def system_call(name: str, *arguments: int) -> int:
 
 def start_one_too_many() -> int:
     """With room for one process more, two cannot be started: the kernel counts."""
-    allowed = len(os.listdir("/proc/self/task")) + 2
+    allowed = len([*Path("/proc/self/task").iterdir()]) + 2
     resource.setrlimit(resource.RLIMIT_NPROC, (allowed, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
     return len([subprocess.Popen(["sleep", hints["nap"]]) for _ in range(8)])
 
@@ -59,10 +59,10 @@ attempts: dict[str, Callable[[], Any]] = {
     "connect to the host": lambda: connect(("127.0.0.1", hints["port"])),
     "connect to the world": lambda: connect(("1.1.1.1", 53)),
     "read the host's secret": lambda: Path(hints["secret"]).read_text(),
-    "list the host's folder": lambda: os.listdir(Path(hints["secret"]).parent),
+    "list the host's folder": lambda: [*Path(hints["secret"]).parent.iterdir()],
     "read the passwords": lambda: Path("/etc/passwd").read_text(),
     "read the project": lambda: Path(hints["project"]).read_text(),
-    "read the digits and their labels": lambda: os.listdir(Path(sklearn.__file__).parent / "datasets/data")[0],
+    "read the digits and their labels": lambda: next((sklearn / "datasets/data").iterdir()),
     "write beside itself": lambda: (here / "mark").write_text("x"),
     "write over itself": lambda: Path(__file__).write_text("x"),
     "write into the interpreter": lambda: (Path(sys.prefix) / "mark").write_text("x"),
@@ -84,5 +84,5 @@ found = {name: tried(attempt) for name, attempt in attempts.items()}
 found["user"] = str(os.getuid())
 found["environment"] = " ".join(sorted(os.environ))
 found["capabilities"] = next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line)
-print(json.dumps(found), flush=True)
+os.write(1, json.dumps(found).encode())
 os._exit(0)
