@@ -6,6 +6,7 @@ Bubblewrap builds it where it is installed and works; otherwise util-linux does,
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import site
 import subprocess
@@ -59,7 +60,7 @@ def interpreter_files() -> tuple[Path, ...]:
     user_site = Path(site.getusersitepackages()) if site.ENABLE_USER_SITE else None
     wanted = [Path("/usr"), Path(sys.prefix), Path(sys.base_prefix), executable, PACKAGE, Path("/etc/ld.so.cache")]
     wanted += [Path("/nix/store"), *([user_site] if user_site else [])]
-    return tuple(_outermost(path for path in wanted if path.exists()))
+    return tuple(_outermost(path for path in wanted if os.access(path, os.R_OK)))
 
 
 def labelled_files() -> tuple[Path, ...]:
@@ -162,7 +163,7 @@ cd "$root"
 pivot_root . old
 umount -l /old
 rmdir /old
-mount -o remount,ro,nosuid,nodev /
+mount -o remount,bind,ro,nosuid,nodev /
 cd "$scratch"
 exec "$@"
 """
@@ -189,7 +190,7 @@ def _namespaces(view: View) -> list[str]:
 def _unprivileged(kind: Kind) -> list[str]:
     """Give up user and capabilities. A user of his own, who is not root, has none that he could change to."""
     if os.geteuid() == 0:
-        user = str(FIRST_USER + os.getpid() % USERS)
+        user = str(FIRST_USER + secrets.randbelow(USERS))
         change = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
     elif kind == "bubblewrap":
         return []
