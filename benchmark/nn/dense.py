@@ -7,7 +7,6 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.fields import Field, Invariant, ScalarField, feature_field, with_field
 from benchmark.nn.groups import TRIVIAL, Group
@@ -18,33 +17,24 @@ from benchmark.nn.pooling import CosetPool
 
 
 class Dense(nn.Module):
-    """The features, cropped to the size of what a branch makes of them, and the branch's behind them: `y = (x, F(x))`.
+    """The features without their margin, and what a branch makes of them behind it: `y = (x, F(x))`.
 
-    As many pixels are cropped at either end, so the crop moves with the image; channels stay outer and group elements
-    inner.
+    As many pixels are cropped at either end, so that the crop moves with the image.
 
     Args:
         branch: F, of layers without padding.
+        margin: the pixels that the branch takes from each side.
         field: how x and F(x) transform.
     """
 
-    def __init__(self, branch: nn.Module, field: Field) -> None:
+    def __init__(self, branch: nn.Module, margin: int, field: Field) -> None:
         super().__init__()
-        self.branch, self.field = branch, field
+        self.branch, self.margin, self.field = branch, margin, field
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, channels·group, height, width) -> (batch, (channels + grown)·group, fewer, fewer).
-
-        Raises:
-            UserError: the branch takes an odd number of pixels, which no crop takes alike from both ends.
-        """
-        grown: Tensor = self.branch(features)
-        rows, columns = (old - new for old, new in zip(features.shape[-2:], grown.shape[-2:], strict=True))
-        if rows % 2 or columns % 2:
-            raise UserError(f"the branch takes {rows} rows and {columns} columns; both must be even to crop alike")
-        top, left = rows // 2, columns // 2
-        kept = features[..., top : top + grown.shape[-2], left : left + grown.shape[-1]]
-        return torch.cat([kept, grown], 1)
+        """(batch, channels·group, i, i) -> (batch, (channels + grown)·group, i − 2·margin, i − 2·margin)."""
+        inner = slice(self.margin, -self.margin)
+        return torch.cat([features[..., inner, inner], self.branch(features)], 1)
 
 
 def _activated(channels: int, conv: nn.Module, group: Group) -> OrderedDict[str, nn.Module]:
@@ -56,7 +46,7 @@ def _activated(channels: int, conv: nn.Module, group: Group) -> OrderedDict[str,
 def dense_block(channels: int, growth: int, *, group: Group) -> Dense:
     """One layer that grows by a 3×3 valid convolution: (batch, channels·group, i, i) -> (…, i − 2, i − 2)."""
     conv = GroupConv(channels, growth, 3, group=group, bias=False)
-    return Dense(nn.Sequential(_activated(channels, conv, group)), feature_field(group))
+    return Dense(nn.Sequential(_activated(channels, conv, group)), 1, feature_field(group))
 
 
 def transition(in_channels: int, out_channels: int, *, group: Group) -> nn.Sequential:

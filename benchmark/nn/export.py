@@ -11,12 +11,15 @@ from torch import nn
 from torch.fx import symbolic_trace
 
 from benchmark.errors import UserError
+from benchmark.nn.blur import BlurPool
 from benchmark.nn.convolution import BankTable, GroupConv, filter_bank
+from benchmark.nn.dense import Dense
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.network import Network
 from benchmark.nn.normalisation import GroupBatchNorm
 from benchmark.nn.pooling import CosetPool
 from benchmark.nn.residual import Residual
+from benchmark.nn.separable import SeparableGroupConv
 
 
 def to_plain(network: nn.Module) -> nn.Module:
@@ -48,25 +51,27 @@ def to_plain(network: nn.Module) -> nn.Module:
 
 
 def _plain(module: nn.Module) -> nn.Module:
-    if isinstance(module, GroupConv):
+    if isinstance(module, (GroupConv, SeparableGroupConv)):
         return _conv2d(module)
     if isinstance(module, GroupBatchNorm):
         return _batch_norm(module, len(module.group))
     if isinstance(module, CosetPool):
         return _coset_pool(module)
+    if isinstance(module, BlurPool):
+        return _blur_pool(module)
     if isinstance(module, Dropout):
         return nn.Dropout(module.p)
     if (steerable := _from_e2cnn(module)) is not None:
         return steerable
     for name, child in module.named_children():
         setattr(module, name, _plain(child))
-    if isinstance(module, Residual):
-        return symbolic_trace(module)  # torch.nn has no module that adds two
+    if isinstance(module, (Residual, Dense)):
+        return symbolic_trace(module)  # torch.nn has no module that adds or joins two
     return nn.Sequential(OrderedDict(module.named_children())) if isinstance(module, Network) else module
 
 
 @torch.no_grad()
-def _conv2d(conv: GroupConv) -> nn.Conv2d:
+def _conv2d(conv: GroupConv | SeparableGroupConv) -> nn.Conv2d:
     order = len(conv.group)
     plain = nn.Conv2d(
         conv.in_channels * len(conv.in_group),
@@ -100,6 +105,13 @@ def _coset_pool(pool: CosetPool) -> nn.Sequential:
     order = len(pool.group)
     over_group = nn.MaxPool3d((order, 1, 1)) if pool.how == "max" else nn.AvgPool3d((order, 1, 1))
     return nn.Sequential(nn.Unflatten(1, (-1, order)), over_group, nn.Flatten(1, 2))
+
+
+def _blur_pool(pool: BlurPool) -> nn.Sequential:
+    """A binomial filter is as many averages of two neighbours as its size has steps; the last one samples."""
+    averages = [nn.AvgPool2d(2, 1) for _ in range(pool.kernel_size - 2)]
+    last = nn.AvgPool2d(min(2, pool.kernel_size), pool.stride)
+    return nn.Sequential(nn.ReflectionPad2d((pool.kernel_size - 1) // 2), *averages, last)
 
 
 def _from_e2cnn(module: nn.Module) -> nn.Module | None:

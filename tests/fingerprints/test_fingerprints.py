@@ -93,7 +93,7 @@ def digits(registry: Registry, size: int, first: int, number: int) -> Double:
 
 
 def narrow(registry: Registry, entry: str) -> nn.Module:
-    """The network of an entry for the quickstart's input, of its full depth but narrow if its card has widths or growth.
+    """The network of an entry for the quickstart's input, in full depth but narrow if its card has widths or growth.
 
     Hyper-parameters are pinned by the digest; what the code makes of them is no matter of their size.
     """

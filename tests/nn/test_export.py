@@ -7,13 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.nn.blur import BlurPool
 from benchmark.nn.convolution import GroupConv
+from benchmark.nn.dense import dense_block
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.export import to_plain
 from benchmark.nn.groups import P4, P4M, TRIVIAL, Group
 from benchmark.nn.network import Network, classifier, conv_block, max_pool
 from benchmark.nn.normalisation import GroupBatchNorm
 from benchmark.nn.pooling import CosetPool
+from benchmark.nn.separable import SeparableGroupConv
 from benchmark.nn.subsampling import EquivariantMaxPool
 
 
@@ -57,6 +60,23 @@ def test_every_option_of_the_convolution_survives() -> None:
     network.eval()
     features = torch.randn(2, 8, 9, 9)
     torch.testing.assert_close(to_plain(network)(features), network(features), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(SeparableGroupConv(2, 3, 3, group=P4M, separable=variant, stride=2, padding=1) for variant in ("g", "gc")),
+        *(BlurPool(P4M, kernel_size, 2) for kernel_size in (1, 2, 3, 4, 5)),
+        BlurPool(P4M, 3, 1),
+        dense_block(2, 3, group=P4M),
+    ],
+    ids=str,
+)
+def test_the_layers_of_other_networks_are_plain_and_equal(layer: nn.Module) -> None:
+    layer, features = layer.double().eval(), torch.randn(2, 16, 9, 9)
+    plain = to_plain(layer)
+    assert {type(module).__module__.split(".")[0] for module in plain.modules()} == {"torch"}
+    torch.testing.assert_close(plain(features), layer(features), rtol=0, atol=1e-10)
 
 
 def test_one_layer_alone_is_plain_too() -> None:

@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from benchmark.cards.registry import Registry
+from benchmark.nn.groups import P4M
 from benchmark.nn.inference import FoldedConv, for_scoring
 from benchmark.nn.network import Network
+from benchmark.nn.normalisation import GroupBatchNorm
+from benchmark.nn.separable import Separable, SeparableGroupConv
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,29 @@ def test_the_folded_network_is_the_network(registry: Registry, entry: str) -> No
     assert sum(isinstance(layer, FoldedConv) for layer in folded.children()) == 7
     assert (folded(images) - expected).abs().max() < 1e-10 * expected.abs().max()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("separable", ["g", "gc"])
+def test_a_separable_convolution_takes_its_norm_with_it(separable: Separable) -> None:
+    layers: dict[str, nn.Module] = {}
+    for number, (stride, padding) in enumerate([(1, 0), (2, 1)]):
+        layers[f"conv{number}"] = SeparableGroupConv(
+            3, 3, 3, group=P4M, separable=separable, stride=stride, padding=padding, bias=not number
+        )
+        layers[f"norm{number}"] = GroupBatchNorm(3, group=P4M)
+        layers[f"relu{number}"] = nn.ReLU()
+    network = Network(layers).double()
+    for name, values in network.named_buffers():
+        if "running" in name:
+            values.uniform_(0.5, 2.0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    features = torch.randn(2, 24, 9, 9, dtype=torch.float64)
+    folded, expected = for_scoring(network), network.eval()(features)
+    assert sum(isinstance(layer, FoldedConv) for layer in folded.modules()) == 2
+    assert not any(isinstance(layer, (GroupBatchNorm, SeparableGroupConv)) for layer in folded.modules())
+    assert (folded(features) - expected).abs().max() < 1e-10 * expected.abs().max()
 
 
 def test_a_norm_that_is_not_folded_would_be_seen(registry: Registry) -> None:
