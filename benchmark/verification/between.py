@@ -18,7 +18,8 @@ class Cells:
     """What only shows between records: copies, and seeds that are missing below others."""
 
     def __init__(self) -> None:
-        self.failed: set[tuple[str, str, int]] = set()
+        self.accounted: set[tuple[str, str, int]] = set()
+        """Seeds without a record of which a file says why: a failure, or one that cannot be read."""
         self.seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
         self.weights: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
         self.contents: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
@@ -64,7 +65,7 @@ class Cells:
         """
         for (benchmark, entry), seeds in self.seeds.items():
             last, asked = max(seeds), protocol_seeds.get(benchmark, 0)
-            left = [s for s in range(last + 1, asked) if (benchmark, entry, s) not in self.failed]
+            left = [s for s in range(last + 1, asked) if (benchmark, entry, s) not in self.accounted]
             if left:
                 told = f"{len(seeds)} of {asked} seeds: {listed(tuple(left))} not run yet"
                 yield f"{benchmark}/{entry}/seed-{last}.json", (told,)
@@ -72,7 +73,7 @@ class Cells:
     def gaps(self) -> Iterator[tuple[str, str]]:
         """Entries that lack seeds below the highest one they have, unless these failed."""
         for (benchmark, entry), seeds in sorted(self.seeds.items()):
-            lacking = [s for s in range(max(seeds)) if s not in seeds and (benchmark, entry, s) not in self.failed]
+            lacking = [s for s in range(max(seeds)) if s not in seeds and (benchmark, entry, s) not in self.accounted]
             if lacking:
                 told = listed(tuple(lacking))
                 why = "missing below others and not failed: seeds are all run, none is picked"

@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from safetensors.torch import load_file
+
 from benchmark.cards.registry import Registry
 from benchmark.device import choose
 from benchmark.errors import UserError
-from benchmark.runs.files import File, read_files
+from benchmark.runs.cell import Cell
+from benchmark.runs.files import File, blob, read_files, weights_path
 from benchmark.runs.record import Record
+from benchmark.verification.comparing import compare
 from benchmark.verification.deeper import Conditions, NotCheckableError, Outcome, cell_of
 from benchmark.verification.determinism import known_noise
 from benchmark.verification.record_rows import Grade, RecordRow
-from benchmark.verification.rescoring import rescore
+from benchmark.verification.rescoring import MisfitError, score
 from benchmark.verification.retraining import retrain
 
 
@@ -68,10 +72,19 @@ class GoFurther:
         cell = cell_of(self.registry, record, device, self.data)
         if grade == "re-trained":
             return retrain(cell, record, self._others(record))
-        if self.conditions is None:
-            raise TypeError("nothing is to be scored again")
-        noise = known_noise(self.results, device)
-        return rescore(cell, record, self.results / file.place, self.results, self.conditions, noise)
+        return self._rescored(cell, file, record)
+
+    def _rescored(self, cell: Cell, file: File, record: Record) -> Outcome:
+        weights = weights_path(self.results / file.place, self.results, record)
+        if not weights.exists():
+            raise NotCheckableError("its weights are kept outside git and are not here")
+        noise = known_noise(self.results, cell.device)
+        try:
+            scores = score(cell, load_file(weights), self.conditions or Conditions.upright, noise)
+        except MisfitError as error:
+            return Outcome((f"weights: they do not fit {record.entry}: {error}",), ())
+        outputs = blob(self.results, record.outputs.sha256) if record.outputs else None
+        return compare(record, scores, load_file(outputs) if outputs and outputs.exists() else {})
 
     def _others(self, record: Record) -> list[Record]:
         """The records of the other seeds of this entry under the same protocol."""

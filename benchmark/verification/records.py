@@ -15,7 +15,7 @@ from benchmark.leaderboard.frame import excluded
 from benchmark.leaderboard.reading import decided, run
 from benchmark.leaderboard.tables import stale_tables
 from benchmark.metrics import differences, images, inconsistencies, metrics
-from benchmark.runs.files import File, Kind, read_files
+from benchmark.runs.files import FILE_NAME, File, Kind, read_files
 from benchmark.runs.record import SCHEMA_VERSION, Failure, Record
 from benchmark.runs.spec import spec, spec_digest
 from benchmark.verification.between import Cells, orphans
@@ -44,8 +44,10 @@ def verify_records(
         place = str(file.place)
         if isinstance(file.content, str):
             rows.append(_unread(results, file, file.content))
+            if name := FILE_NAME.fullmatch(file.place.name):
+                cells.accounted.add((file.place.parts[0], file.place.parts[1], int(name["seed"])))
         elif isinstance(file.content, Failure):
-            cells.failed.add((file.content.benchmark, file.content.entry, file.content.seed))
+            cells.accounted.add((file.content.benchmark, file.content.entry, file.content.seed))
             rows.append(RecordRow(place, "not checkable", notes=(f"failed: {file.content.reason}",)))
         else:
             row = _recomputed(registry, results, file, file.content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,41 @@ def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
     result = called("verify", "records", "--results", tmp_path, "--format", "json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["summary"] == {"refused": 1}
+
+
+RECORDS = Path(__file__).parents[2] / "results"
+
+
+@pytest.fixture
+def committed(tmp_path: Path) -> Path:
+    """A results directory with one committed record and its weights, made on another machine."""
+    folder = tmp_path / "quickstart@1" / "p4cnn@12"
+    folder.mkdir(parents=True)
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(RECORDS / "quickstart@1" / "p4cnn@12" / f"seed-0{suffix}", folder)
+    return tmp_path
+
+
+def test_a_committed_record_is_scored_again(committed: Path) -> None:
+    words = ("verify", "records", "--rescore", "elements", "--format", "json", "--results", committed)
+    result = called(*words)
+    (row,) = json.loads(result.stdout)["rows"]
+    assert (result.exit_code, row["verdict"], row["findings"]) == (0, "re-scored", [])
+    assert row["notes"] == ["1 of 3 seeds: seeds 1–2 not run yet"]
+    assert row["checked"][-1].startswith("upright, rot90, rot180, rot270: 400 images")
+    assert row["unchecked"] == ["7 angles of the curve"]
+
+
+def test_only_chosen_records_are_shown(committed: Path) -> None:
+    one = ("verify", "records", "--results", committed)
+    assert "1 recomputed." in called(*one, "--benchmark", "quickstart@1", "--entry", "p4cnn@12", "--seeds", "0").stdout
+    for words in (("--entry", "p4cnn@13"), ("--seeds", "1"), ("--benchmark", "mnist-upright")):
+        result = called(*one, *words)
+        assert result.exit_code == 1
+        assert "nothing checked is nothing right" in result.stderr
+
+
+def test_asking_for_what_cannot_be_done_is_a_failure(committed: Path) -> None:
+    result = called("verify", "records", "--retrain", "7", "--results", committed)
+    assert result.exit_code == 1
+    assert "no record could be run again" in result.stderr

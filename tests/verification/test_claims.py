@@ -265,11 +265,12 @@ def test_an_edited_tolerance_is_flagged(study: Study, tmp_path: Path) -> None:
     assert tolerances_since(path) == first | {"another": datetime(2024, 6, 1, tzinfo=UTC)}
     write(NUMBER, points=9.0)
     assert tolerances_since(path)["exact-upright"] > datetime(2025, 1, 1, tzinfo=UTC), "an edit that is not committed"
-    for edit, content in {
+    edits: dict[str, dict[str, Any]] = {
         "wider": {"points": 9.0},
         "another tolerance of the card": {"wide": wide},
         "a larger spread to multiply": {},
-    }.items():
+    }
+    for edit, content in edits.items():
         claim = {**NUMBER, **({"tolerance": "wide"} if "another" in edit else {})}
         claim |= {"spread": {"value": 90.2, "kind": "sample"}} if "spread" in edit else {}
         write(claim, **content)
@@ -283,7 +284,8 @@ def test_an_edited_tolerance_is_flagged(study: Study, tmp_path: Path) -> None:
 
 def test_a_tolerance_that_stood_before_the_records_is_not_flagged(study: Study) -> None:
     rows = judged(study, NUMBER)
-    for since in ({"cohen2016": {"exact-upright": datetime(2024, 1, 1, tzinfo=UTC)}}, {"cohen2016": {}}, {}):
+    early: list[dict[str, dict[str, datetime]]] = [{"cohen2016": {"exact-upright": datetime(2024, 1, 1, tzinfo=UTC)}}]
+    for since in (*early, {"cohen2016": {}}, {}):
         assert [row.warning for row in warn_of_edits(rows, since)] == [""]
 
 

@@ -1,0 +1,66 @@
+"""Float noise excuses ties and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmark.verification.noise import choices, one_hot, possible_orders, unexplained
+
+LABELS = torch.tensor([0, 0, 1, 2])
+CLEAR = torch.tensor([[5.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 5.0]])
+COUNTS = ((1, 1, 0), (0, 1, 0), (0, 0, 1))
+
+
+def off(recorded: tuple[tuple[int, ...], ...], logits: torch.Tensor, allowed: float = 0.01) -> int:
+    return unexplained(recorded, one_hot(LABELS, 3), choices(logits, allowed))
+
+
+def with_logits(image: int, *logits: float) -> torch.Tensor:
+    found = CLEAR.clone()
+    found[image] = torch.tensor(logits)
+    return found
+
+
+def test_counts_of_clear_predictions_are_explained_and_any_other_is_not() -> None:
+    assert off(COUNTS, CLEAR) == 0
+    assert off(((2, 0, 0), (0, 1, 0), (0, 0, 1)), CLEAR) == 1
+    assert off(((1, 1, 0), (0, 1, 0), (0, 1, 0)), CLEAR) == 1
+
+
+@pytest.mark.parametrize(("gap", "explained"), [(0.019, True), (0.021, False)])
+def test_a_tie_is_two_logits_within_twice_the_tolerance(gap: float, explained: bool) -> None:
+    tied = with_logits(1, 5.0 - gap, 5.0, 0.0)
+    assert off(COUNTS, tied) == 0
+    assert (off(((2, 0, 0), (0, 1, 0), (0, 0, 1)), tied) == 0) is explained
+
+
+def test_a_tie_explains_only_its_own_image_and_its_own_classes() -> None:
+    tied = with_logits(1, 5.0, 5.0, 0.0)
+    assert off(((1, 0, 1), (0, 1, 0), (0, 0, 1)), tied) == 1, "class 2 is far"
+    assert off(((0, 2, 0), (0, 1, 0), (0, 0, 1)), tied) == 1, "the other image of class 0 is clear"
+    assert off(((2, 0, 0), (1, 0, 0), (0, 0, 1)), tied) == 1, "one tie excuses no other row"
+
+
+def test_ties_are_given_out_so_that_all_fit() -> None:
+    tied = with_logits(0, 5.0, 5.0, 0.0)
+    tied[1] = torch.tensor([0.0, 5.0, 5.0])
+    for row in ((1, 1, 0), (1, 0, 1), (0, 2, 0), (0, 1, 1)):
+        assert off((row, (0, 1, 0), (0, 0, 1)), tied) == 0
+    for row in ((2, 0, 0), (0, 0, 2)):
+        assert off((row, (0, 1, 0), (0, 0, 1)), tied) == 1
+
+
+def test_joint_counts_may_be_tied_on_both_sides() -> None:
+    upright, turned = choices(with_logits(0, 5.0, 5.0, 0.0), 0.01), choices(with_logits(2, 0.0, 5.0, 5.0), 0.01)
+    assert unexplained(((1, 0, 0), (0, 2, 0), (0, 0, 1)), upright, turned) == 0
+    assert unexplained(((0, 0, 0), (1, 1, 1), (0, 0, 1)), upright, turned) == 0
+    assert unexplained(((0, 1, 0), (1, 1, 0), (0, 0, 1)), upright, turned) == 1
+
+
+def test_pairs_within_noise_may_be_ordered_either_way() -> None:
+    labels = torch.tensor([0, 0, 1, 1])
+    logits = torch.tensor([[0.0, 1.0], [0.0, 3.0], [0.0, 1.03], [0.0, 4.0]])
+    assert possible_orders(logits, labels, 0.0) == (3, 3)
+    assert possible_orders(logits, labels, 0.01) == (2, 3)
+    assert possible_orders(torch.tensor([[0.0, 0.0]] * 4), labels, 0.01) == (0, 4)

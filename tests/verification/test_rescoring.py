@@ -1,0 +1,340 @@
+"""Records held against their own weights and seeds: what is honest passes, and every deeper tampering is named."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from benchmark.cards.registry import Registry
+from benchmark.metrics import metrics
+from benchmark.runs.cell import Cell
+from benchmark.runs.files import blob
+from benchmark.runs.finish import Finished
+from benchmark.runs.record import Record
+from benchmark.runs.running import run_cell
+from benchmark.runs.store import Store
+from benchmark.verification import retraining
+from benchmark.verification.comparing import compare
+from benchmark.verification.deeper import Conditions, NotCheckableError, cell_of
+from benchmark.verification.further import GoFurther
+from benchmark.verification.record_rows import Chosen, RecordRow
+from benchmark.verification.records import verify_records
+from benchmark.verification.rescoring import MisfitError, Scores, score
+
+TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
+ENTRY = "p4cnn@9"
+
+
+@dataclass
+class Trained:
+    """Two seeds of a small approximate network, really trained, and what the first one's weights give."""
+
+    registry: Registry
+    results: Path
+    cells: list[Cell]
+    finished: list[Finished]
+    scores: Scores
+
+    def weights(self, seed: int) -> dict[str, Tensor]:
+        return safetensors.torch.load(self.finished[seed].weights)
+
+    @property
+    def outputs(self) -> dict[str, Tensor]:
+        return safetensors.torch.load(self.finished[0].outputs)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    registry = Registry.load([TINY])
+    tiny = registry.benchmark("tiny").model_copy(update={"entries": (ENTRY,), "seeds": 2})
+    registry = replace(registry, benchmarks={**registry.benchmarks, "tiny": tiny})
+    cells = [Cell(registry, "tiny", ENTRY, seed, "cpu", 1, folder / "data") for seed in (0, 1)]
+    finished = []
+    for cell in cells:
+        *_, last = run_cell(cell)
+        assert isinstance(last, Finished)
+        Store(folder / "results").add(cell, last)
+        finished.append(last)
+    scores = score(cells[0], safetensors.torch.load(finished[0].weights), Conditions.all)
+    return Trained(registry, folder / "results", cells, finished, scores)
+
+
+def edited(record: Record, **changes: Any) -> Record:
+    """The record with some fields replaced, `a__b=value` for the field b of a; its metrics follow its counts."""
+    data = json.loads(record.model_dump_json())
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        here = data
+        for parent in parents:
+            here = here[int(parent) if isinstance(here, list) else parent]
+        here[int(last) if isinstance(here, list) else last] = value
+    made = Record.model_validate_json(json.dumps(data))
+    found = metrics(made.counts, ["upright"], invariance_error=made.equivariance.after.invariance_error)
+    return made.model_copy(update={"metrics": found})
+
+
+def test_an_honest_record_holds_and_says_what_was_checked(trained: Trained) -> None:
+    outcome = compare(trained.finished[0].record, trained.scores, trained.outputs)
+    assert outcome.findings == ()
+    *measured, scored = outcome.checked
+    assert measured == ["seed", "equivariance and exactness", "parameters", "MACs", "validation accuracy"]
+    assert scored.startswith("upright, rot90, rot180, rot270, 3 angles of the curve: 64 images with their logits")
+    assert outcome.unchecked == ()
+
+
+def test_what_was_not_scored_is_said(trained: Trained) -> None:
+    upright = replace(trained.scores, elements={"upright": trained.scores.elements["upright"]}, angles={})
+    outcome = compare(trained.finished[0].record, upright, {})
+    assert outcome.checked[-1].startswith("upright: 64 images")
+    assert outcome.unchecked == ("rot90, rot180, rot270, 3 angles of the curve",)
+
+
+def moved(record: Record, kind: str, name: str) -> Record:
+    """One image of some class is said to be put into another class, everywhere where that shows."""
+    counts = json.loads(record.counts.model_dump_json())
+    matrix = counts[kind][name]
+    row = next(place for place, cells in enumerate(matrix) if cells[place])
+    other = (row + 1) % len(matrix)
+    matrix[row][row] -= 1
+    matrix[row][other] += 1
+    if kind == "elements":
+        joint = counts["flips"][name]
+        from_ = next(place for place, cells in enumerate(joint) if cells[row])
+        joint[from_][row] -= 1
+        joint[from_][other] += 1
+    return edited(record, counts=counts)
+
+
+def relaxed(record: Record) -> Record:
+    """Less equivariance error after training, with the relaxation that belongs to it."""
+    after, before = record.equivariance.after.invariance_error, record.equivariance.before.invariance_error
+    assert after is not None
+    assert before is not None
+    lower = after * 0.99
+    changes = {"equivariance__after__invariance_error": lower, "equivariance__relaxation__logits": lower - before}
+    return edited(record, **changes)
+
+
+def better_validation(record: Record) -> Record:
+    place = record.training.tested_epoch - 1
+    return edited(record, **{f"training__history__{place}__validation_accuracy": 1.0})
+
+
+TAMPERINGS: list[tuple[Callable[[Record], Record], str]] = [
+    (lambda record: moved(record, "elements", "rot90"), "counts.elements.rot90: 1 images are put elsewhere"),
+    (lambda record: moved(record, "angles", "180"), "counts.angles.180: 1 images are put elsewhere"),
+    (relaxed, "equivariance.after.invariance_error: "),
+    (lambda record: edited(record, equivariance__before__depths__1__paper=0.5), "equivariance.before.depths.relu2"),
+    (lambda record: edited(record, equivariance__exactness_after__decision="exact"), "exactness_after.decision: exact"),
+    (lambda record: edited(record, equivariance__exactness_before__grid="symmetric"), "exactness_before.grid: symm"),
+    (lambda record: edited(record, cost__macs=1_000), "cost.macs: 1000, but one image takes"),
+    (lambda record: edited(record, cost__parameters=24), "cost.parameters: 24, but the network has"),
+    (better_validation, "training.history: validation accuracy 1.0 in the tested epoch"),
+]
+
+
+@pytest.mark.parametrize(("tamper", "told"), TAMPERINGS, ids=[told for _, told in TAMPERINGS])
+def test_tampering_that_recomputes_is_found_by_the_weights(
+    trained: Trained, tamper: Callable[[Record], Record], told: str
+) -> None:
+    findings = compare(tamper(trained.finished[0].record), trained.scores, {}).findings
+    assert any(told in finding for finding in findings), findings
+
+
+def test_changed_logits_and_classes_in_the_outputs_are_found(trained: Trained) -> None:
+    record, honest = trained.finished[0].record, trained.outputs
+    nudged = {**honest, "logits": honest["logits"] + 1e-3}
+    assert "outputs: logits upright are 1.0e-03 off" in compare(record, trained.scores, nudged).findings[0]
+    turned = honest["angle_classes"].clone()
+    turned[1] = (turned[1] + 1) % 10
+    found = compare(record, trained.scores, {**honest, "angle_classes": turned}).findings
+    assert found == ("outputs: 64 classes at 90° are others, ties apart",)
+
+
+def test_weights_of_another_seed_are_found_though_they_fit(trained: Trained) -> None:
+    scores = score(trained.cells[0], trained.weights(1), Conditions.upright)
+    findings = compare(trained.finished[0].record, scores, {}).findings
+    assert findings[0] == "weights: trained from the initial weights of seed 1, not 0"
+    assert any(finding.startswith("equivariance.after") for finding in findings)
+
+
+def test_a_seed_under_another_seeds_name_is_found(trained: Trained) -> None:
+    renamed = edited(trained.finished[1].record, seed=0)
+    scores = score(cell_of(trained.registry, renamed, "cpu", Path()), trained.weights(1), Conditions.all)
+    findings = compare(renamed, scores, {}).findings
+    assert "weights: trained from the initial weights of seed 1, not 0" in findings
+    assert any(finding.startswith("equivariance.before") for finding in findings), "another start has other errors"
+
+
+def test_weights_that_do_not_fit_are_no_weights_of_the_entry(trained: Trained) -> None:
+    weights = trained.weights(0)
+    weights.pop(next(iter(weights)))
+    with pytest.raises(MisfitError, match="Missing key"):
+        score(trained.cells[0], weights, Conditions.upright)
+
+
+def test_slightly_other_weights_of_the_right_shape_are_found(trained: Trained) -> None:
+    weights = {name: value * (1 + 1e-4) if value.ndim > 1 else value for name, value in trained.weights(0).items()}
+    scores = score(trained.cells[0], weights, Conditions.upright)
+    findings = compare(trained.finished[0].record, scores, trained.outputs).findings
+    assert any("equivariance.after" in finding for finding in findings)
+    assert any("outputs: logits upright" in finding for finding in findings)
+
+
+@pytest.fixture
+def results(trained: Trained, tmp_path: Path) -> Path:
+    """A copy of the results, for a test to change."""
+    shutil.copytree(trained.results, tmp_path / "results")
+    return tmp_path / "results"
+
+
+def graded(trained: Trained, results: Path, *, conditions: Conditions | None, seed: int | None = None) -> RecordRow:
+    """The row of seed 0 after a deeper grade."""
+    further = GoFurther(trained.registry, results, results / "data", conditions, seed, None, lambda _: None)
+    (row,) = verify_records(trained.registry, results, Chosen(seeds=(0,)), further)
+    return row
+
+
+def test_records_are_re_scored_where_weights_and_data_are(trained: Trained, results: Path) -> None:
+    row = graded(trained, results, conditions=Conditions.upright)
+    assert (row.grade, row.findings) == ("re-scored", ())
+    assert row.checked[-1].startswith("upright: 64 images with their logits")
+
+
+def test_what_cannot_be_re_scored_keeps_its_grade_and_says_why(trained: Trained, results: Path) -> None:
+    store = Store(results)
+    path = store.record_path(trained.cells[0])
+    record = trained.finished[0].record
+    elsewhere = record.model_copy(update={"weights": record.weights.model_copy(update={"committed": False})})
+    path.write_text(elsewhere.model_dump_json(), "utf-8")
+    path.with_suffix(".safetensors").unlink()
+    row = graded(trained, results, conditions=Conditions.upright)
+    assert (row.grade, row.findings) == ("recomputed", ())
+    assert row.unchecked == ("not re-scored: its weights are kept outside git and are not here",)
+
+
+def test_outputs_must_be_what_was_counted(trained: Trained, results: Path) -> None:
+    store, record = Store(results), trained.finished[0].record
+    assert record.outputs is not None
+    path = blob(results, record.outputs.sha256)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert "has another sha256 than its name" in graded(trained, results, conditions=None).findings[0]
+    path.write_bytes(trained.finished[0].outputs)
+    tampered = moved(record, "elements", "rot90")
+    store.record_path(trained.cells[0]).write_text(tampered.model_dump_json(), "utf-8")
+    row = graded(trained, results, conditions=None)
+    assert row.findings == (
+        "counts.elements.rot90: not the counts of the kept outputs",
+        "counts.flips.rot90: not the counts of the kept outputs",
+    )
+
+
+def test_a_record_of_a_newer_form_is_not_checkable(trained: Trained, results: Path) -> None:
+    path = Store(results).record_path(trained.cells[0])
+    data = json.loads(path.read_text("utf-8")) | {"schema_version": 2, "something": "new"}
+    path.write_text(json.dumps(data), "utf-8")
+    row = graded(trained, results, conditions=None)
+    assert row.grade == "not checkable"
+    assert "schema_version 2 is newer than this suite reads (up to 1)" in row.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"official": False, "unofficial_because": "limited to 8 images a share"}, "unofficial: limited to 8 images"),
+        ({"benchmark": "tinny@1"}, "tinny is not registered here"),
+        ({"entry": "q4cnn@9"}, "q4cnn@9 is not registered here"),
+        ({"spec__model_version": 7, "benchmark": "tiny@1"}, "made with another model_version than this suite has"),
+        ({"spec__recipe__epochs": "many"}, "its protocol is not one of this suite"),
+    ],
+)
+def test_what_this_suite_cannot_make_again_is_said(trained: Trained, change: dict[str, Any], told: str) -> None:
+    record = edited(trained.finished[0].record, **change)
+    if "spec__model_version" in change:
+        record = record.model_copy(update={"spec_digest": "0" * 64})
+    with pytest.raises(NotCheckableError, match=told):
+        cell_of(trained.registry, record, "cpu", Path())
+
+
+def test_a_superseded_record_is_made_again_by_its_own_protocol(trained: Trained) -> None:
+    newer = trained.registry.benchmark("tiny").model_copy(update={"version": 2})
+    newer = newer.model_copy(update={"recipe": newer.recipe.model_copy(update={"epochs": 9})})
+    registry = replace(trained.registry, benchmarks={**trained.registry.benchmarks, "tiny": newer})
+    cell = cell_of(registry, trained.finished[0].record, "cpu", Path())
+    assert (cell.card.full_name, cell.card.recipe.epochs) == ("tiny@1", 3)
+    assert cell.digest == trained.finished[0].record.spec_digest
+
+
+def test_the_same_stack_gives_the_same_bits(trained: Trained, results: Path) -> None:
+    row = graded(trained, results, conditions=None, seed=0)
+    assert (row.grade, row.findings, row.checked) == ("re-trained", (), ("trained again: the same bits",))
+
+
+def again(monkeypatch: pytest.MonkeyPatch, finished: Finished) -> None:
+    """Training again gives this, without training."""
+    monkeypatch.setattr(retraining, "run_cell", lambda cell: iter([cell, finished]))
+
+
+def test_other_bits_on_the_same_stack_are_refused(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    again(monkeypatch, trained.finished[0])
+    changes = {"training__history__1__train_loss": 0.1, "weights__sha256": "0" * 64}
+    outcome = retraining.retrain(trained.cells[0], edited(trained.finished[0].record, **changes), [])
+    same = "trained again on the same stack: "
+    assert outcome.findings[0].startswith(f"{same}training.history: epoch 2 has loss 0.1, now")
+    assert outcome.findings[1] == f"{same}weights: other bits"
+
+
+def elsewhere(record: Record, orbit: float) -> Record:
+    """The record as another machine made it, with other bits and this accuracy."""
+    versions = {**record.provenance.versions, "torch": "2.99.0"}
+    made = edited(record, provenance__versions=versions, weights__sha256="0" * 64)
+    return made.model_copy(update={"metrics": {**made.metrics, "accuracy.orbit": orbit}})
+
+
+@pytest.mark.parametrize(
+    ("recorded", "made", "refused"),
+    [(0.80, 0.81, None), (0.99, 0.81, "0.99 (recorded)"), (0.80, 0.60, "0.6 (trained again)")],
+)
+def test_elsewhere_both_values_lie_among_the_other_seeds(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, recorded: float, made: float, refused: str | None
+) -> None:
+    finished = copy.copy(trained.finished[0])
+    record = finished.record
+    new = record.model_copy(update={"metrics": {**record.metrics, "accuracy.orbit": made}})
+    again(monkeypatch, replace(finished, record=new))
+    others = [elsewhere(record, orbit) for orbit in (0.79, 0.80, 0.81, 0.80, 0.80)]
+    outcome = retraining.retrain(trained.cells[0], elsewhere(record, recorded), others)
+    if refused is None:
+        assert outcome.findings == ()
+        assert "torch (2.99.0, here" in outcome.checked[0]
+        assert "of the 5 other seeds" in outcome.checked[0]
+    else:
+        assert [refused in finding for finding in outcome.findings] == [True]
+
+
+def test_elsewhere_one_other_seed_says_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    again(monkeypatch, trained.finished[0])
+    record = elsewhere(trained.finished[0].record, 0.8)
+    with pytest.raises(NotCheckableError, match="1 other seeds do not say how far accuracy"):
+        retraining.retrain(trained.cells[0], record, [record])
+
+
+def test_the_trace_of_a_seed_is_told_from_chance(trained: Trained) -> None:
+    assert trained.scores.origin.told
+    noise = {name: torch.randn_like(value) for name, value in trained.weights(0).items() if value.is_floating_point()}
+    whole = {**trained.weights(0), **noise}
+    whole = {name: value.abs() if "running_var" in name else value for name, value in whole.items()}
+    scores = score(trained.cells[0], whole, Conditions.upright)
+    assert (scores.origin.told, scores.origin.other) == (False, None)
+    assert compare(trained.finished[0].record, scores, {}).unchecked[0].startswith("seed, as the weights keep no trace")
