@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -95,16 +96,14 @@ def _line(axes: Axes, curve: Curve, look: Look, label: str | None = None) -> Non
     angles = list(curve)
     means = [100 * point.mean for point in curve.values()]
     every = max(1, len(angles) // 12)
-    mark = look.mark if label else None
-    axes.plot(
-        angles, means, color=look.colour, linestyle=look.line, marker=mark, markevery=every, label=label, zorder=3
-    )
+    marks: dict[str, Any] = {"marker": look.mark, "markevery": (look.place % every, every)} if label else {}
+    axes.plot(angles, means, color=look.colour, linestyle=look.line, label=label, zorder=3, **marks)
     spreads = [point.std for point in curve.values()]
     if None not in spreads:
         low, high = (
             [mean + side * 100 * (std or 0) for mean, std in zip(means, spreads, strict=True)] for side in (-1, 1)
         )
-        axes.fill_between(angles, low, high, color=look.colour, alpha=0.25, linewidth=0, zorder=2)
+        axes.fill_between(angles, low, high, color=look.colour, alpha=0.2, linewidth=0, zorder=2)
 
 
 def _angles(axes: Axes, step: int) -> None:

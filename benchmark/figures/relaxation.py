@@ -36,8 +36,8 @@ def draw_relaxation(card: BenchmarkCard, networks: Sequence[Network]) -> Drawing
     if not shown:
         raise UserError(f"{card.full_name} has no record to draw: gcnnbench run {card.name}")
     look = looks((network.entry, network.equivariance) for network in shown)
-    columns = min(4, len(shown))
-    rows = ceil(len(shown) / columns)
+    rows = ceil(len(shown) / 4)
+    columns = ceil(len(shown) / rows)
     figure = new_figure(0.5 + 2.2 * rows)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for panel, network in zip(panels.flat, shown, strict=False):

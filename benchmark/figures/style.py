@@ -42,6 +42,7 @@ SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
     "legend.frameon": False,
+    "legend.handlelength": 3.6,
     "svg.fonttype": "path",
     "svg.hashsalt": "gcnnbench",
     "path.simplify": False,
@@ -50,8 +51,9 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one network is drawn: colour and line by its equivariance, and a mark of its own."""
+    """How one network is drawn: colour and line by its equivariance, a mark of its own, and its place among them."""
 
+    place: int
     colour: str
     line: Dashes
     mark: str
@@ -67,7 +69,9 @@ def looks(networks: Iterable[tuple[str, str]]) -> dict[str, Look]:
     used = dict.fromkeys(COLOURS, 0)
     for place, (name, equivariance) in enumerate(networks):
         colours = COLOURS[equivariance]
-        found[name] = Look(colours[used[equivariance] % len(colours)], LINES[equivariance], MARKS[place % len(MARKS)])
+        found[name] = Look(
+            place, colours[used[equivariance] % len(colours)], LINES[equivariance], MARKS[place % len(MARKS)]
+        )
         used[equivariance] += 1
     return found
 

@@ -96,6 +96,18 @@ class Aside:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """A network that came trained: scored by the protocol, never trained here, and never ranked."""
+
+    entry: str
+    equivariance: EquivarianceName
+    metrics: Mapping[str, float | None]
+    parameters: int
+    trained_on: str
+    measured: Grade | None
+
+
+@dataclass(frozen=True)
 class Board:
     """Everything that the tables of one benchmark say."""
 
@@ -107,8 +119,9 @@ class Board:
     pairs: tuple[Pair, ...]
     aside: tuple[Aside, ...]
     findings: tuple[str, ...]
+    brought: tuple[Brought, ...] = ()
 
     @property
     def has_runs(self) -> bool:
-        """Whether any row has a record."""
-        return any(row.seeds for row in self.rows)
+        """Whether any row has a record, or any network came trained."""
+        return any(row.seeds for row in self.rows) or bool(self.brought)

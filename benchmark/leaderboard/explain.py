@@ -130,7 +130,7 @@ def explain(
         seed: explain the records of this seed alone, those that no table counts among them.
 
     Raises:
-        UserError: there is no such benchmark, entry, metric or record.
+        UserError: there is no such benchmark, entry, metric or record, or a record's spec was edited.
     """
     card = registry.benchmark(benchmark)
     if entry not in card.entries:
@@ -139,8 +139,13 @@ def explain(
     chosen = counted(kept).get(entry, []) if seed is None else [one for one in kept if one.run.seed == seed]
     if not chosen:
         raise UserError(_nothing(card, entry, seed, kept))
+    for one in chosen:
+        if spec_digest(one.record.spec) != one.record.spec_digest:
+            raise UserError(
+                f"{results / one.place}: its spec does not have the digest it states; gcnnbench verify records"
+            )
     name = _metric(metric or card.rank_by, chosen, card)
-    values = [_value(one, name, results) for one in chosen]
+    values = [_value(one, name, results, card) for one in chosen]
     numbers = [value.value for value in values if value.value is not None]
     mean = numbers[0] if seed is not None else summary(numbers).mean
     record = chosen[0].record
@@ -159,14 +164,14 @@ def explain(
         test_images=chosen[0].run.test_images,
         test_set_error=binomial_error(mean, chosen[0].run.test_images) if share else None,
         values=tuple(values),
-        not_counted=tuple(_value(one, name, results) for one in kept if one.excluded and one not in chosen),
+        not_counted=tuple(_value(one, name, results, card) for one in kept if one.excluded and one not in chosen),
         origins=tuple(_origins(chosen)),
         spec_digest=record.spec_digest,
         spec=record.spec,
         spec_is_current=record.spec_digest == spec_digest(spec(registry, card, entry)),
         assumptions=(*card.assumptions, *registry.model(split_entry(entry)[0]).assumptions),
         dataset=card.dataset,
-        data=record.spec["data"],
+        data=record.spec.get("data", {}),
         data_files=tuple(DataFile(file.path, file.bytes, file.md5) for file in dataset.files),
         claims=claims,
         sources={source: registry.bibliography[source] for source in dict.fromkeys(row.source for row in claims)},
@@ -203,14 +208,14 @@ def _metric(given: str, chosen: Sequence[Kept], card: BenchmarkCard) -> str:
     return name
 
 
-def _value(kept: Kept, metric: str, results: Path) -> Value:
+def _value(kept: Kept, metric: str, results: Path, card: BenchmarkCard) -> Value:
     record, run = kept.record, kept.run
     path = results / kept.place
     outputs = record.outputs
     return Value(
         seed=run.seed,
         value=run.metrics.get(metric),
-        tally=tally(metric, record.counts, record.spec["evaluation"]["seen"]),
+        tally=tally(metric, record.counts, card.evaluation.seen),
         field=ELSEWHERE.get(metric),
         record=kept.place.as_posix(),
         sha256=kept.sha256,

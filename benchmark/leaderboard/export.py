@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from benchmark.leaderboard.board import Board, Contrast, Pair, Row, Speed
@@ -31,6 +32,7 @@ def board_data(board: Board) -> dict[str, Any]:
             for aside in board.aside
         ],
         "findings": list(board.findings),
+        **({"weights_only": [asdict(brought) for brought in board.brought]} if board.brought else {}),
     }
 
 

@@ -15,7 +15,9 @@ from benchmark.statistics import ALPHA
 def notes(board: Board) -> list[str]:
     """The notes below a board's tables, each a line."""
     return [
-        note for make in (_ties, _test_set, _dashes, _machines, _measured, _missing, _aside) for note in make(board)
+        note
+        for make in (_ties, _test_set, _dashes, _machines, _measured, _brought, _missing, _aside)
+        for note in make(board)
     ]
 
 
@@ -73,6 +75,12 @@ def _measured(board: Board) -> Iterator[str]:
         told = "; ".join(f"{cells.listed(seeds)} {grade}" for grade, seeds in row.measured.items())
         if told:
             yield f"{row.entry} was submitted: {told}."
+
+
+def _brought(board: Board) -> Iterator[str]:
+    for brought in board.brought:
+        by = f" ({brought.measured})" if brought.measured else ""
+        yield f"{brought.entry} came trained{by}; its authors declare: {' '.join(brought.trained_on.split())}"
 
 
 def _missing(board: Board) -> Iterator[str]:

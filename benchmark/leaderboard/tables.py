@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from benchmark.cards.copies import on_copies
 from benchmark.cards.registry import Registry
 from benchmark.errors import UserError
 from benchmark.leaderboard.board import Board
+from benchmark.leaderboard.brought import read_brought
 from benchmark.leaderboard.export import as_csv, as_json, pairs_as_csv
 from benchmark.leaderboard.frame import boards
 from benchmark.leaderboard.reading import read_results
@@ -41,7 +43,10 @@ def leaderboard(registry: Registry, results: Path, names: Sequence[str] = ()) ->
     expected = {
         (card.full_name, entry): spec_digest(spec(registry, card, entry)) for card in cards for entry in card.entries
     }
+    brought, refused = read_brought(registry, results, found.measurements)
+    found.findings.extend(refused)
     made = boards(cards, registry.models, found, expected)
+    made = [replace(board, brought=brought.get(board.benchmark, ())) for board in made]
     if not any(board.has_runs for board in made):
         raise UserError(_nothing(results, cards[0].name if names else "quickstart", made, found.findings))
     return [board for board in made if names or board.has_runs or board.aside], found.findings

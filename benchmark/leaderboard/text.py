@@ -9,6 +9,7 @@ from tabulate import tabulate
 from benchmark.cards.schema import split_entry
 from benchmark.leaderboard import cells
 from benchmark.leaderboard.board import Board, Row
+from benchmark.leaderboard.brought import BROUGHT_CAPTION, brought_table
 from benchmark.leaderboard.layout import WIDTH, Table, folded, pipes, width
 from benchmark.leaderboard.notes import machines, notes
 from benchmark.statistics import Summary
@@ -35,6 +36,8 @@ def _markdown(board: Board, wide: bool) -> str:
     parts += [folded(caption(board)), _fitting(board, wide), pipes(_networks(board, wide))]
     if board.pairs:
         parts += [folded(PAIRS_CAPTION), pipes(_contrasts(board))]
+    if board.brought:
+        parts += [folded(BROUGHT_CAPTION), pipes(brought_table(board.brought))]
     parts.append("\n".join(folded(f"- {note}", indent="  ") for note in notes(board)))
     return "\n\n".join(parts) + "\n"
 
@@ -43,6 +46,8 @@ def _latex(board: Board, wide: bool) -> str:
     tables = [(caption(board), _accuracies(board, wide)), ("", _networks(board, wide))]
     if board.pairs:
         tables.append((PAIRS_CAPTION, _contrasts(board)))
+    if board.brought:
+        tables.append((BROUGHT_CAPTION, brought_table(board.brought)))
     lines = [f"% {board.benchmark}: {board.title}; needs \\usepackage{{booktabs}}"]
     for text, (headings, rows, alignment) in tables:
         made = tabulate(rows, headings, "latex_booktabs", disable_numparse=True, colalign=_aligned(alignment))

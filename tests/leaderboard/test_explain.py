@@ -191,6 +191,13 @@ def test_a_record_that_is_not_counted_is_named_where_nothing_is(kept: Path, regi
         explained(kept, registry)
 
 
+def test_a_record_whose_spec_was_edited_is_not_explained(kept: Path, registry: Registry) -> None:
+    path = kept / f"mnist-upright@1/{ENTRY}/seed-1.json"
+    path.write_text(path.read_text("utf-8").replace('"epochs": 50', '"epochs": 60'), encoding="utf-8")
+    with pytest.raises(UserError, match=r"seed-1.json: its spec does not have the digest it states"):
+        explained(kept, registry)
+
+
 def test_commits_are_looked_for_in_the_history() -> None:
     head, _ = commit()
     if head is None:
