@@ -190,7 +190,7 @@ def _run(kept: _Kept) -> Run:
     error = record.equivariance.after.invariance_error
     try:
         seen = record.spec["evaluation"]["seen"]
-        found = metrics(record.counts, seen, invariance_error=error, auc=record.metrics.get("auc"))
+        found = metrics(record.counts, seen, invariance_error=error)
     except (KeyError, TypeError, ValueError) as broken:
         where = f"{record.benchmark} {record.entry} seed {record.seed}"
         raise UserError(

@@ -151,7 +151,6 @@ def explain(
     record = chosen[0].record
     dataset = registry.dataset(card.dataset)
     claims = _claims(registry, results, card, entry, name) if seed is None else ()
-    share = ELSEWHERE.get(name) is None
     return Explanation(
         results=str(results),
         benchmark=card.full_name,
@@ -162,7 +161,9 @@ def explain(
         protocol_seeds=card.seeds,
         missing=tuple(sorted(set(range(card.seeds)) - {one.run.seed for one in chosen})) if seed is None else (),
         test_images=chosen[0].run.test_images,
-        test_set_error=binomial_error(mean, chosen[0].run.test_images) if share else None,
+        test_set_error=binomial_error(mean, chosen[0].run.test_images)
+        if name.startswith("accuracy.") or name == "flips"
+        else None,
         values=tuple(values),
         not_counted=tuple(_value(one, name, results, card) for one in kept if one.excluded and one not in chosen),
         origins=tuple(_origins(chosen)),

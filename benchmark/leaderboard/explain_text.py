@@ -62,7 +62,7 @@ def _headline(found: Explanation) -> str:
 def _formulae(found: Explanation) -> Iterator[str]:
     first = found.values[0]
     if first.tally is not None:
-        yield _item("metric", f"{first.tally.counting} / shown, over {_fields(first.tally)} of each record")
+        yield _item("metric", f"{first.tally.formula}, over {_fields(first.tally)} of each record")
     elif first.field is not None:
         yield _item("metric", first.field)
     if found.summary is not None:
@@ -94,6 +94,8 @@ def _statistics(found: Explanation) -> Iterator[str]:
 def _fields(found: Tally) -> str:
     """`counts.elements.rot90, rot180`; a long list by its ends."""
     kind = found.fields[0].rpartition(".")[0]
+    if any(field.rpartition(".")[0] != kind for field in found.fields):
+        return ", ".join(found.fields)
     names = [field.rpartition(".")[2] for field in found.fields]
     told = ", ".join(names) if len(names) <= 8 else f"{names[0]}, {names[1]}, …, {names[-1]} ({len(names)} of them)"
     return f"{kind}.{told}"

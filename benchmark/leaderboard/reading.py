@@ -98,12 +98,7 @@ def run(record: Record, kind: Kind, card: BenchmarkCard | None) -> Run:
     after = record.equivariance.after
     found: dict[str, float | None] = {}
     if card is not None:
-        found = metrics(
-            record.counts,
-            card.evaluation.seen,
-            invariance_error=after.invariance_error,
-            auc=record.metrics.get("auc"),
-        )
+        found = metrics(record.counts, card.evaluation.seen, invariance_error=after.invariance_error)
     equivariance, disagreement = decided(record.equivariance.exactness_after)
     return Run(
         benchmark=record.benchmark,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from benchmark.metrics import UPRIGHT, Confusion, Counts
 
 ELSEWHERE: Mapping[str, str] = {
-    "auc": "metrics.auc: measured on the upright logits; no count holds it",
     "invariance_error": "equivariance.after.invariance_error: measured in float64 where the device has it",
 }
 """The fields of metrics that no count holds."""
@@ -16,12 +15,12 @@ ELSEWHERE: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Tally:
-    """`part` of `total` predictions over these fields of a record; their quotient is the metric."""
+    """`part` of `total`, counted in these fields of a record; their quotient is the metric, `formula` says what of."""
 
     part: int
     total: int
     fields: tuple[str, ...]
-    counting: str
+    formula: str
 
 
 def tally(metric: str, counts: Counts, seen: Sequence[str]) -> Tally | None:
@@ -38,25 +37,37 @@ def tally(metric: str, counts: Counts, seen: Sequence[str]) -> Tally | None:
     if metric == "flips":
         joint = {name: table for name, table in counts.flips.items() if name != UPRIGHT}
         total = sum(map(_total, joint.values()))
-        return _tally(total - sum(map(_diagonal, joint.values())), "flips", joint, "classes that are not the upright's")
+        return _tally(total - sum(map(_diagonal, joint.values())), "flips", joint, "classes other than upright / shown")
+    if metric == "auc":
+        return _pairs(counts)
     name = metric.removeprefix("accuracy.")
     if metric == name:
         return None
     if name == "curve_mean":
-        return _tally(sum(map(_diagonal, counts.angles.values())), "angles", counts.angles, "right")
+        return _tally(sum(map(_diagonal, counts.angles.values())), "angles", counts.angles, "right / shown")
     chosen = {
         "seen": list(seen),
         "unseen": [element for element in counts.elements if element not in seen],
         "orbit": list(counts.elements),
     }.get(name, [name])
     tables = {element: counts.elements[element] for element in chosen if element in counts.elements}
-    return _tally(sum(map(_diagonal, tables.values())), "elements", tables, "right")
+    return _tally(sum(map(_diagonal, tables.values())), "elements", tables, "right / shown")
 
 
-def _tally(part: int, kind: str, tables: Mapping[str, Confusion], counting: str) -> Tally | None:
+def _tally(part: int, kind: str, tables: Mapping[str, Confusion], formula: str) -> Tally | None:
     if not tables:
         return None
-    return Tally(part, sum(map(_total, tables.values())), tuple(f"counts.{kind}.{name}" for name in tables), counting)
+    return Tally(part, sum(map(_total, tables.values())), tuple(f"counts.{kind}.{name}" for name in tables), formula)
+
+
+def _pairs(counts: Counts) -> Tally | None:
+    """The pairs of an image of class 1 and one of class 0, each twice, so that a tie counts half."""
+    if counts.ordered is None:
+        return None
+    class_0, class_1 = map(sum, counts.elements[UPRIGHT])
+    ordered = 2 * counts.ordered.concordant + counts.ordered.tied
+    formula = "(2 · concordant + tied) / (2 · pairs of the two classes)"
+    return Tally(ordered, 2 * class_0 * class_1, ("counts.ordered", f"counts.elements.{UPRIGHT}"), formula)
 
 
 def _diagonal(table: Confusion) -> int:

@@ -52,7 +52,11 @@ def counts(upright: float, turned: float) -> Counts:
 
 
 def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned: float = 0.7, **changes: Any) -> Record:
-    """A record; `exactness` is (certificate, decision) after training, further changes replace fields."""
+    """A record; `exactness` is (certificate, decision) after training, `auc` goes into the counts.
+
+    Further changes replace fields.
+    """
+    auc = changes.pop("auc", None)
     certificate, decision = changes.pop("exactness", ("exact", "exact"))
     device, mode = changes.pop("device_name", "a CPU"), changes.pop("numeric_mode", "fp32")
     state = {"depths": [], "invariance_error": 1e-15, "flips": 0.0, "dtype": "float64"}
@@ -110,6 +114,8 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
         "weights": {"sha256": "b" * 64, "bytes": 1, "committed": True},
         "outputs": None,
     }
+    if auc is not None:
+        data["counts"]["ordered"] = {"concordant": round(auc * (IMAGES // 2) ** 2), "tied": 0}
     return Record.model_validate_json(json.dumps({**data, **changes}))
 
 

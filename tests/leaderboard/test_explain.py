@@ -68,7 +68,7 @@ def explained(kept: Path, registry: Registry, metric: str | None = None, seed: i
 
 
 def test_every_metric_is_the_quotient_of_its_tally(toy: Toy) -> None:
-    counts = toy.record(upright=0.93, turned=0.61).counts
+    counts = toy.record(upright=0.93, turned=0.61, auc=0.97).counts
     for seen in (["upright"], ["upright", "rot180"], ["upright", "rot90", "rot180", "rot270"]):
         for name, value in metrics(counts, seen, invariance_error=0.5).items():
             found = tally(name, counts, seen)
@@ -81,6 +81,9 @@ def test_every_metric_is_the_quotient_of_its_tally(toy: Toy) -> None:
     assert unseen is not None
     assert unseen.fields == ("counts.elements.rot90", "counts.elements.rot270")
     assert (unseen.part, unseen.total) == (1220, 2000)
+    pairs = tally("auc", counts, ["upright"])
+    assert pairs is not None
+    assert (pairs.part, pairs.total) == (2 * 242_500, 2 * 500 * 500)
 
 
 def test_the_number_and_what_it_is_made_of(kept: Path, registry: Registry) -> None:
@@ -142,7 +145,7 @@ def test_it_reads_well_in_100_columns_and_parses(kept: Path, registry: Registry)
         "part": 980,
         "total": 1000,
         "fields": ["counts.elements.upright"],
-        "counting": "right",
+        "formula": "right / shown",
     }
     assert {claim["verdict"] for claim in document["claims"]} <= {"reproduced", "refuted", "inconclusive", "not run"}
 

@@ -135,9 +135,9 @@ def test_a_missing_seed_names_the_record_that_does_not_count(toy: Toy) -> None:
 
 
 def test_a_metric_that_one_seed_lacks_has_no_mean(toy: Toy) -> None:
-    board = toy.board(toy.record(seed=0, metrics={"auc": 0.9}), toy.record(seed=1))
+    board = toy.board(toy.record(seed=0, auc=0.9), toy.record(seed=1))
     assert row(board, "p4cnn@28").metrics["auc"] is None
-    both = toy.board(*(toy.record(seed=seed, metrics={"auc": 0.9}) for seed in range(2)))
+    both = toy.board(*(toy.record(seed=seed, auc=0.9) for seed in range(2)))
     assert row(both, "p4cnn@28").metrics["auc"] == summary([0.9, 0.9])
 
 

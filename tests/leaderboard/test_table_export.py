@@ -104,7 +104,7 @@ def test_results_are_read_by_place_and_what_is_out_of_place_is_named(toy: Toy, t
 
 
 def test_metrics_come_from_the_counts_not_from_the_file(toy: Toy, tmp_path: Path) -> None:
-    toy.write(tmp_path, toy.record(upright=0.9, metrics={"accuracy.upright": 0.99, "auc": 0.5}))
+    toy.write(tmp_path, toy.record(upright=0.9, auc=0.5, metrics={"accuracy.upright": 0.99, "auc": 0.8}))
     (found,) = read_results(tmp_path, {"toy@2": toy.card()}).runs
     assert found.metrics["accuracy.upright"] == 0.9
     assert found.metrics["auc"] == 0.5
