@@ -14,11 +14,8 @@ from benchmark.statistics import ALPHA
 
 def notes(board: Board) -> list[str]:
     """The notes below a board's tables, each a line."""
-    return [
-        note
-        for make in (_ties, _test_set, _dashes, _machines, _measured, _brought, _missing, _aside)
-        for note in make(board)
-    ]
+    makers = (_ties, _test_set, _dashes, _machines, _measured, _brought, _missing, _aside)
+    return [note for make in makers for note in make(board)]
 
 
 def machines(board: Board) -> dict[Machine, str]:

@@ -11,24 +11,29 @@ from pathlib import Path
 from benchmark.errors import UserError
 from benchmark.runs.cell import Cell
 from benchmark.runs.executor import Event
+from benchmark.runs.files import blob
 from benchmark.runs.plan import unfinished
-from benchmark.runs.store import Store
+from benchmark.runs.store import Store, write_whole
+from benchmark.runs.weights_only import weights_of, weights_only_path
 from benchmark.submissions.bundle import pack
-from benchmark.submissions.checking import check
+from benchmark.submissions.checking import brought_weights, check
 from benchmark.submissions.findings import Finding, Refused
 from benchmark.submissions.folder import Submission
 from benchmark.submissions.manifest import Manifest
-from benchmark.submissions.trial import try_cell
+from benchmark.submissions.trial import ScoredWeights, score_weights, try_cell
 
 Report = Callable[[Event], None]
 
 
 def cells_of(submission: Submission, data: Path) -> list[Cell]:
-    """The cells of every entered benchmark, all seeds of the protocol, on the CPU with one thread each."""
+    """The cells of every entered benchmark on the CPU with one thread each: all seeds of the protocol.
+
+    A network that comes trained has one cell a benchmark, of which only the test images matter.
+    """
     return [
         Cell(submission.registry, benchmark, entry, seed, "cpu", 1, data)
         for benchmark, entry in submission.entries
-        for seed in range(submission.registry.benchmark(benchmark).seeds)
+        for seed in range(1 if submission.trained_elsewhere else submission.registry.benchmark(benchmark).seeds)
     ]
 
 
@@ -61,13 +66,18 @@ def submit(
     def run(cell: Cell) -> tuple[Finding, ...]:
         report(Event("started", cell.name, text="started in isolation"))
         try:
-            finished = try_cell(cell, submission.folder, trust=trust)
+            if submission.trained_elsewhere:
+                found = score_weights(cell, submission.folder, brought_weights(submission), trust=trust)
+                _keep(work, found)
+                metrics = found.score.metrics
+            else:
+                finished = try_cell(cell, submission.folder, trust=trust)
+                store.add(cell, finished)
+                metrics = finished.record.metrics
         except Refused as error:
             report(Event("failed", cell.name, text=str(error.findings[0])))
             return error.findings
-        store.add(cell, finished)
-        orbit = 100 * (finished.record.metrics["accuracy.orbit"] or 0.0)
-        report(Event("finished", cell.name, text=f"orbit {orbit:.2f}%"))
+        report(Event("finished", cell.name, text=f"orbit {100 * (metrics['accuracy.orbit'] or 0.0):.2f}%"))
         return ()
 
     cells = cells_of(submission, data)
@@ -78,6 +88,15 @@ def submit(
     manifest = pack(submission, work, target)
     shutil.rmtree(work)
     return manifest
+
+
+def _keep(results: Path, found: ScoredWeights) -> None:
+    """Write a score of weights and its files, the score last."""
+    score = found.score
+    write_whole(weights_of(results, score), found.weights)
+    write_whole(blob(results, score.outputs.sha256), found.outputs)
+    path = weights_only_path(results, score.benchmark, score.entry)
+    write_whole(path, score.model_dump_json(indent=1).encode() + b"\n")
 
 
 def _source_digest(submission: Submission) -> str:

@@ -6,12 +6,14 @@ that it leaves, and what that gives is counted here against the true labels.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import safetensors.torch
 import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
@@ -20,12 +22,16 @@ from benchmark.cards.schema import Model, Natural, Positive
 from benchmark.data.fitted import shares_of
 from benchmark.data.splits import Splits
 from benchmark.device import arithmetic
-from benchmark.evaluation import EvaluationState
+from benchmark.evaluation import EvaluationState, count
+from benchmark.metrics import Counts, metrics
 from benchmark.nn.groups import group
+from benchmark.runs import provenance
 from benchmark.runs.cell import Cell
-from benchmark.runs.finish import Finished, Measured, Measurements, assemble
-from benchmark.runs.record import Epoch
+from benchmark.runs.finish import COMMITTED_WEIGHTS_BYTES, Finished, Measured, Measurements, assemble
+from benchmark.runs.record import Epoch, Outputs
+from benchmark.runs.record import Weights as WeightsFile
 from benchmark.runs.running import start
+from benchmark.runs.weights_only import WeightsOnly, protocol_of
 from benchmark.submissions.findings import Finding, Refused
 from benchmark.submissions.limits import Limits
 from benchmark.submissions.sandbox import Job, Outcome, run_isolated
@@ -133,6 +139,69 @@ def try_cell(cell: Cell, folder: Path, *, trust: bool) -> Finished:
     state.evaluation = scored.evaluation
     with arithmetic(torch.device(cell.device), "fp32", cell.threads):
         return assemble(cell, state, scored.measured, found.test.labels)
+
+
+@dataclass(frozen=True)
+class ScoredWeights:
+    """What a network that came trained leaves: its score and the contents of the two safetensors files beside it."""
+
+    score: WeightsOnly
+    weights: bytes
+    outputs: bytes
+
+
+def score_weights(cell: Cell, folder: Path, weights: Weights, *, trust: bool) -> ScoredWeights:
+    """Score weights that came with a submission; nothing is trained.
+
+    Args:
+        cell: says benchmark and entry; its seed chooses the test images where the split depends on one.
+        folder: the submission.
+        weights: of its network, by name.
+        trust: whether its code may run where there is no isolation.
+
+    Raises:
+        UserError: the data is not here, or there is no isolation and no trust.
+        Refused: the weights do not fit, or a check found something wrong.
+    """
+    test, card = shares(cell).test, cell.card
+    found = score(cell, folder, weights, test.images, trust=trust)
+    counts, after = counts_of(cell, found.evaluation, test.labels), found.measured.after
+    content = safetensors.torch.save(weights)
+    outputs = safetensors.torch.save(
+        {
+            "logits": torch.stack(list(found.evaluation.logits.values())),
+            "angle_classes": torch.stack(list(found.evaluation.classes.values())),
+            "labels": test.labels,
+        }
+    )
+    made = WeightsOnly(
+        schema_version=1,
+        benchmark=card.full_name,
+        entry=cell.entry,
+        protocol=protocol_of(cell.spec),
+        trained_on=cell.model.trained_on or "",
+        metrics=metrics(counts, card.evaluation.seen, invariance_error=after.state.invariance_error),
+        counts=counts,
+        equivariance=after.state,
+        exactness=after.exactness,
+        parameters=found.measured.parameters,
+        macs=found.measured.macs,
+        environment=provenance.versions(),
+        scored=provenance.now(),
+        weights=WeightsFile(
+            sha256=hashlib.sha256(content).hexdigest(),
+            bytes=len(content),
+            committed=len(content) <= COMMITTED_WEIGHTS_BYTES,
+        ),
+        outputs=Outputs(sha256=hashlib.sha256(outputs).hexdigest(), bytes=len(outputs)),
+    )
+    return ScoredWeights(made, content, outputs)
+
+
+def counts_of(cell: Cell, evaluation: EvaluationState, labels: Tensor) -> Counts:
+    """What outputs give against the true labels (images,)."""
+    card = cell.card
+    return count(evaluation, labels, cell.registry.dataset(card.dataset).classes, auc=bool(card.evaluation.auc))
 
 
 def score(cell: Cell, folder: Path, weights: Weights, images: Tensor, *, trust: bool) -> Scored:

@@ -4,7 +4,7 @@ give the weights? In this order; what foreign code is needed for comes last and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
@@ -14,16 +14,20 @@ import safetensors.torch
 import torch
 
 from benchmark.cards.schema import Model
-from benchmark.evaluation import EvaluationState, count
+from benchmark.equivariance.results import EquivarianceState, Exactness
+from benchmark.evaluation import EvaluationState
+from benchmark.metrics import Counts
 from benchmark.runs.cell import Cell
 from benchmark.runs.files import blob, weights_path
+from benchmark.runs.finish import Measurements
 from benchmark.runs.measured import Grade
 from benchmark.runs.record import Record
 from benchmark.runs.store import Store
+from benchmark.runs.weights_only import STEM, WeightsOnly, weights_of, weights_only_path
 from benchmark.submissions.bundle import Bundle, open_bundle
 from benchmark.submissions.findings import Finding, Refused
 from benchmark.submissions.submitting import cells_of
-from benchmark.submissions.trial import Scored, differences, score, shares, try_cell
+from benchmark.submissions.trial import counts_of, differences, score, shares, try_cell
 from benchmark.verification.deeper import NotCheckableError
 from benchmark.verification.records import verify_records
 from benchmark.verification.retraining import judged
@@ -85,26 +89,25 @@ def verify_bundle(
     findings = [*_incomplete(bundle, cells), *_unsound(bundle)]
     if findings:
         raise Refused(findings)
-    records = {cell.name: _record(bundle, cell) for cell in cells}
+    kept = {cell.name: _kept(bundle, cell) for cell in cells}
     say(f"{len(cells)} records are complete, of today's protocol, and recompute from their counts")
     grades: dict[str, tuple[Grade, str]] = {cell.name: ("self-reported", "") for cell in cells}
     if depth != "recompute":
         for cell in cells:
-            findings += _rescored(bundle, cell, records[cell.name], trust)
+            findings += _rescored(bundle, cell, kept[cell.name], trust)
             grades[cell.name] = ("re-scored", "")
             say(f"{cell.name}: weights scored again in a fresh process")
         if findings:
             raise Refused(findings)
-    if depth == "retrain":
+    if depth == "retrain" and not bundle.submission.trained_elsewhere:
         cell = chosen_cell(bundle, cells)
         say(f"{cell.name}: chosen by the bundle's digest to be trained again")
-        grades[cell.name] = _retrained(bundle, cell, records, trust)
+        grades[cell.name] = _retrained(bundle, cell, cells, trust)
         say(f"{cell.name}: {grades[cell.name][1]}")
-    store = Store(bundle.results)
     measured = (
         Measured(
             cell=cell.name,
-            place=store.record_path(cell).relative_to(bundle.results).as_posix(),
+            place=kept[cell.name].place.relative_to(bundle.results).as_posix(),
             grade=grades[cell.name][0],
             note=grades[cell.name][1],
         )
@@ -116,6 +119,48 @@ def verify_bundle(
 def chosen_cell(bundle: Bundle, cells: Sequence[Cell]) -> Cell:
     """The cell that is trained again: its submitter cannot choose it, for every file moves the digest."""
     return cells[int(bundle.manifest.digest, 16) % len(cells)]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a record, or a score of weights that came trained, says of its outputs, weights and measurements."""
+
+    place: Path
+    counts: Counts
+    parameters: int
+    macs: int
+    after: EquivarianceState
+    exactness: Exactness | None
+    outputs: str | None
+    weights: Path
+
+
+def _kept(bundle: Bundle, cell: Cell) -> _Kept:
+    results = bundle.results
+    if bundle.submission.trained_elsewhere:
+        place = weights_only_path(results, cell.card.full_name, cell.entry)
+        found = WeightsOnly.model_validate_json(place.read_bytes())
+        return _Kept(
+            place,
+            found.counts,
+            found.parameters,
+            found.macs,
+            found.equivariance,
+            found.exactness,
+            found.outputs.sha256,
+            weights_of(results, found),
+        )
+    place, record = Store(results).record_path(cell), _record(bundle, cell)
+    return _Kept(
+        place,
+        record.counts,
+        record.cost.parameters,
+        record.cost.macs,
+        record.equivariance.after,
+        record.equivariance.exactness_after,
+        record.outputs.sha256 if record.outputs else None,
+        weights_path(place, results, record),
+    )
 
 
 def _record(bundle: Bundle, cell: Cell) -> Record:
@@ -132,9 +177,12 @@ def _incomplete(bundle: Bundle, cells: Sequence[Cell]) -> Iterator[Finding]:
         wanted.setdefault((cell.card.full_name, cell.entry), set()).add(cell.seed)
     stated = {(trial.benchmark, trial.entry): set(trial.seeds) for trial in bundle.manifest.trials}
     remedy = "run every seed that the protocol has: all or none, so that nobody picks"
+    trained = not bundle.submission.trained_elsewhere
     for (benchmark, entry), seeds in wanted.items():
-        there = {seed for seed in seeds if f"results/{benchmark}/{entry}/seed-{seed}.json" in bundle.manifest.files}
-        if there != seeds or stated.get((benchmark, entry)) != seeds:
+        place = f"results/{benchmark}/{entry}"
+        files = {f"{place}/seed-{seed}.json" if trained else f"{place}/{STEM}.json": seed for seed in seeds}
+        there = {seed for name, seed in files.items() if name in bundle.manifest.files}
+        if there != seeds or stated.get((benchmark, entry)) != (seeds if trained else set()):
             lacking = ", ".join(str(seed) for seed in sorted(seeds - there)) or "none in its files"
             what = f"{benchmark} {entry} has not the {len(seeds)} seeds of the protocol; missing: {lacking}"
             yield Finding(check="completeness", what=what, remedy=remedy)
@@ -159,64 +207,64 @@ def _unsound(bundle: Bundle) -> Iterator[Finding]:
                 yield Finding(check="protocol", what=f"{row.id}: {note}", remedy=remedy)
 
 
-def _rescored(bundle: Bundle, cell: Cell, record: Record, trust: bool) -> Iterator[Finding]:
+def _rescored(bundle: Bundle, cell: Cell, kept: _Kept, trust: bool) -> Iterator[Finding]:
     """The outputs against the true labels, and the weights against the outputs."""
-    path = Store(bundle.results).record_path(cell)
-    test, recorded = shares(cell).test, _outputs(bundle, record)
+    test, recorded = shares(cell).test, _outputs(bundle, kept)
     if recorded is None or not torch.equal(recorded[1], test.labels):
         what = f"{cell.name}: its outputs are missing, or keep other labels than the data set has"
         yield Finding(check="outputs", what=what, remedy=REMEDY)
         return
     outputs = recorded[0]
-    if count(outputs, test.labels, cell.registry.dataset(cell.card.dataset).classes) != record.counts:
-        what = f"{cell.name}: its outputs do not give the counts of its record"
+    if counts_of(cell, outputs, test.labels) != kept.counts:
+        what = f"{cell.name}: its outputs do not give the counts that it states"
         yield Finding(check="outputs", what=what, remedy=REMEDY)
-    weights = safetensors.torch.load(weights_path(path, bundle.results, record).read_bytes())
-    folder = bundle.submission.folder
+    weights = safetensors.torch.load(kept.weights.read_bytes())
     try:
-        found = score(cell, folder, weights, test.images, trust=trust)
+        found = score(cell, bundle.submission.folder, weights, test.images, trust=trust)
     except Refused as error:
         yield from error.findings
         return
-    for difference in (*differences(outputs, found.evaluation), *_other_measurements(record, found)):
+    for difference in (*differences(outputs, found.evaluation), *_other_measurements(kept, found.measured)):
         what = f"{cell.name}: its weights, scored again, give something else: {difference}"
         yield Finding(check="rescore", what=what, remedy=REMEDY)
 
 
-def _other_measurements(record: Record, found: Scored) -> Iterator[str]:
-    """Where costs and equivariance of the record are not those that the weights have."""
-    now, stated = found.measured, record.equivariance
-    if record.cost.parameters != now.parameters:
-        yield f"{now.parameters} parameters, not {record.cost.parameters}"
-    if record.cost.macs != now.macs:
-        yield f"{now.macs} MACs, not {record.cost.macs}"
-    if stated.exactness_after is None or stated.exactness_after.decision != now.after.exactness.decision:
-        yield f"the network is {now.after.exactness.decision}, which the record does not say"
-    then, error = stated.after.invariance_error, now.after.state.invariance_error
+def _other_measurements(kept: _Kept, now: Measurements) -> Iterator[str]:
+    """Where stated costs and equivariance are not those that the weights have."""
+    if kept.parameters != now.parameters:
+        yield f"{now.parameters} parameters, not {kept.parameters}"
+    if kept.macs != now.macs:
+        yield f"{now.macs} MACs, not {kept.macs}"
+    if kept.exactness is None or kept.exactness.decision != now.after.exactness.decision:
+        yield f"the network is {now.after.exactness.decision}, which it does not state"
+    then, error = kept.after.invariance_error, now.after.state.invariance_error
     if (then is None) != (error is None) or (
         then is not None and error is not None and not isclose(then, error, rel_tol=CLOSE, abs_tol=ZERO)
     ):
         yield f"invariance error {error}, not {then}"
 
 
-def _outputs(bundle: Bundle, record: Record) -> tuple[EvaluationState, torch.Tensor] | None:
-    """A record's outputs by element and angle, and the labels kept with them; null where they are not there."""
-    if record.outputs is None or not (path := blob(bundle.results, record.outputs.sha256)).exists():
+def _outputs(bundle: Bundle, kept: _Kept) -> tuple[EvaluationState, torch.Tensor] | None:
+    """The kept outputs by element and angle, and the labels kept with them; null where they are not there."""
+    if kept.outputs is None or not (path := blob(bundle.results, kept.outputs)).exists():
         return None
     tensors = safetensors.torch.load(path.read_bytes())
     try:
-        logits = dict(zip(record.counts.elements, tensors["logits"], strict=True))
-        classes = dict(zip(record.counts.angles, tensors["angle_classes"], strict=True))
+        logits = dict(zip(kept.counts.elements, tensors["logits"], strict=True))
+        classes = dict(zip(kept.counts.angles, tensors["angle_classes"], strict=True))
         return EvaluationState(logits=logits, classes=classes), tensors["labels"]
     except (KeyError, ValueError):
         return None
 
 
-def _retrained(bundle: Bundle, cell: Cell, records: Mapping[str, Record], trust: bool) -> tuple[Grade, str]:
+def _retrained(bundle: Bundle, cell: Cell, cells: Sequence[Cell], trust: bool) -> tuple[Grade, str]:
     """Train a cell again in isolation and judge it as `verify records --retrain` does."""
-    record = records[cell.name]
-    others = [other for other in records.values() if other.entry == record.entry and other.seed != record.seed]
-    others = [other for other in others if other.benchmark == record.benchmark]
+    record = _record(bundle, cell)
+    others = [
+        _record(bundle, other)
+        for other in cells
+        if (other.benchmark, other.entry) == (cell.benchmark, cell.entry) and other.seed != cell.seed
+    ]
     made = try_cell(cell, bundle.submission.folder, trust=trust).record
     try:
         outcome = judged(cell, record, made, others)

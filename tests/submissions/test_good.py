@@ -1,0 +1,48 @@
+"""Three good submissions of different kinds go the whole way in isolation: from `new` to a row, one trained again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from benchmark.cli.app import build_app
+from benchmark.submissions.sandbox import isolation
+from benchmark.submissions.scaffold import STARTS
+
+RUNNER = CliRunner()
+
+pytestmark = pytest.mark.skipif(isolation().kind == "none", reason=f"no isolation here: {isolation().reason}")
+
+
+def called(*arguments: object) -> Result:
+    result = RUNNER.invoke(build_app(), [str(argument) for argument in arguments])
+    assert result.exit_code == 0, f"{arguments}: {result.stdout}{result.stderr}{result.exception}"
+    return result
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_a_good_submission_goes_the_whole_way(kind: str, tmp_path: Path, mini: Path) -> None:
+    name = f"my-{kind}"
+    card = tmp_path / "one-seed.yaml"
+    card.write_text(mini.read_text().replace("name: mini", "name: one-seed").replace("seeds: 2", "seeds: 1"))
+    called("new", name, "--kind", kind, "--output", tmp_path)
+    folder, bundle = tmp_path / name, tmp_path / f"{name}.bundle"
+    (folder / "model.yaml").write_text((folder / "model.yaml").read_text().replace("quickstart", "one-seed"))
+    submitted = called("submit", folder, "--include", card, "--output", bundle)
+    assert re.search(r"my-\w+\.bundle: 6 files, digest [0-9a-f]{64}", submitted.stdout)
+    assert not list(tmp_path.glob(f".{bundle.name}*")), "the work folder is taken away"
+    models, results = tmp_path / "models", tmp_path / "results"
+    grade, retrain = ("re-trained", ["--retrain"]) if kind == "gcnn" else ("re-scored", [])
+    places = ("--models", models, "--results", results, "--include", card)
+    accepted = called("submit", bundle, "--accept", *retrain, *places)
+    assert re.search(rf"{name}@12 seed 0 +\| {grade}", accepted.stdout)
+    assert (models / name / "model.py").read_bytes() == (folder / "model.py").read_bytes()
+    board = called("leaderboard", "one-seed", "--results", results, "--include", card, "--include", models / name)
+    assert re.search(rf"\| 1 +\| {name}@12 +\| (none|exact)", board.stdout)
+    assert f"{name}@12 was submitted: seed 0 {grade}." in board.stdout
+    assert (results / "tables" / "one-seed@1.md").read_text() == board.stdout
+    records = called("verify", "records", "--results", results, "--include", card, "--include", models / name)
+    assert "refused" not in records.stdout
