@@ -55,9 +55,7 @@ class Counts(Model):
     ordered: Ordered | None = None
 
 
-def metrics(
-    counts: Counts, seen: Sequence[str], *, invariance_error: float | None, auc: float | None = None
-) -> dict[str, float | None]:
+def metrics(counts: Counts, seen: Sequence[str], *, invariance_error: float | None) -> dict[str, float | None]:
     """Every metric of one cell.
 
     `accuracy.ELEMENT` is the share of test images classified correctly under that element; `accuracy.seen`,
@@ -77,7 +75,6 @@ def metrics(
     Raises:
         ValueError: `seen` names an element that was not counted, or a condition counts no image.
     """
-    del auc  # counts hold it
     if missing := sorted(set(seen) - set(counts.elements)):
         raise ValueError(f"seen names {missing[0]!r}, which was not counted: one of {', '.join(counts.elements)}")
     hits = {name: (_trace(matrix), _total(matrix)) for name, matrix in counts.elements.items()}
