@@ -121,9 +121,9 @@ def _claims(
 ) -> None:
     from benchmark.verification.claims_reading import FOLDER, read_claims
     from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
-    from benchmark.verification.evidence import gather
+    from benchmark.verification.evidence import gather, set_aside
     from benchmark.verification.judging import judge_claims
-    from benchmark.verification.rows import warn_of_edits
+    from benchmark.verification.rows import tell_aside, warn_of_edits
     from benchmark.verification.tolerances import tolerances_since
 
     cards = read_claims(registry)
@@ -136,6 +136,7 @@ def _claims(
 
     def judged() -> list[ClaimRow]:
         rows = warn_of_edits(judge_claims(registry, chosen, gather(registry, results)), since)
+        rows = tell_aside(rows, set_aside(registry, results))
         return [row for row in rows if name in (None, row.benchmark)]
 
     rows = judged()

@@ -14,6 +14,7 @@ from benchmark.metrics import angle_accuracies
 from benchmark.runs.files import read_files
 from benchmark.runs.record import Record
 from benchmark.runs.spec import spec, spec_digest
+from benchmark.verification.protocols import difference_from_now
 
 QUARTER_TURNS = ("accuracy.rot90", "accuracy.rot180", "accuracy.rot270")
 
@@ -59,6 +60,26 @@ def gather(registry: Registry, results: Path) -> dict[tuple[str, str], list[Evid
         if excluded(made, card, expected)[0] in (None, "extra seed"):
             found.setdefault((card.name, made.entry), []).append(evidence(file.content, made))
     return {key: _countable(runs, registry.benchmark(key[0]).seeds) for key, runs in found.items()}
+
+
+def set_aside(registry: Registry, results: Path) -> dict[tuple[str, str], str]:
+    """Why records of an entry that are there do not speak to claims, by (benchmark's name, entry).
+
+    For records of another protocol, the items in which it differs from the one that the benchmark has now.
+    """
+    registry = on_copies(registry, results)
+    told: dict[tuple[str, str], str] = {}
+    for file in read_files(results):
+        record = file.content
+        card = registry.benchmarks.get(file.place.parts[0].partition("@")[0])
+        if not isinstance(record, Record) or card is None or record.entry not in card.entries:
+            continue
+        why = f"its record of seed {record.seed} is unofficial" if file.kind == "unofficial" else ""
+        if differing := difference_from_now(registry, record):
+            why = f"its record of seed {record.seed} has another protocol: {differing}"
+        if why:
+            told.setdefault((card.name, record.entry), f"{record.entry}: {why}")
+    return told
 
 
 def evidence(record: Record, made: Run) -> Evidence:

@@ -20,8 +20,10 @@ from benchmark.runs.record import SCHEMA_VERSION, Failure, Record
 from benchmark.runs.spec import spec, spec_digest
 from benchmark.verification.between import Cells, orphans
 from benchmark.verification.outputs import outputs_findings
+from benchmark.verification.protocols import difference_from_now
 from benchmark.verification.record_rows import Chosen, RecordRow
 from benchmark.verification.weights import weights_findings
+from benchmark.verification.weights_only import weights_only_findings
 
 Further = Callable[[RecordRow, File, Record], RecordRow]
 """A deeper check: from a recomputed record's row to its row after the check."""
@@ -57,6 +59,7 @@ def verify_records(
             rows.append(row)
     rows = cells.compared(rows, {card.full_name: card.seeds for card in registry.benchmarks.values()})
     rows += [RecordRow(id_, "refused", (what,)) for id_, what in cells.gaps()]
+    rows += [RecordRow(place, "refused", (what,)) for place, what in weights_only_findings(registry, results)]
     rows += [_refused(finding) for finding in [*orphans(results), *stale_tables(registry, results)]]
     return [row for row in rows if chosen.covers(row.id)]
 
@@ -195,7 +198,8 @@ def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
         expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
         why, _ = excluded(run(record, kind, card), card, expected)
         if why is not None:
-            yield f"{why}: not on the leaderboard"
+            differing = difference_from_now(registry, record) if why in ("stale", "superseded") else ""
+            yield f"{why}: not on the leaderboard" + (f" ({differing})" if differing else "")
     if record.provenance.dirty:
         yield "made from a checkout with changes that no commit holds"
 

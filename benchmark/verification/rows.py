@@ -55,6 +55,20 @@ class ClaimRow:
         return f"{text} under {', '.join(self.under)}" if conditional else text
 
 
+def tell_aside(rows: Sequence[ClaimRow], aside: Mapping[tuple[str, str], str]) -> list[ClaimRow]:
+    """The rows, those that are not run saying of records that are there all the same why they do not count.
+
+    Args:
+        rows: rows of claims.
+        aside: reasons by (benchmark, entry), as `set_aside` gives them.
+    """
+    told = []
+    for row in rows:
+        reasons = [aside[row.benchmark or "", entry] for entry in row.entries if (row.benchmark, entry) in aside]
+        told.append(replace(row, next="; ".join([row.next, *reasons])) if row.verdict == "not run" else row)
+    return told
+
+
 def warn_of_edits(rows: Sequence[ClaimRow], since: Mapping[str, Mapping[str, datetime]]) -> list[ClaimRow]:
     """The rows, with a warning where the tolerance was edited after the first record that it judges was begun.
 

@@ -17,13 +17,14 @@ import yaml
 
 from benchmark.cards.reading import CardsError
 from benchmark.cards.registry import Registry
+from benchmark.runs.spec import spec_digest
 from benchmark.statistics import sample_std, summary, welch
 from benchmark.verification.claims import ClaimsCard
 from benchmark.verification.claims_reading import FOLDER, read_claims
 from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
-from benchmark.verification.evidence import gather
+from benchmark.verification.evidence import gather, set_aside
 from benchmark.verification.judging import judge_claims
-from benchmark.verification.rows import ClaimRow, warn_of_edits
+from benchmark.verification.rows import ClaimRow, tell_aside, warn_of_edits
 from benchmark.verification.tolerances import tolerances_since
 
 if TYPE_CHECKING:
@@ -117,6 +118,19 @@ def test_verdicts_that_need_no_numbers(study: Study) -> None:
         ("not comparable", "other images"),
         ("not run", "gcnnbench run toy --entry p4cnn@27"),
     ]
+
+
+def test_a_record_of_another_protocol_says_where_it_differs(study: Study) -> None:
+    data = json.loads(study.path().read_text("utf-8"))
+    protocol = data["spec"]
+    protocol["recipe"]["epochs"] = 2
+    for seed in range(3):
+        study.edit("p4cnn@28", seed, spec=protocol, spec_digest=spec_digest(protocol))
+    aside = set_aside(study.registry, study.results)
+    (row,) = tell_aside(judged(study, NUMBER), aside)
+    why = "p4cnn@28: its record of seed 0 has another protocol: recipe.epochs is 2, now 1"
+    assert (row.verdict, row.next) == ("not run", f"gcnnbench run toy --entry p4cnn@28; {why}")
+    assert [entry for _, entry in aside] == ["p4cnn@28"]
 
 
 def test_the_number_of_parameters_is_right_or_wrong(study: Study) -> None:

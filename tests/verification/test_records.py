@@ -204,7 +204,8 @@ def test_the_tested_epoch_is_the_first_best_one(study: Study, tested: int, findi
     study.edit("p4cnn@28", 0, spec=protocol, spec_digest=spec_digest(protocol), training=training)
     (row,) = [row for row in verified(study) if row.id.endswith("p4cnn@28/seed-0.json")]
     assert list(row.findings) == findings
-    assert row.notes == ("stale: not on the leaderboard",)
+    changed = "recipe.epochs is 3, now 1, recipe.tested_model is best-validation, now last"
+    assert row.notes == (f"stale: not on the leaderboard ({changed})",)
 
 
 def test_what_does_not_count_is_noted_and_still_recomputed(study: Study) -> None:
