@@ -1,15 +1,24 @@
-"""Every bad submission of the corpus is refused by the check that is named for it, and harms nothing."""
+"""Every bad submission of the corpus is refused by the check that is named for it, and harms nothing.
+
+Bad folders stand in `test_folder.py`, bad bundles in `test_bundle.py`; here is bad code, and what running it shows.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 from torch.nn import functional
 
+from benchmark.submissions import sandbox, trial
+from benchmark.submissions.containment import Isolation
+from benchmark.submissions.findings import Refused
 from benchmark.submissions.sandbox import Limits
-from tests.submissions.contained import BAD, HONEST, LIMITS, needs_isolation, submission
+from benchmark.submissions.verifying import verify_bundle
+from tests.submissions.contained import BAD, HONEST, LIMITS, needs_isolation, submission, uncontained
+from tests.submissions.test_bundle import SEED_0, reseal
 
 HARMLESS = {
     "all_tied": "ties",
@@ -76,6 +85,28 @@ def test_a_wrong_number_of_macs_is_refused(tmp_path: Path) -> None:
     assert found == {"macs": "one image takes 3516 multiply-accumulates, and the card says 3515"}
 
 
+def test_a_look_up_of_test_images_is_refused_when_they_are_scored(tmp_path: Path) -> None:
+    assert "look-up" in submission(tmp_path, "look_up").run_here(tmp_path, "score")
+
+
+def test_swapped_weights_are_found_by_scoring_them_again(
+    bundle: Path, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seeds bring each other's weights, and records and manifest were made to agree."""
+    places = [bundle / SEED_0, bundle / SEED_0.replace("seed-0", "seed-1")]
+    records = [json.loads(place.read_text()) for place in places]
+    weights = [place.with_suffix(".safetensors").read_bytes() for place in places]
+    for place, record, other, content in zip(places, records, records[::-1], weights[::-1], strict=True):
+        place.write_text(json.dumps(record | {"weights": other["weights"]}))
+        place.with_suffix(".safetensors").write_bytes(content)
+    reseal(bundle)
+    monkeypatch.setattr(trial, "run_isolated", uncontained(tmp_path))
+    with pytest.raises(Refused) as caught:
+        verify_bundle(bundle, Path("unused"), depth="rescore", include=[mini])
+    assert {finding.check for finding in caught.value.findings} == {"rescore"}
+    assert len({finding.what.partition(":")[0] for finding in caught.value.findings}) == 2
+
+
 @needs_isolation
 @pytest.mark.parametrize(("name", "check"), HARMFUL.items())
 def test_is_stopped_by_the_limit_named_for_it(name: str, check: str, tmp_path: Path) -> None:
@@ -89,3 +120,12 @@ def test_is_stopped_by_the_limit_named_for_it(name: str, check: str, tmp_path: P
     assert len(outcome.log.encode()) <= 3 * 2**16
     assert sorted(path.name for path in tmp_path.parent.iterdir()) == before
     assert {path.name for path in (tmp_path / "bad").iterdir()} == {"honest.py", "model.py"}
+
+
+def test_trusted_code_is_stopped_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a container there are still limits, and an end that is no result."""
+    monkeypatch.setattr(sandbox, "isolation", lambda: Isolation("none", "not wanted"))
+    bad = submission(tmp_path, "silent_exit")
+    outcome = sandbox.run_isolated("probe", bad.folder, bad.arguments, bad.tensors("probe"), LIMITS, trust=True)
+    assert [finding.check for finding in outcome.findings] == ["crash"]
+    assert "exit code 0 and no report" in outcome.findings[0].what
