@@ -15,8 +15,10 @@ def difference_from_now(registry: Registry, record: Record) -> str:
 
     Args:
         registry: the cards.
-        record: a record of a registered benchmark and entry.
+        record: a record of a registered benchmark; of an entry that is not registered there is nothing to tell.
     """
+    if record.entry.partition("@")[0] not in registry.models:
+        return ""
     card = registry.benchmarks[record.benchmark.partition("@")[0]]
     return ", ".join(differences(record.spec, spec(registry, card, record.entry)))
 
