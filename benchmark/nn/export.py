@@ -12,7 +12,7 @@ from torch.fx import symbolic_trace
 
 from benchmark.errors import UserError
 from benchmark.nn.blur import BlurPool
-from benchmark.nn.convolution import BankTable, GroupConv, filter_bank
+from benchmark.nn.convolution import GroupConv, filter_bank
 from benchmark.nn.dense import Dense
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.network import Network
@@ -84,7 +84,7 @@ def _conv2d(conv: GroupConv | SeparableGroupConv) -> nn.Conv2d:
         conv.bias is not None,
         device="meta",
     )
-    bank = filter_bank(conv.weight, conv.group, conv.in_group, BankTable(conv.places, conv.sources))
+    bank = filter_bank(conv.weight, conv.group, conv.in_group)
     plain.weight = nn.Parameter(bank)
     if conv.bias is not None:
         plain.bias = nn.Parameter(conv.bias.repeat_interleave(order))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from benchmark.nn.convolution import BankTable, GroupConv, filter_bank
+from benchmark.nn.convolution import GroupConv, filter_bank
 from benchmark.nn.dense import Dense
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.groups import TRIVIAL
@@ -92,7 +92,7 @@ def _folded(conv: Convolution, norm: nn.Module | None, rectified: bool) -> nn.Mo
     if isinstance(conv, SeparableGroupConv) and conv.separable == "gc":
         return _folded_depthwise(conv, scale, bias, rectified)
     weight = conv.weight.detach() * scale[:, None, None, None, None]
-    bank = filter_bank(weight, conv.group, conv.in_group, BankTable(conv.places, conv.sources))
+    bank = filter_bank(weight, conv.group, conv.in_group)
     return FoldedConv(bank, bias, conv, conv.groups, rectified)
 
 

@@ -40,6 +40,7 @@ def depthwise_separable_group_conv2d(
     *,
     stride: int = 1,
     padding: int = 0,
+    tables: tuple[BankTable, BankTable] | None = None,
 ) -> Tensor:
     """The group convolution with `W[o, i, h](u) = P[o, i, h] S[o](u)`, in two steps of fewer products.
 
@@ -53,12 +54,14 @@ def depthwise_separable_group_conv2d(
         group: the group of the input and the output.
         stride: the step of the sampling grid.
         padding: zeros added on every side.
+        tables: those made by `bank_table` for the two steps, where they are at hand.
 
     Returns:
         (batch, out_channels·group, height, width).
     """
-    mixed = group_conv2d(features, pointwise[..., None, None], None, group, group)
-    kernels = filter_bank(spatial.unsqueeze(2), group, TRIVIAL)
+    first, second = tables or (None, None)
+    mixed = group_conv2d(features, pointwise[..., None, None], None, group, group, table=first)
+    kernels = filter_bank(spatial.unsqueeze(2), group, TRIVIAL, second)
     repeated = None if bias is None else bias.repeat_interleave(len(group))
     return conv2d(mixed, kernels, repeated, stride, padding, groups=mixed.shape[1])
 
@@ -85,8 +88,6 @@ class SeparableGroupConv(nn.Module):
         UserError: a size is not positive, or `separable` is neither.
     """
 
-    places: Tensor
-    sources: Tensor
     dilation, groups = 1, 1
 
     def __init__(
@@ -117,14 +118,24 @@ class SeparableGroupConv(nn.Module):
         self.group, self.in_group, self.separable = group, group, separable
         self.stride, self.padding = stride, padding
         self.field: Field = feature_field(group)
-        table = bank_table(kernel_size, in_channels, group, group)
-        self.register_buffer("places", table.places, persistent=False)
-        self.register_buffer("sources", table.sources, persistent=False)
         kernels = in_channels if separable == "g" else 1
+        if separable == "g":
+            self._keep("whole", bank_table(kernel_size, in_channels, group, group))
+        else:
+            self._keep("first", bank_table(1, in_channels, group, group))
+            self._keep("second", bank_table(kernel_size, 1, group, TRIVIAL))
         self.pointwise = nn.Parameter(torch.empty(out_channels, in_channels, len(group)))
         self.spatial = nn.Parameter(torch.empty(out_channels, kernels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
+
+    def _keep(self, name: str, table: BankTable) -> None:
+        """Keep a table on the device of the parameters, outside the state."""
+        for part, values in table._asdict().items():
+            self.register_buffer(f"{name}_{part}", values, persistent=False)
+
+    def _table(self, name: str) -> BankTable:
+        return BankTable(self.get_buffer(f"{name}_places"), self.get_buffer(f"{name}_sources"))
 
     def reset_parameters(self) -> None:
         """Draw both factors and the biases anew from torch's global generator."""
@@ -148,6 +159,7 @@ class SeparableGroupConv(nn.Module):
                 self.group,
                 stride=self.stride,
                 padding=self.padding,
+                tables=(self._table("first"), self._table("second")),
             )
         # in two steps `g` would need in_channels·out_channels·group intermediate maps
         return group_conv2d(
@@ -158,7 +170,7 @@ class SeparableGroupConv(nn.Module):
             self.group,
             stride=self.stride,
             padding=self.padding,
-            table=BankTable(self.places, self.sources),
+            table=self._table("whole"),
         )
 
     def extra_repr(self) -> str:
