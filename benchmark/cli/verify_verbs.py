@@ -208,6 +208,8 @@ def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Ch
 
     rows = verify_records(registry, results, chosen, further)
     typer.echo(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), nl=False)
+    if further is None and output is not OutputFormat.json:
+        typer.echo("from the records' own counts; --data DIR scores them again from their weights", err=True)
     if not any(row.grade != "not checkable" for row in rows):
         typer.echo(f"{results}: no record to verify, and nothing checked is nothing right", err=True)
         raise typer.Exit(CHECK_FAILED)

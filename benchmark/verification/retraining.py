@@ -1,8 +1,9 @@
 """Grade *re-trained*: a cell made again from its seed, and held against its record.
 
-On the same stack (device, threads and library versions as in the record's provenance) the bits must be the same. On
-another stack other bits are right, too: then the recorded and the new value of the metric that the benchmark ranks by
-must both lie inside the 99% prediction interval of the other seeds, `mean ± t(n − 1) · s · √(1 + 1/n)`.
+On the same stack (device, threads and library versions as in the record's provenance, trained alone) the bits must be
+the same. On another stack other bits are right, too: then the recorded and the new value of the metric that the
+benchmark ranks by must both lie inside the 99% prediction interval of the other seeds,
+`mean ± t(n − 1) · s · √(1 + 1/n)`.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def _different(record: Record, made: Record) -> Iterator[str]:
 
 def _other_stack(then: Provenance, now: Provenance) -> Iterator[str]:
     """What the bits depend on and is not the same, in words; nothing where the stack is the same."""
-    for field in ("device", "device_name", "threads"):
+    for field in ("device", "device_name", "threads", "seeds_at_once"):
         if getattr(then, field) != getattr(now, field):
             yield f"{field} ({getattr(then, field)}, here {getattr(now, field)})"
     for package in sorted({*then.versions, *now.versions} - {*NOT_NUMERIC}):

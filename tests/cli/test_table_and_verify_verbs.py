@@ -93,7 +93,7 @@ def test_a_committed_record_is_scored_again(committed: Path) -> None:
 
 
 def test_only_chosen_records_are_shown(committed: Path) -> None:
-    one = ("verify", "records", "--results", committed)
+    one = ("verify", "records", "--rescore", "none", "--results", committed)
     assert "1 recomputed." in called(*one, "--benchmark", "quickstart@1", "--entry", "p4cnn@12", "--seeds", "0").stdout
     for words in (("--entry", "p4cnn@13"), ("--seeds", "1"), ("--benchmark", "mnist-upright")):
         result = called(*one, *words)

@@ -323,6 +323,13 @@ def test_elsewhere_both_values_lie_among_the_other_seeds(
         assert [refused in finding for finding in outcome.findings] == [True]
 
 
+def test_seeds_trained_together_are_another_stack(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    again(monkeypatch, trained.finished[0])
+    record = edited(trained.finished[0].record, provenance__seeds_at_once=4, weights__sha256="0" * 64)
+    with pytest.raises(NotCheckableError, match="seeds_at_once"):
+        retraining.retrain(trained.cells[0], record, [])
+
+
 def test_elsewhere_one_other_seed_says_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     again(monkeypatch, trained.finished[0])
     record = elsewhere(trained.finished[0].record, 0.8)
