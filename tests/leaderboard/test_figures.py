@@ -33,9 +33,13 @@ if TYPE_CHECKING:
 DEPTHS = {"relu": 1e-16, "pool": 0.1}
 
 
+@pytest.fixture(scope="module")
+def real() -> Registry:
+    return Registry.load()
+
+
 @pytest.fixture
-def registry(toy: Toy) -> Registry:
-    real = Registry.load()
+def registry(real: Registry, toy: Toy) -> Registry:
     return Registry(real.models, real.datasets, {"toy": toy.card()}, real.paths, real.bibliography)
 
 
