@@ -164,8 +164,6 @@ def _accept(
     written = accept(report, models or Path(list(registered)[-1]), results, include)
     typer.echo(_as_text(report))
     typer.echo(f"accepted: {len(written)} files written")
-    for place in written:
-        typer.echo(f"  {place}")
 
 
 def _depth(retrain: bool, no_rescore: bool) -> Depth:

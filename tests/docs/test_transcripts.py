@@ -20,8 +20,8 @@ BLOCK = re.compile(r"```console\n\$ (gcnnbench [^\n]*)\n(.*?)```\n", re.DOTALL)
 ERRORS = re.compile(r"\b\d\.\de-\d\d\b")
 """Measured errors, whose digits depend on the machine's arithmetic; compared by their presence."""
 
-UNREPEATABLE = ("gcnnbench run", "gcnnbench fetch", "gcnnbench submit")
-"""Verbs whose output holds times or needs the network; their transcripts are not renewed."""
+UNREPEATABLE = ("gcnnbench run", "gcnnbench fetch", "gcnnbench new", "gcnnbench submit")
+"""Verbs whose output holds times, or that need the network or write beside the checkout's files; their transcripts are not renewed."""
 
 
 def transcripts(document: Path) -> list[tuple[str, str]]:
