@@ -21,7 +21,7 @@ ERRORS = re.compile(r"\b\d\.\de-\d\d\b")
 """Measured errors, whose digits depend on the machine's arithmetic; compared by their presence."""
 
 UNREPEATABLE = ("gcnnbench run", "gcnnbench fetch", "gcnnbench new", "gcnnbench submit")
-"""Verbs whose output holds times, or that need the network or write beside the checkout's files; their transcripts are not renewed."""
+"""Verbs whose output holds times, or that use the network or write files; their transcripts are not renewed."""
 
 
 def transcripts(document: Path) -> list[tuple[str, str]]:
