@@ -14,8 +14,8 @@ from benchmark.nn.groups import Group
 
 
 def _repeat(values: Tensor, order: int) -> Tensor:
-    """(channels,) -> (channels·group,)."""
-    return values.unsqueeze(1).expand(-1, order).reshape(-1)
+    """(channels,) -> (channels·group,), written out: behind a view of one channel torch's kernels read on."""
+    return values.unsqueeze(1).expand(-1, order).reshape(-1).contiguous()
 
 
 def _by_channel(values: Tensor, order: int) -> Tensor:

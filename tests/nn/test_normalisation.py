@@ -148,3 +148,21 @@ def test_says_how_its_output_transforms_and_prints_its_arguments() -> None:
     assert layer.field == RegularField(P4)
     assert repr(layer) == "GroupBatchNorm(3, group=p4, eps=1e-05, momentum=0.1)"
     assert sorted(layer.state_dict()) == ["bias", "running_mean", "running_var", "weight"]
+
+
+def test_a_single_channel_is_normalised_within_its_memory() -> None:
+    """One value repeated by a view made torch's kernels read what lies behind it, another number each time."""
+    for seed in range(20):
+        torch.manual_seed(seed)
+        layer, reference = GroupBatchNorm(1, group=P4M), nn.BatchNorm3d(1)
+        with torch.no_grad():
+            layer.weight.fill_(1.7)
+            reference.weight.fill_(1.7)
+        given = (3 * torch.rand(4, 8, 9, 9) + 5).contiguous(memory_format=torch.channels_last)
+        ours, theirs = given.clone().requires_grad_(), given.clone().requires_grad_()
+        above = torch.randn(4, 8, 9, 9)
+        layer(ours).backward(above)
+        reference(theirs.unflatten(1, (1, 8))).flatten(1, 2).backward(above)
+        assert ours.grad is not None
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=1e-10)
+        torch.testing.assert_close(layer.weight.grad, reference.weight.grad, rtol=0, atol=1e-9)
