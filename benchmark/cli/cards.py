@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from textwrap import fill, indent
+from functools import partial
+from textwrap import fill as break_lines
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from benchmark.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard
+from benchmark.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
+from benchmark.cli.telling import protocol
 
 if TYPE_CHECKING:
     from benchmark.cards.registry import Registry
+    from benchmark.cli.known import Known
 
 WIDTH = 80
+fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)
+NARROW = 18
+"""Columns that a list or mapping in the middle of a table is folded to."""
 
 
 def summaries(registry: Registry, shelf: str) -> list[dict[str, Any]]:
@@ -26,28 +33,39 @@ def summaries(registry: Registry, shelf: str) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table of at most 80 columns; the last column is folded."""
+    """A table of at most 80 columns; lists and the last column are folded."""
     if not rows:
         return "none"
-    cells = [[_cell(value) for value in row.values()] for row in rows]
+    cells = [
+        [
+            fill(_cell(value), NARROW) if isinstance(value, list | Mapping) else _cell(value)
+            for value in list(row.values())[:-1]
+        ]
+        + [_cell(list(row.values())[-1])]
+        for row in rows
+    ]
     headers = list(rows[0])
     # tabulate leaves two blanks beside a header and two between columns
     wide = [[f"{header}  " for header in headers], *cells]
-    used = sum(max(len(row[column]) for row in wide) + 2 for column in range(len(headers) - 1))
+    lines = [[line for cell in column for line in cell.split("\n")] for column in zip(*wide, strict=True)]
+    used = sum(max(map(len, column)) + 2 for column in lines[:-1])
     for row in cells:
-        row[-1] = fill(row[-1], max(20, WIDTH - used), break_long_words=False, break_on_hyphens=False)
+        row[-1] = fill(row[-1], max(20, WIDTH - used))
     return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
 
 
-def describe(registry: Registry, kind: str, card: Described) -> str:
-    """One card in full, with the BibTeX of its sources."""
-    lines = [f"{card.title}  [{kind} {_version(card)}]", "", fill(card.summary, WIDTH), ""]
+def describe(registry: Registry, kind: str, card: Described, known: Known) -> str:
+    """One card in full, with what was run and claimed, and the BibTeX of its sources."""
+    lines = [*fill(f"{card.title}  [{kind} {_version(card)}]", WIDTH).splitlines(), "", fill(card.summary, WIDTH), ""]
     if isinstance(card, ModelCard):
         lines += _facts(_model_facts(registry, card))
+        lines += _section("run so far", _model_runs(card, known))
     elif isinstance(card, DatasetCard):
-        lines += _facts(_dataset_facts(card))
+        lines += _facts(_dataset_facts(registry, card))
     elif isinstance(card, BenchmarkCard):
         lines += _facts(_benchmark_facts(registry, card))
+        lines += _section("entries", _entry_rows(registry, card, known))
+        lines += _section("claims on it", _claim_rows(card, known))
     lines += _texts("deviations", getattr(card, "deviations", ()))
     assumptions = getattr(card, "assumptions", ())
     lines += _texts("assumptions", [f"{a.name} ({a.field}): {a.because}" for a in assumptions])
@@ -89,8 +107,9 @@ def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str
     yield "hyperparameters", _cell(card.hyperparameters)
     for count in card.parameters:
         said = f" (published: {count.published:,})" if count.published else ""
+        macs = f"; {count.macs:,} MACs an image" if count.macs else ""
         where = f"{count.channels}×{count.size}×{count.size} -> {count.classes}"
-        yield "parameters", f"{count.count:,} for {where}{said}"
+        yield "parameters", f"{count.count:,} for {where}{said}{macs}"
     yield "requires", _cell(card.requires)
     yield "authors", _cell(card.authors)
     yield "licence", card.licence
@@ -103,10 +122,51 @@ def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str
     yield "card", str(registry.paths["model", card.name])
 
 
-def _dataset_facts(card: DatasetCard) -> Iterator[tuple[str, str]]:
+def _model_runs(card: ModelCard, known: Known) -> list[dict[str, Any]]:
+    return [
+        {
+            "benchmark": run.benchmark,
+            "entry": run.entry,
+            "seeds": list(run.seeds),
+            "parameters": run.parameters,
+            "MACs": run.macs,
+        }
+        for run in known.runs
+        if split_entry(run.entry)[0] == card.name
+    ]
+
+
+def _entry_rows(registry: Registry, card: BenchmarkCard, known: Known) -> list[dict[str, Any]]:
+    seeds = {run.entry: run.seeds for run in known.runs if run.benchmark == card.full_name}
+    rows = []
+    for entry in card.entries:
+        slug, size = split_entry(entry)
+        model = registry.model(slug)
+        said = "exact" if size in model.exact_at else "approximate" if size in model.approximate_at else "–"
+        row = {"entry": entry, "group": model.group, "equivariance": said, "seeds run": list(seeds.get(entry, ()))}
+        rows.append({**row, "spec": (known.digests[entry] or "of the copy")[:12]})
+    return rows
+
+
+def _claim_rows(card: BenchmarkCard, known: Known) -> list[dict[str, Any]]:
+    return [
+        {"claim": f"{claim.source}: {claim.id}", "quantity": claim.quantity, "printed": claim.printed}
+        for claim in known.claims
+        if claim.benchmark == card.name
+    ]
+
+
+def _section(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return ["", f"{title}:", table(rows)]
+
+
+def _dataset_facts(registry: Registry, card: DatasetCard) -> Iterator[tuple[str, str]]:
     yield "images", f"{card.channels}×{card.size}×{card.size} {card.pixels}, {card.classes} classes"
     for name, part in card.parts.items():
-        yield f"part {name}", f"{part.images:,} images, sha256 {part.digest[:16]}…"
+        digest = f"sha256 {part.digest[:16]}…" if part.digest else "digest recorded when first read"
+        yield f"part {name}", f"{part.images:,} images, {digest}"
+    using = [benchmark.full_name for benchmark in registry.benchmarks.values() if benchmark.dataset == card.name]
+    yield "benchmarks", ", ".join(using)
     yield "download", f"{card.download_bytes:,} bytes; {card.disk_bytes:,} on disk"
     yield "files", _cell([file.path for file in card.files])
     yield "by hand", card.by_hand or ""
@@ -114,16 +174,9 @@ def _dataset_facts(card: DatasetCard) -> Iterator[tuple[str, str]]:
 
 
 def _benchmark_facts(registry: Registry, card: BenchmarkCard) -> Iterator[tuple[str, str]]:
-    from benchmark.runs.spec import spec, spec_digest
-
     yield "data set", card.dataset
-    for name in ("split", "input", "recipe", "evaluation"):
-        for key, value in getattr(card, name).model_dump(mode="json", exclude_none=True).items():
-            yield f"{name} {key}", _cell(value)
-    yield "ranked by", card.rank_by
-    yield "seeds", str(card.seeds)
-    for entry in card.entries:
-        yield f"entry {entry}", f"spec {spec_digest(spec(registry, card, entry))[:16]}…"
+    yield from protocol(card, registry.dataset(card.dataset))
+    yield "card", str(registry.paths["benchmark", card.name])
 
 
 def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:
@@ -132,7 +185,7 @@ def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:
     width = max(len(name) for name, _ in pairs) + 2
     lines = []
     for name, value in pairs:
-        folded = fill(value, WIDTH - width, break_long_words=False, break_on_hyphens=False)
+        folded = fill(value, WIDTH - width)
         lines.append(name.ljust(width) + indent(folded, " " * width)[width:])
     return lines
 

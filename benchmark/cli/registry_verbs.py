@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import Format, Include, OutputFormat
+from benchmark.cli.options import Format, Include, OutputFormat, Results
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class CardKind(StrEnum):
 def list_cards(
     what: Annotated[Shelves | None, typer.Argument(help="Only these.", show_default=False)] = None,
     *,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all of them to a page of documentation.", show_default=False),
+    ] = None,
     include: Include,
     output: Format,
 ) -> None:
@@ -47,6 +52,13 @@ def list_cards(
     from benchmark.cli.cards import summaries, table
 
     registry = Registry.load(include)
+    if write is not None:
+        from benchmark.cli.registry_page import page
+        from benchmark.runs.store import write_whole
+
+        write_whole(write, page(registry).encode())
+        typer.echo(f"written: {write}")
+        return
     tables = {shelf.value: summaries(registry, shelf.value) for shelf in ([what] if what else Shelves)}
     if output is OutputFormat.json:
         typer.echo(json.dumps(tables, indent=1, ensure_ascii=False))
@@ -58,19 +70,28 @@ def list_cards(
 def show(
     name: Annotated[str, typer.Argument(help="A model, data set or benchmark; SLUG@SIZE and NAME@VERSION will do.")],
     *,
+    results: Results,
     include: Include,
     output: Format,
 ) -> None:
-    """Show one card as a reader wants it: what it is, where it comes from, what it assumes."""
+    """Show one card as a reader wants it: what it is, where it comes from, what it assumes, what has been run."""
     from benchmark.cards.registry import Registry
     from benchmark.cli.cards import describe
+    from benchmark.cli.known import known_of
 
     registry = Registry.load(include)
     kind, card = _card(registry, name)
+    known = known_of(registry, card, results)
     if output is OutputFormat.json:
-        typer.echo(card.model_dump_json(indent=1, exclude_none=True))
+        told = {
+            "kind": kind,
+            "card": card.model_dump(mode="json", exclude_none=True),
+            "bibtex": {source.key: registry.bibliography[source.key] for source in card.sources},
+            **asdict(known),
+        }
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
     else:
-        typer.echo(describe(registry, kind, card))
+        typer.echo(describe(registry, kind, card, known))
 
 
 def validate(
