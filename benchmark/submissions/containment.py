@@ -66,8 +66,9 @@ def interpreter_files() -> tuple[Path, ...]:
 def labelled_files() -> tuple[Path, ...]:
     """Folders among the interpreter's files that hold labels of a test set: the digits that scikit-learn carries."""
     places = [Path(place) for place in (*site.getsitepackages(), *sys.path) if place]
-    digits = [place / "sklearn" / "datasets" / "data" for place in places]
-    return tuple(dict.fromkeys(folder for folder in digits if folder.is_dir()))
+    digits = dict.fromkeys(place / "sklearn" / "datasets" / "data" for place in places)
+    seen = interpreter_files()
+    return tuple(folder for folder in digits if folder.is_dir() and any(one in folder.parents for one in seen))
 
 
 def contained(kind: Kind, view: View, command: Sequence[str]) -> list[str]:

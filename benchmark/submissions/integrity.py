@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as module_hooks
+from torch.optim import optimizer
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
@@ -27,6 +28,7 @@ Snapshot = Mapping[str, object]
 _TORCH = Path(torch.__file__).parent
 _MODULES = (torch, functional, nn, nn.init, torch.optim, torch.linalg, torch.autograd, safetensors.torch, builtins)
 _CLASSES = (torch.Tensor, nn.Module, nn.Parameter, torch.optim.Optimizer, torch.optim.Adam, torch.optim.SGD)
+_OPTIMISER_HOOKS = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
 _HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
 
 
@@ -37,7 +39,7 @@ def snapshot() -> Snapshot:
     owners: tuple[ModuleType | type, ...] = (*_MODULES, *_CLASSES, *ours)
     for owner in owners:
         for name, value in list(vars(owner).items()):
-            if callable(value) and not isinstance(value, ModuleType):
+            if (callable(value) or owner in ours) and not isinstance(value, ModuleType) and not name.startswith("__"):
                 taken[f"{owner.__name__}.{name}"] = value
     return {**taken, **dict(_settings())}
 
@@ -49,6 +51,7 @@ def _settings() -> Iterator[tuple[str, object]]:
     yield "whether torch records gradients", torch.is_grad_enabled()
     yield "torch's modes", (*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack())
     yield "torch's hooks of all modules", tuple(len(getattr(module_hooks, name)) for name in _HOOKS)
+    yield "torch's hooks of all optimisers", tuple(len(getattr(optimizer, name)) for name in _OPTIMISER_HOOKS)
     yield "python's trace function", sys.gettrace()
     yield "python's profile function", sys.getprofile()
 
