@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.cards.checks import cross_check
+from benchmark.cards.copies import lacks_digests
 from benchmark.cards.reading import CardFile, CardsError, open_card
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import ModelCard, split_entry
@@ -164,7 +165,12 @@ def _incomplete(submission: Submission) -> Iterator[Finding]:
     known = {(one.channels, one.classes, one.size): one for one in card.parameters}
     for name, entry in submission.entries:
         benchmark = registry.benchmark(name)
-        configuration = (benchmark.input.channels, registry.dataset(benchmark.dataset).classes, split_entry(entry)[1])
+        dataset = registry.dataset(benchmark.dataset)
+        if lacks_digests(dataset):
+            remedy = "enter a benchmark whose data set states its digests; `gcnnbench run` tries others"
+            what = f"{CARD} enters {name}, but there is no canonical copy of {dataset.name} to verify a bundle on"
+            yield _of_card(what, remedy)
+        configuration = (benchmark.input.channels, dataset.classes, split_entry(entry)[1])
         stated = known.get(configuration)
         if stated is None or stated.macs is None:
             wanted = dict(zip(("channels", "classes", "size"), configuration, strict=True))

@@ -122,6 +122,12 @@ def test_a_card_that_does_not_say_enough(
     assert told in refused(folder, mini)["card"]
 
 
+def test_a_data_set_without_a_canonical_copy_cannot_be_entered(folder: Path, mini: Path, edit: Edit) -> None:
+    edit("exact_at", [12, 28])
+    edit("enters", [{"benchmark": "rotmnist", "sizes": [28]}])
+    assert "there is no canonical copy of rotmnist" in refused(folder, mini)["card"]
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [("My_Net", "small letters and digits"), ("p4cnn", "is taken by"), ("there", "is there already")],
