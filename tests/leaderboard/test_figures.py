@@ -176,7 +176,8 @@ def test_the_axis_of_errors_is_turned_back_exactly(toy: Toy) -> None:
 
 
 def test_pairs_show_each_difference_with_its_interval(toy: Toy, study: list[Record]) -> None:
-    board = toy.board(*study)
+    near = [toy.record("p4cnn@29", s, 0.94 + 0.01 * s, 0.7, exactness=("approximate",) * 2) for s in range(3)]
+    board = toy.board(*[one for one in study if one.entry != "p4cnn@29"], *near)
     drawing = draw_pairs([board])
     upright = panels(drawing.figure)[0]
     contrasts = [pair.contrasts[0] for pair in board.pairs]
@@ -187,6 +188,7 @@ def test_pairs_show_each_difference_with_its_interval(toy: Toy, study: list[Reco
         assert list(np.asarray(point.get_xdata())) == pytest.approx([100 * found.difference])
         separates = found.p_holm is not None and found.p_holm < 0.05
         assert (point.get_markerfacecolor() != "white") == separates
+    assert [point.get_markerfacecolor() == "white" for point in points] == [False, True]
     assert [label.get_text() for label in upright.get_yticklabels()] == [
         "p4cnn@28 − 27 (n = 3)",
         "p4cnn@28 − 29 (n = 3)",
@@ -226,7 +228,7 @@ def test_made_twice_a_figure_is_the_same_bytes(
 ) -> None:
     monkeypatch.setattr("benchmark.figures.gallery.read_claims", lambda _: [])
     one = draw(registry, kept, name, "toy", tmp_path / "one")
-    monkeypatch.setitem(__import__("matplotlib").rcParams, "font.size", 20.0)  # a user's own configuration
+    monkeypatch.setitem(__import__("matplotlib").rcParams, "axes.facecolor", "red")  # a user's own configuration
     two = draw(registry, kept, name, "toy", tmp_path / "two")
     assert {path.name for path in one.files} == {f"toy@2-{name}.svg", f"toy@2-{name}.png"}
     for first, second in zip(one.files, two.files, strict=True):
