@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.nn.blur import BlurPool
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.fields import Field, feature_field, with_field
 from benchmark.nn.groups import TRIVIAL, Group
@@ -80,31 +81,45 @@ def normed(make: Make, *, group: Group) -> Make:
 
 
 def basic_block(
-    in_channels: int, out_channels: int, stride: int, *, group: Group, conv: Make, projection: Make
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    *,
+    group: Group,
+    conv: Make,
+    projection: Make,
+    blur: int | None = None,
 ) -> Residual:
     """(Batch norm – ReLU – convolution) × 2 beside a shortcut.
 
-    The shortcut is the identity where size and channels stay, else a projection of the block's input.
+    The shortcut is the identity where size and channels stay, else a projection of the block's input. With `blur` the
+    step of the grid is taken by blur-pools, behind the second ReLU and before the projection, as Zhang 2019 has them in
+    his residual networks.
 
     Args:
         in_channels: input channels.
         out_channels: output channels.
-        stride: of the first convolution and of the projection.
+        stride: of the first convolution and of the projection, or of the blur-pools.
         group: the group of the features.
         conv: makes the convolutions.
         projection: makes the shortcut where it cannot be the identity.
+        blur: the height and width of the blur's filter, no blur where None.
     """
     field = feature_field(group)
+    step = stride if blur is None else 1
     branch = OrderedDict(
         norm1=GroupBatchNorm(in_channels, group=group),
         relu1=with_field(nn.ReLU(), field),
-        conv1=conv(in_channels, out_channels, stride),
+        conv1=conv(in_channels, out_channels, step),
         norm2=GroupBatchNorm(out_channels, group=group),
         relu2=with_field(nn.ReLU(), field),
-        conv2=conv(out_channels, out_channels, 1),
     )
     kept = stride == 1 and in_channels == out_channels
-    shortcut = nn.Identity() if kept else projection(in_channels, out_channels, stride)
+    shortcut = nn.Identity() if kept else projection(in_channels, out_channels, step)
+    if blur is not None and stride > 1:
+        branch["blur"] = BlurPool(group, blur, stride)
+        shortcut = nn.Sequential(OrderedDict(blur=BlurPool(group, blur, stride), projection=shortcut))
+    branch["conv2"] = conv(out_channels, out_channels, 1)
     return Residual(nn.Sequential(branch), shortcut, field)
 
 
@@ -121,6 +136,7 @@ def residual_network(
     bias: bool = False,
     conv: Make | None = None,
     projection: Make | None = None,
+    blur: int | None = None,
 ) -> Network:
     """Stem – stages of basic blocks – batch norm – ReLU – head; every stage but the first halves the size.
 
@@ -139,6 +155,7 @@ def residual_network(
         bias: whether stem and default convolutions have biases.
         conv: makes the convolutions of the blocks, 3×3 group convolutions where None.
         projection: makes the shortcuts that change size or channels, 1×1 convolution and batch norm where None.
+        blur: the height and width of the filter that takes each step of the grid, no blur where None.
 
     Raises:
         UserError: `widths` and `blocks` differ in length, or a stage would halve a single pixel.
@@ -156,7 +173,8 @@ def residual_network(
         stage = []
         for block in range(count):
             stride = 2 if number > 1 and block == 0 else 1
-            stage.append(basic_block(before, width, stride, group=group, conv=conv, projection=projection))
+            made = basic_block(before, width, stride, group=group, conv=conv, projection=projection, blur=blur)
+            stage.append(made)
             before = width
         layers[f"stage{number}"] = with_field(nn.Sequential(*stage), feature_field(group))
     features = ("stem", *(name for name in layers if name.startswith("stage")), "relu")

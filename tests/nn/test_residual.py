@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from benchmark.equivariance.audit import audit
 from benchmark.errors import UserError
 from benchmark.nn.allcnn import all_convolutional
+from benchmark.nn.blur import BlurPool
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.export import to_plain
 from benchmark.nn.fields import feature_field
@@ -112,6 +113,17 @@ def verdicts(network: nn.Module, sizes: list[int], group: Group = P4) -> dict[in
 @pytest.mark.parametrize("head", [coset_classifier, classifier], ids=lambda head: head.__name__)
 def test_three_stages_are_exact_at_one_modulo_four(head: Any) -> None:
     assert verdicts(small(P4M, head), [10, 12, 13], P4M) == {10: BROKEN, 12: BROKEN, 13: EXACT}
+
+
+def test_a_blur_thins_the_grid_in_place_of_the_strides() -> None:
+    network = small(blur=3)
+    assert all(layer.stride == 1 for layer in network.modules() if isinstance(layer, GroupConv))
+    assert [name for name, layer in network.named_modules() if isinstance(layer, BlurPool)] == [
+        f"stage{stage}.0.{place}.blur" for stage in (2, 3) for place in ("branch", "shortcut")
+    ]
+    assert verdicts(network, [12, 13]) == {12: BROKEN, 13: EXACT}
+    images = torch.randn(2, 3, 9, 9, dtype=torch.float64)
+    torch.testing.assert_close(for_scoring(network)(images), network.eval()(images), rtol=0, atol=1e-10)
 
 
 def test_four_stages_are_exact_at_one_modulo_eight() -> None:

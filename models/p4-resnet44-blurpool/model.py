@@ -1,0 +1,28 @@
+"""P4-ResNet44 of the CIFAR study with anti-aliased strides (Zhang 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.nn.groups import P4
+from benchmark.nn.heads import coset_classifier
+from benchmark.nn.initialisation import sepgroupy
+from benchmark.nn.network import Network
+from benchmark.nn.residual import residual_network
+
+
+def build(
+    *, size: int, channels: int, classes: int, widths: Sequence[int], blocks: Sequence[int], blur: int
+) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), three stages of seven p4 blocks."""
+    return residual_network(
+        size=size,
+        channels=channels,
+        classes=classes,
+        widths=widths,
+        blocks=blocks,
+        group=P4,
+        head=coset_classifier,
+        initialise=sepgroupy,
+        blur=blur,
+    )
