@@ -1,0 +1,98 @@
+"""Accepting a bundle is all or nothing, may be repeated, and never writes over what is another's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli.app import build_app
+from benchmark.errors import UserError
+from benchmark.leaderboard import tables
+from benchmark.submissions.accepting import accept
+from benchmark.submissions.verifying import BundleReport, verify_bundle
+
+
+@pytest.fixture
+def report(packed: Path, mini: Path) -> BundleReport:
+    """A bundle that was recomputed, and nothing more."""
+    return verify_bundle(packed, Path("unused"), depth="recompute", include=[mini])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_merges_the_model_the_results_and_the_tables(report: BundleReport, mini: Path, tmp_path: Path) -> None:
+    accept(report, tmp_path / "models", tmp_path / "results", [mini])
+    packed = contents(report.bundle.path)
+    merged = contents(tmp_path)
+    assert {name: merged[name] for name in packed if name != "manifest.json"} == {
+        name: content for name, content in packed.items() if name != "manifest.json"
+    }
+    kept = json.loads(merged["results/mini@1/mynet@12/measured.json"])
+    grades = {"seed-0.json": "self-reported", "seed-1.json": "self-reported"}
+    assert kept == {"bundle": report.bundle.manifest.digest, "measured": grades}
+    assert "mynet@12 was submitted: seeds 0–1 self-reported." in merged["results/tables/mini@1.md"].decode()
+    again = accept(report, tmp_path / "models", tmp_path / "results", [mini])
+    assert again == []
+    assert contents(tmp_path) == merged
+
+
+def test_nothing_is_written_over_another_file(report: BundleReport, mini: Path, tmp_path: Path) -> None:
+    other = tmp_path / "models" / "mynet" / "model.py"
+    other.parent.mkdir(parents=True)
+    other.write_text("another network")
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=r"model\.py is there already and is another file; nothing was accepted"):
+        accept(report, tmp_path / "models", tmp_path / "results", [mini])
+    assert contents(tmp_path) == before
+
+
+def test_a_failure_on_the_way_leaves_everything_as_it_was(
+    report: BundleReport, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "results" / "tables" / "mini@1.md"
+    table.parent.mkdir(parents=True)
+    table.write_text("the table as it was")
+    before = contents(tmp_path)
+
+    def full(_: object) -> dict[str, str]:
+        assert (tmp_path / "models" / "mynet" / "model.py").exists()
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(tables, "table_files", full)
+    with pytest.raises(OSError, match="no space left"):
+        accept(report, tmp_path / "models", tmp_path / "results", [mini])
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["submit", "x", "--check", "--accept"], "--check looks at a folder, --accept at a bundle"),
+        (["submit", "x", "--retrain"], "belong to --accept"),
+        (["submit", "x", "--accept", "--retrain", "--no-rescore"], "--retrain goes deeper"),
+        (["submit", "nowhere", "--check"], "nowhere: no such folder; write a starting point with: gcnnbench new"),
+        (["verify", "bundle", "nowhere"], "nowhere: no such bundle; `gcnnbench submit FOLDER` packs one"),
+    ],
+)
+def test_wrong_usage_is_said(words: list[str], told: str) -> None:
+    result = CliRunner().invoke(build_app(), words)
+    assert isinstance(result.exception, UserError)
+    assert told in str(result.exception)
+
+
+def test_the_verb_gives_one_json_document(packed: Path, bundle: Path, mini: Path) -> None:
+    words = ["verify", "bundle", "--no-rescore", "--include", str(mini), "--format", "json"]
+    fine = CliRunner().invoke(build_app(), [*words, str(packed)])
+    assert fine.exit_code == 0
+    assert json.loads(fine.stdout)["summary"] == {"self-reported": 2}
+    (bundle / "models" / "mynet" / "model.py").write_text("# edited")
+    refused = CliRunner().invoke(build_app(), [*words, str(bundle)])
+    assert refused.exit_code == 1
+    rows = json.loads(refused.stdout)["rows"]
+    assert [(row["id"], row["verdict"]) for row in rows] == [("hash", "refused")]
+    assert "hash: models/mynet/model.py is not the file that was packed" in refused.stderr
