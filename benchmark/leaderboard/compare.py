@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
+from benchmark.cards.copies import on_copies
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard
 from benchmark.errors import UserError
@@ -102,6 +103,7 @@ def compare(registry: Registry, results: Path, first: str, second: str) -> Compa
         others = ", ".join(entry for entry in card.entries if entry != one)
         raise UserError(f"{one} is compared with itself; name another entry: {others}")
     found = read_results(results, {card.full_name: card})
+    registry = on_copies(registry, results)
     expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
     counted = [run for run in found.runs if run.benchmark == card.full_name and not excluded(run, card, expected)[0]]
     sides = [Side(name, {run.seed: run for run in counted if run.entry == name}, results) for name in (one, two)]

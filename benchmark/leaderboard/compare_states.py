@@ -20,13 +20,13 @@ What = Literal["new", "gone", "moved", "changed", "same"]
 """`moved`: another rank or number; `changed`: neither, but made of other records, say."""
 
 
-class Kept(BaseModel):
+class Tolerant(BaseModel):
     """Base of what is read from a kept leaderboard: fields of other versions of the suite are passed over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class KeptSummary(Kept):
+class KeptSummary(Tolerant):
     """A metric of a row."""
 
     n: int
@@ -34,7 +34,7 @@ class KeptSummary(Kept):
     std: float | None
 
 
-class KeptRow(Kept):
+class KeptRow(Tolerant):
     """A row. `spec_digest` and `records` (sha256 by seed) are null in leaderboards older than these fields."""
 
     entry: str
@@ -48,7 +48,7 @@ class KeptRow(Kept):
     records: tuple[str, ...] | None = None
 
 
-class KeptBoard(Kept):
+class KeptBoard(Tolerant):
     """One benchmark's leaderboard."""
 
     benchmark: str
@@ -185,15 +185,20 @@ def _move(board: KeptBoard, old: KeptRow | None, new: KeptRow | None, *, other_v
     ranks = (old.rank if old else None, new.rank if new else None)
     why = tuple(_why(old, new, other_version))
     moved = ranks[0] != ranks[1] or any(then != now for then, now in metrics.values())
-    has, had = bool(new and new.seeds), bool(old and old.seeds)
-    what: What = (
-        "new" if has and not had else "gone" if had and not has else "moved" if moved else "changed" if why else "same"
-    )
+    what = _what(old, new, moved=moved, reasons=bool(why))
     if what == "moved" and not why:
         why = ("other rows moved",)
-    if not (has or had) and (old is None or new is None):
-        what, why = ("new" if old is None else "gone"), (*why, "without a record")
     return Move(board.benchmark, row.entry, what, ranks, metrics.get(board.rank_by, (None, None)), metrics, why)
+
+
+def _what(old: KeptRow | None, new: KeptRow | None, *, moved: bool, reasons: bool) -> What:
+    """What became of a row; one that has its first record is new, though the table named it before."""
+    had, has = bool(old and old.seeds), bool(new and new.seeds)
+    if has != had:
+        return "new" if has else "gone"
+    if old is None or new is None:
+        return "new" if old is None else "gone"
+    return "moved" if moved else "changed" if reasons else "same"
 
 
 def _mean(row: KeptRow | None, name: str) -> float | None:
