@@ -76,7 +76,8 @@ def contrast_zca(train: Part) -> Transform:
     whitening = (axes / (squared.clamp(min=0).sqrt() + SMOOTHING)) @ axes.T
 
     def whitened(images: Tensor) -> Tensor:
-        return ((_contrast(images).flatten(1) - mean) @ whitening.T).view_as(images)
+        made: Tensor = (_contrast(images).flatten(1) - mean) @ whitening.T
+        return made.view_as(images)
 
     return whitened
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.cards.phrases import choice
+from benchmark.cards.copies import on_copies
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import Assumption, BenchmarkCard, split_entry
 from benchmark.errors import UserError
@@ -169,7 +170,7 @@ def explain(
         origins=tuple(_origins(chosen)),
         spec_digest=record.spec_digest,
         spec=record.spec,
-        spec_is_current=record.spec_digest == spec_digest(spec(registry, card, entry)),
+        spec_is_current=record.spec_digest == spec_digest(spec(on_copies(registry, results), card, entry)),
         assumptions=(*card.assumptions, *registry.model(split_entry(entry)[0]).assumptions),
         dataset=card.dataset,
         data=record.spec.get("data", {}),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.cards.copies import on_copies
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard
 from benchmark.errors import UserError
@@ -39,6 +40,7 @@ def kept_records(registry: Registry, results: Path, card: BenchmarkCard) -> list
     Raises:
         UserError: a record's counts have no metrics.
     """
+    registry = on_copies(registry, results)
     expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
     found = []
     for file in read_files(results):

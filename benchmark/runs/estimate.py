@@ -70,6 +70,8 @@ def estimate(cell: Cell) -> Estimate:
     step = epochs[-1] / STEPS  # the first epoch warms up
     steps = card.recipe.epochs * -(-counts["train"] // card.recipe.batch_size)
     validated = card.recipe.epochs * counts.get("validation", 0)
+    if card.recipe.norm_statistics:
+        validated += counts["train"] * (card.recipe.epochs if card.split.validation else 1)  # a pass forward each
     measured = MEASURED_AS * elements * card.evaluation.equivariance_images
     weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     outputs = counts["test"] * (elements * dataset.classes * 4 + angles * 2)

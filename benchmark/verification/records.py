@@ -42,6 +42,7 @@ def verify_records(
     """
     registry, chosen = on_copies(registry, results), chosen or Chosen()
     rows, cells = [], Cells()
+    registry = on_copies(registry, results)
     for file in read_files(results):
         place = str(file.place)
         if isinstance(file.content, str):
@@ -130,6 +131,9 @@ def _conditions(record: Record) -> Iterator[str]:
         yield f"counts: {counted} test images, but the protocol has {asked}"
     if len(record.counts.elements["upright"]) != record.spec["classes"]:
         yield f"counts: not the {record.spec['classes']} classes of the data set"
+    if bool(protocol.get("auc")) != (record.counts.ordered is not None):
+        what = "missing, but the protocol asks" if protocol.get("auc") else "there, but the protocol does not ask"
+        yield f"counts.ordered: {what} for the AUC"
 
 
 def _training(record: Record) -> Iterator[str]:

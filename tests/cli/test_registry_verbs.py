@@ -105,7 +105,7 @@ def test_show_tells_all_that_a_card_says() -> None:
     registry = Registry.load()
     for kind, cards in (("model", registry.models), ("dataset", registry.datasets), ("benchmark", registry.benchmarks)):
         for card in cards.values():
-            digests = {entry: "0" * 64 for entry in getattr(card, "entries", ())}
+            digests = dict.fromkeys(getattr(card, "entries", ()), "0" * 64)
             out = describe(registry, kind, card, Known((), (), digests))
             told = " ".join(out.split())
             assert " ".join(card.summary.split()) in told
