@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-from benchmark.cards.phrases import choice
 from benchmark.cards.copies import on_copies
+from benchmark.cards.phrases import choice
 from benchmark.cards.registry import Registry
-from benchmark.cards.schema import Assumption, BenchmarkCard, split_entry
+from benchmark.cards.schema import BenchmarkCard, split_entry
 from benchmark.errors import UserError
+from benchmark.leaderboard.explanation import DataFile, Explanation, File, Origin, Value
 from benchmark.leaderboard.kept import Kept, counted, kept_records
 from benchmark.leaderboard.revision import in_history
-from benchmark.leaderboard.tally import ELSEWHERE, Tally, tally
+from benchmark.leaderboard.tally import ELSEWHERE, tally
 from benchmark.runs.files import blob, weights_path
 from benchmark.runs.record import Provenance
 from benchmark.runs.spec import spec, spec_digest
-from benchmark.statistics import Summary, binomial_error, summary
+from benchmark.statistics import binomial_error, summary
 from benchmark.verification.claims_reading import FOLDER, read_claims
 from benchmark.verification.evidence import QUARTER_TURNS, gather
 from benchmark.verification.judging import judge_claims
@@ -27,94 +26,6 @@ from benchmark.verification.rows import ClaimRow, warn_of_edits
 from benchmark.verification.tolerances import tolerances_since
 
 BY_ELEMENT = ("accuracy.upright", *QUARTER_TURNS)
-
-
-@dataclass(frozen=True)
-class File:
-    """A file that a record names, and whether it is here: `altered` where another content stands in its place."""
-
-    path: str
-    sha256: str
-    bytes: int
-    state: Literal["here", "altered", "not here"]
-
-
-@dataclass(frozen=True)
-class Value:
-    """The metric of one record and the counts it is the quotient of; `tally` is null where `field` is its source.
-
-    `excluded` says why no table counts the record; null where one does.
-    """
-
-    seed: int
-    value: float | None
-    tally: Tally | None
-    field: str | None
-    record: str
-    sha256: str
-    spec_digest: str
-    tested_epoch: int
-    weights: File
-    outputs: File | None
-    excluded: str | None
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What made the records of these seeds. `in_history`: whether the commit is in this repository's history."""
-
-    seeds: tuple[int, ...]
-    commit: str | None
-    dirty: bool | None
-    in_history: bool | None
-    machine: str
-    numeric_mode: str
-    versions: Mapping[str, str]
-    started: str
-    finished: str
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A file of the data set below the data directory, as its card knows it."""
-
-    path: str
-    bytes: int | None
-    md5: str | None
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Everything behind one cell of a leaderboard.
-
-    Paths are below `results`. `summary` is null where one record is explained, `spec` is what determines the number and
-    `spec_is_current` whether the registry asks for the same today. `data` maps each part that is used to the sha256 of
-    its decoded tensors. `test_set_error` is the binomial standard error that the choice of test images adds, at most
-    that for a mean over several conditions of the same images.
-    """
-
-    results: str
-    benchmark: str
-    title: str
-    entry: str
-    metric: str
-    summary: Summary | None
-    protocol_seeds: int
-    missing: tuple[int, ...]
-    test_images: int
-    test_set_error: float | None
-    values: tuple[Value, ...]
-    not_counted: tuple[Value, ...]
-    origins: tuple[Origin, ...]
-    spec_digest: str
-    spec: Mapping[str, Any]
-    spec_is_current: bool
-    assumptions: tuple[Assumption, ...]
-    dataset: str
-    data: Mapping[str, str]
-    data_files: tuple[DataFile, ...]
-    claims: tuple[ClaimRow, ...]
-    sources: Mapping[str, str]
 
 
 def explain(
@@ -133,6 +44,7 @@ def explain(
     Raises:
         UserError: there is no such benchmark, entry, metric or record, or a record's spec was edited.
     """
+    registry = on_copies(registry, results)
     card = registry.benchmark(benchmark)
     if entry not in card.entries:
         raise UserError(f"{entry} is no entry of {card.full_name}; {choice(entry, card.entries)}")

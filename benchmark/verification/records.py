@@ -42,7 +42,6 @@ def verify_records(
     """
     registry, chosen = on_copies(registry, results), chosen or Chosen()
     rows, cells = [], Cells()
-    registry = on_copies(registry, results)
     for file in read_files(results):
         place = str(file.place)
         if isinstance(file.content, str):
