@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmark.device import arithmetic, choose, describe
+from benchmark.device import arithmetic, choose, describe, keep_freed_memory
 from benchmark.errors import UserError
 from benchmark.perf import harness, sections
 from benchmark.perf.bench import Bench, sgemm_peak
@@ -43,6 +43,7 @@ def measure(
     for name in names:
         if name not in SECTIONS:
             raise UserError(f"there is no section {name!r}: one of {', '.join(SECTIONS)}")
+    keep_freed_memory()  # as the processes that run cells do
     place, started, start = choose(device), provenance.now(), time.perf_counter()
     found: list[Comparison] = []
     with arithmetic(place, "fp32", threads):

@@ -31,7 +31,7 @@ class Goal:
     def text(self) -> str:
         """As tables show it."""
         what = f"time of {self.one} / time of {self.other}" if self.other else f"seconds of {self.one}"
-        return f"{self.section}, {self.title}: {what}"
+        return f"{', '.join(filter(None, (self.section, self.title)))}: {what}"
 
 
 def _faster(section: str, setting: Setting, bound: float, stretch: float) -> Goal:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from queue import Empty
 from typing import TYPE_CHECKING, Literal
 
+from benchmark.device import keep_freed_memory
 from benchmark.errors import UserError
 from benchmark.evaluation import UnusableError
 from benchmark.nn.groups import group
@@ -137,6 +138,7 @@ def _serve(work: _Work, events: Queue[Event]) -> None:
 
 def _take_turns(work: _Work, report: Report) -> None:
     """Run the cells that nobody else runs, one batch after another, until all are done or have failed."""
+    keep_freed_memory()
     batches = Batches(work.parallel, work.jobs)
     while pending := work.left(work.cells):
         idle = True

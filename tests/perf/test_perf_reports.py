@@ -1,0 +1,171 @@
+"""Ratios, reports and their comparison, on made-up clocks; nothing here is timed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.cards.registry import Registry
+from benchmark.cli.perf_verb import perf
+from benchmark.errors import UserError
+from benchmark.metrics import inconsistencies
+from benchmark.perf import networks, synthetic, timing
+from benchmark.perf.report import Comparison, Report, compared, read_report
+from benchmark.perf.suite import SECTIONS, measure
+from benchmark.perf.targets import GOALS, targets
+from benchmark.perf.text import compare_as_markdown, report_as_markdown
+from benchmark.perf.timing import Timing, interleaved, ratio
+from benchmark.runs.files import read_files
+from benchmark.runs.record import Record
+
+
+class Clock:
+    """A clock that stands still but for the work done, and for a machine that grows slower from round to round."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.told = 0.0, list[str]()
+        monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
+
+    def work(self, name: str, seconds: float) -> Callable[[], None]:
+        calls = count()
+
+        def done() -> None:
+            self.told.append(name)
+            self.now += seconds * (1 + next(calls))
+
+        return done
+
+
+def test_candidates_take_turns_and_meet_the_same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    found = interleaved({"one": clock.work("one", 1.0), "two": clock.work("two", 3.0)}, seconds=0.0, least=4)
+    assert clock.told == ["one", "one", "two", "two", *["one", "two", "two", "one"] * 2]
+    assert found["one"].seconds == (3.0, 4.0, 5.0, 6.0)
+    three = ratio(found["two"], found["one"])
+    assert (three.value, three.low, three.high) == (3.0, 3.0, 3.0)
+
+
+def test_short_work_is_repeated_and_the_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    def tick() -> None:
+        clock.now += 0.001
+
+    assert interleaved({"short": tick}, seconds=0.102)["short"].seconds == pytest.approx([0.001] * 20)
+
+
+def test_the_spread_is_that_of_single_rounds() -> None:
+    found = ratio(Timing((2.0, 2.0, 2.0, 2.0, 6.0)), Timing((1.0, 1.0, 1.0, 2.0, 2.0)))
+    assert (found.value, found.low, found.high) == (2.0, 1.5, 2.5)
+
+
+def comparison(section: str = "training", title: str = networks.P4CNN.title, **seconds: float) -> Comparison:
+    timings = {name: Timing((taken, taken * 1.1, taken * 0.9)) for name, taken in seconds.items()}
+    return compared(section, title, timings, reference="nchw", flops=1e9, peak=1e10, missing={"escnn": "not installed"})
+
+
+def report(*comparisons: Comparison) -> Report:
+    return Report(
+        commit="c" * 40,
+        dirty=False,
+        device="cpu",
+        device_name="made up",
+        threads=1,
+        versions={"torch": "2"},
+        platform="none",
+        started="2025-01-01T00:00:00+00:00",
+        seconds=1.0,
+        peak=1e10,
+        comparisons=comparisons,
+        targets=targets(comparisons),
+    )
+
+
+def test_a_report_says_ratios_targets_and_what_was_not_measured() -> None:
+    made = report(comparison(gcnnbench=0.8, floor=0.75, nchw=1.0, e2cnn=0.96))
+    text = " ".join(report_as_markdown(made).split())
+    assert "| gcnnbench | 0.8 | 0.80 | 0.80–0.80 | 1 | 12% | – |" in text
+    assert "- escnn: not measured: not installed" in text
+    assert "On a GPU: not measured." in text
+    first, near = (goal for goal in made.targets if networks.P4CNN.title in goal.text)
+    assert first.measured is not None
+    assert first.measured.value == pytest.approx(1.2)
+    assert (first.met, near.met) == (False, True)
+    assert [target.met for target in made.targets].count(None) == len(made.targets) - 2
+    assert read_report("a file", made.model_dump_json().encode()) == made
+
+
+def test_a_goal_in_seconds_is_held_against_seconds() -> None:
+    timings = {"gcnnbench list": Timing((0.4, 0.4)), "python": Timing((0.1, 0.1))}
+    (found,) = targets([compared("start-up", "fresh processes", timings, reference="python")])
+    assert found.measured is not None
+    assert (found.measured.value, found.met) == (0.4, True)
+
+
+def test_every_goal_is_about_a_section() -> None:
+    assert {goal.section for goal in GOALS} <= set(SECTIONS)
+
+
+def test_two_reports_are_compared_in_units_of_their_reference() -> None:
+    before = report(comparison(gcnnbench=0.8, floor=0.75, nchw=1.0))
+    after = report(comparison(gcnnbench=4.8, floor=3.75, nchw=5.0))
+    text = " ".join(compare_as_markdown(before, after).split())
+    assert "| gcnnbench | 0.80 | 0.96 | 1.20 | slower |" in text
+    assert "| floor | 0.75 | 0.75 | 1.00 | |" in text
+    assert compare_as_markdown(before, report(comparison(title="other", nchw=1.0))) == (
+        "The two reports have no comparison in common.\n"
+    )
+
+
+def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"schema_version": 1}))
+    with pytest.raises(UserError, match=r"a\.json: no report of gcnnbench perf: commit: Field required"):
+        perf([], compare=(tmp_path / "a.json", tmp_path / "b.json"), output="md")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="there is no section 'nets': one of training, evaluation"):
+        measure(["nets"], device="cpu", threads=1, seconds=0, tell=lambda _: None)
+
+
+def test_synthetic_records_are_records_that_hold_together(tmp_path: Path) -> None:
+    synthetic.write(Registry.load([]), tmp_path, 16)
+    files = list(read_files(tmp_path))
+    assert len(files) == 16
+    for file in files:
+        assert isinstance(file.content, Record), file.content
+        assert inconsistencies(file.content.counts) == []
+
+
+@pytest.fixture(scope="module")
+def tiny() -> networks.Setting:
+    return networks.Setting("p4-resnet44-pcam", 9, 2, hyperparameters={"widths": (2, 3), "blocks": (1, 1)})
+
+
+def test_the_candidates_are_the_same_network(tiny: networks.Setting) -> None:
+    device = torch.device("cpu")
+    made, missing = networks.candidates(tiny, device)
+    shown, labels = networks.images(tiny, device)
+    assert set(made) | set(missing) == {networks.OURS, networks.FLOOR, networks.NCHW, *networks.STEERABLE}
+    with torch.no_grad():
+        logits = {name: network.eval()(shown) for name, network in made.items()}
+    for name in (networks.FLOOR, networks.NCHW):
+        torch.testing.assert_close(logits[name], logits[networks.OURS])
+    convs = {
+        name: sum(type(module).__name__ in ("Conv2d", "GroupConv", "R2Conv") for module in network.modules())
+        for name, network in made.items()
+    }
+    assert len(set(convs.values())) == 1, convs
+    layouts = {
+        name: all(
+            module.weight.is_contiguous(memory_format=layout)
+            for module in made[name].modules()
+            if isinstance(module, nn.Conv2d)
+        )
+        for name, layout in ((networks.FLOOR, torch.channels_last), (networks.NCHW, torch.contiguous_format))
+    }
+    assert layouts == {networks.FLOOR: True, networks.NCHW: True}
+    assert networks.useful_flops(networks.training_step(made[networks.FLOOR], shown, labels)) > 0
