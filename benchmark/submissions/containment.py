@@ -171,7 +171,19 @@ exec "$@"
 
 
 def _namespaces(view: View) -> list[str]:
-    command = ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--pid",
+        "--net",
+        "--ipc",
+        "--uts",
+        "--fork",
+        "--kill-child",
+    ]
     if os.geteuid() != 0:
         command += ["--user", "--map-root-user"]
     steps: list[str] = []
@@ -197,7 +209,8 @@ def _unprivileged(kind: Kind) -> list[str]:
         return []
     else:
         change = ["--securebits=+noroot,+noroot_locked"]
-    return ["setpriv", *change, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
+    # To die with the host has to be asked for again, because a change of user revokes it.
+    return ["setpriv", "--pdeathsig=KILL", *change, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
 
 
 def _parents(paths: Sequence[Path]) -> list[Path]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -29,15 +34,15 @@ PROJECT = Path(__file__).parents[2]
 NAP = "3141.59"
 
 
-def sleepers() -> list[str]:
-    """The processes of this machine that sleep for as long as the orphan of `nosy` does."""
+def sleepers(nap: str = NAP) -> list[str]:
+    """The processes of this machine that sleep for so long, as the orphan of `nosy` does."""
     lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             lines.append(path.read_bytes().decode().replace("\0", " "))
         except OSError:
             continue
-    return [line for line in lines if f"sleep {NAP}" in line]
+    return [line for line in lines if line.startswith(f"sleep {nap}")]
 
 
 @pytest.fixture
@@ -90,6 +95,31 @@ def test_every_door_is_shut(
     assert list((containment.PACKAGE).glob("mark")) == []
 
 
+@pytest.mark.parametrize(("kind", "tool"), containment.TOOLS.items())
+def test_the_container_ends_with_its_host(kind: Kind, tool: str, tmp_path: Path) -> None:
+    refusal = containment._refusal(kind, tool)
+    if refusal:
+        pytest.skip(f"no {kind} here: {refusal}")
+    nap = f"{NAP}{len(kind)}"
+    code = (
+        "import subprocess; from pathlib import Path; from benchmark.submissions import containment as c; "
+        f"view = c.View(c.interpreter_files(), Path({str(tmp_path)!r}), 2**20); "
+        f"subprocess.run(c.contained({kind!r}, view, ['sleep', {nap!r}]), env={{'PATH': c.SEARCH_PATH}})"
+    )
+    host = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT)
+    wait_until(lambda: bool(sleepers(nap)))
+    host.kill()
+    host.wait()
+    wait_until(lambda: not sleepers(nap))
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_there_is_no_way_round_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "isolation", lambda: Isolation("none", "no tools"))
     with pytest.raises(UserError, match=r"cannot be contained on this machine \(no tools\): .* --trust"):
@@ -107,6 +137,32 @@ def test_a_container_that_shows_too_much_is_not_offered(monkeypatch: pytest.Monk
     monkeypatch.setattr(containment, "_bubblewrap", lambda _: ["env"])
     monkeypatch.setattr(containment, "_unprivileged", lambda _: [])
     assert "does not work" in (containment._refusal("bubblewrap", "env") or "")
+
+
+@pytest.mark.parametrize(
+    ("report", "values", "check"),
+    [
+        (b"", b"", "crash"),
+        (b"[1", b"", "unreadable-result"),
+        (b'{"findings": [], "report": {}, "more": 1}', b"", "unreadable-result"),
+        (b'{"findings": [{"check": "x"}], "report": {}}', b"", "unreadable-result"),
+        (b"[" * 5000, b"", "unreadable-result"),
+        (b'{"findings": [], "report": {}}', pickle.dumps({"logits": 1}), "unreadable-result"),
+        (b'{"findings": [], "report": {}}', b"\xff" * 64, "unreadable-result"),
+        (b" " * 2**16, b"", "output-limit"),
+        (b'{"findings": [], "report": {}}', b"\0" * 2**16, "output-limit"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_child_leaves_is_read_without_trust(report: bytes, values: bytes, check: str) -> None:
+    with TemporaryFile() as results, TemporaryFile() as tensors, TemporaryFile() as log:
+        results.write(report)
+        tensors.write(values)
+        log.write(b"\x1b[2J said \xff\n")
+        outcome = sandbox._collect(-9, None, results, tensors, log, replace(LIMITS, output_bytes=2**16))
+    assert [finding.check for finding in outcome.findings] == [check]
+    assert (outcome.report, outcome.tensors) == ({}, {})
+    assert outcome.log == "\ufffd[2J said \ufffd\n"
 
 
 def test_usage_counts_what_descends_from_a_process() -> None:
