@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-MINUS = str.maketrans("-", "−")
-
 
 @dataclass(frozen=True)
 class Drawing:

@@ -102,6 +102,7 @@ def compare(registry: Registry, results: Path, first: str, second: str) -> Compa
     if one == two:
         others = ", ".join(entry for entry in card.entries if entry != one)
         raise UserError(f"{one} is compared with itself; name another entry: {others}")
+    registry = on_copies(registry, results)
     found = read_results(results, {card.full_name: card})
     registry = on_copies(registry, results)
     expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmark.leaderboard import cells
-from benchmark.leaderboard.explain import Explanation, File, Origin, Value
+from benchmark.leaderboard.explanation import Explanation, File, Origin, Value
 from benchmark.leaderboard.layout import folded
 from benchmark.leaderboard.tally import Tally
 from benchmark.verification.rows import ClaimRow

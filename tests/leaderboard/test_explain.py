@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from benchmark.cards.registry import Registry
 from benchmark.cli.app import build_app
 from benchmark.errors import UserError
-from benchmark.leaderboard.explain import Explanation, explain
+from benchmark.leaderboard.explain import explain
 from benchmark.leaderboard.explain_text import explanation_as_json, explanation_as_text
+from benchmark.leaderboard.explanation import Explanation
 from benchmark.leaderboard.revision import in_history
 from benchmark.leaderboard.tally import tally
 from benchmark.metrics import metrics

@@ -1,0 +1,74 @@
+"""Which records are behind a table: those of the protocol, of the data copy that the results directory names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmark.cards.copies import on_copies, record_copy
+from benchmark.cards.registry import Registry
+from benchmark.errors import UserError
+from benchmark.figures.networks import networks
+from benchmark.leaderboard.compare import compare
+from benchmark.leaderboard.explain import explain
+from benchmark.leaderboard.kept import counted, kept_records
+from benchmark.runs.spec import spec, spec_digest
+
+if TYPE_CHECKING:
+    from tests.leaderboard.conftest import Toy
+
+ENTRIES = ("p4cnn@28", "z2cnn@28")
+
+
+@pytest.fixture(scope="module")
+def real() -> Registry:
+    return Registry.load()
+
+
+@pytest.fixture
+def on_a_copy(real: Registry, toy: Toy, tmp_path: Path) -> Registry:
+    """A benchmark on a data set whose card knows no digest; the results directory names the copy of its records."""
+    split = {"train": {"part": "train", "images": 10}, "test": {"part": "test"}, "shuffle": "seed"}
+    card = toy.card(dataset="rotmnist", entries=list(ENTRIES), split=split)
+    registry = replace(real, benchmarks={**real.benchmarks, "toy": card})
+    record_copy(tmp_path, "rotmnist", {"train": "1" * 64, "test": "2" * 64})
+    for entry in ENTRIES:
+        protocol = spec(on_copies(registry, tmp_path), card, entry)
+        for seed in range(2):
+            made = toy.record(entry, seed, 0.9, spec=protocol, spec_digest=spec_digest(protocol))
+            toy.write(tmp_path, made)
+    return registry
+
+
+def test_records_of_the_named_copy_count_everywhere(on_a_copy: Registry, tmp_path: Path) -> None:
+    card = on_a_copy.benchmark("toy")
+    kept = kept_records(on_a_copy, tmp_path, card)
+    assert {entry: [one.run.seed for one in found] for entry, found in counted(kept).items()} == {
+        "p4cnn@28": [0, 1],
+        "z2cnn@28": [0, 1],
+    }
+    assert [len(network.records) for network in networks(on_a_copy, tmp_path, card)] == [2, 2]
+    assert compare(on_a_copy, tmp_path, "toy/p4cnn@28", "toy/z2cnn@28").metrics[0].first.n == 2
+    found = explain(on_a_copy, tmp_path, "toy", "p4cnn@28")
+    assert found.spec_is_current
+    assert found.data == {"train": "1" * 64, "test": "2" * 64}
+
+
+def test_records_of_another_copy_do_not(on_a_copy: Registry, tmp_path: Path) -> None:
+    record_copy(tmp_path, "rotmnist", {"train": "1" * 64, "test": "3" * 64})
+    kept = kept_records(on_a_copy, tmp_path, on_a_copy.benchmark("toy"))
+    assert {one.excluded for one in kept} == {"stale"}
+    assert counted(kept) == {}
+
+
+def test_records_of_several_numeric_modes_share_no_mean(real: Registry, toy: Toy, tmp_path: Path) -> None:
+    card = toy.card(entries=["p4cnn@28"])
+    registry = replace(real, benchmarks={"toy": card})
+    digest = spec_digest(spec(registry, card, "p4cnn@28"))
+    for seed, mode in enumerate(("fp32", "tf32")):
+        toy.write(tmp_path, toy.record(seed=seed, spec_digest=digest, numeric_mode=mode))
+    with pytest.raises(UserError, match=r"p4cnn@28 are of several numeric modes \(fp32, tf32\)"):
+        counted(kept_records(registry, tmp_path, card))
