@@ -21,7 +21,7 @@ def test_section(benchmark: BenchmarkFixture, section: str, capsys: pytest.Captu
         with capsys.disabled():
             print(f"\n{report_as_markdown(report)}")  # noqa: T201
 
-    benchmark.pedantic(measured, rounds=1)
+    benchmark.pedantic(measured, rounds=1)  # type: ignore[no-untyped-call]
     comparisons = benchmark.extra_info["report"]["comparisons"]
     assert comparisons
     assert all(row["seconds"] or row["why"] for comparison in comparisons for row in comparison["rows"])

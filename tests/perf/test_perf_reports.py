@@ -15,7 +15,7 @@ from benchmark.cards.registry import Registry
 from benchmark.cli.perf_verb import perf
 from benchmark.errors import UserError
 from benchmark.metrics import inconsistencies
-from benchmark.perf import networks, synthetic, timing
+from benchmark.perf import networks, synthetic
 from benchmark.perf.report import Comparison, Report, compared, read_report
 from benchmark.perf.suite import SECTIONS, measure
 from benchmark.perf.targets import GOALS, targets
@@ -30,7 +30,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.told = 0.0, list[str]()
-        monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr("benchmark.perf.timing.time.perf_counter", lambda: self.now)
 
     def work(self, name: str, seconds: float) -> Callable[[], None]:
         calls = count()
