@@ -24,7 +24,6 @@ def main(given: Path, report: int, values: int, kind: str) -> None:
     limits = Limits(**document["limits"])
     bind(limits, contained=kind != "none")
     if kind != "none":
-        os.nice(10)
         shut_doors()
     from benchmark.submissions.jobs import run_job
 

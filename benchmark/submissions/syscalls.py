@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import errno
+
+LIBRARY = "libseccomp.so.2"
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
@@ -41,9 +42,8 @@ def shut_doors() -> bool:
     Returns:
         Whether that was possible: False where there is no libseccomp, or the kernel has no filters.
     """
-    name = ctypes.util.find_library("seccomp") or "libseccomp.so.2"
     try:
-        library = ctypes.CDLL(name)
+        library = ctypes.CDLL(LIBRARY)
     except OSError:
         return False
     library.seccomp_init.restype = ctypes.c_void_p
