@@ -43,7 +43,7 @@ class Change:
 
 @dataclass(frozen=True)
 class SetComparison:
-    """Two results directories. `comparisons` is of the entries in which the numbers of any common cell differ."""
+    """Two results directories. `comparisons` is of the seeds common to both, for entries in which any number differs."""
 
     first: str
     second: str
@@ -172,13 +172,11 @@ def _comparisons(
     pairs: Sequence[CellPair], one: Mapping[Cell, _Kept], two: Mapping[Cell, _Kept], folders: tuple[Path, Path]
 ) -> Iterator[Comparison]:
     for (benchmark, entry), group in groupby(pairs, key=lambda pair: (pair.benchmark, pair.entry)):
-        if any(pair.state == "other numbers" for pair in group):
+        common = [pair for pair in group if not pair.state.startswith("only")]
+        if any(pair.state == "other numbers" for pair in common):
+            cells = [(benchmark, entry, pair.seed) for pair in common]
             sides = [
-                Side(
-                    f"{entry} in {folder}",
-                    {c[2]: _run(k) for c, k in side.items() if c[:2] == (benchmark, entry)},
-                    folder,
-                )
+                Side(f"{entry} in {folder}", {cell[2]: _run(side[cell]) for cell in cells}, folder)
                 for side, folder in zip((one, two), folders, strict=True)
             ]
             yield compare_runs(benchmark, *sides)

@@ -33,7 +33,7 @@ def sets_as_markdown(found: SetComparison) -> str:
     parts += _changed("Protocol", "the protocols are the same", found.protocol)
     parts += _changed("Code, machine and versions", "code, machine and versions are the same", found.surroundings)
     if found.comparisons:
-        parts += ["### Differences", CAPTION]
+        parts += ["### Differences over the common seeds", CAPTION]
         parts += [text for comparison in found.comparisons for text in tables(comparison)]
     if found.unreadable:
         parts.append("\n".join(folded(f"- not compared: {finding}", indent="  ") for finding in found.unreadable))

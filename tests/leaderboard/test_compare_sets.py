@@ -65,6 +65,14 @@ def test_a_planted_disagreement_is_found_named_and_measured(toy: Toy, folders: t
     assert max(len(line) for line in text.splitlines() if str(folders[0].parent) not in line) <= 100
 
 
+def test_only_the_common_seeds_are_compared(toy: Toy, folders: tuple[Path, Path]) -> None:
+    changed(toy, folders[1], 1, upright=0.95)
+    (folders[1] / "toy@2/p4cnn@28/seed-2.json").unlink()
+    (comparison,) = compare_sets(*folders).comparisons
+    upright = next(metric for metric in comparison.metrics if metric.metric == "accuracy.upright")
+    assert (upright.first, upright.second) == (summary([0.9, 0.91]), summary([0.9, 0.95]))
+
+
 def test_other_machines_with_the_same_numbers(toy: Toy, folders: tuple[Path, Path]) -> None:
     changed(toy, folders[1], 2, device_name="another CPU")
     found = compare_sets(*folders)
