@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ Job = Literal["probe", "train", "score"]
 
 LOG_BYTES = 2**16
 WATCH_SECONDS = 0.05
+
+INTERRUPTED = threading.Event()
+"""Set where the user interrupts: only the main thread is told by the system, and the jobs of others must end, too."""
 
 
 class Reported(Model):
@@ -160,6 +164,8 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> Finding | None:
             pass
         else:
             return None
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         now = usage(process.pid)
         if now.tasks > limits.processes:
             return exceeded("process-limit", f"it started more than {limits.processes} processes and threads")

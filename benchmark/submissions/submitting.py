@@ -20,6 +20,7 @@ from benchmark.submissions.checking import brought_weights, check
 from benchmark.submissions.findings import Finding, Refused
 from benchmark.submissions.folder import Submission
 from benchmark.submissions.manifest import Manifest
+from benchmark.submissions.sandbox import INTERRUPTED
 from benchmark.submissions.trial import ScoredWeights, score_weights, try_cell
 
 Report = Callable[[Event], None]
@@ -81,13 +82,25 @@ def submit(
         return ()
 
     cells = cells_of(submission, data)
-    with ThreadPoolExecutor(jobs) as pool:
-        wrong = [finding for found in pool.map(run, unfinished(store, cells)) for finding in found]
+    wrong = _at_once(run, unfinished(store, cells), jobs)
     if wrong:
         raise Refused(wrong)
     manifest = pack(submission, work, target)
     shutil.rmtree(work)
     return manifest
+
+
+def _at_once(run: Callable[[Cell], tuple[Finding, ...]], cells: list[Cell], jobs: int) -> list[Finding]:
+    """What went wrong in any cell, several at a time; each waits for a process of its own, so threads will do."""
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return [finding for found in pool.map(run, cells) for finding in found]
+        except BaseException:
+            INTERRUPTED.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        finally:
+            INTERRUPTED.clear()
 
 
 def _keep(results: Path, found: ScoredWeights) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,9 @@ NOISE = 1e-4
 """Logits of one network computed twice may differ by this share of their root mean square; float32 noise is below."""
 TIES = 1e-3
 """Of classes under an angle, whose logits are not kept, this share may differ."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Torch's settings belong to the process, and several cells may be waited for in it."""
 
 Weights = dict[str, Tensor]
 Seconds = Annotated[float, Field(gt=0)]
@@ -137,7 +141,7 @@ def try_cell(cell: Cell, folder: Path, *, trust: bool) -> Finished:
         tested_network=weights,
     )
     state.evaluation = scored.evaluation
-    with arithmetic(torch.device(cell.device), "fp32", cell.threads):
+    with _ONE_AT_A_TIME, arithmetic(torch.device(cell.device), "fp32", cell.threads):
         return assemble(cell, state, scored.measured, found.test.labels)
 
 
