@@ -43,7 +43,7 @@ class Change:
 
 @dataclass(frozen=True)
 class SetComparison:
-    """Two results directories. `comparisons` is of the seeds common to both, for entries in which any number differs."""
+    """Two results directories; `comparisons` is over the seeds in both, for entries in which a number differs."""
 
     first: str
     second: str
