@@ -71,10 +71,10 @@ def judged(cell: Cell, record: Record, made: Record, others: Sequence[Record]) -
 def _inside(metric: str, record: Record, made: Record, others: Sequence[Record], stack: Sequence[str]) -> Outcome:
     """The recorded and the new value among the other seeds."""
     known = [value for other in others if (value := other.metrics.get(metric)) is not None]
-    where = f"other {', '.join(stack)}"
+    where = "; ".join(stack)
     if len(known) < FEWEST_OTHERS:
         raise NotCheckableError(
-            f"trained again on another stack ({where}) to other bits, and {len(known)} other seeds do not say how far "
+            f"trained again to other bits on another stack ({where}), and {len(known)} other seeds do not say how far "
             f"{metric} may differ; {FEWEST_OTHERS} would"
         )
     low, high = prediction_interval(summary(known)) or (known[0], known[0])
@@ -109,7 +109,7 @@ def _other_stack(then: Provenance, now: Provenance) -> Iterator[str]:
     """What the bits depend on and is not the same, in words; nothing where the stack is the same."""
     for field in ("device", "device_name", "threads", "seeds_at_once"):
         if getattr(then, field) != getattr(now, field):
-            yield f"{field} ({getattr(then, field)}, here {getattr(now, field)})"
+            yield f"{field} {getattr(then, field)}, here {getattr(now, field)}"
     for package in sorted({*then.versions, *now.versions} - {*NOT_NUMERIC}):
         if then.versions.get(package) != now.versions.get(package):
-            yield f"{package} ({then.versions.get(package)}, here {now.versions.get(package)})"
+            yield f"{package} {then.versions.get(package)}, here {now.versions.get(package)}"

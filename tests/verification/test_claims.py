@@ -298,8 +298,9 @@ def test_an_edited_tolerance_is_flagged(study: Study, tmp_path: Path) -> None:
 
 def test_a_tolerance_that_stood_before_the_records_is_not_flagged(study: Study) -> None:
     rows = judged(study, NUMBER)
-    early: list[dict[str, dict[str, datetime]]] = [{"cohen2016": {"exact-upright": datetime(2024, 1, 1, tzinfo=UTC)}}]
-    for since in (*early, {"cohen2016": {}}, {}):
+    early = {"exact-upright": datetime(2024, 1, 1, tzinfo=UTC)}
+    histories: list[dict[str, dict[str, datetime]]] = [{"cohen2016": early}, {"cohen2016": {}}, {}]
+    for since in histories:
         assert [row.warning for row in warn_of_edits(rows, since)] == [""]
 
 

@@ -42,6 +42,13 @@ def test_a_tie_explains_only_its_own_image_and_its_own_classes() -> None:
     assert off(((2, 0, 0), (1, 0, 0), (0, 0, 1)), tied) == 1, "one tie excuses no other row"
 
 
+def test_counts_of_more_or_fewer_images_are_never_explained() -> None:
+    tied = with_logits(1, 5.0, 5.0, 0.0)
+    for found in (CLEAR, tied):
+        for row in ((2, 1, 0), (1, 0, 0), (0, 1, 0)):
+            assert off((row, (0, 1, 0), (0, 0, 1)), found) == 1, row
+
+
 def test_ties_are_given_out_so_that_all_fit() -> None:
     tied = with_logits(0, 5.0, 5.0, 0.0)
     tied[1] = torch.tensor([0.0, 5.0, 5.0])
