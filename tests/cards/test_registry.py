@@ -61,6 +61,11 @@ def test_everything_registered_is_right_and_nothing_is_left_out() -> None:
     assert shelf.checked == len(shelf.models) + len(shelf.datasets) + len(shelf.benchmarks)
 
 
+def test_every_model_is_entered_in_a_benchmark(registry: Registry) -> None:
+    entered = {split_entry(entry)[0] for card in registry.benchmarks.values() for entry in card.entries}
+    assert entered == {name for name, card in registry.models.items() if card.trained_on is None}
+
+
 def test_the_table_of_elements_is_that_of_the_groups() -> None:
     assert {name: tuple(element.name for element in group(name).elements) for name in ELEMENTS} == dict(ELEMENTS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,14 +189,18 @@ def test_the_data_enter_by_the_digests_of_the_parts_that_are_used(registry: Regi
     assert digest(with_dataset(registry, unused_part)) == digest(registry)
 
 
+def write_digest(card: Card, copy: str | None) -> None:
+    card["parts"]["all"]["digest"] = copy
+
+
 def test_a_copy_without_a_digest_on_the_card_enters_by_what_was_recorded(registry: Registry, tmp_path: Path) -> None:
     """Two copies never have one digest, and a digest written on the card later changes nothing."""
-    open_card = with_dataset(registry, lambda card: card["parts"]["all"].update(digest=None))
+    open_card = with_dataset(registry, partial(write_digest, copy=None))
     found = []
     for copy in ("1" * 64, "2" * 64):
         record_copy(tmp_path, "digits", {"all": copy})
         found.append(digest(on_copies(open_card, tmp_path)))
-        found.append(digest(with_dataset(registry, lambda card, copy=copy: card["parts"]["all"].update(digest=copy))))
+        found.append(digest(with_dataset(registry, partial(write_digest, copy=copy))))
     assert found[0] == found[1] != found[2] == found[3]
     assert spec(open_card, card_of(TRIAL), ENTRY)["data"] == {"all": UNKNOWN}
     assert digest(on_copies(registry, tmp_path)) == digest(registry), "a digest on the card stands"

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from benchmark.evaluation import EvaluationState, count
-from benchmark.metrics import Counts, Ordered, differences, inconsistencies, metrics
+from benchmark.metrics import Confusion, Counts, Ordered, differences, inconsistencies, metrics
 
 
 def scored(logits: Tensor, labels: Tensor) -> Counts:
@@ -60,7 +60,7 @@ def test_counts_that_cannot_be_are_found(counts: Counts) -> None:
         edited = counts.model_copy(update={"ordered": Ordered(concordant=concordant, tied=tied)})
         (finding,) = inconsistencies(edited)
         assert f"counts.ordered: {concordant} pairs concordant and {tied} tied, but by" in finding
-    three = {"upright": ((1, 0, 0), (0, 1, 0), (0, 0, 1))}
+    three: dict[str, Confusion] = {"upright": ((1, 0, 0), (0, 1, 0), (0, 0, 1))}
     odd = Counts(elements=three, angles={}, flips={}, ordered=Ordered(concordant=1, tied=0))
     assert inconsistencies(odd) == ["counts.ordered orders two classes, but counts.elements.upright has 3"]
 
