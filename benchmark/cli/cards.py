@@ -113,6 +113,8 @@ def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str
     yield "requires", _cell(card.requires)
     yield "authors", _cell(card.authors)
     yield "licence", card.licence
+    yield "citation", card.citation or ""
+    yield "trained on", card.trained_on or ""
     entered = [
         f"{benchmark.full_name} ({', '.join(entries)})"
         for benchmark in registry.benchmarks.values()
