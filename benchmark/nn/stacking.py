@@ -125,8 +125,8 @@ class ImageByImage(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(batch, seeds·channels, height, width) -> what the layer makes of it, the seeds still outermost."""
         by_seed = features.unflatten(1, (self.seeds, -1)).flatten(0, 1)
-        out: Tensor = self.layer(by_seed)
-        return out.unflatten(0, (-1, self.seeds)).flatten(1, 2)
+        out: Tensor = self.layer(by_seed).unflatten(0, (-1, self.seeds)).flatten(1, 2)
+        return out
 
 
 def stack(networks: Sequence[nn.Module], streams: Streams) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -26,6 +27,11 @@ STEERABLE = ("e2cnn", "escnn")
 CLASSES = 10
 
 
+@cache
+def _cards() -> Registry:
+    return Registry.load([])
+
+
 @dataclass(frozen=True)
 class Setting:
     """A network at one size and batch; `hyperparameters` take the place of the model card's."""
@@ -44,9 +50,8 @@ class Setting:
 
     def network(self) -> nn.Module:
         """The suite's network, without dropout, which the others have not either."""
-        card = Registry.load([]).model(self.slug)
         module = import_module(f"benchmark.models.{self.slug}.model")
-        chosen = {**card.hyperparameters, **self.hyperparameters}
+        chosen = {**_cards().model(self.slug).hyperparameters, **self.hyperparameters}
         network: nn.Module = module.build(size=self.size, channels=self.channels, classes=CLASSES, **chosen)
         for owner in network.modules():
             for name, child in list(owner.named_children()):

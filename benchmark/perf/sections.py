@@ -33,6 +33,7 @@ SCALING: Mapping[str, tuple[Setting, ...]] = {
     ),
     "input size": tuple(replace(P4CNN, size=size, batch=16) for size in (12, 28, 56)),
 }
+SEED_COUNTS = (2, 4, 8)
 SEED_SETTINGS = (Setting("p4cnn", 28, 32, channels=1), Setting("p4cnn", 12, 32, channels=1))
 
 
@@ -107,7 +108,7 @@ def scaling(bench: Bench) -> Iterator[Comparison]:
 def seeds(bench: Bench) -> Iterator[Comparison]:
     """Several seeds at once: grouped convolutions, and vmap over the plain network, against one after another."""
     for setting in SEED_SETTINGS:
-        for count in (2, 4, 8):
+        for count in SEED_COUNTS:
             yield bench.compare(
                 "seeds",
                 f"{count} seeds of {setting.title}",

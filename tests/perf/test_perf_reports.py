@@ -15,7 +15,7 @@ from benchmark.cards.registry import Registry
 from benchmark.cli.perf_verb import perf
 from benchmark.errors import UserError
 from benchmark.metrics import inconsistencies
-from benchmark.perf import networks, synthetic
+from benchmark.perf import networks, sections, synthetic, timing
 from benchmark.perf.report import Comparison, Report, compared, read_report
 from benchmark.perf.suite import SECTIONS, measure
 from benchmark.perf.targets import GOALS, targets
@@ -169,3 +169,23 @@ def test_the_candidates_are_the_same_network(tiny: networks.Setting) -> None:
     }
     assert layouts == {networks.FLOOR: True, networks.NCHW: True}
     assert networks.useful_flops(networks.training_step(made[networks.FLOOR], shown, labels)) > 0
+
+
+@pytest.mark.parametrize("section", ["training", "evaluation", "seeds"])
+def test_a_section_measures_every_candidate(
+    section: str, tiny: networks.Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sections, "SETTINGS", (tiny,))
+    monkeypatch.setattr(sections, "SEED_COUNTS", (2,))
+    monkeypatch.setattr(sections, "SEED_SETTINGS", (tiny,))
+    monkeypatch.setattr(timing, "SHORTEST", 0.0)
+    monkeypatch.setattr("benchmark.perf.bench.SGEMM", 16)
+    made = measure([section], device="cpu", threads=1, seconds=0.0, tell=lambda _: None)
+    for found in made.comparisons:
+        assert found.section == section
+        assert all(row.seconds or row.why for row in found.rows)
+        assert section == "seeds" or all(row.flops for row in found.rows if row.seconds)
+        names = {row.name for row in found.rows}
+        assert found.reference in names
+        assert section not in ("training", "evaluation") or {networks.OURS, *networks.STEERABLE} <= names
+    assert report_as_markdown(made)
