@@ -104,7 +104,6 @@ def compare(registry: Registry, results: Path, first: str, second: str) -> Compa
         raise UserError(f"{one} is compared with itself; name another entry: {others}")
     registry = on_copies(registry, results)
     found = read_results(results, {card.full_name: card})
-    registry = on_copies(registry, results)
     expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
     counted = [run for run in found.runs if run.benchmark == card.full_name and not excluded(run, card, expected)[0]]
     sides = [Side(name, {run.seed: run for run in counted if run.entry == name}, results) for name in (one, two)]

@@ -82,7 +82,7 @@ def explain(
         origins=tuple(_origins(chosen)),
         spec_digest=record.spec_digest,
         spec=record.spec,
-        spec_is_current=record.spec_digest == spec_digest(spec(on_copies(registry, results), card, entry)),
+        spec_is_current=record.spec_digest == spec_digest(spec(registry, card, entry)),
         assumptions=(*card.assumptions, *registry.model(split_entry(entry)[0]).assumptions),
         dataset=card.dataset,
         data=record.spec.get("data", {}),

@@ -41,7 +41,6 @@ def kept_records(registry: Registry, results: Path, card: BenchmarkCard) -> list
         UserError: a record's counts have no metrics.
     """
     registry = on_copies(registry, results)
-    registry = on_copies(registry, results)
     expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
     found = []
     for file in read_files(results):
