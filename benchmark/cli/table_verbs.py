@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.options import Format, Include, OutputFormat, Results, Tables
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.cards.registry import Registry
+    from benchmark.leaderboard.board import Board
 
 CHECK_FAILED = 1
 
@@ -23,26 +27,39 @@ def leaderboard(
     output: Tables,
     wide: Annotated[bool, typer.Option("--wide", help="All accuracies, with 95% intervals.")] = False,
     write: Annotated[
-        bool, typer.Option("--write", help="Also keep the tables, in every format, in tables/ of the results.")
+        bool,
+        typer.Option(
+            "--write", help="Also keep the tables in every format, and, of all benchmarks, figures and a page."
+        ),
     ] = False,
 ) -> None:
     """Show the leaderboard, and exact against approximate networks pair by pair."""
     from benchmark.cards.registry import Registry
     from benchmark.leaderboard import tables
 
-    boards, unreadable = tables.leaderboard(Registry.load(include), results, benchmarks or ())
+    registry = Registry.load(include)
+    boards, unreadable = tables.leaderboard(registry, results, benchmarks or ())
     typer.echo(tables.render(boards, output.value, wide=wide), nl=False)
     if write:
-        from benchmark.runs.store import write_whole
-
-        for board in boards:
-            for name, text in tables.table_files(board).items():
-                write_whole(results / tables.TABLES / name, text.encode())
+        _keep(registry, results, boards, everything=not benchmarks)
     findings = [*unreadable, *(f"{board.benchmark}: {finding}" for board in boards for finding in board.findings)]
     for finding in findings:
         typer.echo(finding, err=True)
     if findings:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _keep(registry: Registry, results: Path, boards: list[Board], *, everything: bool) -> None:
+    from benchmark.leaderboard import tables
+    from benchmark.runs.store import write_whole
+
+    for board in boards:
+        for name, text in tables.table_files(board).items():
+            write_whole(results / tables.TABLES / name, text.encode())
+    if everything:
+        from benchmark.results_page import FIGURES, PAGE, page
+
+        write_whole(results / PAGE, page(registry, results, boards, results / FIGURES).encode())
 
 
 FORMS = """write one of

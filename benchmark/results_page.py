@@ -1,0 +1,106 @@
+"""The page of a results directory: every table, figure and verdict under the command that makes it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from benchmark.cards.registry import Registry
+from benchmark.figures.gallery import Drawn, draw
+from benchmark.leaderboard.board import Board
+from benchmark.leaderboard.layout import folded
+from benchmark.leaderboard.text import as_markdown
+from benchmark.verification.claims_reading import read_claims
+from benchmark.verification.claims_text import claims_as_markdown
+from benchmark.verification.evidence import gather
+from benchmark.verification.judging import judge_claims
+from benchmark.verification.rows import ClaimRow
+
+PAGE = "README.md"
+FIGURES = "figures"
+"""The folder below the results directory that holds the figures made from it."""
+UNDECIDED = ("not run", "not covered", "not comparable")
+
+TEMPLATE = """\
+# Results
+
+{{ "Made from the records in this folder by `gcnnbench leaderboard --write`; nothing on this page or in `tables/` and \
+`figures/` is typed by hand. Each part stands under the command that makes it alone, and `gcnnbench explain BENCHMARK \
+ENTRY METRIC` leads from any number to its records. `gcnnbench verify records` recomputes them all."|folded }}
+{% for section in sections %}
+{{ section.table }}
+Made by `gcnnbench leaderboard {{ section.name }}`.
+{% for figure in section.figures %}
+{{ figure|shown }}
+{% endfor -%}
+{% endfor %}
+## Exact minus approximate, over all benchmarks
+
+{{ pairs|shown }}
+
+## Published numbers
+
+{{ counts|folded }}
+
+{{ "Made by `gcnnbench verify claims`, which also lists what is not run, not covered and not comparable, and \
+why. Those with a verdict:"|folded }}
+
+{{ claims }}"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One benchmark's part of the page."""
+
+    name: str
+    table: str
+    figures: tuple[Drawn, ...]
+
+
+def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Path) -> str:
+    """The page as Markdown, after drawing its figures; the same records give the same bytes.
+
+    Args:
+        registry: holds the cards.
+        results: the results directory.
+        boards: all its boards.
+        folder: where the figures are written; the page names them as if it were `figures/` beside it.
+    """
+
+    def figures(board: Board) -> tuple[Drawn, ...]:
+        name = board.benchmark.partition("@")[0]
+        return tuple(draw(registry, results, figure, name, folder) for figure in ("curve", "relaxation"))
+
+    rows = judge_claims(registry, read_claims(registry), gather(registry, results))
+    environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    environment.filters |= {"folded": folded, "shown": _shown}
+    return environment.from_string(TEMPLATE).render(
+        sections=[
+            Section(board.benchmark.partition("@")[0], as_markdown([board]), figures(board))
+            for board in boards
+            if board.has_runs
+        ],
+        pairs=draw(registry, results, "pairs", None, folder),
+        counts=_counts(rows),
+        claims=claims_as_markdown([row for row in rows if row.verdict not in UNDECIDED]).replace("## ", "### "),
+    )
+
+
+def _shown(figure: Drawn) -> str:
+    """An image that leads to its own file, its caption and its command."""
+    (name,) = (path.name for path in figure.files if path.suffix == ".svg")
+    caption = folded(f"*{figure.title}.* {figure.caption}")
+    return f"![{figure.alt}]({FIGURES}/{name})\n\n{caption}\n\nMade by `{figure.command}`."
+
+
+def _counts(rows: Sequence[ClaimRow]) -> str:
+    counts = Counter(row.verdict for row in rows)
+    return (
+        f"Of {len(rows)} published claims: "
+        + ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+        + "."
+    )

@@ -1,0 +1,21 @@
+"""The page of the committed results is the one their records make."""
+
+from pathlib import Path
+
+from benchmark.cards.copies import on_copies
+from benchmark.cards.registry import Registry
+from benchmark.leaderboard.tables import leaderboard
+from benchmark.results_page import FIGURES, PAGE, page
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def test_the_committed_page_and_the_names_of_its_figures_are_those_the_records_make(tmp_path):
+    registry = on_copies(Registry.load(), RESULTS)
+    boards, findings = leaderboard(registry, RESULTS)
+    assert not findings
+    made = page(registry, RESULTS, boards, tmp_path)
+    assert (RESULTS / PAGE).read_text() == made, "make it again: gcnnbench leaderboard --write"
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == {path.name for path in (RESULTS / FIGURES).iterdir()}
+    assert all(f"{FIGURES}/{name}" in made for name in drawn if name.endswith(".svg"))
