@@ -115,12 +115,16 @@ def _why(row: Row) -> str:
 
 
 def _networks(board: Board, wide: bool) -> Table:
+    with_auc = board.rank_by != "auc" and any(row.metrics.get("auc") for row in board.rows)
     headings = ["entry", "group", "parameters", "inv. error", "flips %", "images/s", "on"]
+    if with_auc:
+        headings.insert(3, "AUC %")
     letters = machines(board)
     rows = []
     for row in board.rows:
         flips = row.metrics.get("flips")
         network = [_named(board, row), row.group, cells.count(row.parameters)]
+        network += [_accuracy(row, row.metrics.get("auc"), wide, False)] if with_auc else []
         network += [cells.error(row.metrics.get("invariance_error"), wide=wide)]
         network += [cells.percent(flips, wide=wide) if flips else cells.NOTHING]
         for speed in row.speeds:
@@ -128,7 +132,7 @@ def _networks(board: Board, wide: bool) -> Table:
             network = [""] * len(network)
         if not row.speeds:
             rows.append([*network, cells.NOTHING, cells.NOTHING])
-    return headings, rows, "llrrrrl"
+    return headings, rows, "ll" + "r" * (len(headings) - 3) + "l"
 
 
 def _contrasts(board: Board) -> Table:

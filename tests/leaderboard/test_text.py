@@ -94,6 +94,13 @@ def test_a_metric_outside_the_four_that_ranks_is_shown(toy: Toy, study: list[Rec
     assert [cell for cell in lines(text, "equiv")[0] if cell == "seen"] == ["seen"]
 
 
+def test_auc_stands_beside_the_network_where_it_does_not_rank(toy: Toy) -> None:
+    text = as_markdown([toy.board(toy.record(auc=0.75), toy.record("p4cnn@27"))])
+    assert lines(text, "inv. error")[0][3] == "AUC %"
+    assert {cells[0]: cells[3] for cells in lines(text, "24,990")} == {"p4cnn@28": "75.00", "p4cnn@27": "–"}
+    assert "AUC" not in as_markdown([toy.board(toy.record())])
+
+
 def test_findings_stand_first(toy: Toy) -> None:
     text = as_markdown([toy.board(toy.record(exactness=("exact", "approximate")))])
     assert text.index("**Finding.** p4cnn@28 seed 0") < text.index("| entry")
