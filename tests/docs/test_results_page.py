@@ -10,7 +10,7 @@ from benchmark.results_page import FIGURES, PAGE, page
 RESULTS = Path(__file__).parents[2] / "results"
 
 
-def test_the_committed_page_and_the_names_of_its_figures_are_those_the_records_make(tmp_path):
+def test_the_committed_page_and_its_figures_names_are_those_the_records_make(tmp_path: Path) -> None:
     registry = on_copies(Registry.load(), RESULTS)
     boards, findings = leaderboard(registry, RESULTS)
     assert not findings
