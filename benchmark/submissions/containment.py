@@ -60,6 +60,7 @@ def interpreter_files() -> tuple[Path, ...]:
     user_site = Path(site.getusersitepackages()) if site.ENABLE_USER_SITE else None
     wanted = [Path("/usr"), Path(sys.prefix), Path(sys.base_prefix), executable, PACKAGE, Path("/etc/ld.so.cache")]
     wanted += [Path("/nix/store"), *([user_site] if user_site else [])]
+    wanted += [path for path in map(Path, sys.path) if path.name in ("site-packages", "dist-packages")]
     return tuple(_outermost(path for path in wanted if os.access(path, os.R_OK)))
 
 
