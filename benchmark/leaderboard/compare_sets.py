@@ -142,7 +142,16 @@ def _numbers(record: Record) -> dict[str, Any]:
 
 def _surroundings(record: Record) -> dict[str, str]:
     made = record.provenance
-    fields = ("commit", "device", "device_name", "threads", "numeric_mode", "deterministic_algorithms", "platform")
+    fields = (
+        "commit",
+        "device",
+        "device_name",
+        "threads",
+        "numeric_mode",
+        "deterministic_algorithms",
+        "platform",
+        "seeds_at_once",
+    )
     plain = {"official": record.official, **{name: getattr(made, name) for name in fields}}
     return _flat({**plain, "dirty": made.dirty, "versions": made.versions})
 
