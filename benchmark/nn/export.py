@@ -123,8 +123,9 @@ def _from_e2cnn(module: nn.Module) -> nn.Module | None:
         with torch.no_grad():
             filters, bias = module.module.expand_parameters()
         out_channels, in_channels, kernel_size, _ = filters.shape
-        plain = nn.Conv2d(in_channels, out_channels, kernel_size, padding=module.padding, device="meta")
-        plain.weight, plain.bias = nn.Parameter(filters), nn.Parameter(bias)
+        geometry = {"stride": module.stride, "padding": module.padding, "bias": False}
+        plain = nn.Conv2d(in_channels, out_channels, kernel_size, **geometry, device="meta")
+        plain.weight, plain.bias = nn.Parameter(filters), None if bias is None else nn.Parameter(bias)
         return plain
     if isinstance(module, steerable.Steerable):
         for name, child in module.module.named_children():

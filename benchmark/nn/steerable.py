@@ -1,18 +1,22 @@
 """Layers of e2cnn (Weiler & Cesa 2019) between plain tensors, without its traps. Needs the package e2cnn.
 
-e2cnn is used as it is but for three things:
+e2cnn is used as it is but for four things:
 
 - It keeps the filters of evaluation mode in the state. They go stale when a weight changes, and a state saved before
   the first evaluation loads into an evaluated network with wrong filters. Here filters are made anew in each forward.
 - It shares one basis between all networks of a process, so that `.double()` on one changes the others. Here each layer
   has its own.
 - Its group pooling rounds double to single precision. Here it is replaced by the plain module that it exports.
+- It works out the deviation of each first weight by a loop over all of them. Here it is that of one pair of fields.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
+from collections.abc import Callable
 
+import torch
 from e2cnn import nn as enn
 from e2cnn.gspaces import Rot2dOnR2
 from torch import Tensor, nn
@@ -59,23 +63,64 @@ class Steerable(nn.Module):
         return output
 
 
+def he_deviations(in_type: enn.FieldType, pair: enn.R2Conv) -> Tensor:
+    """The standard deviations of e2cnn's generalised He initialisation for the weights between two fields.
+
+    `σ = 1/√(n_in · n_basis)`, where n_in counts the kinds of irreducible inputs of a weight's irreducible output and
+    n_basis the weights from all inputs of its own kind. Source: `generalized_he_init` of e2cnn, which asks each weight.
+
+    Args:
+        in_type: the type of the whole input, fields of one representation.
+        pair: the convolution from one such field to one field of the output.
+
+    Returns:
+        (weights of the pair,).
+    """
+    ends = [(basis["in_irrep"], basis["out_irreps_position"]) for basis in pair.basisexpansion.get_basis_info()]
+    weights = Counter(ends)
+    kinds = Counter(position for _, position in weights)
+    return torch.tensor([(kinds[end[1]] * weights[end] * len(in_type)) ** -0.5 for end in ends])
+
+
 class SteerableConv(nn.Module):
     """e2cnn's `R2Conv`, whose filters are made from the weights in each forward and never kept.
 
     Args:
-        in_type: e2cnn's type of the input.
-        out_type: e2cnn's type of the output.
+        in_type: e2cnn's type of the input, fields of one representation.
+        out_type: e2cnn's type of the output, likewise.
         kernel_size: the height and width of the kernel.
+        stride: the step of the grid.
         padding: zeros added on every side.
+        bias: whether each output field has one.
+        cutoff: the highest frequency of the filters at a radius, e2cnn's own where None.
     """
 
-    def __init__(self, in_type: enn.FieldType, out_type: enn.FieldType, kernel_size: int, *, padding: int = 0) -> None:
+    def __init__(
+        self,
+        in_type: enn.FieldType,
+        out_type: enn.FieldType,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+        cutoff: Callable[[float], float] | None = None,
+    ) -> None:
         super().__init__()
+
+        def made(source: enn.FieldType, target: enn.FieldType) -> enn.R2Conv:
+            geometry = {"stride": stride, "padding": padding, "bias": bias, "frequencies_cutoff": cutoff}
+            return enn.R2Conv(source, target, kernel_size, **geometry, recompute=True, initialize=False)
+
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="indexing with dtype torch.uint8", category=UserWarning)
-            self.module = enn.R2Conv(in_type, out_type, kernel_size, padding=padding, recompute=True)
+            self.module = made(in_type, out_type)
+            pair = made(in_type.index_select([0]), out_type.index_select([0]))
+        with torch.no_grad():
+            by_pair = he_deviations(in_type, pair).repeat(len(in_type) * len(out_type))
+            self.module.weights.copy_(by_pair * torch.randn_like(self.module.weights))
         self.module.train()  # drops the kept filters
-        self.padding = padding
+        self.stride, self.padding = stride, padding
         self.field = field_of(out_type)
         for module in self.module.modules():
             for name, buffer in list(module.named_buffers(recurse=False)):
@@ -89,7 +134,7 @@ class SteerableConv(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in channels, height, width) -> (batch, out channels, height, width)."""
         filters, bias = self.module.expand_parameters()
-        return conv2d(features, filters, bias, padding=self.padding)
+        return conv2d(features, filters, bias, stride=self.stride, padding=self.padding)
 
 
 def steerable_block(

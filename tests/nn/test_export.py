@@ -115,6 +115,19 @@ def test_what_has_no_plain_form_is_named() -> None:
         to_plain(small(P4, EquivariantMaxPool(P4)))
 
 
+def test_wide_e2cnn_networks_become_plain() -> None:
+    from benchmark.nn.wide import steerable_wide_resnet
+
+    torch.set_default_dtype(torch.float32)
+    network = steerable_wide_resnet(
+        order=4, kernel_size=3, size=9, channels=2, classes=3, widths=(2, 2, 3), blocks=2, dropout=0.3
+    ).double()
+    torch.set_default_dtype(torch.float64)
+    trained(network)
+    images = torch.randn(2, 2, 9, 9)
+    torch.testing.assert_close(to_plain(network)(images), network.eval()(images), rtol=0, atol=1e-10)
+
+
 def test_e2cnn_networks_become_plain() -> None:
     from benchmark.nn.steerable import regular_type, scalar_type, steerable_block, steerable_classifier
 

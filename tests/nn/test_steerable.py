@@ -76,6 +76,36 @@ def test_equals_e2cnns_own_layer() -> None:
     torch.testing.assert_close(layer(features), expected)
 
 
+@pytest.mark.parametrize("lifting", [True, False])
+def test_first_weights_are_those_that_e2cnn_draws(lifting: bool) -> None:
+    in_type, out_type = scalar_type(8, 3) if lifting else regular_type(8, 3), regular_type(8, 2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        ours = SteerableConv(in_type, out_type, 5).module
+        torch.manual_seed(5)
+        expected = torch.empty_like(ours.weights)
+        enn.init.generalized_he_init(expected, ours.basisexpansion)
+    assert torch.equal(ours.weights, expected)
+
+
+@torch.no_grad()
+def test_stride_takes_every_other_pixel_and_a_field_without_bias_adds_nothing() -> None:
+    regular = regular_type(4, 2)
+    whole, strided = (SteerableConv(regular, regular, 3, stride=s, padding=1, bias=False) for s in (1, 2))
+    strided.load_state_dict(whole.state_dict())
+    features = torch.randn(2, 8, 9, 9)
+    torch.testing.assert_close(strided(features), whole(features)[:, :, ::2, ::2])
+    assert not strided(torch.zeros(1, 8, 9, 9)).any()
+
+
+def test_a_cutoff_leaves_out_the_higher_frequencies() -> None:
+    def highest(most: float) -> int:
+        layer = SteerableConv(regular_type(8, 1), regular_type(8, 1), 5, cutoff=lambda radius: most * radius)
+        return max(abs(int(basis["frequency"])) for basis in layer.module.basisexpansion.get_basis_info())
+
+    assert (highest(1), highest(3)) == (2, 6)
+
+
 @pytest.mark.parametrize("order", [4, 8])
 def test_a_state_loads_whatever_was_evaluated_before(order: int) -> None:
     trained, images = small(order), torch.randn(4, 1, 8, 8)

@@ -1,0 +1,22 @@
+"""The wide residual network 16-8 with C8-steerable convolutions of e2cnn (Weiler & Cesa 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.nn.network import Network
+from benchmark.nn.wide import steerable_wide_resnet
+
+
+def build(*, size: int, channels: int, classes: int, widths: Sequence[int], blocks: int, dropout: float) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), three stages of `blocks` wide C8 blocks."""
+    return steerable_wide_resnet(
+        order=8,
+        kernel_size=5,
+        size=size,
+        channels=channels,
+        classes=classes,
+        widths=widths,
+        blocks=blocks,
+        dropout=dropout,
+    )
