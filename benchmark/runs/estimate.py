@@ -29,6 +29,9 @@ from benchmark.runs.finish import COMMITTED_WEIGHTS_BYTES
 from benchmark.training import EVALUATION_BATCH, Task, TrainingState, train
 
 STEPS = 3
+PROBE = 8
+PATIENCE = 5.0
+"""Seconds that steps with whole batches may take; where they would take longer, those of `PROBE` images are scaled."""
 RECORD_BYTES = 40_000
 BYTES_PER_COUNT = 9
 MEASURED_AS = 4  # passes that equivariance costs for each image and element: before and after, in float64
@@ -47,7 +50,7 @@ class Estimate:
 
 
 def estimate(cell: Cell) -> Estimate:
-    """Train three steps and score one batch on made-up images of the right form, and scale up.
+    """Train a few steps and score one batch on made-up images of the right form, and scale up.
 
     Raises:
         UserError: the network cannot be built.
@@ -60,14 +63,17 @@ def estimate(cell: Cell) -> Estimate:
     with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
         size = split_entry(cell.entry)[1]
         network = cell.registry.build(cell.entry, card).to(device)
-        images = prepare(_made_up(dataset, STEPS * card.recipe.batch_size), card.input, size, device)
-        recipe = card.recipe.model_copy(update={"epochs": 2, "drop_last": False})
-        task = Task("estimate", 0, recipe, images, None, device, cell.threads)
-        epochs = [state.history[-1]["seconds"] for state in train(network, task, TrainingState())]
+        for batch in dict.fromkeys((min(PROBE, card.recipe.batch_size), card.recipe.batch_size)):
+            images = prepare(_made_up(dataset, STEPS * batch), card.input, size, device)
+            recipe = card.recipe.model_copy(update={"epochs": 2, "batch_size": batch, "drop_last": False})
+            task = Task("estimate", 0, recipe, images, None, device, cell.threads)
+            epochs = [state.history[-1]["seconds"] for state in train(network, task, TrainingState())]
+            step = epochs[-1] / STEPS * (card.recipe.batch_size / batch)  # the first epoch warms up
+            if len(epochs) * STEPS * step > PATIENCE:
+                break
         per_image = _scoring_seconds(network, images, device)
     elements, angles = len(group(card.evaluation.group)), len(card.evaluation.curve.angles)
     conditions = elements + angles - 1  # 0° is upright
-    step = epochs[-1] / STEPS  # the first epoch warms up
     steps = card.recipe.epochs * -(-counts["train"] // card.recipe.batch_size)
     validated = card.recipe.epochs * counts.get("validation", 0)
     if card.recipe.norm_statistics:
