@@ -88,7 +88,7 @@ def _panel(axes: Axes, network: Network, look: Look) -> None:
     axes.set_yticks(TICKS, [f"$10^{{{round(log10(tick))}}}$" if tick < 1 else "1" for tick in TICKS])
     axes.axhspan(FLOOR, 1e-9, color=GREY, alpha=0.12, linewidth=0)
     axes.set_xticks(places, depths, rotation=90)
-    axes.set_title(f"{network.label}\nn = {len(network.records)}")
+    axes.set_title(network.label.replace(", ", "\n") + f", n = {len(network.records)}")
 
 
 def _squeezed(error: NDArray[np.float64]) -> NDArray[np.float64]:
