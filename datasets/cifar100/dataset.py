@@ -2,29 +2,15 @@
 
 from pathlib import Path
 
-import torch
 from torchvision.datasets import CIFAR100
 
+from benchmark.data.cifar import cifar_parts
 from benchmark.data.parts import Part
 
 
 def load(folder: Path) -> dict[str, Part]:
-    """The two parts in the files' order, `train` and `test`.
-
-    Args:
-        folder: the data directory, in which the files stand below `cifar-100-python`.
-
-    Returns:
-        Images uint8 (images, 3, 32, 32) and fine labels int64 (images,) by part.
-
-    Raises:
-        RuntimeError: a file is missing, or its md5 is another.
-    """
-    read = {name: CIFAR100(str(folder), train=name == "train") for name in ("train", "test")}
-    return {
-        name: Part(torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(dataset.targets))
-        for name, dataset in read.items()
-    }
+    """`train` and `test`, as `cifar_parts` reads them."""
+    return cifar_parts(CIFAR100, folder)
 
 
 def fetch(folder: Path) -> None:
