@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import avg_pool2d, conv2d
 
 from benchmark.errors import UserError
 from benchmark.nn.fields import Field, feature_field
@@ -151,8 +151,8 @@ def group_conv2d(
     if stride > 1 and padding == 0 and weight.shape[-1] == 1:
         # The same sums. oneDNN's backward pass of a strided 1×1 convolution writes beyond its memory where 8 channels
         # meet an even size (torch 2.12.1, channels_last): the process dies, or goes on with whatever it hit.
-        features = features[..., ::stride, ::stride].contiguous(memory_format=torch.channels_last)
-        stride = 1
+        # Windows of one pixel pick every stride-th one, and unlike a slice's their gradient is in channels_last, too.
+        features, stride = avg_pool2d(features, 1, stride), 1
     return conv2d(features, bank, repeated, stride, padding, dilation, groups)
 
 

@@ -243,3 +243,25 @@ def test_mistakes_are_named() -> None:
 def test_a_residual_adds() -> None:
     block = Residual(nn.Identity(), nn.Identity(), feature_field(P4))
     assert torch.equal(block(torch.ones(1, 4, 2, 2)), torch.full((1, 4, 2, 2), 2.0))
+
+
+@pytest.mark.parametrize("blur", [None, 3])
+def test_every_gradient_of_features_is_in_channels_last_memory(blur: int | None) -> None:
+    """One in another layout is carried on along the shortcuts, and every convolution before it has to copy it."""
+    network = small(blur=blur).train()
+    layouts: dict[str, bool] = {}
+
+    def watch(name: str) -> Any:
+        def hook(_layer: nn.Module, _inputs: Any, features: Tensor) -> None:
+            features.register_hook(
+                lambda gradient: layouts.update({name: gradient.is_contiguous(memory_format=torch.channels_last)})
+            )
+
+        return hook
+
+    for name, layer in network.named_modules():
+        if isinstance(layer, GroupConv | GroupBatchNorm | Residual):
+            layer.register_forward_hook(watch(name))
+    F.cross_entropy(network(torch.randn(4, 3, 9, 9)), torch.arange(4) % 3).backward()
+    assert len(layouts) > 10
+    assert [name for name, channels_last in layouts.items() if not channels_last] == []
