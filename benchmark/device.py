@@ -21,6 +21,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 DeviceType = Literal["cpu", "cuda", "mps"]
 NumericMode = Literal["fp32", "tf32", "bf16"]
 
+CPU_SCORING_BATCH = 128
+"""Images that a CPU scores at once; more only leave its cache."""
+GPU_SCORING_PIXELS = 2048 * 28**2
+"""Pixels that a GPU scores at once; it idles on fewer, and memory bounds them for large images."""
+
 
 def choose(name: str) -> torch.device:
     """The device of that name; `auto` takes CUDA, then MPS, then the CPU.
@@ -49,6 +54,13 @@ def describe(device: torch.device) -> str:
         if found:
             return f"{found[1].strip()} ({os.cpu_count()} cores)"
     return f"{platform.processor() or platform.machine()} ({os.cpu_count()} cores)"
+
+
+def scoring_batch(device: torch.device, size: int) -> int:
+    """How many images of size × size a network scores at once, where nothing is trained."""
+    if device.type == "cpu":
+        return CPU_SCORING_BATCH
+    return max(CPU_SCORING_BATCH, GPU_SCORING_PIXELS // size**2)
 
 
 @contextmanager

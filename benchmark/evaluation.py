@@ -11,12 +11,10 @@ from torch import Tensor, nn
 
 from benchmark.cards.schema import Evaluation
 from benchmark.data.images import Images
-from benchmark.device import arithmetic, synchronise
+from benchmark.device import arithmetic, scoring_batch, synchronise
 from benchmark.metrics import Confusion, Counts, Ordered
 from benchmark.nn.groups import Element, Group
 from benchmark.nn.inference import for_scoring
-
-BATCH = 128
 
 
 class UnusableError(Exception):
@@ -82,7 +80,8 @@ def _score(
     device = images.labels.device
     start = time.perf_counter()
     with arithmetic(device, "fp32", threads):
-        batches = (slice(first, first + BATCH) for first in range(0, len(images), BATCH))
+        size = scoring_batch(device, images.size)
+        batches = (slice(first, first + size) for first in range(0, len(images), size))
         logits = torch.cat([network(shown(batch)).float() for batch in batches]).cpu()
     synchronise(device)
     state.seconds += time.perf_counter() - start

@@ -14,12 +14,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from benchmark.cards import schema
 from benchmark.data.images import Images
-from benchmark.device import arithmetic, synchronise
+from benchmark.device import arithmetic, scoring_batch, synchronise
 from benchmark.nn.inference import for_scoring
 from benchmark.nn.stacking import Streams, stack, unstacked
 from benchmark.norms import re_estimate
 from benchmark.training import (
-    EVALUATION_BATCH,
     DivergedError,
     EpochResult,
     Task,
@@ -128,8 +127,9 @@ def _correct_predictions(network: nn.Module, validation: Sequence[Images | None]
         return [0] * len(validation)
     network = for_scoring(network)
     correct = torch.zeros(len(shares), dtype=torch.int64, device=shares[0].labels.device)
-    for start in range(0, len(shares[0]), EVALUATION_BATCH):
-        batch = slice(start, start + EVALUATION_BATCH)
+    size = scoring_batch(correct.device, shares[0].size)
+    for start in range(0, len(shares[0]), size):
+        batch = slice(start, start + size)
         labels = torch.stack([images.labels[batch] for images in shares], 1)
         logits: Tensor = network(torch.cat([images.batch(batch) for images in shares], 1))
         correct += (logits.unflatten(1, (len(shares), -1)).argmax(2) == labels).sum(0)

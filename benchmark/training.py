@@ -17,11 +17,9 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, MultiStepLR, OneCy
 from benchmark.cards import schema
 from benchmark.data.images import Images
 from benchmark.data.streams import derive, generator
-from benchmark.device import arithmetic, seeded, synchronise
+from benchmark.device import arithmetic, scoring_batch, seeded, synchronise
 from benchmark.nn.inference import for_scoring
 from benchmark.norms import re_estimate
-
-EVALUATION_BATCH = 128
 
 
 class DivergedError(Exception):
@@ -154,8 +152,9 @@ def correct_predictions(network: nn.Module, images: Images) -> int:
     """The number of images that the network, in evaluation mode, puts into their class."""
     network = for_scoring(network)
     correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
-    for start in range(0, len(images), EVALUATION_BATCH):
-        batch = slice(start, start + EVALUATION_BATCH)
+    size = scoring_batch(correct.device, images.size)
+    for start in range(0, len(images), size):
+        batch = slice(start, start + size)
         correct += (network(images.batch(batch)).argmax(1) == images.labels[batch]).sum()
     return int(correct)
 

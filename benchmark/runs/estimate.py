@@ -18,6 +18,7 @@ from benchmark.device import (
     free_memory,
     peak_memory,
     reset_peak_memory,
+    scoring_batch,
     seeded,
     synchronise,
 )
@@ -26,7 +27,7 @@ from benchmark.many_seeds import train_together
 from benchmark.nn.groups import group
 from benchmark.runs.cell import Cell
 from benchmark.runs.finish import COMMITTED_WEIGHTS_BYTES
-from benchmark.training import EVALUATION_BATCH, Task, TrainingState, train
+from benchmark.training import Task, TrainingState, train
 
 STEPS = 3
 PROBE = 8
@@ -134,7 +135,7 @@ def _made_up(dataset: DatasetCard, images: int) -> Part:
 def _scoring_seconds(network: torch.nn.Module, images: Images, device: torch.device) -> float:
     """Seconds to score one image, from the faster of two batches."""
     network.eval()
-    batch = images.batch(slice(EVALUATION_BATCH))
+    batch = images.batch(slice(scoring_batch(device, images.size)))
     seconds = []
     for _ in range(2):
         start = time.perf_counter()

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from benchmark.cards.schema import Model, Positive
 from benchmark.device import arithmetic, choose, describe
-from benchmark.evaluation import BATCH
 from benchmark.nn.inference import for_scoring
 from benchmark.runs import provenance
 from benchmark.runs.cell import Cell
@@ -30,7 +29,7 @@ from benchmark.verification.noise import double_logits, logits
 from benchmark.verification.packages import torchvision_problem
 
 IMAGES = 128
-BATCHES = (BATCH, 1, 7, 32)
+BATCHES = (128, 1, 7, 32)
 REPEATS = 2
 STEPS = 2
 

@@ -18,9 +18,8 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor, nn
 
 from benchmark.data.images import Images
-from benchmark.device import arithmetic
+from benchmark.device import CPU_SCORING_BATCH, arithmetic, scoring_batch
 from benchmark.equivariance.precision import best_dtype, evaluating, forward, tensors
-from benchmark.evaluation import BATCH
 from benchmark.metrics import Confusion
 from benchmark.nn.inference import for_scoring
 
@@ -35,7 +34,7 @@ Shown = Callable[[slice], Tensor]
 
 
 @torch.inference_mode()
-def logits(scoring: nn.Module, shown: Shown, images: int, threads: int, batch: int = BATCH) -> Tensor:
+def logits(scoring: nn.Module, shown: Shown, images: int, threads: int, batch: int | None = None) -> Tensor:
     """Logits (images, classes) in float32 on the CPU, computed as a run computes them.
 
     Args:
@@ -43,11 +42,13 @@ def logits(scoring: nn.Module, shown: Shown, images: int, threads: int, batch: i
         shown: the images under some condition.
         images: how many there are.
         threads: CPU threads.
-        batch: images in a pass; a run's is `BATCH`.
+        batch: images in a pass, those of a run where None.
     """
-    device = shown(slice(1)).device
+    first = shown(slice(1))
+    device = first.device
+    batch = batch or scoring_batch(device, first.shape[-1])
     with arithmetic(device, "fp32", threads):
-        slices = (slice(first, min(first + batch, images)) for first in range(0, images, batch))
+        slices = (slice(start, min(start + batch, images)) for start in range(0, images, batch))
         return torch.cat([scoring(shown(chosen)).float().cpu() for chosen in slices])
 
 
@@ -64,8 +65,8 @@ def tolerance(network: nn.Module, images: Images, threads: int, known: float = 0
     exact = double_logits(network, images.batch(slice(few)))
     scoring = for_scoring(network)
     noise = 0.0
-    for batch in (BATCH, *OTHER_BATCHES):
-        shown = few if batch > 1 else min(few, SINGLE_IMAGES)
+    for batch in (None, *OTHER_BATCHES):
+        shown = min(few, SINGLE_IMAGES) if batch == 1 else few
         found = logits(scoring, images.batch, shown, threads, batch)
         noise = max(noise, float((found - exact[:shown]).abs().max()))
     return FACTOR * max(noise, known * float(exact.square().mean().sqrt()))
@@ -76,7 +77,9 @@ def double_logits(network: nn.Module, batch: Tensor) -> Tensor:
     dtype = best_dtype(batch.device)
     swapped = tensors(network, dtype)
     with evaluating(network):
-        found: Tensor = torch.cat([forward(network, swapped, part.to(dtype)) for part in batch.split(BATCH)])
+        found: Tensor = torch.cat(
+            [forward(network, swapped, part.to(dtype)) for part in batch.split(CPU_SCORING_BATCH)]
+        )
     return found.cpu()
 
 
