@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
+from string import ascii_lowercase
+from typing import TypeVar
+
 from benchmark.statistics import Summary
+
+Noted = TypeVar("Noted", bound=Hashable)
 
 NOTHING = "–"
 """A cell whose reason stands below the table."""
@@ -58,3 +64,12 @@ def listed(seeds: tuple[int, ...]) -> str:
             runs.append([seed])
     spans = [str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(spans)}"
+
+
+def lettered(things: Iterable[Noted]) -> dict[Noted, str]:
+    """A letter for each different thing that stands below a table, in their order: a … z, then a1 … z1, …"""
+    found = dict.fromkeys(things)
+    rounds = (divmod(place, len(ascii_lowercase)) for place in range(len(found)))
+    return {
+        thing: f"{ascii_lowercase[letter]}{turn or ''}" for thing, (turn, letter) in zip(found, rounds, strict=True)
+    }

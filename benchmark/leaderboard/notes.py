@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from string import ascii_lowercase
 
 from benchmark.leaderboard import cells
 from benchmark.leaderboard.board import Board
@@ -19,11 +18,8 @@ def notes(board: Board) -> list[str]:
 
 
 def machines(board: Board) -> dict[Machine, str]:
-    """A letter for each machine on the board, in the order of the rows: a … z, then a1 … z1, …"""
-    found = dict.fromkeys(speed.machine for row in board.rows for speed in row.speeds)
-    rounds = [divmod(place, len(ascii_lowercase)) for place in range(len(found))]
-    letters = [f"{ascii_lowercase[letter]}{turn or ''}" for turn, letter in rounds]
-    return dict(zip(found, letters, strict=True))
+    """A letter for each machine on the board, in the order of the rows."""
+    return cells.lettered(speed.machine for row in board.rows for speed in row.speeds)
 
 
 def _ties(board: Board) -> Iterator[str]:

@@ -209,7 +209,7 @@ def _next(row: ClaimRow, benchmark: str) -> str:
     least = CURVE_SEEDS if curve else 2
     if row.seeds < least and needed is None:
         return f"at least {least} seeds: gcnnbench run {benchmark}{entries} --seeds 0-{least - 1}"
-    if needed is None and "/" in row.id:
+    if needed is None and row.statement:
         return f"more seeds: gcnnbench run {benchmark}{entries} --seeds 0-{2 * row.seeds - 1}"
     if needed is None:
         return "no number of seeds would decide if means and spreads stay as they are"

@@ -51,8 +51,17 @@ class ClaimRow:
     def verdict_text(self) -> str:
         """The verdict in full: `reproduced (single-run) under dropout-rate`."""
         text = self.verdict + (" (single-run)" if self.judgement.single_run else "")
-        conditional = self.under and self.verdict in ("reproduced", "refuted", "inconclusive")
-        return f"{text} under {', '.join(self.under)}" if conditional else text
+        return f"{text} under {', '.join(self.conditions)}" if self.conditions else text
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The assumptions that the verdict holds under, where there is one that they can touch."""
+        return self.under if self.verdict in ("reproduced", "refuted", "inconclusive") else ()
+
+    @property
+    def statement(self) -> bool:
+        """Whether it is one reading of a statement, not a number or a curve."""
+        return "/" in self.id
 
 
 def tell_aside(rows: Sequence[ClaimRow], aside: Mapping[tuple[str, str], str]) -> list[ClaimRow]:
