@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter, defaultdict
 from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -156,14 +157,14 @@ def status(
         ]
         typer.echo(json.dumps({"cells": rows}, indent=1))
         return
-    kinds = ("planned", "running", "interrupted", "done", "failed", "stale")
-    table: dict[tuple[str, str], list[str]] = {}
+    table: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for cell, state in states:
-        table.setdefault((cell.card.full_name, cell.entry), []).append(state)
+        table[cell.card.full_name, cell.entry][state] += 1
     rows_shown = [
-        [benchmark, entry, *(found.count(kind) or "" for kind in kinds)] for (benchmark, entry), found in table.items()
+        [*place, ", ".join(f"{count} {state}" for state, count in found.most_common())]
+        for place, found in table.items()
     ]
-    typer.echo(tabulate(rows_shown, headers=["benchmark", "entry", *kinds], tablefmt="github"))
+    typer.echo(tabulate(rows_shown, headers=["benchmark", "entry", "cells"], tablefmt="github"))
     for cell, state in states:
         failure = store.failure(cell) if state == "failed" else None
         if failure is not None:
