@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,11 +131,20 @@ def _events_of_workers(work: _Work, jobs: int) -> Iterator[Event]:
 
 
 def _serve(work: _Work, events: Queue[Event]) -> None:
-    """What a worker process does."""
+    """What a worker process does, for as long as its parent is there."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _take_turns(work, events.put)
     except KeyboardInterrupt:
         events.cancel_join_thread()
+
+
+def _end_with_parent() -> None:
+    """End this process at once when its parent has been killed; unseen, it would go on to run all that is planned."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _take_turns(work: _Work, report: Report) -> None:

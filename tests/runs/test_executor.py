@@ -156,6 +156,32 @@ def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path
     assert killed.provenance.sessions == 2
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a process's children")
+def test_workers_end_with_the_process_that_started_them(tiny_card: Path, tmp_path: Path) -> None:
+    words = ("run", "tiny", "--include", tiny_card, "--entry", "z2cnn@9", "--device", "cpu", "--jobs", "2")
+    command = [sys.executable, "-m", "benchmark", *map(str, words), "--results", str(tmp_path)]
+    children: list[str] = []
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while len(children) < 3 and time.monotonic() < deadline:  # two workers, and Python's tracker of resources
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while any(map(_runs, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(children) == 3
+    assert [child for child in children if _runs(child)] == []
+    assert not records(Store(tmp_path)), "the workers went on alone"
+
+
+def _runs(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_the_command_line_from_plan_to_status(tiny_card: Path, tmp_path: Path) -> None:
     common = ("--include", tiny_card, "--results", tmp_path)
     forecast = gcnnbench("run", "tiny", "--dry-run", *common)
