@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from benchmark.errors import UserError
+from benchmark.nn.activation import ReLU
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.fields import ScalarField, feature_field, with_field
@@ -66,7 +65,7 @@ def all_convolutional(
                 padding=kernel_size // 2,
             ),
             f"norm{number}": GroupBatchNorm(width, group=group),
-            f"relu{number}": with_field(nn.ReLU(), field),
+            f"relu{number}": with_field(ReLU(), field),
         }
         if stride == 2:
             layers[f"dropout{number}"] = with_field(Dropout(dropout[1]), field)

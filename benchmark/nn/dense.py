@@ -7,6 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from benchmark.nn.activation import ReLU
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.fields import Field, Invariant, ScalarField, feature_field, with_field
 from benchmark.nn.groups import TRIVIAL, Group
@@ -40,7 +41,7 @@ class Dense(nn.Module):
 def _activated(channels: int, conv: nn.Module, group: Group) -> OrderedDict[str, nn.Module]:
     """Batch norm – ReLU – convolution."""
     norm = GroupBatchNorm(channels, group=group)
-    return OrderedDict(norm=norm, relu=with_field(nn.ReLU(), feature_field(group)), conv=conv)
+    return OrderedDict(norm=norm, relu=with_field(ReLU(), feature_field(group)), conv=conv)
 
 
 def dense_block(channels: int, growth: int, *, group: Group) -> Dense:
@@ -91,7 +92,7 @@ def dense_network(
             width = kept
     layers |= {
         "norm": GroupBatchNorm(width, group=group),
-        "relu": with_field(nn.ReLU(), feature_field(group)),
+        "relu": with_field(ReLU(), feature_field(group)),
         "coset": CosetPool(group, "mean"),
         "mean": with_field(nn.AdaptiveAvgPool2d(1), ScalarField()),
         "flatten": with_field(nn.Flatten(), Invariant()),

@@ -11,6 +11,7 @@ from torch import nn
 from torch.fx import symbolic_trace
 
 from benchmark.errors import UserError
+from benchmark.nn.activation import ReLU
 from benchmark.nn.blur import BlurPool
 from benchmark.nn.convolution import GroupConv, filter_bank
 from benchmark.nn.dense import Dense
@@ -61,6 +62,8 @@ def _plain(module: nn.Module) -> nn.Module:
         return _blur_pool(module)
     if isinstance(module, Dropout):
         return nn.Dropout(module.p)
+    if isinstance(module, ReLU):
+        return nn.ReLU()
     if (steerable := _from_e2cnn(module)) is not None:
         return steerable
     for name, child in module.named_children():

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from benchmark.errors import UserError
+from benchmark.nn.activation import ReLU
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.fields import Invariant, feature_field, with_field
@@ -66,7 +67,7 @@ def conv_block(
             in_channels, out_channels, kernel_size, group=group, in_group=in_group, padding=padding
         ),
         f"norm{number}": GroupBatchNorm(out_channels, group=group),
-        f"relu{number}": with_field(nn.ReLU(), field),
+        f"relu{number}": with_field(ReLU(), field),
     }
     if dropout is not None:
         layers[f"dropout{number}"] = with_field(Dropout(dropout), field)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.nn.activation import ReLU
 from benchmark.nn.blur import BlurPool
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.fields import Field, feature_field, with_field
@@ -109,10 +110,10 @@ def basic_block(
     step = stride if blur is None else 1
     branch = OrderedDict(
         norm1=GroupBatchNorm(in_channels, group=group),
-        relu1=with_field(nn.ReLU(), field),
+        relu1=with_field(ReLU(), field),
         conv1=conv(in_channels, out_channels, step),
         norm2=GroupBatchNorm(out_channels, group=group),
-        relu2=with_field(nn.ReLU(), field),
+        relu2=with_field(ReLU(), field),
     )
     kept = stride == 1 and in_channels == out_channels
     shortcut = nn.Identity() if kept else projection(in_channels, out_channels, step)
@@ -180,7 +181,7 @@ def residual_network(
     features = ("stem", *(name for name in layers if name.startswith("stage")), "relu")
     layers |= {
         "norm": GroupBatchNorm(before, group=group),
-        "relu": with_field(nn.ReLU(), feature_field(group)),
+        "relu": with_field(ReLU(), feature_field(group)),
         **head(before, classes, group=group),
     }
     network = Network(layers, depths=(*features, *(["coset"] if "coset" in layers else [])))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from benchmark.nn.activation import ReLU
 from benchmark.nn.fields import Invariant, ScalarField, with_field
 from benchmark.nn.groups import Group
 from benchmark.nn.network import Layers
@@ -59,7 +60,7 @@ def separable_block(
     norm = GroupBatchNorm(out_channels, group=group)
     bound = (in_channels * kernel_size**2) ** -0.5  # of both factors, each of variance bound²/3
     norm.running_var.fill_(in_channels * len(group) * kernel_size**2 / 2 * (bound**2 / 3) ** 2)
-    return {f"conv{number}": conv, f"norm{number}": norm, f"relu{number}": with_field(nn.ReLU(), conv.field)}
+    return {f"conv{number}": conv, f"norm{number}": norm, f"relu{number}": with_field(ReLU(), conv.field)}
 
 
 def maximal_logits(*, group: Group) -> Layers:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.nn.activation import ReLU
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.dropout import Dropout, dropout_mask
 from benchmark.nn.network import Network
@@ -19,7 +20,16 @@ from benchmark.nn.residual import Residual
 from benchmark.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
 
 CONTAINERS = (nn.Sequential, Network, Residual)
-CHANNEL_BY_CHANNEL = (CosetPool, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Identity)
+CHANNEL_BY_CHANNEL = (
+    CosetPool,
+    ReLU,
+    nn.ReLU,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.Flatten,
+    nn.Identity,
+)
 IMAGE_BY_IMAGE = (EquivariantMaxPool, EquivariantSubsample)
 
 

@@ -83,7 +83,7 @@ class Kit:
         if isinstance(module, nn.Sequential):
             return SteeredSequence(self, list(module), given)
         if isinstance(module, nn.ReLU):
-            return self.layers.ReLU(given)
+            return self.layers.ReLU(given, inplace=True)  # as its examples have it
         if isinstance(module, nn.MaxPool2d):
             return self.layers.PointwiseMaxPool(given, kernel_size=module.kernel_size, stride=module.stride)
         return None if isinstance(module, nn.Identity) else self.layers.InnerBatchNorm(given)
