@@ -52,4 +52,5 @@ def test_a_layer_that_needs_its_output_is_refused_not_computed_wrongly() -> None
 
 
 def test_the_plain_copy_is_pytorchs() -> None:
-    assert type(to_plain(nn.Sequential(ReLU()))[0]) is nn.ReLU  # type: ignore[index]
+    (layer,) = to_plain(nn.Sequential(ReLU())).children()
+    assert type(layer) is nn.ReLU
