@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from benchmark.cards import schema
 from benchmark.data.images import Images
-from benchmark.device import arithmetic, scoring_batch, synchronise
+from benchmark.device import CPU_SCORING_BATCH, arithmetic, scoring_batch, synchronise
 from benchmark.nn.inference import for_scoring
 from benchmark.nn.stacking import Streams, stack, unstacked
 from benchmark.norms import re_estimate
@@ -127,7 +127,7 @@ def _correct_predictions(network: nn.Module, validation: Sequence[Images | None]
         return [0] * len(validation)
     network = for_scoring(network)
     correct = torch.zeros(len(shares), dtype=torch.int64, device=shares[0].labels.device)
-    size = scoring_batch(correct.device, shares[0].size)
+    size = max(CPU_SCORING_BATCH, scoring_batch(correct.device, shares[0].size) // len(shares))
     for start in range(0, len(shares[0]), size):
         batch = slice(start, start + size)
         labels = torch.stack([images.labels[batch] for images in shares], 1)
