@@ -81,6 +81,8 @@ def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterato
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode == "tf32"
         torch.backends.cudnn.benchmark = False
         if device.type == "cuda":
+            # else cuBLAS may sum in any order, and torch refuses every product; processes started from here inherit it
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         with torch.autocast(device.type, torch.bfloat16, enabled=mode == "bf16"):
             yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -31,7 +30,6 @@ def doctor(
     of quickstart's are tried, which need no download; of another benchmark all. The result is kept below the results
     directory, outside git, and `verify records` reads it. Ends with 1 if bits do not repeat.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
     from benchmark.cards.registry import Registry
     from benchmark.device import choose
     from benchmark.runs.plan import plan

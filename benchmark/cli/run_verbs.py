@@ -78,7 +78,6 @@ def run(
     Ends with 3 if a cell failed; its reason is kept and shown, the other cells are run all the same, and it is tried
     again when the command is repeated. Two processes on one results directory share the cells between them.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
     from benchmark.cards.copies import on_copies, settle
     from benchmark.cards.registry import Registry
     from benchmark.cli.progress import RunReport

@@ -54,7 +54,6 @@ def claims(
 
     Ends with 1 if a claim is refuted without any assumption.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
     from benchmark.cards.copies import on_copies
     from benchmark.cards.registry import Registry
 
@@ -97,7 +96,6 @@ def records(
     makes them again from their seed. Ends with 1 if a record, its weights or a kept table is refused, or if nothing
     could be checked of what was asked for.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA at start: bitwise repeatable products
     from benchmark.cards.copies import on_copies
     from benchmark.cards.registry import Registry
 

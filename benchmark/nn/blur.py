@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,40 @@ def binomial_kernel(kernel_size: int) -> Tensor:
     return torch.outer(row, row)
 
 
+class _Mirror(torch.autograd.Function):
+    """Reflection padding whose gradient repeats to the bit on a GPU, too: PyTorch's own adds there in any order."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(features: Tensor, margin: int) -> Tensor:
+        return pad(features, (margin,) * 4, mode="reflect")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], _output: Tensor) -> None:
+        ctx.margin = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _folded(_folded(grad, ctx.margin, -2), ctx.margin, -1), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _margin: None) -> Tensor:
+        return pad(tangent, (ctx.margin,) * 4, mode="reflect")
+
+
+def _folded(mirrored: Tensor, margin: int, axis: int) -> Tensor:
+    """What lies in the margins of one axis, added where it was mirrored from."""
+    before, inside, after = mirrored.split((margin, mirrored.shape[axis] - 2 * margin, margin), axis)
+    total: Tensor = inside.clone()
+    total.narrow(axis, 1, margin).add_(before.flip(axis))
+    total.narrow(axis, total.shape[axis] - 1 - margin, margin).add_(after.flip(axis))
+    return total
+
+
+_mirror: Callable[[Tensor, int], Tensor] = _Mirror.apply
+
+
 def blur_pool2d(features: Tensor, kernel: Tensor, stride: int = 2) -> Tensor:
     """Each feature map blurred and sampled, `y[c](x) = Σ_u b(u) f[c](stride·x + u)`.
 
@@ -49,7 +85,7 @@ def blur_pool2d(features: Tensor, kernel: Tensor, stride: int = 2) -> Tensor:
     margin = (kernel.shape[-1] - 1) // 2
     if smallest <= margin:
         raise UserError(f"features of {smallest} pixels cannot be mirrored by {margin}: blur them before they shrink")
-    mirrored = pad(features, (margin,) * 4, mode="reflect")
+    mirrored = _mirror(features, margin)
     filters = kernel.to(features.dtype).expand(channels, 1, -1, -1)
     return conv2d(mirrored, filters, stride=stride, groups=channels)
 

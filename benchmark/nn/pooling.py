@@ -53,3 +53,15 @@ class CosetPool(nn.Module):
     def extra_repr(self) -> str:
         """The constructor's arguments."""
         return f"group={self.group.name}, how={self.how!r}"
+
+
+class GlobalMaxPool(nn.Module):
+    """The maximum over all pixels: (batch, channels, height, width) to (batch, channels, 1, 1).
+
+    Pixels that tie for the maximum share its gradient evenly. `nn.AdaptiveMaxPool2d(1)` gives it to one of them, by
+    additions whose order a GPU does not fix, so that deterministic training there refuses it.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, channels, 1, 1)."""
+        return features.amax((-2, -1), keepdim=True)

@@ -11,7 +11,7 @@ from benchmark.nn.fields import Invariant, ScalarField, with_field
 from benchmark.nn.groups import Group
 from benchmark.nn.network import Layers
 from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.pooling import CosetPool
+from benchmark.nn.pooling import CosetPool, GlobalMaxPool
 from benchmark.nn.separable import Separable, SeparableGroupConv
 
 Block = Callable[[int, int], Layers]
@@ -67,6 +67,6 @@ def maximal_logits(*, group: Group) -> Layers:
     """The maximum of each channel over group elements and pixels: the features are the logits."""
     return {
         "coset": CosetPool(group),
-        "max": with_field(nn.AdaptiveMaxPool2d(1), ScalarField()),
+        "max": with_field(GlobalMaxPool(), ScalarField()),
         "logits": with_field(nn.Flatten(), Invariant()),
     }

@@ -11,17 +11,20 @@ from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from benchmark.nn.activation import ReLU
+from benchmark.nn.blur import BlurPool
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.dropout import Dropout, dropout_mask
 from benchmark.nn.network import Network
 from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.pooling import CosetPool
+from benchmark.nn.pooling import CosetPool, GlobalMaxPool
 from benchmark.nn.residual import Residual
 from benchmark.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
 
 CONTAINERS = (nn.Sequential, Network, Residual)
 CHANNEL_BY_CHANNEL = (
+    BlurPool,
     CosetPool,
+    GlobalMaxPool,
     ReLU,
     nn.ReLU,
     nn.MaxPool2d,

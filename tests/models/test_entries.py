@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -226,6 +227,36 @@ def test_training_repeats_to_the_bit(name: str) -> None:
                 optimiser.step()
         states.append(network.state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+REFUSED_ON_CUDA = re.compile(
+    r"(Adaptive(Avg|Max)Pool[23]D|(Avg|Max)Pool3D\w*|Fractional\w+|MaxUnpool\w+|Upsample(Linear|Bilinear|Bicubic|Trilinear)"
+    r"\w*|(Reflection|Replication)Pad\w+|NllLoss2D|CtcLoss|GridSampler\w+)Backward\d"
+)
+"""Gradients that stop training on CUDA, where algorithms must be deterministic; from torch's documentation of that."""
+
+
+def refused(network: nn.Module, images: Tensor) -> list[str]:
+    """The gradients in a training step that CUDA would refuse."""
+    steps, seen = [network(images).sum().grad_fn], set[Any]()
+    while steps:
+        step = steps.pop()
+        seen.add(step)
+        steps += [earlier for earlier, _ in step.next_functions if earlier is not None and earlier not in seen]
+    names = {step.name() for step in seen}
+    assert names & {"ConvolutionBackward0", "MkldnnConvolutionBackward0"}
+    return [name for name in names if REFUSED_ON_CUDA.fullmatch(name)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_step_has_nothing_that_deterministic_cuda_refuses(name: str) -> None:
+    size = max(9, smallest(name))
+    assert not refused(built(name, size), torch.rand(2, 3, size, size).double())
+
+
+@pytest.mark.parametrize("pool", [nn.AdaptiveMaxPool2d(1), nn.AdaptiveAvgPool2d(2), nn.ReflectionPad2d(1)], ids=str)
+def test_the_sweep_would_see_what_deterministic_cuda_refuses(pool: nn.Module) -> None:
+    assert refused(nn.Sequential(nn.Conv2d(3, 2, 3), pool, nn.Flatten()), torch.rand(2, 3, 9, 9))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "e2cnn" not in name])

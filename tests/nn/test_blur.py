@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d, pad
 from benchmark.equivariance.certificate import certify
 from benchmark.equivariance.randomised import randomised
 from benchmark.errors import UserError
-from benchmark.nn.blur import BlurPool, binomial_kernel
+from benchmark.nn.blur import BlurPool, binomial_kernel, blur_pool2d
 from benchmark.nn.fields import feature_field
 from benchmark.nn.groups import GROUPS, P4, P4M, TRIVIAL, Group
 from benchmark.nn.network import classifier, conv_block
@@ -40,6 +40,17 @@ def test_equals_the_definition(kernel_size: int, stride: int, size: int) -> None
     layer, features = BlurPool(P4, kernel_size, stride).double(), torch.randn(2, 8, size, size)
     expected = by_definition(features, binomial_kernel(kernel_size).double(), stride)
     torch.testing.assert_close(layer(features), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own
+@pytest.mark.parametrize(("kernel_size", "size"), [(2, 4), (3, 2), (5, 3), (5, 9)])
+def test_gradients_are_those_of_the_function(kernel_size: int, size: int) -> None:
+    kernel, features = binomial_kernel(kernel_size).double(), torch.randn(2, 3, size, size + 1, requires_grad=True)
+
+    def blurred(features: Tensor) -> Tensor:
+        return blur_pool2d(features, kernel)
+
+    assert torch.autograd.gradcheck(blurred, features, check_forward_ad=True, check_batched_grad=True)
 
 
 def test_the_filter_is_binomial_and_symmetric() -> None:

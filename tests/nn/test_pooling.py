@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmark.errors import UserError
 from benchmark.nn.fields import RegularField, ScalarField
 from benchmark.nn.groups import GROUPS, P4, P4M, Group
-from benchmark.nn.pooling import CosetPool
+from benchmark.nn.pooling import CosetPool, GlobalMaxPool
 
 
 @pytest.mark.parametrize("how", ["max", "mean"])
@@ -46,6 +46,13 @@ def test_plain_pooling_is_exact_at_even_sizes_only(pool: nn.Module) -> None:
     layer = nn.Sequential(pool, CosetPool(P4))
     assert error(layer, P4, 6) < 1e-12
     assert error(layer, P4, 7) > 1e-3
+
+
+def test_the_maximum_over_pixels_is_exact_at_every_size_and_ties_share_its_gradient() -> None:
+    assert all(error(nn.Sequential(CosetPool(P4M), GlobalMaxPool()), P4M, size) == 0 for size in (1, 4, 5))
+    features = torch.tensor([[[[1.0, 3], [3, 2]]]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(GlobalMaxPool()(features), features, torch.ones(1, 1, 1, 1))
+    assert gradient.tolist() == [[[[0, 0.5], [0.5, 0]]]]
 
 
 def test_works_on_vectors_too() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
-from benchmark.device import scoring_batch
+from benchmark.device import arithmetic, scoring_batch
 
 
 @pytest.mark.parametrize(
@@ -14,3 +16,18 @@ from benchmark.device import scoring_batch
 )
 def test_a_gpu_scores_as_many_pixels_at_once_and_a_cpu_as_many_images(device: str, size: int, images: int) -> None:
     assert scoring_batch(torch.device(device), size) == images
+
+
+def test_arithmetic_of_a_gpu_is_deterministic_and_gives_all_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    threads = torch.get_num_threads()
+    with arithmetic(torch.device("cpu"), "fp32", 1):
+        assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+        assert not torch.are_deterministic_algorithms_enabled()
+    with arithmetic(torch.device("cuda"), "tf32", 1):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cuda.matmul.allow_tf32
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.get_num_threads() == threads
