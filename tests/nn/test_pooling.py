@@ -50,6 +50,8 @@ def test_plain_pooling_is_exact_at_even_sizes_only(pool: nn.Module) -> None:
 
 def test_the_maximum_over_pixels_is_exact_at_every_size_and_ties_share_its_gradient() -> None:
     assert all(error(nn.Sequential(CosetPool(P4M), GlobalMaxPool()), P4M, size) == 0 for size in (1, 4, 5))
+    images = torch.randn(2, 3, 4, 5)
+    assert torch.equal(GlobalMaxPool()(images), nn.AdaptiveMaxPool2d(1)(images))
     features = torch.tensor([[[[1.0, 3], [3, 2]]]], requires_grad=True)
     (gradient,) = torch.autograd.grad(GlobalMaxPool()(features), features, torch.ones(1, 1, 1, 1))
     assert gradient.tolist() == [[[[0, 0.5], [0.5, 0]]]]

@@ -15,8 +15,11 @@ from benchmark.cards.schema import SGD, Adam, Augmentation, OneCycle, Recipe, St
 from benchmark.data.images import Images, prepare
 from benchmark.errors import UserError
 from benchmark.many_seeds import train_together
-from benchmark.nn.groups import P4
+from benchmark.nn.blur import BlurPool
+from benchmark.nn.convolution import GroupConv
+from benchmark.nn.groups import P4, TRIVIAL
 from benchmark.nn.heads import coset_classifier
+from benchmark.nn.pooling import GlobalMaxPool
 from benchmark.nn.residual import residual_network
 from benchmark.nn.stacking import Streams, stack
 from benchmark.training import Task, TrainingState, train
@@ -158,6 +161,15 @@ def test_a_seed_that_diverges_is_lost_alone(tiny_registry: Registry) -> None:
     for _ in train(network("p4cnn", SEEDS[1]), own[1], alone):
         pass
     assert apart(alone, states[1]) < 1e-10
+
+
+@pytest.mark.parametrize("layer", [BlurPool(P4), GlobalMaxPool()], ids=lambda layer: type(layer).__name__)
+def test_pools_keep_the_seeds_apart(layer: nn.Module) -> None:
+    networks = [nn.Sequential(GroupConv(1, 2, 3, group=P4, in_group=TRIVIAL), layer).double() for _ in range(3)]
+    images = torch.randn(2, 3, 9, 9, dtype=torch.float64)
+    together = stack(networks, Streams(torch.device("cpu")))(images)
+    alone = torch.cat([network(images[:, seed : seed + 1]) for seed, network in enumerate(networks)], 1)
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
 
 
 def test_a_layer_without_a_stacked_form_is_named() -> None:
