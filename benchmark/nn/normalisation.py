@@ -86,8 +86,8 @@ class _GroupBatchNorm(torch.autograd.Function):
             _repeat(weight, order),
             _repeat(mean, order),
             _repeat(variance, order),
-            None,
-            None,
+            _repeat(mean, order),  # CUDA reads the saved ones, which must be there, CPUs those above
+            _repeat(inverse_std, order),
             False,
             eps,
             [False, True, True],
