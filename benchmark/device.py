@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -17,6 +17,9 @@ from benchmark.errors import UserError
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """The options of glibc's `mallopt`, from its malloc.h."""
+
+DETERMINISTIC: Any = torch.utils.deterministic
+"""PyTorch's module, whose one setting is a property that type checkers do not see."""
 
 DeviceType = Literal["cpu", "cuda", "mps"]
 NumericMode = Literal["fp32", "tf32", "bf16"]
@@ -75,7 +78,7 @@ def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterato
         torch.backends.cudnn.allow_tf32,
         torch.backends.cudnn.benchmark,
         torch.are_deterministic_algorithms_enabled(),
-        torch.utils.deterministic.fill_uninitialized_memory,
+        DETERMINISTIC.fill_uninitialized_memory,
     )
     try:
         torch.set_num_threads(threads)
@@ -86,7 +89,7 @@ def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterato
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
             # else it writes NaN into every new tensor first: a seventh of a P4CNN's training step on an H200, measured
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            DETERMINISTIC.fill_uninitialized_memory = False
         with torch.autocast(device.type, torch.bfloat16, enabled=mode == "bf16"):
             yield
     finally:
@@ -94,7 +97,7 @@ def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterato
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1:3]
         torch.backends.cudnn.benchmark = before[3]
         torch.use_deterministic_algorithms(before[4])
-        torch.utils.deterministic.fill_uninitialized_memory = before[5]
+        DETERMINISTIC.fill_uninitialized_memory = before[5]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from benchmark.device import arithmetic, scoring_batch
+from benchmark.device import DETERMINISTIC, arithmetic, scoring_batch
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def test_arithmetic_of_a_gpu_is_deterministic_and_gives_all_back(monkeypatch: py
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.backends.cuda.matmul.allow_tf32
-        assert not torch.utils.deterministic.fill_uninitialized_memory
-    assert torch.utils.deterministic.fill_uninitialized_memory
+        assert not DETERMINISTIC.fill_uninitialized_memory
+    assert DETERMINISTIC.fill_uninitialized_memory
     assert not torch.are_deterministic_algorithms_enabled()
     assert not torch.backends.cuda.matmul.allow_tf32
     assert torch.get_num_threads() == threads
