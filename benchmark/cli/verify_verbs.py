@@ -186,9 +186,11 @@ def _chosen(registry: Registry, benchmark: str | None, entries: list[str], seeds
 def _further(
     registry: Registry, results: Path, data: Path, asked: Rescore, seed: int | None, device: DeviceName | None
 ) -> Further:
+    from benchmark.device import keep_freed_memory
     from benchmark.verification.deeper import Conditions
     from benchmark.verification.further import GoFurther
 
+    keep_freed_memory()
     return GoFurther(
         registry=registry,
         results=results,
