@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from functools import cache
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 from benchmark.cards.reading import read_card
 from benchmark.cards.schema import ModelCard
 from benchmark.cards.shelf import registered_cards
+from benchmark.device import arithmetic
 from benchmark.errors import UserError
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.fields import Field, Invariant
 from benchmark.nn.groups import P4, P4M, Element, Group
+from benchmark.nn.inference import for_scoring
 from benchmark.nn.normalisation import GroupBatchNorm
 from benchmark.nn.separable import SeparableGroupConv
 
@@ -257,6 +260,31 @@ def test_a_training_step_has_nothing_that_deterministic_cuda_refuses(name: str) 
 @pytest.mark.parametrize("pool", [nn.AdaptiveMaxPool2d(1), nn.AdaptiveAvgPool2d(2), nn.ReflectionPad2d(1)], ids=str)
 def test_the_sweep_would_see_what_deterministic_cuda_refuses(pool: nn.Module) -> None:
     assert refused(nn.Sequential(nn.Conv2d(3, 2, 3), pool, nn.Flatten()), torch.rand(2, 3, 9, 9))
+
+
+def one_step(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """The gradients of one training step and the scores after it, on the CPU; `network` is not changed."""
+    stepped = copy.deepcopy(network)
+    with arithmetic(images.device, "fp32", 1):
+        nn.functional.cross_entropy(stepped.train()(images), labels).backward()
+        scores = for_scoring(stepped)(images).detach()
+    found = {key: value.grad for key, value in stepped.named_parameters() if value.grad is not None}
+    return {key: value.cpu() for key, value in {**found, "scores": scores}.items()}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_step_on_a_gpu_is_that_of_the_cpu(name: str) -> None:
+    size = max(9, smallest(name))
+    network = built(name, size)
+    for layer in network.modules():
+        if "Dropout" in type(layer).__name__:
+            vars(layer)["p"] = 0.0  # each device draws its own masks
+    images, labels = torch.rand(4, 3, size, size).double(), torch.tensor([0, 3, 1, 9])
+    expected = one_step(network, images, labels)
+    found = one_step(network.cuda(), images.cuda(), labels.cuda())
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "e2cnn" not in name])

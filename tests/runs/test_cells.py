@@ -57,6 +57,16 @@ def test_a_cell_repeats_itself_bit_for_bit(once: Finished, make_cell: Callable[.
     assert without_times(again.record) == without_times(once.record)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cell_repeats_itself_bit_for_bit_on_a_gpu(tiny_registry: Registry) -> None:
+    cell = Cell(tiny_registry, "tiny", "p4cnn@8", 0, "cuda", 1, Path("unused"))
+    first, second = finish(cell), finish(cell)
+    assert second.weights == first.weights
+    assert second.outputs == first.outputs
+    assert first.record.provenance.deterministic_algorithms
+
+
 def test_another_seed_gives_another_network(once: Finished, make_cell: Callable[..., Cell]) -> None:
     assert finish(make_cell(seed=1)).weights != once.weights
 
