@@ -263,7 +263,7 @@ def test_the_sweep_would_see_what_deterministic_cuda_refuses(pool: nn.Module) ->
 
 
 def one_step(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """The gradients of one training step and the scores after it, on the CPU; `network` is not changed."""
+    """The gradients of one training step and the scores after it, brought to the CPU; `network` is not changed."""
     stepped = copy.deepcopy(network)
     with arithmetic(images.device, "fp32", 1):
         nn.functional.cross_entropy(stepped.train()(images), labels).backward()
