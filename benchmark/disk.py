@@ -1,0 +1,140 @@
+"""Files on disk: written whole or not at all, and read only where they are plain files of a bounded size."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
+
+PREFIX, SUFFIX = ".gcnnbench-", ".tmp"
+"""How the names of files begin and end that are being written."""
+READ_BYTES = 256_000_000
+"""Bytes of the largest document that is read; a record has some ten thousand."""
+
+
+@contextmanager
+def whole_file(path: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears at its place only when all is written and flushed, or not at all.
+
+    It is written aside under a lock that ends with its writer, then renamed, and the folder is synced. What killed
+    writers left in the folder for temporary files is swept first.
+
+    Args:
+        path: where it is to stand; what stands there is replaced.
+        temporary: the folder for temporary files, on the same disk if possible; that of `path` where none is given.
+
+    Raises:
+        OSError: it cannot be written; what stood at the place is as it was.
+    """
+    folder = temporary or path.parent
+    _make_folder(path.parent)
+    _make_folder(folder)
+    sweep(folder)
+    file, aside = _open_aside(folder)
+    with file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            try:
+                aside.replace(path)
+            except OSError as error:
+                if error.errno != errno.EXDEV or temporary is None:
+                    raise
+                with aside.open("rb") as written, whole_file(path) as copy:  # another disk: once more, beside it
+                    shutil.copyfileobj(written, copy, 1 << 20)
+        finally:
+            aside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, content: bytes, temporary: Path | None = None) -> None:
+    """Write a file so that it is there whole or not at all, as `whole_file` does."""
+    with whole_file(path, temporary) as file:
+        file.write(content)
+
+
+def sweep(folder: Path) -> int:
+    """Delete the temporary files in a folder whose writers are gone, and say how many there were."""
+    if sys.platform == "win32" or not folder.is_dir():
+        return 0
+    swept = 0
+    for path in folder.glob(f"{PREFIX}*{SUFFIX}"):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        except OSError:
+            continue  # still being written, gone already, or not ours to delete
+        swept += 1
+    return swept
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder to the disk, so that a name in it outlives a power cut; where its file system can do that."""
+    if sys.platform == "win32":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return  # one may write to it and not list it
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def read_plain(path: Path, most: int = READ_BYTES) -> bytes:
+    """The content of a plain file; a pipe or device is not waited for, and nothing beyond a bound is read.
+
+    Args:
+        path: the file, or a link to it.
+        most: the bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, is no plain file, or is larger.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(most + 1) if found.st_size <= most else b""
+    if max(found.st_size, len(content)) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
+    return content
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder with those above it, each synced into the one that holds it."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        sync_folder(made.parent)
+
+
+def _open_aside(folder: Path) -> tuple[BinaryIO, Path]:
+    """A new temporary file, locked, with its place."""
+    while True:
+        path = folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
+        file = path.open("xb")
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink == 0:  # swept between its making and its locking
+                file.close()
+                continue
+        return file, path
