@@ -7,6 +7,7 @@ from torch import nn
 from benchmark.nn.blur import BlurPool
 from benchmark.nn.fields import RegularField, with_field
 from benchmark.nn.groups import P4, TRIVIAL
+from benchmark.nn.initialisation import sepgroupy
 from benchmark.nn.network import Network, classifier, conv_block, require_size
 
 
@@ -25,4 +26,5 @@ def build(*, size: int, channels: int, classes: int, planes: int, dropout: float
         **conv_block(7, planes, planes, 4, group=P4, padding=0),
         **classifier(planes, classes, group=P4),
     }
-    return Network(layers, depths=("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset"))
+    depths = ("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset")
+    return Network(layers, depths=depths).apply(sepgroupy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmark.nn.groups import P4, TRIVIAL
+from benchmark.nn.initialisation import sepgroupy
 from benchmark.nn.network import Network, classifier, conv_block, require_size
 from benchmark.nn.subsampling import EquivariantMaxPool
 
@@ -21,4 +22,5 @@ def build(*, size: int, channels: int, classes: int, planes: int, dropout: float
         **conv_block(7, planes, planes, 4, group=P4, padding=0),
         **classifier(planes, classes, group=P4),
     }
-    return Network(layers, depths=("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset"))
+    depths = ("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset")
+    return Network(layers, depths=depths).apply(sepgroupy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmark.nn.groups import P4M, TRIVIAL
+from benchmark.nn.initialisation import sepgroupy
 from benchmark.nn.network import Network, classifier, conv_block, max_pool, require_size
 
 
@@ -20,4 +21,5 @@ def build(*, size: int, channels: int, classes: int, planes: int, dropout: float
         **conv_block(7, planes, planes, 4, group=P4M, padding=0),
         **classifier(planes, classes, group=P4M),
     }
-    return Network(layers, depths=("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset"))
+    depths = ("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset")
+    return Network(layers, depths=depths).apply(sepgroupy)

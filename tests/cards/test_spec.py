@@ -151,7 +151,7 @@ def test_every_field_of_the_protocol_is_tried() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda card: card.update(model_version=2),
+        lambda card: card.update(model_version=card["model_version"] + 1),
         lambda card: card["hyperparameters"].update(planes=11),
         lambda card: card["hyperparameters"].update(width=[1, 2]),
     ],
