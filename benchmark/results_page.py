@@ -72,7 +72,7 @@ def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Pat
     """
 
     def figures(board: Board) -> tuple[Drawn, ...]:
-        name = board.benchmark.partition("@")[0]
+        name = registry.benchmark(board.benchmark).short_name
         return tuple(draw(registry, results, figure, name, folder) for figure in ("curve", "relaxation"))
 
     rows = judge_claims(registry, read_claims(registry), gather(registry, results))
@@ -80,7 +80,7 @@ def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Pat
     environment.filters |= {"folded": folded, "shown": _shown}
     return environment.from_string(TEMPLATE).render(
         sections=[
-            Section(board.benchmark.partition("@")[0], as_markdown([board]), figures(board))
+            Section(registry.benchmark(board.benchmark).short_name, as_markdown([board]), figures(board))
             for board in boards
             if board.has_runs
         ],

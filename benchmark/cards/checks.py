@@ -21,7 +21,7 @@ def cross_check(shelf: Shelf) -> Iterator[Finding]:
     for dataset in shelf.datasets.values():
         yield from _file_errors("dataset", dataset)
         yield from _source_errors(dataset, shelf.bibliography)
-    for benchmark in shelf.benchmarks.values():
+    for benchmark in (*shelf.benchmarks.values(), *shelf.superseded.values()):
         yield from _file_errors("benchmark", benchmark)
         yield from _source_errors(benchmark, shelf.bibliography)
         yield from _assumption_errors(benchmark)
@@ -35,10 +35,11 @@ AnyCard = CardFile[ModelCard] | CardFile[DatasetCard] | CardFile[BenchmarkCard]
 
 def _file_errors(kind: Kind, file: AnyCard) -> Iterator[Finding]:
     """A card is named as its folder (or file) is, and its code stands beside it."""
-    right = card_name(kind, file.path)
-    if file.card.name != right:
+    card, right = file.card, card_name(kind, file.path)
+    name = card.full_name if isinstance(card, BenchmarkCard) and card.superseded_by is not None else card.name
+    if name != right:
         where = "the file" if kind == "benchmark" else "the folder"
-        yield file.error(("name",), f"'{file.card.name}' must be {right}, as {where} is called")
+        yield file.error(("name",), f"'{name}' must be {right}, as {where} is called")
     if kind != "benchmark" and not (file.path.parent / f"{kind}.py").is_file():
         yield file.error((), f"{kind}.py is missing beside this card")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -29,7 +29,8 @@ CardT = TypeVar("CardT", bound=Described)
 class Registry:
     """Cards by name, each with the file it stands in; picklable.
 
-    `paths` maps (kind, name) to the card's file, `bibliography` a source's key to its BibTeX.
+    `paths` maps (kind, name) to the card's file, `bibliography` a source's key to its BibTeX, and `superseded` the full
+    name of an earlier version of a benchmark to its card.
     """
 
     models: Mapping[str, ModelCard]
@@ -37,6 +38,7 @@ class Registry:
     benchmarks: Mapping[str, BenchmarkCard]
     paths: Mapping[tuple[Kind, str], Path]
     bibliography: Mapping[str, str]
+    superseded: Mapping[str, BenchmarkCard] = field(default_factory=dict)
 
     @classmethod
     def load(cls, include: Sequence[Path] = ()) -> Registry:
@@ -64,6 +66,7 @@ class Registry:
             benchmarks={name: _entered(file.card, models) for name, file in sorted(shelf.benchmarks.items())},
             paths=_paths(shelf),
             bibliography=dict(shelf.bibliography),
+            superseded={name: file.card for name, file in sorted(shelf.superseded.items())},
         )
 
     def model(self, name: str) -> ModelCard:
@@ -83,18 +86,31 @@ class Registry:
         return _found("data set", name, self.datasets)
 
     def benchmark(self, name: str) -> BenchmarkCard:
-        """The card of a benchmark by `name` or `name@version`.
+        """The card of a benchmark by `name`, its current version, or by `name@version`.
 
         Raises:
-            UserError: there is none of that name, or it has another version.
+            UserError: there is none of that name, or none of that version.
         """
-        plain, at, version = name.partition("@")
+        if name in self.superseded:
+            return self.superseded[name]
+        plain, at, _ = name.partition("@")
         card = _found("benchmark", plain, self.benchmarks)
-        if at and version != str(card.version):
-            raise UserError(
-                f"{name}: the registry has {card.full_name}; other versions live in the repository's history"
-            )
+        if at and name != card.full_name:
+            known = ", ".join([card.full_name, *(full for full in self.superseded if full.startswith(f"{plain}@"))])
+            raise UserError(f"{name}: the registry has {known}; other versions live in the repository's history")
         return card
+
+    def versions(self) -> dict[str, BenchmarkCard]:
+        """The cards of all benchmarks, current and superseded, by `name@version`; the current ones first."""
+        return {card.full_name: card for card in self.benchmarks.values()} | dict(self.superseded)
+
+    def at(self, card: BenchmarkCard) -> Registry:
+        """The registry as it was when this version of a benchmark was its current one."""
+        return replace(self, benchmarks={**self.benchmarks, card.name: card})
+
+    def card_of(self, full_name: str) -> BenchmarkCard | None:
+        """The card that a record's `name@version` speaks of: that version's, else the current one's; null for none."""
+        return self.superseded.get(full_name) or self.benchmarks.get(full_name.partition("@")[0])
 
     def folder(self, kind: Kind, name: str) -> Path:
         """The folder in which a card stands."""

@@ -390,6 +390,18 @@ class BenchmarkCard(Described):
     seeds: Positive
     deviations: tuple[Text, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
+    superseded_by: Positive | None = None
+    """The version that took this one's place: it is no longer run, its records are still read, tabled and verified."""
+    model_versions: dict[Name, Positive] | None = None
+    """Of a superseded version: the version of each entry's model that its records were made with."""
+
+    @model_validator(mode="after")
+    def _superseded_with_its_models(self) -> Self:
+        if (self.superseded_by is None) != (self.model_versions is None):
+            raise broken_rule("superseded_by and model_versions go together", "superseded_by")
+        if self.superseded_by is not None and self.superseded_by <= self.version:
+            raise broken_rule(f"superseded_by must be above version (={self.version})", "superseded_by")
+        return self
 
     @model_validator(mode="after")
     def _selection_needs_validation(self) -> Self:
@@ -402,6 +414,15 @@ class BenchmarkCard(Described):
     def full_name(self) -> str:
         """`name@version`."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def short_name(self) -> str:
+        """What names this version to every command: `name` of the current one, `name@version` of a superseded one."""
+        return self.name if self.superseded_by is None else self.full_name
+
+    def version_of(self, model: ModelCard) -> int:
+        """The model version of an entry's records: the current one, or that at which this version was superseded."""
+        return (self.model_versions or {}).get(model.name, model.model_version)
 
 
 def split_entry(entry: str) -> tuple[str, int]:

@@ -21,11 +21,15 @@ REGISTRY = Path(__file__).resolve().parents[1] / "registry"
 
 @dataclass
 class Shelf:
-    """All cards with the files they stand in, by name; `broken` names those that could not be read."""
+    """All cards with the files they stand in, by name; `broken` names those that could not be read.
+
+    Superseded versions of benchmarks stand under `name@version`.
+    """
 
     models: dict[str, CardFile[ModelCard]] = field(default_factory=dict)
     datasets: dict[str, CardFile[DatasetCard]] = field(default_factory=dict)
     benchmarks: dict[str, CardFile[BenchmarkCard]] = field(default_factory=dict)
+    superseded: dict[str, CardFile[BenchmarkCard]] = field(default_factory=dict)
     bibliography: dict[str, str] = field(default_factory=dict)
     broken: set[tuple[Kind, str]] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
@@ -33,7 +37,12 @@ class Shelf:
     @property
     def files(self) -> list[CardFile[ModelCard] | CardFile[DatasetCard] | CardFile[BenchmarkCard]]:
         """Every card file that was read."""
-        return [*self.models.values(), *self.datasets.values(), *self.benchmarks.values()]
+        return [
+            *self.models.values(),
+            *self.datasets.values(),
+            *self.benchmarks.values(),
+            *self.superseded.values(),
+        ]
 
     @property
     def checked(self) -> int:
@@ -67,7 +76,7 @@ def registered_cards() -> Iterator[tuple[Kind, Path]]:
             for entry in sorted(Path(folder).iterdir()):
                 if _is_entry(entry):
                     yield kind, entry / f"{kind}.yaml"
-    for path in sorted((REGISTRY / "benchmarks").glob("*.yaml")):
+    for path in (path for name in ("benchmarks", "superseded") for path in sorted((REGISTRY / name).glob("*.yaml"))):
         yield "benchmark", path
 
 
@@ -88,7 +97,10 @@ def cards_at(path: Path) -> list[tuple[Kind, Path]]:
 
 
 def card_name(kind: Kind, path: Path) -> str:
-    """The name that a card must have by where it stands: its folder's, or a benchmark's file name."""
+    """The name that a card must have by where it stands: its folder's, or a benchmark's file name.
+
+    A superseded version of a benchmark is called `name@version`.
+    """
     return path.stem if kind == "benchmark" else path.resolve().parent.name
 
 
@@ -111,7 +123,11 @@ def _add(shelf: Shelf, kind: Kind, path: Path) -> None:
         elif kind == "dataset":
             _place(shelf, shelf.datasets, open_card(path, DatasetCard))
         else:
-            _place(shelf, shelf.benchmarks, open_card(path, BenchmarkCard))
+            file = open_card(path, BenchmarkCard)
+            if file.card.superseded_by is None:
+                _place(shelf, shelf.benchmarks, file)
+            else:
+                _place(shelf, shelf.superseded, file, file.card.full_name)
     except CardsError as error:
         shelf.findings += error.errors
         shelf.broken.add((kind, card_name(kind, path)))
@@ -120,8 +136,8 @@ def _add(shelf: Shelf, kind: Kind, path: Path) -> None:
 CardT = TypeVar("CardT", bound=Described)
 
 
-def _place(shelf: Shelf, cards: dict[str, CardFile[CardT]], file: CardFile[CardT]) -> None:
-    name = file.card.name
+def _place(shelf: Shelf, cards: dict[str, CardFile[CardT]], file: CardFile[CardT], name: str | None = None) -> None:
+    name = name or file.card.name
     if name in cards:
         shelf.findings.append(file.error(("name",), f"{name} is taken by {cards[name].path}; choose another name"))
     else:

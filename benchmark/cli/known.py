@@ -74,7 +74,7 @@ def _runs(registry: Registry, card: Described, results: Path) -> tuple[Made, ...
     found: dict[tuple[str, str], Made] = {}
     for file in read_files(results):
         record = file.content
-        benchmark = registry.benchmarks.get(file.place.parts[0].partition("@")[0])
+        benchmark = registry.card_of(file.place.parts[0])
         if not isinstance(record, Record) or file.kind != "seed" or benchmark is None or not _about(card, record):
             continue
         if record.benchmark != benchmark.full_name or record.entry not in benchmark.entries:

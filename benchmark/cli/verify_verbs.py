@@ -128,7 +128,10 @@ def _claims(
     sources = [card.source for card in cards]
     if paper is not None and paper not in sources:
         raise UserError(f"there are no claims of '{paper}'; there are those of {', '.join(sources)}")
-    name = registry.benchmark(benchmark).name if benchmark is not None else None
+    name = None
+    if benchmark is not None:
+        card = registry.benchmark(benchmark)
+        name, registry = card.name, registry.at(card)
     chosen = [card for card in cards if paper in (None, card.source)]
     since = {card.source: tolerances_since(FOLDER / f"{card.source}.yaml") for card in chosen}
 
@@ -179,7 +182,7 @@ def _chosen(registry: Registry, benchmark: str | None, entries: list[str], seeds
     from benchmark.verification.record_rows import Chosen
 
     if benchmark is not None:
-        registry.benchmark(benchmark.partition("@")[0])
+        registry.benchmark(benchmark.partition("@")[0])  # records of any version are chosen, also of one gone from here
     return Chosen(benchmark, tuple(entries), None if seeds is None else seeds_from(seeds))
 
 

@@ -58,7 +58,7 @@ def draw(registry: Registry, results: Path, name: str, benchmark: str | None, fo
     card = registry.benchmark(benchmark) if benchmark is not None else None
     with styled():
         drawing = _drawing(registry, results, name, card)
-        command = f"gcnnbench figure {name}{f' --benchmark {card.name}' if card else ''}"
+        command = f"gcnnbench figure {name}{f' --benchmark {card.short_name}' if card else ''}"
         caption = f"{drawing.caption} Made by: {command}."
         contents = encoded(drawing.figure, drawing.title, caption)
     stem = f"{card.full_name}-{name}" if card else name

@@ -59,7 +59,7 @@ def read_brought(
 
 def _problem(registry: Registry, score: WeightsOnly) -> str:
     """Why a score enters no table; empty where it does."""
-    card = registry.benchmarks.get(score.benchmark.partition("@")[0])
+    card = registry.card_of(score.benchmark)
     if card is None or card.full_name != score.benchmark:
         return f"{score.benchmark} is not a registered benchmark of that version"
     if score.entry.partition("@")[0] not in registry.models:

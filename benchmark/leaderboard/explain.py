@@ -46,6 +46,7 @@ def explain(
     """
     registry = on_copies(registry, results)
     card = registry.benchmark(benchmark)
+    registry = registry.at(card)
     if entry not in card.entries:
         raise UserError(f"{entry} is no entry of {card.full_name}; {choice(entry, card.entries)}")
     kept = [one for one in kept_records(registry, results, card) if one.run.entry == entry]

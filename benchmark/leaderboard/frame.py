@@ -86,7 +86,7 @@ def _board(
     ranked = tuple(_ranked(rows, card.rank_by))
     return Board(
         benchmark=card.full_name,
-        title=card.title,
+        title=card.title + (f" (superseded by version {card.superseded_by})" if card.superseded_by else ""),
         rank_by=card.rank_by,
         protocol_seeds=card.seeds,
         rows=ranked,

@@ -38,8 +38,8 @@ def leaderboard(registry: Registry, results: Path, names: Sequence[str] = ()) ->
         UserError: there is no such benchmark, or none of them has an official record.
     """
     registry = on_copies(registry, results)
-    cards = [registry.benchmark(name) for name in names] or list(registry.benchmarks.values())
-    found = read_results(results, {card.full_name: card for card in registry.benchmarks.values()})
+    cards = [registry.benchmark(name) for name in names] or list(registry.versions().values())
+    found = read_results(results, registry.versions())
     expected = {
         (card.full_name, entry): spec_digest(spec(registry, card, entry)) for card in cards for entry in card.entries
     }

@@ -57,6 +57,12 @@ def plan(
         UserError: a benchmark is unknown, or none of them has one of the entries.
     """
     cards = [registry.benchmark(name) for name in benchmarks]
+    for card in cards:
+        if card.superseded_by is not None:
+            raise UserError(
+                f"{card.full_name} is superseded by version {card.superseded_by} and no longer run; its records stay: "
+                f"gcnnbench leaderboard {card.full_name}"
+            )
     known = {entry for card in cards for entry in card.entries}
     for entry in entries:
         if entry not in known:

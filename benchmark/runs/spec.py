@@ -51,7 +51,7 @@ def spec(registry: Registry, benchmark: BenchmarkCard, entry: str) -> dict[str, 
         "evaluation": evaluation,
         "entry": "@".join(map(str, split_entry(entry))),
         "hyperparameters": _plain(model)["hyperparameters"],
-        "model_version": model.model_version,
+        "model_version": benchmark.version_of(model),
         "numerics_version": NUMERICS_VERSION,
         **({"metric_versions": changed} if changed else {}),
     }

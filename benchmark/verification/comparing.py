@@ -13,7 +13,7 @@ from benchmark.runs.finish import Measured
 from benchmark.runs.record import Record
 from benchmark.verification.deeper import Outcome
 from benchmark.verification.noise import choices, one_hot, possible_orders, ties, unexplained
-from benchmark.verification.rescoring import Scores
+from benchmark.verification.rescoring import Scores, Start
 
 CLOSE, ZERO = 1e-6, 1e-9
 """Errors of equivariance are measured in float64: they repeat to a millionth, and below a thousand-millionth are 0."""
@@ -30,8 +30,7 @@ def compare(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> Ou
     """
     measured = record.equivariance
     findings = [
-        *_seed(record, scores),
-        *_equivariance("before", measured.before, measured.exactness_before, scores.before),
+        *_start(record, scores.start),
         *_equivariance("after", measured.after, measured.exactness_after, scores.after),
         *_cost(record, scores),
         *_validation(record, scores),
@@ -42,7 +41,7 @@ def compare(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> Ou
 
 
 def _checked(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> Iterator[str]:
-    if scores.origin.told:
+    if scores.start is not None and scores.start.origin.told:
         yield "seed"
     if record.equivariance.after.dtype == scores.after.state.dtype:
         yield "equivariance and exactness"
@@ -56,7 +55,9 @@ def _checked(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> I
 
 
 def _unchecked(record: Record, scores: Scores) -> Iterator[str]:
-    if not scores.origin.told:
+    if scores.start is None:
+        yield "seed and equivariance before training: made with an earlier version of the model, which began otherwise"
+    elif not scores.start.origin.told:
         yield "seed, as the weights keep no trace of their initial values"
     if record.equivariance.after.dtype != scores.after.state.dtype:
         yield f"equivariance, measured in {record.equivariance.after.dtype}, here in {scores.after.state.dtype}"
@@ -70,9 +71,13 @@ def _told(elements: list[str], angles: int) -> str:
     return ", ".join([*elements, *([f"{angles} angles of the curve"] if angles else [])])
 
 
-def _seed(record: Record, scores: Scores) -> Iterator[str]:
-    if scores.origin.other is not None:
-        yield f"weights: trained from the initial weights of seed {scores.origin.other}, not {record.seed}"
+def _start(record: Record, start: Start | None) -> Iterator[str]:
+    if start is None:
+        return
+    if start.origin.other is not None:
+        yield f"weights: trained from the initial weights of seed {start.origin.other}, not {record.seed}"
+    measured = record.equivariance
+    yield from _equivariance("before", measured.before, measured.exactness_before, start.equivariance)
 
 
 def _equivariance(when: str, stated: EquivarianceState, exact: Exactness | None, found: Measured) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -52,19 +52,18 @@ def cell_of(registry: Registry, record: Record, device: str, data: Path) -> Cell
     if not record.official:
         raise NotCheckableError(f"unofficial: {record.unofficial_because}")
     name, _, version = record.benchmark.partition("@")
-    if name not in registry.benchmarks:
+    current = registry.card_of(record.benchmark)
+    if current is None:
         raise NotCheckableError(f"{name} is not registered here")
     if record.entry.partition("@")[0] not in registry.models:
         raise NotCheckableError(f"{record.entry} is not registered here")
-    current = registry.benchmarks[name]
     stated = {part: record.spec[part] for part in OF_THE_CARD} | {"version": int(version), "entries": [record.entry]}
     try:
         text = json.dumps(current.model_dump(mode="json", exclude_none=True) | stated)
         card = BenchmarkCard.model_validate_json(text)
     except ValueError as error:
         raise NotCheckableError(f"its protocol is not one of this suite: {error}") from None
-    cards = replace(registry, benchmarks={**registry.benchmarks, name: card})
-    cell = Cell(cards, name, record.entry, record.seed, device, record.provenance.threads, data)
+    cell = Cell(registry.at(card), name, record.entry, record.seed, device, record.provenance.threads, data)
     if cell.digest != record.spec_digest:
         made = cell.spec
         other = [part for part in {**made, **record.spec} if made.get(part) != record.spec.get(part)]

@@ -19,7 +19,9 @@ def difference_from_now(registry: Registry, record: Record) -> str:
     """
     if record.entry.partition("@")[0] not in registry.models:
         return ""
-    card = registry.benchmarks[record.benchmark.partition("@")[0]]
+    card = registry.card_of(record.benchmark)
+    if card is None:
+        return ""
     return ", ".join(differences(record.spec, spec(registry, card, record.entry)))
 
 

@@ -57,7 +57,7 @@ def verify_records(
             if further is not None and not row.findings and chosen.covers(place):
                 row = further(row, file, file.content)
             rows.append(row)
-    rows = cells.compared(rows, {card.full_name: card.seeds for card in registry.benchmarks.values()})
+    rows = cells.compared(rows, {name: card.seeds for name, card in registry.versions().items()})
     rows += [RecordRow(id_, "refused", (what,)) for id_, what in cells.gaps()]
     rows += [RecordRow(place, "refused", (what,)) for place, what in weights_only_findings(registry, results)]
     rows += [_refused(finding) for finding in [*orphans(results), *stale_tables(registry, results)]]
@@ -194,7 +194,7 @@ def _parameters(registry: Registry, record: Record) -> Iterator[str]:
 
 def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
     """Why a record that is right in itself may still not count."""
-    card = registry.benchmarks.get(record.benchmark.partition("@")[0])
+    card = registry.card_of(record.benchmark)
     if card is None:
         yield "of a benchmark that is not registered"
     else:
@@ -203,6 +203,8 @@ def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
         if why is not None:
             differing = difference_from_now(registry, record) if why in ("stale", "superseded") else ""
             yield f"{why}: not on the leaderboard" + (f" ({differing})" if differing else "")
+        elif card.superseded_by is not None:
+            yield f"of {card.full_name}, which version {card.superseded_by} superseded"
     if record.provenance.dirty:
         yield "made from a checkout with changes that no commit holds"
 

@@ -25,15 +25,22 @@ class MisfitError(Exception):
 
 
 @dataclass(frozen=True)
+class Start:
+    """What the initial network of a cell's seed says of its weights: whether they come from it, and its own errors."""
+
+    origin: Origin
+    equivariance: Measured
+
+
+@dataclass(frozen=True)
 class Scores:
     """What the weights of a cell give. Logits (images, classes) are by element, by angle, and on the validation images.
 
-    `before` is measured on the seed's initial network, `after` on the weights; `tolerance` is what two float32
-    computations of one logit may differ by.
+    `start` is null where the record is of an earlier version of the model: how that began is no longer here. `after` is
+    measured on the weights; `tolerance` is what two float32 computations of one logit may differ by.
     """
 
-    origin: Origin
-    before: Measured
+    start: Start | None
     after: Measured
     parameters: int
     macs: int
@@ -65,7 +72,7 @@ def score(cell: Cell, weights: Mapping[str, Tensor], conditions: Conditions, kno
         except UserError as error:
             raise NotCheckableError(str(error)) from None
         network, test, validation = material.network, material.test, material.validation
-        before = equivariance_now(network, test, card, cell.model)
+        start = _start(cell, network, test, weights)
         try:
             load_weights(network, dict(weights))
         except RuntimeError as error:
@@ -81,8 +88,7 @@ def score(cell: Cell, weights: Mapping[str, Tensor], conditions: Conditions, kno
         return logits(scoring, shown, len(images), cell.threads)
 
     return Scores(
-        origin=origin(cell, weights, max(card.seeds, cell.registry.benchmarks[cell.benchmark].seeds)),
-        before=before,
+        start=start,
         after=after,
         parameters=_parameters(network),
         macs=macs,
@@ -95,6 +101,13 @@ def score(cell: Cell, weights: Mapping[str, Tensor], conditions: Conditions, kno
         angles={str(angle): scored(test, _rotated(test, angle, cell)) for angle in angles if angle},
         validation=(validation.labels.cpu(), scored(validation, validation.batch)) if validation else None,
     )
+
+
+def _start(cell: Cell, network: nn.Module, test: Images, weights: Mapping[str, Tensor]) -> Start | None:
+    card = cell.card
+    if card.version_of(cell.model) != cell.model.model_version:
+        return None
+    return Start(origin(cell, weights, card.seeds), equivariance_now(network, test, card, cell.model))
 
 
 def _moved(images: Images, element: Element) -> Shown:

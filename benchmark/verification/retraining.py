@@ -36,6 +36,8 @@ def retrain(cell: Cell, record: Record, others: Sequence[Record]) -> Outcome:
     Raises:
         NotCheckableError: the data is not here, or `judged` says so.
     """
+    if cell.card.version_of(cell.model) != cell.model.model_version:
+        raise NotCheckableError(f"made with an earlier version of {cell.model.name}, which this suite no longer trains")
     try:
         *_, last = run_cell(cell)
     except (DivergedError, UnusableError) as error:

@@ -51,7 +51,7 @@ def _claims_are_read_once(claims: list[ClaimsCard], monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def kept(registry: Registry, toy: Toy, tmp_path: Path) -> Path:
     """Three seeds of a network of the MNIST study; seed 0 has its weights, seed 1 those of somebody else."""
-    card = registry.benchmark("mnist-upright")
+    card = registry.benchmark("mnist-upright@1")
     protocol = spec(registry, card, ENTRY)
     weights = {"sha256": hashlib.sha256(WEIGHTS).hexdigest(), "bytes": len(WEIGHTS), "committed": True}
     common: dict[str, Any] = {"benchmark": card.full_name, "spec": protocol, "spec_digest": spec_digest(protocol)}
@@ -170,15 +170,15 @@ def test_one_seed_alone_counted_or_not(kept: Path, registry: Registry) -> None:
     ("arguments", "told"),
     [
         (("mnist-uprigth", ENTRY), "there is no benchmark 'mnist-uprigth'; did you mean mnist-upright"),
-        (("mnist-upright@9", ENTRY), "the registry has mnist-upright@1"),
-        (("mnist-upright", "p4cnn@31"), "p4cnn@31 is no entry of mnist-upright@1; did you mean p4cnn@"),
+        (("mnist-upright@9", ENTRY), "the registry has mnist-upright@2, mnist-upright@1"),
+        (("mnist-upright@1", "p4cnn@31"), "p4cnn@31 is no entry of mnist-upright@1; did you mean p4cnn@"),
         (
-            ("mnist-upright", "p4cnn@29"),
+            ("mnist-upright@1", "p4cnn@29"),
             "no record of mnist-upright@1 that counts: gcnnbench run mnist-upright --entry",
         ),
-        (("mnist-upright", ENTRY, "uprigth"), "there is no metric 'uprigth'"),
-        (("mnist-upright", ENTRY, "auc"), "auc is not defined for p4cnn@28 in mnist-upright@1; one of accuracy"),
-        (("mnist-upright", ENTRY, None, 4), r"no record of seed 4 of mnist-upright@1 \(seeds with one: 0, 1, 2, 3\)"),
+        (("mnist-upright@1", ENTRY, "uprigth"), "there is no metric 'uprigth'"),
+        (("mnist-upright@1", ENTRY, "auc"), "auc is not defined for p4cnn@28 in mnist-upright@1; one of accuracy"),
+        (("mnist-upright@1", ENTRY, None, 4), r"no record of seed 4 of mnist-upright@1 \(seeds with one: 0, 1, 2, 3\)"),
     ],
 )
 def test_what_cannot_be_explained_says_what_could(
@@ -211,7 +211,7 @@ def test_commits_are_looked_for_in_the_history() -> None:
 
 
 def test_the_verb_prints_one_document(kept: Path) -> None:
-    words = ["explain", "mnist-upright", ENTRY, "unseen", "--results", str(kept)]
+    words = ["explain", "mnist-upright@1", ENTRY, "unseen", "--results", str(kept)]
     result = CliRunner().invoke(build_app(), [*words, "--format", "json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["metric"] == "accuracy.unseen"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -349,10 +350,20 @@ def test_elsewhere_one_other_seed_says_nothing(trained: Trained, monkeypatch: py
 
 
 def test_the_trace_of_a_seed_is_told_from_chance(trained: Trained) -> None:
-    assert trained.scores.origin.told
+    assert trained.scores.start is not None
+    assert trained.scores.start.origin.told
     noise = {name: torch.randn_like(value) for name, value in trained.weights(0).items() if value.is_floating_point()}
     whole = {**trained.weights(0), **noise}
     whole = {name: value.abs() if "running_var" in name else value for name, value in whole.items()}
     scores = score(trained.cells[0], whole, Conditions.upright)
-    assert (scores.origin.told, scores.origin.other) == (False, None)
+    assert scores.start is not None
+    assert (scores.start.origin.told, scores.start.origin.other) == (False, None)
     assert compare(trained.finished[0].record, scores, {}).unchecked[0].startswith("seed, as the weights keep no trace")
+
+
+def test_of_an_earlier_model_version_the_weights_are_scored_and_the_start_is_not(trained: Trained) -> None:
+    scores = dataclasses.replace(trained.scores, start=None)
+    outcome = compare(trained.finished[0].record, scores, {})
+    assert not outcome.findings
+    assert "seed" not in outcome.checked
+    assert outcome.unchecked[0].startswith("seed and equivariance before training: made with an earlier version")

@@ -1,0 +1,68 @@
+"""A superseded version of a benchmark keeps its board and its checks, and is no longer run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.cards.registry import Registry
+from benchmark.errors import UserError
+from benchmark.leaderboard.tables import leaderboard
+from benchmark.runs.files import read_files
+from benchmark.runs.plan import plan
+from benchmark.runs.record import Record
+from benchmark.verification.deeper import NotCheckableError, cell_of
+from benchmark.verification.retraining import retrain
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load()
+
+
+@pytest.fixture(scope="module")
+def old_records(registry: Registry) -> list[Record]:
+    found = [file.content for file in read_files(RESULTS) if file.place.parts[0] in registry.superseded]
+    return [content for content in found if isinstance(content, Record)]
+
+
+def test_every_record_of_a_superseded_version_has_the_digest_of_its_card(
+    registry: Registry, old_records: list[Record]
+) -> None:
+    assert {record.benchmark for record in old_records} == set(registry.superseded)
+    for record in old_records:
+        assert cell_of(registry, record, "cpu", Path()).digest == record.spec_digest
+
+
+def test_its_board_stands_beside_the_current_one_and_they_share_no_row(registry: Registry) -> None:
+    (old,), _ = leaderboard(registry, RESULTS, ["mnist-upright@1"])
+    assert old.title.endswith("(superseded by version 2)")
+    assert {row.entry for row in old.rows if row.seeds} == set(registry.superseded["mnist-upright@1"].entries)
+    boards, _ = leaderboard(registry, RESULTS)
+    for board in boards:
+        if board.benchmark == "mnist-upright@2":
+            assert not {digest for row in board.rows for digest in row.records} & {
+                digest for row in old.rows for digest in row.records
+            }
+
+
+def test_it_is_not_run_and_says_what_is_left(registry: Registry) -> None:
+    with pytest.raises(UserError, match=r"mnist-upright@1 is superseded by version 2 .*leaderboard mnist-upright@1"):
+        plan(registry, ["mnist-upright@1"])
+    assert {cell.card.version for cell in plan(registry, ["mnist-upright"])} == {2}
+
+
+def test_a_network_that_began_otherwise_is_not_trained_again(registry: Registry, old_records: list[Record]) -> None:
+    record = next(record for record in old_records if record.entry == "p4cnn@28")
+    with pytest.raises(NotCheckableError, match="an earlier version of p4cnn"):
+        retrain(cell_of(registry, record, "cpu", Path()), record, [])
+
+
+def test_a_card_without_the_versions_of_its_models_is_refused(registry: Registry) -> None:
+    card = registry.superseded["mnist-upright@1"]
+    for change in ({"model_versions": None}, {"superseded_by": None}, {"superseded_by": 1}):
+        with pytest.raises(ValueError, match="superseded_by"):
+            type(card).model_validate(card.model_dump() | change)
