@@ -113,7 +113,7 @@ def read_plain(path: Path, most: int = READ_BYTES) -> bytes:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no plain file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        content = file.read(most + 1) if found.st_size <= most else b""
+        content = file.read(found.st_size + 1) if found.st_size <= most else b""
     if max(found.st_size, len(content)) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
     return content

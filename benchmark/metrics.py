@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from benchmark.cards.schema import Model, Natural
+from benchmark.cards.schema import Model
+from benchmark.cards.values import Count, OutsideLine
 
 METRIC_VERSIONS: dict[str, int] = {
     "accuracy.element": 1,
@@ -27,7 +28,7 @@ A version above 1 belongs to the spec digest. Version 1 stays out of it, so a me
 
 UPRIGHT = "upright"
 
-Confusion = tuple[tuple[Natural, ...], ...]
+Confusion = tuple[tuple[Count, ...], ...]
 """Counts with the axes (true class, predicted class)."""
 
 
@@ -37,8 +38,8 @@ class Ordered(Model):
     The score is the logit of class 1 minus that of class 0, upright.
     """
 
-    concordant: Natural
-    tied: Natural
+    concordant: Count
+    tied: Count
 
 
 class Counts(Model):
@@ -49,9 +50,9 @@ class Counts(Model):
     `ordered` is null where the benchmark does not ask for the AUC.
     """
 
-    elements: dict[str, Confusion]
-    angles: dict[str, Confusion]
-    flips: dict[str, Confusion]
+    elements: dict[OutsideLine, Confusion]
+    angles: dict[OutsideLine, Confusion]
+    flips: dict[OutsideLine, Confusion]
     ordered: Ordered | None = None
 
 

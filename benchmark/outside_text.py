@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import unicodedata
 
-LINE = 300
+LINE = 500
 """Characters of a line that are kept."""
 TEXT = 20_000
 """Characters of a text of several lines that are kept."""

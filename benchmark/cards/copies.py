@@ -10,13 +10,14 @@ digests on the card; records made on it stay as they are.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.disk import read_plain, write_whole
 from benchmark.errors import UserError
+from benchmark.strict_json import parse_json
 
 if TYPE_CHECKING:
     from benchmark.cards.registry import Registry
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 UNKNOWN = "not recorded"
 """What stands in a spec for the digest of a part whose copy nobody has read: no record can have it."""
+
+COPY_BYTES = 1_000_000
 
 
 def copy_path(folder: Path, dataset: str) -> Path:
@@ -39,10 +42,13 @@ def recorded_copy(folder: Path, dataset: str) -> dict[str, str]:
     """
     path = copy_path(folder, dataset)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_plain(path, COPY_BYTES))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        told = f"cannot be read ({error.strerror}); it holds the digest of each part of {dataset}"
+        raise UserError(f"{path}: {told}") from error
+    except ValueError as error:
         raise UserError(f"{path}: cannot be read ({error}); it holds the digest of each part of {dataset}") from error
     if not isinstance(found, dict) or not all(re.fullmatch("[0-9a-f]{64}", str(value)) for value in found.values()):
         raise UserError(f"{path}: not digests by part; delete it to have the copy of {dataset} recorded anew")
@@ -51,14 +57,8 @@ def recorded_copy(folder: Path, dataset: str) -> dict[str, str]:
 
 def record_copy(folder: Path, dataset: str, digests: Mapping[str, str]) -> None:
     """Record a copy: the file is there whole or not at all."""
-    path = copy_path(folder, dataset)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(digests, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    content = json.dumps(digests, indent=1) + "\n"
+    write_whole(copy_path(folder, dataset), content.encode(), folder / ".work" / "tmp")
 
 
 def on_copies(registry: Registry, folder: Path) -> Registry:

@@ -46,8 +46,8 @@ def perf(
     if compare is not None:
         typer.echo(compare_as_markdown(*(read_report(str(path), _read(path)) for path in compare)), nl=False)
         return
+    from benchmark.disk import write_whole
     from benchmark.perf.suite import measure
-    from benchmark.runs.store import write_whole
 
     report = measure(
         sections,

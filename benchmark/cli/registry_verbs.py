@@ -54,7 +54,7 @@ def list_cards(
     registry = Registry.load(include)
     if write is not None:
         from benchmark.cli.registry_page import page
-        from benchmark.runs.store import write_whole
+        from benchmark.disk import write_whole
 
         write_whole(write, page(registry).encode())
         typer.echo(f"written: {write}")

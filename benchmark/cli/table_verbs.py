@@ -51,15 +51,16 @@ def leaderboard(
 
 def _keep(registry: Registry, results: Path, boards: list[Board], *, everything: bool) -> None:
     from benchmark.leaderboard import tables
-    from benchmark.runs.store import write_whole
+    from benchmark.runs.store import Store
 
+    store = Store(results)
     for board in boards:
         for name, text in tables.table_files(board).items():
-            write_whole(results / tables.TABLES / name, text.encode())
+            store.write(results / tables.TABLES / name, text.encode())
     if everything:
         from benchmark.results_page import FIGURES, PAGE, page
 
-        write_whole(results / PAGE, page(registry, results, boards, results / FIGURES).encode())
+        store.write(results / PAGE, page(registry, results, boards, results / FIGURES).encode())
 
 
 FORMS = """write one of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.data.parts import Part
+from benchmark.disk import whole_file
 from benchmark.errors import UserError
 
 FOLDER = "pcam"
@@ -78,17 +78,22 @@ def _another(path: Path, shape: tuple[int, ...], dtype: str, wanted: tuple[int, 
 
 
 def _unpacked(path: Path, stored: h5py.Dataset) -> Path:
-    """A plain copy of an array that the file keeps in pieces, made once; `path` decides when it is out of date."""
-    plain = path.with_suffix(".u8")
-    if plain.exists() and plain.stat().st_mtime_ns > path.stat().st_mtime_ns and plain.stat().st_size == stored.size:
+    """A plain copy of an array that the file keeps in pieces, made once for this very file.
+
+    Its name holds what tells the file from any other that stood or will stand in its place: length, times of its
+    content and of its entry in the file system, and number there. A file put back with its old date is another one.
+    """
+    found = path.stat()
+    key = f"{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}-{found.st_ino:x}"
+    plain = path.with_suffix(f".{key}.u8")
+    if plain.is_file() and plain.stat().st_size == stored.size:
         return plain
-    aside = plain.with_name(f".{plain.name}.{os.getpid()}.tmp")
-    with aside.open("wb") as copy:
+    with whole_file(plain) as copy:
         for first in range(0, len(stored), ROWS):
             copy.write(stored[first : first + ROWS].tobytes())
-        copy.flush()
-        os.fsync(copy.fileno())
-    aside.replace(plain)
+    for old in path.parent.glob(f"{path.stem}*.u8"):
+        if old != plain:
+            old.unlink(missing_ok=True)  # who has mapped it goes on reading it
     return plain
 
 
@@ -115,10 +120,6 @@ def unpack_archives(folder: Path, archives: Mapping[str, str]) -> list[str]:
         if not archive.exists() or md5(archive) != expected:
             wanted.append(name)
             continue
-        aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        with gzip.open(archive) as packed, aside.open("wb") as plain:
+        with gzip.open(archive) as packed, whole_file(file) as plain:
             shutil.copyfileobj(packed, plain, 1 << 20)
-            plain.flush()
-            os.fsync(plain.fileno())
-        aside.replace(file)
     return wanted

@@ -14,6 +14,7 @@ from benchmark.equivariance.results import DepthError, EquivarianceState
 from benchmark.errors import UserError
 from benchmark.nn.fields import Field
 from benchmark.nn.groups import Element
+from benchmark.outside_text import as_line
 
 
 @dataclass
@@ -65,9 +66,9 @@ class _Depths:
 
 def _error(depth: str, sums: _Sums, elements: int) -> DepthError:
     if not sums.defined or not sums.pairs:
-        return DepthError(depth=depth, paper=None, relative=None)
+        return DepthError(depth=as_line(depth), paper=None, relative=None)
     relative = ((sums.square / sums.pairs) / (sums.norm / sums.entries)) ** 0.5 if sums.norm > 0 else None
-    return DepthError(depth=depth, paper=sums.absolute / sums.pairs * elements, relative=relative)
+    return DepthError(depth=as_line(depth), paper=sums.absolute / sums.pairs * elements, relative=relative)
 
 
 def measure(

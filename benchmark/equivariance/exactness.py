@@ -13,6 +13,7 @@ from benchmark.equivariance.results import CertificateVerdict, Exactness
 from benchmark.errors import UserError
 from benchmark.nn.fields import Field
 from benchmark.nn.groups import P4, Element, Group
+from benchmark.outside_text import as_line
 
 REACH = 16
 REFUSALS = (
@@ -78,10 +79,10 @@ def exactness(
         grid=certificate.grid,
         certificate=verdict,
         decision=decision.verdict,
-        first_break=first,
+        first_break=as_line(first) if first else None,
         error=decision.error,
         nearest_exact_sizes=nearest_sizes(lambda _: network, images, group.elements, certificate),
-        reason="; ".join(reasons) or None,
+        reason=as_line("; ".join(reasons)) or None,
     )
 
 

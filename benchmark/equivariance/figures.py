@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
+from benchmark.disk import write_whole
 from benchmark.equivariance.audit import Audit, SizeAudit
 from benchmark.errors import UserError
 from benchmark.figures.style import COLOURS, encoded, new_figure, styled
@@ -83,5 +84,5 @@ def _written(found: Audit, stem: Path, name: str, drawing: Callable[[Axes, Audit
         contents = encoded(figure, title, drawing.__doc__ or title)
     paths = [stem.with_name(f"{stem.name}-{name}.{form}") for form in contents]
     for path, content in zip(paths, contents.values(), strict=True):
-        path.write_bytes(content)
+        write_whole(path, content)
     return paths

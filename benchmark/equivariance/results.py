@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from benchmark.cards.schema import Model, Positive
+from benchmark.cards.schema import Model
+from benchmark.cards.values import NotNegative, OutsideLine, PositiveCount, Share
 
 GridVerdict = Literal["symmetric", "broken", "unknown"]
 CertificateVerdict = Literal["exact", "approximate", "unknown", "none"]
@@ -18,9 +19,9 @@ class DepthError(Model):
     `relative`: the root mean square of g f(x) − f(g x) over that of f(x), comparable between layers and networks.
     """
 
-    depth: str
-    paper: float | None
-    relative: float | None
+    depth: OutsideLine
+    paper: NotNegative | None
+    relative: NotNegative | None
 
 
 class EquivarianceState(Model):
@@ -32,8 +33,8 @@ class EquivarianceState(Model):
     """
 
     depths: tuple[DepthError, ...]
-    invariance_error: float | None
-    flips: float
+    invariance_error: NotNegative | None
+    flips: Share
     dtype: Literal["float64", "float32"]
 
 
@@ -47,7 +48,7 @@ class Exactness(Model):
     grid: GridVerdict
     certificate: CertificateVerdict
     decision: DecisionVerdict
-    first_break: str | None
-    error: float | None
-    nearest_exact_sizes: tuple[Positive, ...]
-    reason: str | None
+    first_break: OutsideLine | None
+    error: NotNegative | None
+    nearest_exact_sizes: tuple[PositiveCount, ...]
+    reason: OutsideLine | None

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.cards.phrases import choice
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard
+from benchmark.disk import write_whole
 from benchmark.errors import UserError
 from benchmark.figures.curve import draw_curve
 from benchmark.figures.drawing import Drawing
@@ -17,7 +18,7 @@ from benchmark.figures.pairs import draw_pairs
 from benchmark.figures.relaxation import draw_relaxation
 from benchmark.figures.style import encoded, styled
 from benchmark.leaderboard.tables import leaderboard
-from benchmark.runs.store import write_whole
+from benchmark.runs.store import Store
 from benchmark.verification.claims_reading import read_claims
 
 
@@ -62,10 +63,10 @@ def draw(registry: Registry, results: Path, name: str, benchmark: str | None, fo
         caption = f"{drawing.caption} Made by: {command}."
         contents = encoded(drawing.figure, drawing.title, caption)
     stem = f"{card.full_name}-{name}" if card else name
-    paths = []
+    paths, temporary = [], Store(results).temporary if folder.is_relative_to(results) else None
     for form, content in contents.items():
         paths.append(folder / f"{stem}.{form}")
-        write_whole(paths[-1], content)
+        write_whole(paths[-1], content, temporary)
     return Drawn(tuple(paths), drawing.title, drawing.caption, drawing.alt, command)
 
 

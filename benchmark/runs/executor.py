@@ -170,7 +170,7 @@ def _train_together(cells: Sequence[Cell], store: Store, report: Report) -> Iter
 
     What was trained together is gone on with only by the same number of seeds, else anew: so the bits stay the same.
     """
-    kept = [checkpoints.load(store, cell) if len(cells) > 1 else None for cell in cells]
+    kept = [checkpoints.load(store, cell)[0] if len(cells) > 1 else None for cell in cells]
     trained = [state is not None and state.phase == "evaluation" for state in kept]
     todo = [cell for cell, done in zip(cells, trained, strict=True) if not done]
     yield from ((cell, None) for cell, done in zip(cells, trained, strict=True) if done or len(todo) == 1)
@@ -218,7 +218,7 @@ def _run(cell: Cell, state: CellState | None, store: Store, report: Report) -> N
         report: told of every event.
     """
     if state is None:
-        kept = checkpoints.load(store, cell)
+        kept, _ = checkpoints.load(store, cell)
         halfway = kept is not None and kept.seeds_at_once > 1 and kept.phase != "evaluation"
         state = start(cell) if kept is None or halfway else kept
         report(Event("started", cell.name, text=_how(cell, state)))

@@ -5,9 +5,10 @@
                                       seed-0.failed.json        why the cell failed
                                       seed-0.repeat-1.json      a second record of the same cell: never a seed
                                       seed-0.unofficial.json    made with --limit
+                                      seed-0.unofficial-failed.json  why a cell with --limit failed
                                       seed-0.stale-1a2b3c4d.json  made by another protocol of the same version
 <results>/outputs/<sha256>.safetensors                          per-image outputs and large weights; not in git
-<results>/.work/…                                               checkpoints and locks; not in git
+<results>/.work/…                                               checkpoints, locks, files being written; not in git
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
+from benchmark.disk import read_plain
 from benchmark.runs.record import Failure, Record
+from benchmark.strict_json import parse_model
 
 Kind = Literal["seed", "repeat", "stale", "unofficial"]
 
-FILE_NAME = re.compile(r"seed-(?P<seed>\d+)(?:\.(?P<kind>repeat|stale|unofficial|failed)(?:-\w+)?)?\.json")
+FILE_NAME = re.compile(
+    r"seed-(?P<seed>\d+)(?:\.(?P<kind>unofficial-failed|(?:repeat|stale|unofficial|failed)(?:-\w+)?))?\.json"
+)
 """The names of records and failures in `<results>/<benchmark@version>/<entry>/`, as the store writes them."""
 
 FOLDER_NAME = re.compile(r"[a-z0-9-]+@[1-9][0-9]*")
@@ -55,16 +58,14 @@ def read_files(results: Path) -> Iterator[File]:
         if name is None or not all(map(FOLDER_NAME.fullmatch, place.parts[:2])):
             yield File(place, "seed", "no place of a record; write BENCHMARK@VERSION/SLUG@SIZE/seed-<n>.json")
             continue
-        form = Failure if name["kind"] == "failed" else Record
+        form = Failure if (name["kind"] or "").endswith("failed") else Record
         try:
-            written = path.read_bytes()
-            content: Record | Failure = form.model_validate_json(written)
+            written = read_plain(path)
+            content: Record | Failure = parse_model(written, form)
         except OSError as error:
             yield File(place, "seed", f"cannot be read: {error.strerror}")
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the whole file"
-            yield File(place, "seed", f"no {form.__name__.lower()}: {where}: {first['msg']}")
+        except ValueError as error:
+            yield File(place, "seed", f"no {form.__name__.lower()}: {error}")
         else:
             stated = (content.benchmark, content.entry, str(content.seed))
             if stated != (place.parts[0], place.parts[1], name["seed"]):
@@ -84,10 +85,10 @@ def blob(results: Path, sha256: str) -> Path:
 
 
 def _kind(named: str | None, content: Record | Failure) -> Kind:
-    if isinstance(content, Record) and not content.official:
+    if not content.official:
         return "unofficial"
-    match named:
-        case "repeat" | "stale" | "unofficial":
-            return named
+    match (named or "").partition("-")[0]:
+        case "repeat" | "stale" | "unofficial" as kind:
+            return kind
         case _:
             return "seed"

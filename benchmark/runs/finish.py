@@ -20,6 +20,7 @@ from benchmark.evaluation import count
 from benchmark.macs import forward_macs
 from benchmark.metrics import metrics
 from benchmark.nn.groups import group
+from benchmark.outside_text import as_line
 from benchmark.runs import provenance
 from benchmark.runs.record import (
     SCHEMA_VERSION,
@@ -31,6 +32,7 @@ from benchmark.runs.record import (
     Record,
     Training,
     Weights,
+    sealed,
 )
 
 if TYPE_CHECKING:
@@ -145,14 +147,14 @@ def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tenso
             commit=commit,
             dirty=dirty,
             device=cell.device,
-            device_name=describe(torch.device(cell.device)),
+            device_name=as_line(describe(torch.device(cell.device))),
             threads=cell.threads,
             numeric_mode=card.recipe.numeric_mode,
             deterministic_algorithms=torch.are_deterministic_algorithms_enabled(),
             versions=provenance.versions(),
             platform=provenance.platform_name(),
             started=state.started,
-            finished=provenance.now(),
+            finished=max(state.started, provenance.now()),
             sessions=state.sessions,
             seeds_at_once=state.seeds_at_once if state.seeds_at_once > 1 else None,
         ),
@@ -163,7 +165,7 @@ def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tenso
         ),
         outputs=Outputs(sha256=hashlib.sha256(outputs).hexdigest(), bytes=len(outputs)),
     )
-    return Finished(record, weights, outputs)
+    return Finished(sealed(record), weights, outputs)
 
 
 def relaxation(before: EquivarianceState, after: EquivarianceState) -> dict[str, float | None]:

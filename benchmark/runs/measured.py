@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from benchmark.cards.schema import Model, Sha256
+from benchmark.cards.values import OutsideLine
+from benchmark.disk import read_plain
+from benchmark.outside_text import as_line
+from benchmark.strict_json import parse_model
 
 Grade = Literal["self-reported", "re-scored", "re-trained"]
 FILE_NAME = "measured.json"
@@ -20,7 +22,7 @@ class Measurement(Model):
     """The digest of the bundle that the records came in, and the grade that each file reached, by its name."""
 
     bundle: Sha256
-    measured: dict[str, Grade]
+    measured: dict[OutsideLine, Grade]
 
 
 def read_measurements(results: Path) -> tuple[dict[tuple[str, str], Measurement], list[str]]:
@@ -33,7 +35,7 @@ def read_measurements(results: Path) -> tuple[dict[tuple[str, str], Measurement]
     for path in sorted(results.glob(f"*@*/*@*/{FILE_NAME}")):
         place = path.relative_to(results)
         try:
-            found[place.parts[0], place.parts[1]] = Measurement.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            findings.append(f"{place}: does not say who measured the records beside it: {str(error).splitlines()[0]}")
+            found[place.parts[0], place.parts[1]] = parse_model(read_plain(path), Measurement)
+        except (OSError, ValueError) as error:
+            findings.append(f"{place}: does not say who measured the records beside it: {as_line(str(error))}")
     return found, findings

@@ -10,9 +10,10 @@ from typing import Literal
 from benchmark.cards.registry import Registry
 from benchmark.errors import UserError
 from benchmark.runs.cell import Cell
+from benchmark.runs.record import Record
 from benchmark.runs.store import Store
 
-CellStatus = Literal["planned", "interrupted", "running", "done", "failed", "stale"]
+CellStatus = Literal["planned", "interrupted", "running", "done", "failed", "stale", "incomplete", "unreadable"]
 
 
 def seeds_from(text: str) -> tuple[int, ...]:
@@ -77,23 +78,37 @@ def plan(
 
 
 def status(store: Store, cell: Cell) -> CellStatus:
-    """What the results directory says of a cell.
+    """What the results directory says of a cell; nothing is written to find out.
 
-    `stale`: there is a record of the same version made by another protocol; the cell would be run again.
+    `stale`: there is a record of the same version made by another protocol; `incomplete`: a record without the weights
+    that it commits. Both would be run again. `unreadable`: what stands in the place of its record is none.
     """
-    record = store.record(cell)
-    if record is not None and record.spec_digest == cell.digest:
+    try:
+        record = store.record(cell)
+    except UserError:
+        return "unreadable"
+    if is_done(store, cell, record):
         return "done"
-    with store.claim(cell) as free:
-        if not free:
-            return "running"
-    if store.state_path(cell).exists():
+    if store.is_held(cell):
+        return "running"
+    if store.state_path(cell).is_file():
         return "interrupted"
-    if store.failure(cell) is not None:
+    if store.failure_path(cell).exists():
         return "failed"
-    return "planned" if record is None else "stale"
+    if record is None:
+        return "planned"
+    return "incomplete" if record.spec_digest == cell.digest else "stale"
+
+
+def is_done(store: Store, cell: Cell, record: Record | None) -> bool:
+    """Whether this is the whole record of a cell's own protocol."""
+    return record is not None and record.spec_digest == cell.digest and store.is_whole(cell, record)
 
 
 def unfinished(store: Store, cells: Iterable[Cell]) -> list[Cell]:
-    """The cells without a record of their own protocol."""
-    return [cell for cell in cells if (record := store.record(cell)) is None or record.spec_digest != cell.digest]
+    """The cells without a whole record of their own protocol.
+
+    Raises:
+        UserError: what stands in the place of a cell's record is none.
+    """
+    return [cell for cell in cells if not is_done(store, cell, store.record(cell))]

@@ -10,15 +10,28 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmark import __version__
+from benchmark.errors import UserError
+from benchmark.outside_text import as_line
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "e2cnn", "pydantic")
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHANGES_NUMBERS = ("benchmark", "models", "datasets", "pyproject.toml", "constraints.txt")
 
 
+EARLIEST = "2026-01-01T00:00:00+00:00"
+"""Before the suite was begun: no clock that is right can say so."""
+
+
 def now() -> str:
-    """The time in UTC, to the second, in ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """The time in UTC, to the second, in ISO 8601.
+
+    Raises:
+        UserError: this machine's clock is before `EARLIEST`, and a record would tell a false time.
+    """
+    found = datetime.now(UTC).isoformat(timespec="seconds")
+    if found < EARLIEST:
+        raise UserError(f"this machine's clock says {found}; set it, as records tell when they were made")
+    return found
 
 
 @cache
@@ -35,7 +48,7 @@ def versions() -> dict[str, str]:
 
 def platform_name() -> str:
     """Operating system and processor architecture, without the host's name."""
-    return f"{platform.system()} {platform.release()} {platform.machine()}"
+    return as_line(f"{platform.system()} {platform.release()} {platform.machine()}")
 
 
 @cache

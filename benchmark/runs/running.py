@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -40,6 +40,10 @@ class CellState:
     before: str = ""
     training: TrainingState = field(default_factory=TrainingState)
     evaluation: EvaluationState = field(default_factory=EvaluationState)
+
+    def resumed(self) -> CellState:
+        """This state in a further session; a clock that was set back since its start does not end before it began."""
+        return replace(self, sessions=self.sessions + 1, started=min(self.started, provenance.now()))
 
 
 @dataclass(frozen=True)

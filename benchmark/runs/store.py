@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,30 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
+from benchmark.cards.copies import UNKNOWN
 from benchmark.cards.schema import Model
+from benchmark.disk import read_plain, sweep, sync_folder, write_whole
 from benchmark.errors import UserError
 from benchmark.runs.files import blob, weights_path
 from benchmark.runs.record import Failure, Record
+from benchmark.strict_json import parse_model
 
 if TYPE_CHECKING:
     from benchmark.runs.cell import Cell
     from benchmark.runs.finish import Finished
 
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all: aside, flushed to the disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+if sys.platform != "win32":
+    import fcntl
 
 
 @dataclass(frozen=True)
@@ -47,6 +38,23 @@ class Store:
 
     results: Path
 
+    @property
+    def temporary(self) -> Path:
+        """The folder for files that are being written; git does not look into it."""
+        return self.results / ".work" / "tmp"
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file below the results directory, whole or not at all.
+
+        Raises:
+            OSError: it cannot be written; what stood there is as it was.
+        """
+        write_whole(path, content, self.temporary)
+
+    def sweep(self) -> None:
+        """Delete what writers left that were killed."""
+        sweep(self.temporary)
+
     def path(self, cell: Cell, kind: str = "") -> Path:
         """Where a cell's record is kept, or another file of it (`kind` as in `failed`, `unofficial`)."""
         name = f"seed-{cell.seed}.{kind}.json" if kind else f"seed-{cell.seed}.json"
@@ -55,6 +63,10 @@ class Store:
     def record_path(self, cell: Cell) -> Path:
         """Where this cell's record is kept; a limited cell is kept apart."""
         return self.path(cell, "" if cell.limit is None else "unofficial")
+
+    def failure_path(self, cell: Cell) -> Path:
+        """Where this cell's failure is kept; that of a limited cell is kept apart, as it excuses nothing."""
+        return self.path(cell, "failed" if cell.limit is None else "unofficial-failed")
 
     def record(self, cell: Cell) -> Record | None:
         """The record of this cell, of whatever protocol it was made by; null where there is none.
@@ -65,9 +77,20 @@ class Store:
         path = self.record_path(cell)
         return read_record(path) if path.exists() else None
 
+    def is_whole(self, cell: Cell, record: Record) -> bool:
+        """Whether the weights that a record commits stand beside it, in the length that it states."""
+        if not record.weights.committed:
+            return True
+        path = weights_path(self.record_path(cell), self.results, record)
+        return path.is_file() and path.stat().st_size == record.weights.bytes
+
     def failure(self, cell: Cell) -> Failure | None:
-        """Why this cell failed, where it did."""
-        path = self.path(cell, "failed")
+        """Why this cell failed, where it did.
+
+        Raises:
+            UserError: the file is no failure.
+        """
+        path = self.failure_path(cell)
         return _read(path, Failure) if path.exists() else None
 
     def add(self, cell: Cell, finished: Finished, *, repeat: bool = False) -> Path:
@@ -80,29 +103,50 @@ class Store:
 
         Returns:
             The record's path.
+
+        Raises:
+            UserError: its spec names no copy of a data set, so that nobody could say what it was made on.
+            OSError: it cannot be written; the cell's checkpoint is kept.
         """
+        record = finished.record
+        if unread := [part for part, digest in record.spec.get("data", {}).items() if digest == UNKNOWN]:
+            raise UserError(f"{cell.name}: its spec names no copy of part {unread[0]}; a record that does is wanted")
         path = self.record_path(cell)
         if path.exists() and repeat:
             taken = [int(found[1]) for found in self._siblings(path, rf"seed-{cell.seed}\.repeat-(\d+)\.json")]
             path = self.path(cell, f"repeat-{max(taken, default=0) + 1}")
         elif path.exists():
-            old = read_record(path)
-            for suffix in (".safetensors", ".json"):
-                if (mate := path.with_suffix(suffix)).exists():
-                    mate.replace(path.with_name(f"{path.stem}.stale-{old.spec_digest[:8]}{suffix}"))
-        record = finished.record
-        write_whole(weights_path(path, self.results, record), finished.weights)
+            self._set_aside(path, record.spec_digest)
+        self.write(weights_path(path, self.results, record), finished.weights)
         if record.outputs is not None:
-            write_whole(blob(self.results, record.outputs.sha256), finished.outputs)
-        write_whole(path, record.model_dump_json(indent=1).encode() + b"\n")
-        self.path(cell, "failed").unlink(missing_ok=True)
+            self.write(blob(self.results, record.outputs.sha256), finished.outputs)
+        self.write(path, record.model_dump_json(indent=1).encode() + b"\n")
+        self.failure_path(cell).unlink(missing_ok=True)
         self.state_path(cell).unlink(missing_ok=True)
         return path
 
+    def _set_aside(self, path: Path, digest: str) -> None:
+        """Make room for a record: another protocol's, or what is no record, is kept under another name."""
+        try:
+            old = read_record(path).spec_digest
+        except UserError:
+            old = "unreadable"
+        if old == digest:
+            return  # without its weights, or it would not be made again
+        name = old[:8] if len(old) == len(digest) else old
+        stem, number = f"{path.stem}.stale-{name}", 1
+        while path.with_name(f"{stem}.json").exists():
+            number += 1
+            stem = f"{path.stem}.stale-{name}_{number}"
+        for suffix in (".safetensors", ".json"):
+            if (mate := path.with_suffix(suffix)).exists():
+                mate.replace(path.with_name(f"{stem}{suffix}"))
+        sync_folder(path.parent)
+
     def add_failure(self, cell: Cell, failure: Failure) -> Path:
         """Keep why a cell failed, and drop its checkpoint: going on from it would fail again."""
-        path = self.path(cell, "failed")
-        write_whole(path, failure.model_dump_json(indent=1).encode() + b"\n")
+        path = self.failure_path(cell)
+        self.write(path, failure.model_dump_json(indent=1).encode() + b"\n")
         self.state_path(cell).unlink(missing_ok=True)
         return path
 
@@ -126,6 +170,21 @@ class Store:
         finally:
             lock.release()
 
+    def is_held(self, cell: Cell) -> bool:
+        """Whether some process holds this cell now; nothing is written to find out."""
+        path = self.state_path(cell).with_suffix(".lock")
+        if not path.is_file():
+            return False
+        if sys.platform == "win32":
+            with self.claim(cell) as free:
+                return not free
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     @staticmethod
     def _siblings(path: Path, pattern: str) -> Iterator[re.Match[str]]:
         return (found for mate in path.parent.iterdir() if (found := re.fullmatch(pattern, mate.name)))
@@ -145,10 +204,8 @@ Form = TypeVar("Form", bound=Model)
 
 def _read(path: Path, form: type[Form]) -> Form:
     try:
-        return form.model_validate_json(path.read_bytes())
+        return parse_model(read_plain(path), form)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise UserError(f"{path}: no {form.__name__.lower()}: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: no {form.__name__.lower()}: {error}") from None

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import StringConstraints
 
-from benchmark.cards.schema import Model, Positive, Text
+from benchmark.cards.schema import EntryName, Model
+from benchmark.cards.values import FullName, NotNegative, OutsideLine, OutsideText, PlainData, PositiveCount, Time
+from benchmark.disk import read_plain
 from benchmark.equivariance.results import EquivarianceState, Exactness
 from benchmark.metrics import Counts
 from benchmark.runs.files import blob
 from benchmark.runs.record import Outputs, Weights
+from benchmark.strict_json import parse_model
 
 STEM = "weights-only"
 
@@ -30,18 +33,18 @@ class WeightsOnly(Model):
     """
 
     schema_version: Literal[1]
-    benchmark: str
-    entry: str
-    protocol: dict[str, Any]
-    trained_on: Text
-    metrics: dict[str, float | None]
+    benchmark: FullName
+    entry: EntryName
+    protocol: PlainData
+    trained_on: Annotated[OutsideText, StringConstraints(min_length=1)]
+    metrics: dict[OutsideLine, NotNegative | None]
     counts: Counts
     equivariance: EquivarianceState
     exactness: Exactness
-    parameters: Positive
-    macs: Positive
-    environment: dict[str, str]
-    scored: str
+    parameters: PositiveCount
+    macs: PositiveCount
+    environment: dict[OutsideLine, OutsideLine]
+    scored: Time
     weights: Weights
     outputs: Outputs
 
@@ -67,10 +70,11 @@ def read_weights_only(results: Path) -> Iterator[tuple[Path, WeightsOnly | str]]
     for path in sorted(results.glob(f"*@*/*@*/{STEM}.json")):
         place = path.relative_to(results)
         try:
-            found = WeightsOnly.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            first = error.errors()[0]
-            yield place, f"no score of weights: {'.'.join(map(str, first['loc'])) or 'the whole file'}: {first['msg']}"
+            found = parse_model(read_plain(path), WeightsOnly)
+        except OSError as error:
+            yield place, f"cannot be read: {error.strerror}"
+        except ValueError as error:
+            yield place, f"no score of weights: {error}"
         else:
             right = place.parts[:2] == (found.benchmark, found.entry)
             yield place, found if right else f"says that it is {found.benchmark} {found.entry}"

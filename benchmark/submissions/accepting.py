@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.disk import write_whole
 from benchmark.errors import UserError
 from benchmark.leaderboard import tables
 from benchmark.runs.measured import FILE_NAME, Measurement
-from benchmark.runs.store import write_whole
 from benchmark.submissions.folder import read_submission
 from benchmark.submissions.tree import read_inside
 from benchmark.submissions.verifying import BundleReport

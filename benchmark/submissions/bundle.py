@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from benchmark.disk import write_whole
 from benchmark.errors import UserError
 from benchmark.runs import provenance
-from benchmark.runs.store import write_whole
 from benchmark.submissions.findings import Finding, Refused
 from benchmark.submissions.folder import Submission, read_submission
 from benchmark.submissions.manifest import (

@@ -13,7 +13,7 @@ from benchmark.runs.cell import Cell
 from benchmark.runs.executor import Event
 from benchmark.runs.files import blob
 from benchmark.runs.plan import unfinished
-from benchmark.runs.store import Store, write_whole
+from benchmark.runs.store import Store
 from benchmark.runs.weights_only import weights_of, weights_only_path
 from benchmark.submissions.bundle import pack
 from benchmark.submissions.checking import brought_weights, check
@@ -105,11 +105,11 @@ def _at_once(run: Callable[[Cell], tuple[Finding, ...]], cells: list[Cell], jobs
 
 def _keep(results: Path, found: ScoredWeights) -> None:
     """Write a score of weights and its files, the score last."""
-    score = found.score
-    write_whole(weights_of(results, score), found.weights)
-    write_whole(blob(results, score.outputs.sha256), found.outputs)
+    score, store = found.score, Store(results)
+    store.write(weights_of(results, score), found.weights)
+    store.write(blob(results, score.outputs.sha256), found.outputs)
     path = weights_only_path(results, score.benchmark, score.entry)
-    write_whole(path, score.model_dump_json(indent=1).encode() + b"\n")
+    store.write(path, score.model_dump_json(indent=1).encode() + b"\n")
 
 
 def _source_digest(submission: Submission) -> str:

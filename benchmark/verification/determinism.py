@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from benchmark.cards.schema import Model, Positive
 from benchmark.device import arithmetic, choose, describe
+from benchmark.disk import read_plain
 from benchmark.nn.inference import for_scoring
 from benchmark.runs import provenance
 from benchmark.runs.cell import Cell
 from benchmark.runs.running import Material, prepare_material
-from benchmark.runs.store import write_whole
+from benchmark.runs.store import Store
+from benchmark.strict_json import parse_model
 from benchmark.training import Task, TrainingState, train
 from benchmark.verification.noise import double_logits, logits
 from benchmark.verification.packages import torchvision_problem
@@ -124,15 +125,15 @@ def kept_path(results: Path, device: str) -> Path:
 def keep(results: Path, audit: Audit) -> Path:
     """Keep an audit in the place of the last one."""
     path = kept_path(results, audit.device)
-    write_whole(path, audit.model_dump_json(indent=1).encode() + b"\n")
+    Store(results).write(path, audit.model_dump_json(indent=1).encode() + b"\n")
     return path
 
 
 def known_noise(results: Path, device: str) -> float:
     """The largest relative difference that the kept audit found; 0 where there is none of this machine and torch."""
     try:
-        audit = Audit.model_validate_json(kept_path(results, device).read_bytes())
-    except (OSError, ValidationError):
+        audit = parse_model(read_plain(kept_path(results, device)), Audit)
+    except (OSError, ValueError):
         return 0.0
     here = describe(choose(device)), provenance.versions()["torch"]
     same = (audit.device_name, audit.versions.get("torch")) == here

@@ -23,7 +23,7 @@ from benchmark.runs.running import CellState, run_cell, start
 from benchmark.runs.store import Store
 from benchmark.training import DivergedError
 
-TIMES = {"seconds", "started", "finished", "sessions"}
+TIMES = {"checksum", "seconds", "started", "finished", "sessions"}
 
 
 def finish(cell: Cell, state: CellState | None = None) -> Finished:
@@ -95,8 +95,8 @@ def test_a_resumed_cell_ends_with_the_same_bits(
         next(running)
     checkpoints.save(store, cell, state)
     del running
-    resumed = checkpoints.load(store, cell)
-    assert resumed is not None
+    resumed, why = checkpoints.load(store, cell)
+    assert resumed is not None, why
     last = finish(cell, resumed)
     assert last.weights == once.weights
     assert last.outputs == once.outputs
@@ -111,18 +111,43 @@ def test_a_state_of_another_machine_or_protocol_is_not_resumed(
     state = start(cell)
     next(iter(run_cell(cell, state)))
     checkpoints.save(store, cell, state)
-    assert checkpoints.load(store, cell) is not None
-    assert checkpoints.load(store, make_cell(threads=2)) is None
+    assert checkpoints.load(store, cell)[0] is not None
+    found, why = checkpoints.load(store, make_cell(threads=2))
+    assert found is None
+    assert "its checkpoint is one of another machine: " in str(why)
     monkeypatch.setattr("benchmark.runs.spec.NUMERICS_VERSION", 1000)
-    assert checkpoints.load(store, make_cell()) is None
+    assert checkpoints.load(store, make_cell()) == (None, "its checkpoint is one of another protocol")
 
 
-def test_a_damaged_state_is_not_resumed(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
+def test_what_stands_in_the_place_of_a_checkpoint_never_ends_a_run(
+    make_cell: Callable[..., Cell], tmp_path: Path
+) -> None:
     cell, store = make_cell(), Store(tmp_path)
+    assert checkpoints.load(store, cell) == (None, None)
     checkpoints.save(store, cell, start(cell))
     path = store.state_path(cell)
-    path.write_bytes(path.read_bytes()[:-200])
-    assert checkpoints.load(store, cell) is None
+    path.unlink()
+    path.mkdir()
+    assert checkpoints.load(store, cell) == (None, "its checkpoint cannot be read (it is no plain file)")
+    path.rmdir()
+    path.write_bytes(b"PK\x03\x04 of another suite")
+    assert "it is of another form" in str(checkpoints.load(store, cell)[1])
+
+
+def test_a_clock_that_is_set_back_between_two_sessions_makes_no_record_that_ends_before_it_began(
+    make_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, store, clock = make_cell("z2cnn@8"), Store(tmp_path), ["2026-11-27T12:00:00+00:00"]
+    monkeypatch.setattr("benchmark.runs.provenance.now", lambda: clock[0])
+    state = start(cell)
+    next(iter(run_cell(cell, state)))
+    checkpoints.save(store, cell, state)
+    clock[0] = "2026-11-27T09:00:00+00:00"
+    resumed, why = checkpoints.load(store, cell)
+    assert resumed is not None, why
+    clock[0] = "2026-11-27T08:00:00+00:00"
+    made = finish(cell, resumed).record.provenance
+    assert made.started == made.finished == "2026-11-27T09:00:00+00:00"
 
 
 def test_the_record_agrees_with_its_files_and_with_itself(once: Finished, make_cell: Callable[..., Cell]) -> None:

@@ -16,7 +16,7 @@ from benchmark.runs.finish import Finished
 from benchmark.runs.plan import plan, seeds_from, status, unfinished
 from benchmark.runs.record import SCHEMA_VERSION, Failure, Record
 from benchmark.runs.running import run_cell
-from benchmark.runs.store import Store, read_record, write_whole
+from benchmark.runs.store import Store, read_record
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +67,6 @@ def test_a_record_comes_back_as_it_was(store: Store, finished: Finished, make_ce
     assert blob(store.results, finished.record.outputs.sha256).read_bytes() == finished.outputs
     assert status(store, cell) == "done"
     assert unfinished(store, [cell, make_cell("z2cnn@8", 1)]) == [make_cell("z2cnn@8", 1)]
-
-
-def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "record.json"
-    write_whole(path, b"old")
-
-    def broken(_: int) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr("benchmark.runs.store.os.fsync", broken)
-    with pytest.raises(OSError, match="no space"):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
 
 
 def test_a_record_of_another_protocol_goes_aside(
