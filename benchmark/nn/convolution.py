@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d
+from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.nn.fields import Field, feature_field
+from benchmark.nn.bank import BankConv, bank_conv2d, per_element, require_channels
 from benchmark.nn.groups import TRIVIAL, Group
 
 
@@ -83,7 +82,7 @@ class _Gather(torch.autograd.Function):
         return tangent.index_select(1, places)
 
 
-_gather: Callable[[Tensor, Tensor, Tensor], Tensor] = _Gather.apply
+gather: Callable[[Tensor, Tensor, Tensor], Tensor] = _Gather.apply
 
 
 def filter_bank(weight: Tensor, group: Group, in_group: Group, table: BankTable | None = None) -> Tensor:
@@ -100,7 +99,7 @@ def filter_bank(weight: Tensor, group: Group, in_group: Group, table: BankTable 
     """
     out_channels, channels, _, kernel_size, _ = weight.shape
     places, sources = table or bank_table(kernel_size, channels, group, in_group)
-    bank = _gather(weight.flatten(1), places.to(weight.device), sources.to(weight.device))
+    bank = gather(weight.flatten(1), places.to(weight.device), sources.to(weight.device))
     rows = bank.view(out_channels * len(group), kernel_size, kernel_size, channels * len(in_group))
     return rows.permute(0, 3, 1, 2)
 
@@ -140,23 +139,13 @@ def group_conv2d(
     Raises:
         UserError: the features do not have in_channels·in_group channels.
     """
-    expected = weight.shape[1] * groups * len(in_group)
-    if features.shape[-3] != expected:
-        raise UserError(
-            f"the input has {features.shape[-3]} channels, but the layer needs {expected}: "
-            f"{weight.shape[1] * groups} channels × {len(in_group)} elements of {in_group.name}"
-        )
+    require_channels(features, weight.shape[1] * groups, in_group)
     bank = filter_bank(weight, group, in_group, table)
-    repeated = None if bias is None else bias.unsqueeze(1).expand(-1, len(group)).reshape(-1)
-    if stride > 1 and padding == 0 and weight.shape[-1] == 1:
-        # The same sums. oneDNN's backward pass of a strided 1×1 convolution writes beyond its memory where 8 channels
-        # meet an even size (torch 2.12.1, channels_last): the process dies, or goes on with whatever it hit.
-        # Windows of one pixel pick every stride-th one, and unlike a slice's their gradient is in channels_last, too.
-        features, stride = avg_pool2d(features, 1, stride), 1
-    return conv2d(features, bank, repeated, stride, padding, dilation, groups)
+    repeated = None if bias is None else per_element(bias, group)
+    return bank_conv2d(features, bank, repeated, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-class GroupConv(nn.Module):
+class GroupConv(BankConv):
     """A group convolution; with the trivial `in_group` a lifting one, with both trivial an ordinary one.
 
     Weights and biases start as those of `nn.Conv2d`, uniform in ±1/√fan_in,
@@ -195,60 +184,31 @@ class GroupConv(nn.Module):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        for name, value in (
-            ("in_channels", in_channels),
-            ("out_channels", out_channels),
-            ("kernel_size", kernel_size),
-            ("stride", stride),
-            ("dilation", dilation),
-            ("groups", groups),
-        ):
-            if value < 1:
-                raise UserError(f"{name} (={value}) must be at least 1")
-        if padding < 0:
-            raise UserError(f"padding (={padding}) must be at least 0")
-        for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if value % groups:
-                raise UserError(f"{name} (={value}) must be divisible by groups (={groups})")
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
-        self.group, self.in_group = group, in_group or group
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        self.field: Field = feature_field(group)
-        channels = in_channels // groups
-        table = bank_table(kernel_size, channels, self.group, self.in_group)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            group=group,
+            in_group=in_group,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+        )
+        table = bank_table(kernel_size, in_channels // groups, self.group, self.in_group)
         self.register_buffer("places", table.places, persistent=False)
         self.register_buffer("sources", table.sources, persistent=False)
-        self.weight = nn.Parameter(torch.empty(out_channels, channels, len(self.in_group), kernel_size, kernel_size))
-        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw weights and biases anew from torch's global generator."""
-        bound = self.weight[0].numel() ** -0.5
-        nn.init.uniform_(self.weight, -bound, bound)
-        if self.bias is not None:
-            nn.init.uniform_(self.bias, -bound, bound)
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """(out_channels, in_channels / groups, in_group, height, width): one filter for each output channel."""
+        channels, size = self.in_channels // self.groups, self.kernel_size
+        return (self.out_channels, channels, len(self.in_group), size, size)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels·in_group, height, width) -> (batch, out_channels·group, height, width)."""
-        return group_conv2d(
-            features,
-            self.weight,
-            self.bias,
-            self.group,
-            self.in_group,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            table=BankTable(self.places, self.sources),
-        )
-
-    def extra_repr(self) -> str:
-        """The constructor's arguments."""
-        return (
-            f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, group={self.group.name}, "
-            f"in_group={self.in_group.name}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
-        )
+    def bank(self) -> tuple[Tensor, Tensor | None]:
+        """The weight under every element of the group, and the bias repeated over it; see `filter_bank`."""
+        table = BankTable(self.places, self.sources)
+        bank = filter_bank(self.weight, self.group, self.in_group, table)
+        return bank, None if self.bias is None else per_element(self.bias, self.group)

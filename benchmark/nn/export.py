@@ -12,8 +12,8 @@ from torch.fx import symbolic_trace
 
 from benchmark.errors import UserError
 from benchmark.nn.activation import ReLU
+from benchmark.nn.bank import BankConv
 from benchmark.nn.blur import BlurPool
-from benchmark.nn.convolution import GroupConv, filter_bank
 from benchmark.nn.dense import Dense
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.network import Network
@@ -52,7 +52,7 @@ def to_plain(network: nn.Module) -> nn.Module:
 
 
 def _plain(module: nn.Module) -> nn.Module:
-    if isinstance(module, (GroupConv, SeparableGroupConv)):
+    if isinstance(module, (BankConv, SeparableGroupConv)):
         return _conv2d(module)
     if isinstance(module, GroupBatchNorm):
         return _batch_norm(module, len(module.group))
@@ -74,7 +74,7 @@ def _plain(module: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def _conv2d(conv: GroupConv | SeparableGroupConv) -> nn.Conv2d:
+def _conv2d(conv: BankConv | SeparableGroupConv) -> nn.Conv2d:
     order = len(conv.group)
     plain = nn.Conv2d(
         conv.in_channels * len(conv.in_group),
@@ -87,10 +87,10 @@ def _conv2d(conv: GroupConv | SeparableGroupConv) -> nn.Conv2d:
         conv.bias is not None,
         device="meta",
     )
-    bank = filter_bank(conv.weight, conv.group, conv.in_group)
+    bank, bias = conv.bank()
     plain.weight = nn.Parameter(bank)
-    if conv.bias is not None:
-        plain.bias = nn.Parameter(conv.bias.repeat_interleave(order))
+    if bias is not None:
+        plain.bias = nn.Parameter(bias)
     return plain
 
 

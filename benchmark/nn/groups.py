@@ -91,6 +91,18 @@ class Group:
         return element in self._positions
 
     @cached_property
+    def generators(self) -> tuple[Element, ...]:
+        """The first elements, in order, that make all the others by products: of p4 the quarter turn."""
+        found: list[Element] = []
+        made = {Element()}
+        for element in self.elements:
+            if element not in made:
+                found.append(element)
+                while further := {g * h for g in made for h in (*made, *found)} - made:
+                    made |= further
+        return tuple(found)
+
+    @cached_property
     def _positions(self) -> dict[Element, int]:
         return {element: position for position, element in enumerate(self.elements)}
 

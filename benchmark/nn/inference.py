@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from benchmark.nn.convolution import GroupConv, filter_bank
-from benchmark.nn.dense import Dense
+from benchmark.nn.bank import BankConv
+from benchmark.nn.convolution import filter_bank
 from benchmark.nn.dropout import Dropout
 from benchmark.nn.groups import TRIVIAL
 from benchmark.nn.network import Network
 from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.residual import Residual
 from benchmark.nn.separable import SeparableGroupConv
 
-Convolution = GroupConv | SeparableGroupConv
+Convolution = BankConv | SeparableGroupConv
+OURS = __name__.partition(".")[0]
 
 
 class FoldedConv(nn.Module):
@@ -46,8 +49,8 @@ def for_scoring(network: nn.Module) -> nn.Module:
     """The same function in evaluation mode, with each convolution's batch norm folded into its filter bank.
 
     `(W ∗ f + b − μ) γ/σ + β = (W γ/σ) ∗ f + (b − μ) γ/σ + β`. Filter banks are copies: what is trained on later is not
-    seen. A norm in a residual or dense block is folded where it directly follows a convolution; the others stay.
-    Networks that are not built as `benchmark.nn.network.Network` are returned as they are.
+    seen. A norm is folded where it directly follows a convolution in a chain of layers, at any depth: in a block, or in
+    a network that another one wraps; the others stay. Modules that are not this suite's are left as they are.
 
     Args:
         network: any network, in any mode.
@@ -55,18 +58,13 @@ def for_scoring(network: nn.Module) -> nn.Module:
     Returns:
         A network in evaluation mode, equal to the given one but for rounding.
     """
-    if not isinstance(network, Network):
-        return network.eval()
-    return _scoring(network).eval()
+    chain = isinstance(network, nn.Sequential) and not isinstance(network, Network)
+    return (network if chain else _scoring(network)).eval()
 
 
 def _scoring(module: nn.Module) -> nn.Module:
-    if isinstance(module, Residual):
-        return Residual(_scoring(module.branch), _scoring(module.shortcut), module.field)
-    if isinstance(module, Dense):
-        return Dense(_scoring(module.branch), module.margin, module.field)
     if not isinstance(module, nn.Sequential):
-        return module
+        return _around(module)
     layers = [layer for layer in module.children() if not isinstance(layer, Dropout)]
     scoring: list[nn.Module] = []
     while layers:
@@ -82,17 +80,29 @@ def _scoring(module: nn.Module) -> nn.Module:
     return nn.Sequential(*scoring)
 
 
+def _around(module: nn.Module) -> nn.Module:
+    """A module of this suite that shares everything with the given one but its children, which are made for scoring."""
+    if type(module).__module__.partition(".")[0] != OURS:
+        return module
+    children = {name: _scoring(child) for name, child in module.named_children()}
+    if all(children[name] is child for name, child in module.named_children()):
+        return module
+    around = copy.copy(module)
+    vars(around)["_modules"] = children
+    return around
+
+
 def _folded(conv: Convolution, norm: nn.Module | None, rectified: bool) -> nn.Module:
-    scale = conv.weight.new_ones(conv.out_channels)
-    shift = conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+    bank = conv.bank()[0].detach()
+    scale = bank.new_ones(conv.out_channels)
+    shift = torch.zeros_like(scale) if conv.bias is None else conv.bias.detach()
     if isinstance(norm, GroupBatchNorm):
         scale = norm.weight.detach() * (norm.running_var + norm.eps).rsqrt()
         shift = (norm.bias.detach() - norm.running_mean * scale) + shift * scale
     bias = shift.repeat_interleave(len(conv.group))
     if isinstance(conv, SeparableGroupConv) and conv.separable == "gc":
         return _folded_depthwise(conv, scale, bias, rectified)
-    weight = conv.weight.detach() * scale[:, None, None, None, None]
-    bank = filter_bank(weight, conv.group, conv.in_group)
+    bank = bank * scale.repeat_interleave(len(conv.group))[:, None, None, None]
     return FoldedConv(bank, bias, conv, conv.groups, rectified)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
@@ -48,6 +48,7 @@ def conv_block(
     in_group: Group | None = None,
     padding: int = 1,
     dropout: float | None = None,
+    conv: Callable[..., nn.Module] = GroupConv,
 ) -> Layers:
     """Convolution – batch norm – ReLU, and dropout where a rate is given, named `conv1`, `norm1`, `relu1`, `dropout1`.
 
@@ -60,12 +61,11 @@ def conv_block(
         in_group: the group of the input, `group` itself where None.
         padding: zeros added on every side.
         dropout: the probability of a zero, no dropout where None.
+        conv: makes the convolution from what `GroupConv` takes.
     """
     field = feature_field(group)
     layers: Layers = {
-        f"conv{number}": GroupConv(
-            in_channels, out_channels, kernel_size, group=group, in_group=in_group, padding=padding
-        ),
+        f"conv{number}": conv(in_channels, out_channels, kernel_size, group=group, in_group=in_group, padding=padding),
         f"norm{number}": GroupBatchNorm(out_channels, group=group),
         f"relu{number}": with_field(ReLU(), field),
     }

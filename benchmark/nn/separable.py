@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from benchmark.errors import UserError
+from benchmark.nn.bank import per_element
 from benchmark.nn.convolution import BankTable, bank_table, filter_bank, group_conv2d
 from benchmark.nn.fields import Field, feature_field
 from benchmark.nn.groups import TRIVIAL, Group
@@ -147,6 +148,11 @@ class SeparableGroupConv(nn.Module):
     def weight(self) -> Tensor:
         """The weight of the equal `GroupConv`, (out_channels, in_channels, group, height, width)."""
         return separable_weight(self.pointwise, self.spatial)
+
+    def bank(self) -> tuple[Tensor, Tensor | None]:
+        """The filters of the equal ordinary convolution and their bias, as `BankConv.bank` gives them."""
+        bank = filter_bank(self.weight, self.group, self.in_group)
+        return bank, None if self.bias is None else per_element(self.bias, self.group)
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in_channels·group, height, width) -> (batch, out_channels·group, height, width)."""
