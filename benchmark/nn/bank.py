@@ -139,11 +139,19 @@ class BankConv(nn.Module):
         size, channels = self.kernel_size, self.in_channels // self.groups
         return (self.out_channels * len(self.group), channels * len(self.in_group), size, size)
 
-    def reset_parameters(self) -> None:
-        """Draw weights and biases anew from torch's global generator."""
-        nn.init.uniform_(self.weight, -self.bound, self.bound)
+    gain = 1.0
+    """How much wider the weight starts than the bank that is made of it."""
+
+    def reset_parameters(self, bound: float | None = None) -> None:
+        """Draw weights and biases anew from torch's global generator.
+
+        Args:
+            bound: what the bank and the biases start within, uniformly; `bound` of the layer where None.
+        """
+        bound = self.bound if bound is None else bound
+        nn.init.uniform_(self.weight, -bound * self.gain, bound * self.gain)
         if self.bias is not None:
-            nn.init.uniform_(self.bias, -self.bound, self.bound)
+            nn.init.uniform_(self.bias, -bound, bound)
 
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The finished filters and their bias.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from benchmark.nn.bank import BankConv
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.groups import TRIVIAL
 
@@ -17,14 +18,12 @@ def sepgroupy(module: nn.Module) -> None:
     ±1/√(in_channels · kernel_size²), which leaves the group out of the fan-in. Source: `experiments/models` and
     `SplitGConv2D.reset_parameters` in TFedixhoven/using_equivariance at c892372.
     """
-    if not isinstance(module, GroupConv):
+    if not isinstance(module, BankConv):
         return
     if module.group == TRIVIAL:
         nn.init.normal_(module.weight, std=(2 / (module.out_channels * module.kernel_size**2)) ** 0.5)
     else:
-        bound = (module.in_channels * module.kernel_size**2) ** -0.5
-        for parameter in module.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        module.reset_parameters((module.in_channels * module.kernel_size**2) ** -0.5)
 
 
 def he_normal(module: nn.Module) -> None:

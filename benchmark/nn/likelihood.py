@@ -43,9 +43,8 @@ class LikelihoodConv(BankConv):
         self.register_buffer("places", table.places, persistent=False)
         self.register_buffer("sources", table.sources, persistent=False)
         self.theta = nn.Parameter(torch.zeros(len(self.group)))
+        self.gain = len(self.group) ** 0.5
         self.reset_parameters()
-        with torch.no_grad():
-            self.weight.mul_(len(self.group) ** 0.5)
 
     @property
     def log_likelihood(self) -> Tensor:

@@ -9,10 +9,11 @@ from torch import nn
 
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.groups import TRIVIAL, Group
-from benchmark.nn.network import Layers, classifier, conv_block, max_pool, require_size
+from benchmark.nn.initialisation import sepgroupy
+from benchmark.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
 
-DEPTHS = ("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7")
-"""The depths that all networks of the study have."""
+DEPTHS = ("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset")
+"""The depths of its group networks."""
 
 
 def seven_convolutions(
@@ -52,3 +53,15 @@ def seven_convolutions(
         **block(7, planes, planes, 4, padding=0),
         **classifier(planes, classes, group=group),
     }
+
+
+def p4cnn(conv: Callable[..., nn.Module], *, group: Group, **shape: int | float) -> Network:
+    """The study's P4CNN with another kind of convolution, begun as the published network is.
+
+    Args:
+        conv: makes the convolutions from what `GroupConv` takes.
+        group: the group of the features.
+        **shape: what else `seven_convolutions` takes.
+    """
+    network = Network(seven_convolutions(group=group, conv=conv, **shape), depths=DEPTHS)  # type: ignore[arg-type]
+    return network.apply(sepgroupy)

@@ -46,8 +46,17 @@ class ResidualPathwayConv(GroupConv):
         self.equivariant_strength, self.free_strength, self.scale = equivariant_strength, free_strength, scale
         free = torch.zeros(super().bank()[0].shape)
         self.free = nn.Parameter(free.contiguous(memory_format=torch.channels_last))
-        if scale:
-            nn.init.uniform_(self.free, -scale * self.bound, scale * self.bound)
+        self._reset_free(self.bound)
+
+    def reset_parameters(self, bound: float | None = None) -> None:
+        """Draw both paths and the biases anew, the free one `scale` times as wide."""
+        super().reset_parameters(bound)
+        if "free" in self._parameters:
+            self._reset_free(self.bound if bound is None else bound)
+
+    def _reset_free(self, bound: float) -> None:
+        if self.scale:
+            nn.init.uniform_(self.free, -self.scale * bound, self.scale * bound)
 
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The sum of the two paths' filters."""

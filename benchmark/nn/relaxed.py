@@ -44,9 +44,8 @@ class RelaxedGroupConv(BankConv):
         steps = [[self.group.index(g * r) for g in self.group.elements] for r in self.group.generators]
         self.register_buffer("steps", torch.tensor(steps, dtype=torch.int64), persistent=False)
         self.mixing = nn.Parameter(torch.full((banks, len(self.group)), 1 / banks))
+        self.gain = banks**0.5
         self.reset_parameters()
-        with torch.no_grad():
-            self.weight.mul_(banks**0.5)
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

@@ -193,7 +193,7 @@ def test_the_residual_pathway_is_two_convolutions_in_one() -> None:
 def test_the_residual_pathway_stays_within_its_bound() -> None:
     for _ in range(20):
         layer = drawn(pathway(2, 3, 3, group=P4))
-            assert largest_change(layer.bank()[0], P4, P4) <= 2 * value(layer.free.norm())
+        assert largest_change(layer.bank()[0], P4, P4) <= 2 * value(layer.free.norm())
 
 
 def test_the_penalty_of_the_residual_pathway() -> None:
@@ -260,7 +260,7 @@ def test_the_likelihood_stays_within_its_bound() -> None:
     largest = 0.0
     for _ in range(50):
         layer = drawn(LikelihoodConv(2, 2, 3, group=P4))
-            bound = value(layer.weight.norm() * layer.degree()["variation"])
+        bound = value(layer.weight.norm() * layer.degree()["variation"])
         largest = max(largest, largest_change(layer.bank()[0], P4, P4) / bound)
     assert 0.3 < largest <= 1
 
