@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from benchmark.cards import schema
 from benchmark.data.images import Images
 from benchmark.device import CPU_SCORING_BATCH, arithmetic, scoring_batch, synchronise
+from benchmark.lookahead import SlowWeights
 from benchmark.nn.inference import for_scoring
 from benchmark.nn.stacking import Streams, stack, unstacked
 from benchmark.norms import re_estimate
@@ -24,6 +23,7 @@ from benchmark.training import (
     Task,
     TrainingState,
     check_finite,
+    every_batch,
     optimiser_for,
     schedule_for,
 )
@@ -54,17 +54,23 @@ def train_together(
     network = stack(networks, streams)
     optimiser = optimiser_for(network, recipe.optimiser)
     schedule = schedule_for(optimiser, recipe, task.steps_per_epoch)
-    every_step = schedule if isinstance(recipe.schedule, schema.OneCycle) else None
     lost: dict[int, DivergedError] = {}
     if states[0].epochs_done:
         network.load_state_dict({name: torch.cat([s.network[name] for s in states]) for name in states[0].network})
         optimiser.load_state_dict(_joined([state.optimiser for state in states]))
         schedule.load_state_dict(states[0].schedule)
+    after_step: list[Callable[[], None]] = [schedule.step] if every_batch(recipe) else []
+    lookahead = None
+    if recipe.lookahead is not None:
+        kept = {name: torch.cat([s.slow_weights[name] for s in states]) for name in states[0].slow_weights}
+        steps = recipe.epochs * task.steps_per_epoch
+        lookahead = SlowWeights(network, recipe.lookahead, steps, states[0].steps, kept)
+        after_step.append(lookahead.step)
     for epoch in range(states[0].epochs_done, recipe.epochs):
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
-        losses, correct = _epoch(network, streams, tasks, epoch, optimiser, every_step)
-        if every_step is None:
+        losses, correct = _epoch(network, streams, tasks, epoch, optimiser, after_step)
+        if not every_batch(recipe):
             schedule.step()
         if (again := task.pass_for_norms(epoch)) is not None:
             passes = zip(*(task.batches(again) for task in tasks), strict=True)
@@ -85,6 +91,8 @@ def train_together(
                 weights = {name: unstacked(value, count, position) for name, value in network.state_dict().items()}
                 state.add(own, result, weights, _separated(optimiser.state_dict(), count, position))
                 state.schedule = schedule.state_dict()
+                slow = lookahead.weights if lookahead else {}
+                state.slow_weights = {name: unstacked(value, count, position) for name, value in slow.items()}
         yield lost
         if len(lost) == count:
             return
@@ -96,7 +104,7 @@ def _epoch(
     tasks: Sequence[Task],
     epoch: int,
     optimiser: Optimizer,
-    every_step: LRScheduler | None,
+    after_step: Sequence[Callable[[], None]],
 ) -> tuple[list[float], list[int]]:
     """One pass over everybody's training images: each seed's sum of losses and number put into their class."""
     task, count, device = tasks[0], len(tasks), tasks[0].device
@@ -108,12 +116,14 @@ def _epoch(
         for batches in zip(*(task.batches(epoch) for task in tasks), strict=True):
             labels = torch.stack([labels for _, labels in batches], 1)
             logits = network(torch.cat([images for images, _ in batches], 1)).unflatten(1, (count, -1))
-            each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+            each = F.cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=task.smoothing
+            ).view_as(labels)
             optimiser.zero_grad(set_to_none=True)
             each.mean(0).sum().backward()
             optimiser.step()
-            if every_step is not None:
-                every_step.step()
+            for follow in after_step:
+                follow()
             losses += each.detach().sum(0)
             correct += (logits.detach().argmax(2) == labels).sum(0)
     return losses.tolist(), correct.tolist()

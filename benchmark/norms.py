@@ -8,6 +8,11 @@ import torch
 from torch import Tensor, nn
 
 
+def norms_of(network: nn.Module) -> list[nn.Module]:
+    """The layers of a network that keep running statistics: PyTorch's norms, this suite's and e2cnn's."""
+    return [module for module in network.modules() if isinstance(getattr(module, "running_mean", None), Tensor)]
+
+
 @torch.no_grad()
 def re_estimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set the running statistics of every norm to their mean over these batches, in training mode.
@@ -19,9 +24,7 @@ def re_estimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
         network: its norms keep `running_mean`, `running_var` and `momentum`, as PyTorch's and this suite's do.
         batches: images (batch, channels, size, size).
     """
-    norms: list[nn.Module] = [
-        module for module in network.modules() if isinstance(getattr(module, "running_mean", None), Tensor)
-    ]
+    norms = norms_of(network)
     momenta = [norm.momentum for norm in norms]
     network.train()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
 
 from benchmark.cards import schema
+from benchmark.data.augment import flip
 from benchmark.data.images import Images
 from benchmark.data.streams import derive, generator
 from benchmark.device import arithmetic, scoring_batch, seeded, synchronise
+from benchmark.lookahead import SlowWeights
 from benchmark.nn.inference import for_scoring
-from benchmark.norms import re_estimate
+from benchmark.norms import norms_of, re_estimate
 
 
 class DivergedError(Exception):
@@ -34,6 +36,7 @@ class TrainingState:
     network: dict[str, Tensor] = field(default_factory=dict)
     optimiser: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=dict)
+    slow_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     steps: int = 0
     images_seen: int = 0
@@ -102,9 +105,18 @@ class Task:
         order = torch.randperm(len(images), generator=generator(self.benchmark, self.seed, "order", epoch))
         order = order.to(self.device)
         draws = generator(self.benchmark, self.seed, "augmentation", epoch)
+        mirrored = self._mirrored_in(epoch) if self.recipe.augmentation.alternating_flip else None
         for step in range(self.steps_per_epoch):
             chosen = order[step * size : (step + 1) * size]
-            yield images.augmented_batch(chosen, self.recipe.augmentation, draws), images.labels[chosen]
+            batch = images.augmented_batch(chosen, self.recipe.augmentation, draws)
+            if mirrored is not None:
+                batch = flip(batch, mirrored[chosen], axis=-1)
+            yield batch, images.labels[chosen]
+
+    def _mirrored_in(self, epoch: int) -> Tensor:
+        """Which training images the alternating flip mirrors in an epoch, bool (images,): a half, or else the other."""
+        coins = torch.randint(2, (len(self.train),), generator=generator(self.benchmark, self.seed, "mirrored"))
+        return ((coins + epoch) % 2 == 1).to(self.device)
 
     def pass_for_norms(self, epoch: int) -> int | None:
         """The pass, counted on from the last epoch, over which norms are estimated anew after an epoch; null for none.
@@ -114,6 +126,11 @@ class Task:
         wanted = self.recipe.norm_statistics == "re-estimated"
         used = self.validation is not None or epoch == self.recipe.epochs - 1
         return self.recipe.epochs + epoch if wanted and used else None
+
+    @property
+    def smoothing(self) -> float:
+        """The share of a label that is spread over all classes."""
+        return self.recipe.label_smoothing or 0.0
 
     def network_stream(self, epoch: int) -> int:
         """The seed of what the network draws in an epoch, as for dropout."""
@@ -125,8 +142,19 @@ def optimiser_for(network: nn.Module, card: schema.Adam | schema.SGD) -> Optimiz
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if isinstance(card, schema.Adam):
         return Adam(parameters, lr=card.learning_rate, weight_decay=card.weight_decay)
+    groups: list[dict[str, Any]] = [{"params": parameters}]
+    if card.norm_biases is not None:
+        biases = {id(norm.bias) for norm in norms_of(network)}
+        groups = [
+            {"params": [parameter for parameter in parameters if id(parameter) not in biases]},
+            {
+                "params": [parameter for parameter in parameters if id(parameter) in biases],
+                "lr": card.norm_biases.learning_rate,
+                "weight_decay": card.norm_biases.weight_decay,
+            },
+        ]
     return SGD(
-        parameters,
+        groups,
         lr=card.learning_rate,
         momentum=card.momentum,
         nesterov=card.nesterov,
@@ -144,7 +172,26 @@ def schedule_for(optimiser: Optimizer, recipe: schema.Recipe, steps_per_epoch: i
     if isinstance(card, schema.OneCycle):
         peak = recipe.optimiser.learning_rate
         return OneCycleLR(optimiser, peak, epochs=recipe.epochs, steps_per_epoch=steps_per_epoch)
+    if isinstance(card, schema.Triangular):
+        return LambdaLR(optimiser, _triangle(card, recipe.epochs * steps_per_epoch))
     return ConstantLR(optimiser, factor=1.0, total_iters=0)
+
+
+def _triangle(card: schema.Triangular, steps: int) -> Callable[[int], float]:
+    """The factor of the learning rate at each step."""
+
+    def factor(step: int) -> float:
+        peak = card.rise * steps
+        if step < peak:
+            return card.start + (1 - card.start) * step / peak
+        return 1 - (1 - card.end) * (step - peak) / (steps - peak)
+
+    return factor
+
+
+def every_batch(recipe: schema.Recipe) -> bool:
+    """Whether the schedule is stepped after every batch, or else after every epoch."""
+    return isinstance(recipe.schedule, schema.OneCycle | schema.Triangular)
 
 
 @torch.inference_mode()
@@ -173,17 +220,22 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
     recipe = task.recipe
     optimiser = optimiser_for(network, recipe.optimiser)
     schedule = schedule_for(optimiser, recipe, task.steps_per_epoch)
-    every_step = isinstance(recipe.schedule, schema.OneCycle)
     if state.epochs_done:
         network.train()
         network.load_state_dict(state.network)
         optimiser.load_state_dict(state.optimiser)
         schedule.load_state_dict(state.schedule)
+    after_step: list[Callable[[], None]] = [schedule.step] if every_batch(recipe) else []
+    if recipe.lookahead is not None:
+        steps = recipe.epochs * task.steps_per_epoch
+        lookahead = SlowWeights(network, recipe.lookahead, steps, state.steps, state.slow_weights)
+        state.slow_weights = lookahead.weights
+        after_step.append(lookahead.step)
     for epoch in range(state.epochs_done, recipe.epochs):
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
-        loss, correct = _epoch(network, task, epoch, optimiser, schedule if every_step else None)
-        if not every_step:
+        loss, correct = _epoch(network, task, epoch, optimiser, after_step)
+        if not every_batch(recipe):
             schedule.step()
         if (again := task.pass_for_norms(epoch)) is not None:
             with seeded(task.device, task.network_stream(again)), arithmetic(task.device, "fp32", task.threads):
@@ -200,7 +252,7 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
 
 
 def _epoch(
-    network: nn.Module, task: Task, epoch: int, optimiser: Optimizer, every_step: LRScheduler | None
+    network: nn.Module, task: Task, epoch: int, optimiser: Optimizer, after_step: Sequence[Callable[[], None]]
 ) -> tuple[float, int]:
     """One pass over the training images: the sum of its losses, and the number put into their class."""
     device = task.device
@@ -210,12 +262,12 @@ def _epoch(
     with seeded(device, task.network_stream(epoch)), arithmetic(device, task.recipe.numeric_mode, task.threads):
         for images, labels in task.batches(epoch):
             logits = network(images)
-            loss = F.cross_entropy(logits, labels)
+            loss = F.cross_entropy(logits, labels, label_smoothing=task.smoothing)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-            if every_step is not None:
-                every_step.step()
+            for follow in after_step:
+                follow()
             loss_sum += loss.detach() * len(labels)
             correct += (logits.detach().argmax(1) == labels).sum()
     check_finite(float(loss_sum), epoch)

@@ -248,6 +248,13 @@ class Adam(Model):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
 
 
+class NormBiases(Model):
+    """What the optimiser does otherwise with the biases of norms."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
 class SGD(Model):
     """Stochastic gradient descent; the weight decay is added to the gradient."""
 
@@ -256,6 +263,7 @@ class SGD(Model):
     momentum: Fraction = 0.0
     nesterov: bool = False
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    norm_biases: NormBiases | None = None
 
 
 class Constant(Model):
@@ -284,6 +292,18 @@ class OneCycle(Model):
     """PyTorch's OneCycleLR with its default shape; the optimiser's learning rate is the peak; stepped every batch."""
 
     name: Literal["one-cycle"]
+
+
+class Triangular(Model):
+    """The learning rate rises linearly from `start` times itself to itself over the first `rise` of all steps.
+
+    Then it falls linearly to `end` times itself; stepped every batch.
+    """
+
+    name: Literal["triangular"]
+    start: Fraction
+    rise: Annotated[float, Field(gt=0, lt=1)]
+    end: Fraction
 
 
 class UniformAngle(Model):
@@ -327,10 +347,32 @@ class Augmentation(Model):
     """Random changes of each training batch, in this order."""
 
     crop_padding: Positive | None = None
+    crop_border: Literal["reflected"] | None = None
+    """What a crop brings in from outside: the image reflected at its border pixels; black where null."""
     horizontal_flip: bool | None = None
     vertical_flip: bool | None = None
     quarter_turns: bool | None = None
     rotation: Rotation | None = None
+    alternating_flip: bool | None = None
+    """A horizontal flip of each image in every other epoch: a random half in even ones, the other half in odd ones."""
+
+    @model_validator(mode="after")
+    def _only_crops_have_a_border(self) -> Self:
+        if self.crop_border is not None and self.crop_padding is None:
+            raise broken_rule("without crop_padding there is no border; leave crop_border out", "crop_border")
+        return self
+
+
+class Lookahead(Model):
+    """Slow weights that follow the trained ones and replace them, after every `every` steps.
+
+    After t of T steps `s ← s + (1 − a)(w − s), w ← s` with `a = decay^every · (t/T)³`; after the last step `w ← s`.
+    Running statistics count as weights. Lookahead is of Zhang et al. 2019 (arXiv 1907.08610), the growing a of
+    KellerJordan/cifar10-airbench at f1c599c.
+    """
+
+    every: Positive
+    decay: Fraction
 
 
 class Recipe(Model):
@@ -340,7 +382,10 @@ class Recipe(Model):
     batch_size: Positive
     drop_last: bool
     optimiser: Annotated[Adam | SGD, Field(discriminator="name")]
-    schedule: Annotated[Constant | StepDecay | MultiStepDecay | OneCycle, Field(discriminator="name")]
+    schedule: Annotated[Constant | StepDecay | MultiStepDecay | OneCycle | Triangular, Field(discriminator="name")]
+    label_smoothing: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of a label that is spread evenly over all classes."""
+    lookahead: Lookahead | None = None
     augmentation: Augmentation
     tested_model: Literal["best-validation", "last"]
     norm_statistics: Literal["re-estimated"] | None = None

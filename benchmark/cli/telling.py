@@ -54,29 +54,46 @@ def _training(card: schema.Recipe) -> str:
         how = "Adam"
     else:
         how = f"SGD with {'Nesterov ' if rate.nesterov else ''}momentum {_number(rate.momentum)}"
+    special = ""
+    if isinstance(rate, schema.SGD) and rate.norm_biases is not None:
+        special = (
+            f" (biases of norms: learning rate {_number(rate.norm_biases.learning_rate)}, "
+            f"weight decay {_number(rate.norm_biases.weight_decay)})"
+        )
     decay = f"weight decay {_number(rate.weight_decay)}" if rate.weight_decay else "no weight decay"
     schedule = {
         "constant": "kept constant",
         "one-cycle": "the peak of one cycle",
         "step": "",
         "multi-step": "",
+        "triangular": "",
     }[card.schedule.name]
     if isinstance(card.schedule, schema.StepDecay):
         schedule = f"times {_number(card.schedule.factor)} every {card.schedule.every} epochs"
     elif isinstance(card.schedule, schema.MultiStepDecay):
         epochs = ", ".join(map(str, card.schedule.epochs))
         schedule = f"times {_number(card.schedule.factor)} after epochs {epochs}"
+    elif isinstance(card.schedule, schema.Triangular):
+        schedule = (
+            f"from {_number(card.schedule.start)} of it up over the first {_number(100 * card.schedule.rise)} % of the "
+            f"steps and down to {_number(card.schedule.end)} of it"
+        )
+    loss = "cross entropy"
+    loss += f" with label smoothing {_number(card.label_smoothing)}" if card.label_smoothing else ""
+    if card.lookahead is not None:
+        loss += f"; lookahead every {card.lookahead.every} steps, decay {_number(card.lookahead.decay)}"
     last = "dropped" if card.drop_last else "kept"
     return (
         f"{card.epochs} epochs in batches of {card.batch_size} (a smaller last one is {last}); {how}, learning rate "
-        f"{_number(rate.learning_rate)}, {schedule}; {decay}; cross entropy; {card.numeric_mode}."
+        f"{_number(rate.learning_rate)}, {schedule}; {decay}{special}; {loss}; {card.numeric_mode}."
     )
 
 
 def _augmentation(card: schema.Augmentation) -> str:
     told = []
     if card.crop_padding:
-        told.append(f"random crops, {card.crop_padding} black pixels around the image")
+        border = "reflected" if card.crop_border == "reflected" else "black"
+        told.append(f"random crops, {card.crop_padding} {border} pixels around the image")
     told += ["horizontal flips"] if card.horizontal_flip else []
     told += ["vertical flips"] if card.vertical_flip else []
     told += ["random quarter turns"] if card.quarter_turns else []
@@ -87,6 +104,7 @@ def _augmentation(card: schema.Augmentation) -> str:
         else:
             drawn = f"normal around {_number(angle.mean)}° with deviation {_number(angle.std)}°"
         told.append(f"rotation by one angle for each {card.rotation.per}, {drawn}, {_fill(card.rotation.fill)} outside")
+    told += ["horizontal flips of each image in every other epoch"] if card.alternating_flip else []
     return f"{'; then '.join(told).capitalize()}." if told else "None."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from benchmark.cards.schema import Augmentation, Fill, Input, NormalAngle, UniformAngle
 from benchmark.data.rotate import rotate
@@ -29,7 +30,8 @@ def augment(batch: Tensor, card: Augmentation, scale: Input, generator: torch.Ge
     """Random crop, horizontal flip, vertical flip, quarter turn and rotation, in this order, where the card has them.
 
     Flips have probability 1/2 and the four quarter turns 1/4 each, drawn for each image. What a crop brings in from
-    outside is black, as in torchvision's `RandomCrop` on the image before normalisation.
+    outside is black, as in torchvision's `RandomCrop` on the image before normalisation, or the image reflected.
+    The alternating flip comes last and is not made here: it depends on the epoch (`benchmark.training.Task.batches`).
 
     Args:
         batch: normalised images (batch, channels, size, size); one channel stands for channels that are all alike.
@@ -44,7 +46,8 @@ def augment(batch: Tensor, card: Augmentation, scale: Input, generator: torch.Ge
     if card.crop_padding:
         offsets = torch.randint(2 * card.crop_padding + 1, (2, images), generator=generator)
         black = fill_values(Fill(value=0.0, scale="before-normalisation"), scale)[:channels]
-        batch = crop(batch, offsets[0], offsets[1], card.crop_padding, black)
+        border = None if card.crop_border == "reflected" else black
+        batch = crop(batch, offsets[0], offsets[1], card.crop_padding, border)
     if card.horizontal_flip:
         batch = flip(batch, torch.rand(images, generator=generator) < 0.5, axis=-1)
     if card.vertical_flip:
@@ -74,22 +77,27 @@ def draw_angles(angle: UniformAngle | NormalAngle, count: int, generator: torch.
     return angle.mean + angle.std * torch.randn(count, generator=generator, dtype=torch.float64)
 
 
-def crop(batch: Tensor, top: Tensor, left: Tensor, padding: int, fill: Tensor) -> Tensor:
-    """Pad each image by a constant on all sides and cut out a window of the old size.
+def crop(batch: Tensor, top: Tensor, left: Tensor, padding: int, fill: Tensor | None) -> Tensor:
+    """Pad each image on all sides and cut out a window of the old size.
 
     Args:
         batch: (batch, channels, height, width).
         top: first row of each window in the padded image, int64 (batch,), 0 to 2·padding.
         left: first column, likewise.
         padding: pixels on each side.
-        fill: the constant of each channel (channels,).
+        fill: what is padded with, a constant for each channel (channels,); where None the image is reflected at its
+            outermost pixels, as by PyTorch's `reflect`.
 
     Returns:
         A tensor of the same shape.
     """
     images, _, height, width = batch.shape
-    padded = fill.to(batch)[:, None, None].expand(images, -1, height + 2 * padding, width + 2 * padding).contiguous()
-    padded[:, :, padding : padding + height, padding : padding + width] = batch
+    if fill is None:
+        padded = pad(batch, [padding] * 4, mode="reflect")
+    else:
+        padded = fill.to(batch)[:, None, None].expand(images, -1, height + 2 * padding, width + 2 * padding)
+        padded = padded.contiguous()
+        padded[:, :, padding : padding + height, padding : padding + width] = batch
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (batch, channels, top, left, height, width), a view
     return windows[torch.arange(images, device=batch.device), :, top.to(batch.device), left.to(batch.device)]
 

@@ -120,18 +120,25 @@ class GroupBatchNorm(nn.Module):
         group: the group of the features.
         eps: ε, added to the variance.
         momentum: the share of the new batch in the running statistics.
+        scale: whether γ is a parameter; it is 1 where not.
     """
 
+    weight: Tensor
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, *, group: Group, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(
+        self, channels: int, *, group: Group, eps: float = 1e-5, momentum: float = 0.1, scale: bool = True
+    ) -> None:
         super().__init__()
         if channels < 1:
             raise UserError(f"channels (={channels}) must be at least 1")
         self.channels, self.group, self.eps, self.momentum = channels, group, eps, momentum
         self.field: Field = feature_field(group)
-        self.weight = nn.Parameter(torch.ones(channels))
+        if scale:
+            self.weight = nn.Parameter(torch.ones(channels))
+        else:
+            self.register_buffer("weight", torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))

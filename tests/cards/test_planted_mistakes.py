@@ -52,6 +52,13 @@ SCHEMA_MISTAKES = [
     ("benchmark", "seeds: 3", "seeds: ‸0", "0 must be at least 1"),
     ("benchmark", "name: trial\n", "‸", "name: missing; this key is needed here"),
     ("benchmark", "epochs: 5\n  batch", "‸batch", r"recipe\.epochs: missing"),
+    (
+        "benchmark",
+        "    rotation:",
+        "    crop_border: ‸reflected\n    rotation:",
+        "without crop_padding there is no border",
+    ),
+    ("benchmark", "momentum: 0.9", "momentum: 0.9, norm_biases: ‸{learning_rate: 0.1}", "weight_decay: missing"),
     ("benchmark", "drop_last: false", "drop_last: ‸0", "0 must be true or false"),
     ("benchmark", "entries: [p4cnn@28, z2cnn@28]", "entries: ‸[]", "empty; name at least one"),
     ("benchmark", "entries: [p4cnn@28, z2cnn@28]", "entries: [p4cnn@28, ‸p4cnn@28]", "p4cnn@28 stands twice"),

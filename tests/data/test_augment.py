@@ -45,6 +45,19 @@ def test_a_crop_is_padding_and_cropping_as_in_torchvision() -> None:
         assert torch.equal(cropped[n], torchvision.crop(torch.cat(planes), int(top[n]), int(left[n]), 7, 7))
 
 
+def test_a_crop_reflects_where_it_has_no_fill() -> None:
+    images = batch(5, size=7)
+    top, left = torch.tensor([0, 1, 2, 4, 3]), torch.tensor([4, 0, 2, 4, 1])
+    cropped = crop(images, top, left, 2, None)
+    for n, image in enumerate(images):
+        padded = torchvision.pad(image, [2], padding_mode="reflect")
+        assert torch.equal(cropped[n], torchvision.crop(padded, int(top[n]), int(left[n]), 7, 7))
+    card, generator = Augmentation(crop_padding=2, crop_border="reflected"), draws(4)
+    offsets = torch.randint(5, (2, 5), generator=generator)
+    expected = crop(images, offsets[0], offsets[1], 2, None)
+    assert torch.equal(augment(images, card, COLOUR, draws(4)), expected)
+
+
 def test_flips_and_turns_move_only_the_images_they_should() -> None:
     images = batch(4)
     mirrored = flip(images, torch.tensor([True, False, True, False]), axis=-1)

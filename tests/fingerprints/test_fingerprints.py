@@ -26,15 +26,18 @@ from benchmark.cards.schema import (
     Evaluation,
     Fill,
     Input,
+    Lookahead,
     ModelCard,
     MultiStepDecay,
     NormalAngle,
+    NormBiases,
     OneCycle,
     Recipe,
     Rotation,
     Share,
     Split,
     StepDecay,
+    Triangular,
     UniformAngle,
     split_entry,
 )
@@ -194,6 +197,23 @@ RECIPES = {
             "schedule": OneCycle(name="one-cycle"),
         }
     ),
+    "triangular, biases of norms, smoothed labels, lookahead, reflected crops, alternating flips": PLAIN.model_copy(
+        update={
+            "epochs": 2,
+            "optimiser": SGD(
+                name="sgd",
+                learning_rate=0.1,
+                momentum=0.85,
+                nesterov=True,
+                weight_decay=1e-3,
+                norm_biases=NormBiases(learning_rate=0.4, weight_decay=1e-4),
+            ),
+            "schedule": Triangular(name="triangular", start=0.2, rise=0.3, end=0.1),
+            "label_smoothing": 0.2,
+            "lookahead": Lookahead(every=2, decay=0.9),
+            "augmentation": Augmentation(crop_padding=2, crop_border="reflected", alternating_flip=True),
+        }
+    ),
 }
 
 
@@ -269,7 +289,8 @@ def test_a_changed_layer_is_noticed(registry: Registry, monkeypatch: pytest.Monk
     """A fault that no shape shows: batch norm with another epsilon."""
     name = next(name for name in PINS if name.startswith("model p4cnn version"))
     monkeypatch.setattr(
-        "benchmark.nn.normalisation.GroupBatchNorm.__init__.__kwdefaults__", {"eps": 1e-3, "momentum": 0.1}
+        "benchmark.nn.normalisation.GroupBatchNorm.__init__.__kwdefaults__",
+        {"eps": 1e-3, "momentum": 0.1, "scale": True},
     )
     assert PINS[name](registry) != pytest.approx(pinned()[name], rel=1e-6, abs=1e-9)
 

@@ -56,6 +56,17 @@ def test_equals_batch_norm_over_the_group_axis(group: Group, training: bool, lay
         torch.testing.assert_close(getattr(layer, name), getattr(reference, name), rtol=0, atol=1e-10)
 
 
+def test_a_norm_without_scale_is_one_whose_scale_stays_one() -> None:
+    layer, reference = GroupBatchNorm(3, group=P4, scale=False), GroupBatchNorm(3, group=P4)
+    assert [name for name, _ in layer.named_parameters()] == ["bias"]
+    assert set(layer.state_dict()) == set(reference.state_dict())
+    features = features_of(P4)
+    torch.testing.assert_close(layer(features), reference(features), rtol=0, atol=0)
+    torch.testing.assert_close(layer.eval()(features), reference.eval()(features), rtol=0, atol=0)
+    layer.train()(features).square().sum().backward()
+    assert layer.weight.grad is None
+
+
 def test_gradients_hold_to_the_second_order() -> None:
     layer = GroupBatchNorm(2, group=P4)
     features = torch.randn(2, 8, 2, 2, requires_grad=True)
