@@ -16,6 +16,7 @@ from benchmark.nn.bank import BankConv
 from benchmark.nn.blur import BlurPool
 from benchmark.nn.dense import Dense
 from benchmark.nn.dropout import Dropout
+from benchmark.nn.linear import ScaledLinear
 from benchmark.nn.network import Network
 from benchmark.nn.normalisation import GroupBatchNorm
 from benchmark.nn.pooling import CosetPool
@@ -62,6 +63,8 @@ def _plain(module: nn.Module) -> nn.Module:
         return _blur_pool(module)
     if isinstance(module, Dropout):
         return nn.Dropout(module.p)
+    if isinstance(module, ScaledLinear):
+        return _linear(module)
     if isinstance(module, ReLU):
         return nn.ReLU()
     if (steerable := _from_e2cnn(module)) is not None:
@@ -100,6 +103,13 @@ def _batch_norm(norm: GroupBatchNorm | nn.BatchNorm3d, order: int) -> nn.BatchNo
     plain.to(norm.weight.device, norm.weight.dtype)
     for name in ("weight", "bias", "running_mean", "running_var"):
         getattr(plain, name).copy_(getattr(norm, name).repeat_interleave(order))
+    return plain
+
+
+@torch.no_grad()
+def _linear(scaled: ScaledLinear) -> nn.Linear:
+    plain = nn.Linear(scaled.in_features, scaled.out_features, bias=False, device="meta")
+    plain.weight = nn.Parameter(scaled.weight * scaled.scale)
     return plain
 
 

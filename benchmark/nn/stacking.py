@@ -14,6 +14,7 @@ from benchmark.nn.activation import ReLU
 from benchmark.nn.blur import BlurPool
 from benchmark.nn.convolution import GroupConv
 from benchmark.nn.dropout import Dropout, dropout_mask
+from benchmark.nn.linear import ScaledLinear
 from benchmark.nn.network import Network
 from benchmark.nn.normalisation import GroupBatchNorm
 from benchmark.nn.pooling import CosetPool, GlobalMaxPool
@@ -27,6 +28,7 @@ CHANNEL_BY_CHANNEL = (
     GlobalMaxPool,
     ReLU,
     nn.ReLU,
+    nn.GELU,
     nn.MaxPool2d,
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
@@ -111,7 +113,7 @@ class StackedLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear, seeds: int) -> None:
         super().__init__()
-        self.seeds = seeds
+        self.seeds, self.scale = seeds, linear.scale if isinstance(linear, ScaledLinear) else 1.0
         self.weight = nn.Parameter(linear.weight.detach())
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach())
 
@@ -120,7 +122,8 @@ class StackedLinear(nn.Module):
         by_seed = features.unflatten(1, (self.seeds, -1)).transpose(0, 1)
         weight = self.weight.unflatten(0, (self.seeds, -1)).transpose(1, 2)
         out = torch.bmm(by_seed, weight).transpose(0, 1).flatten(1)
-        return out if self.bias is None else out + self.bias
+        out = out if self.bias is None else out + self.bias
+        return out if self.scale == 1 else out * self.scale
 
 
 class ImageByImage(nn.Module):
@@ -177,7 +180,7 @@ def _stacked(module: nn.Module, seeds: int, streams: Streams, name: str) -> nn.M
         return ImageByImage(module, seeds)
     elif isinstance(module, Dropout) and kind is Dropout:
         return StackedDropout(module.p, streams)
-    elif isinstance(module, nn.Linear) and kind is nn.Linear:
+    elif isinstance(module, nn.Linear) and kind in (nn.Linear, ScaledLinear):
         return _repeated(StackedLinear(module, seeds), seeds)
     elif isinstance(module, GroupConv) and kind is GroupConv:
         module.in_channels, module.out_channels = module.in_channels * seeds, module.out_channels * seeds

@@ -295,7 +295,7 @@ def test_features_are_channels_last_from_birth(name: str) -> None:
     def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         seen.append(output.is_contiguous(memory_format=torch.channels_last))
 
-    kinds = (GroupConv, SeparableGroupConv, GroupBatchNorm, nn.ReLU)
+    kinds = (GroupConv, SeparableGroupConv, GroupBatchNorm, nn.ReLU, nn.GELU)
     layers = [module for module in network.modules() if isinstance(module, kinds)]
     for layer in layers:
         layer.register_forward_hook(hook)

@@ -1,0 +1,34 @@
+"""The network of airbench at the widths of its smallest form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.nn.air import air_network
+from benchmark.nn.groups import TRIVIAL
+from benchmark.nn.network import Network
+
+
+def build(
+    *,
+    size: int,
+    channels: int,
+    classes: int,
+    stem: int,
+    widths: Sequence[int],
+    norm_eps: float,
+    norm_momentum: float,
+    logit_scale: float,
+) -> Network:
+    """(batch, channels, size, size) -> logits (batch, classes), a stem and six ordinary convolutions."""
+    return air_network(
+        size=size,
+        channels=channels,
+        classes=classes,
+        stem=stem,
+        widths=widths,
+        norm_eps=norm_eps,
+        norm_momentum=norm_momentum,
+        logit_scale=logit_scale,
+        group=TRIVIAL,
+    )
