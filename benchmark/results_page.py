@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.layout import folded
 from benchmark.leaderboard.text import as_markdown
 from benchmark.verification.claims_reading import read_claims
+from benchmark.verification.claims_summary import summary_text
 from benchmark.verification.claims_text import claims_as_markdown
 from benchmark.verification.evidence import gather
 from benchmark.verification.judging import judge_claims
-from benchmark.verification.rows import ClaimRow
 
 PAGE = "README.md"
 FIGURES = "figures"
@@ -85,7 +84,7 @@ def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Pat
             if board.has_runs
         ],
         pairs=draw(registry, results, "pairs", None, folder),
-        counts=_counts(rows),
+        counts=summary_text(rows),
         claims=claims_as_markdown([row for row in rows if row.verdict not in UNDECIDED]).replace("## ", "### "),
     )
 
@@ -95,12 +94,3 @@ def _shown(figure: Drawn) -> str:
     (name,) = (path.name for path in figure.files if path.suffix == ".svg")
     caption = folded(f"*{figure.title}.* {figure.caption}")
     return f"![{figure.alt}]({FIGURES}/{name})\n\n{caption}\n\nMade by `{figure.command}`."
-
-
-def _counts(rows: Sequence[ClaimRow]) -> str:
-    counts = Counter(row.verdict for row in rows)
-    return (
-        f"Of {len(rows)} published claims: "
-        + ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
-        + "."
-    )

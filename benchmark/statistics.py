@@ -35,12 +35,16 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """An estimated difference, its interval and two-sided p against zero; null where no spread is there to judge by."""
+    """An estimated difference, its interval and two-sided p against zero; null where no spread is there to judge by.
+
+    `error` is the standard error of the difference.
+    """
 
     difference: float
     interval: tuple[float, float] | None
     p: float | None
     df: float | None
+    error: float | None = None
 
     @property
     def separates(self) -> bool:
@@ -92,24 +96,24 @@ def welch(first: Summary, second: Summary, confidence: float = 1 - ALPHA) -> Dif
     return _difference(difference, *_welch_error(first.std, first.n, second.std, second.n), confidence)
 
 
+def pooled(first: Summary, second: Summary, confidence: float = 1 - ALPHA) -> Difference:
+    """The difference of two means, first − second, of samples of equal variance (Student 1908).
+
+    `s² = ((n₁ − 1) s₁² + (n₂ − 1) s₂²) / (n₁ + n₂ − 2)`, `se = s √(1/n₁ + 1/n₂)`, `df = n₁ + n₂ − 2`. A sample of
+    one has a mean and nothing to pool, so one of the two may be a single run.
+    """
+    difference, df = first.mean - second.mean, first.n + second.n - 2
+    squares = sum((one.n - 1) * one.std**2 for one in (first, second) if one.std is not None)
+    if not squares:
+        return Difference(difference, None, None, None)
+    return _difference(difference, sqrt(squares / df) * sqrt(1 / first.n + 1 / second.n), df, confidence)
+
+
 def against_single_run(ours: Summary, published: float, confidence: float = 1 - ALPHA) -> Difference:
     """Our mean minus one published run, whose spread is taken to be ours: `se = s · √(1/n + 1)`, `df = n − 1`."""
     if not ours.std:
         return Difference(ours.mean - published, None, None, None)
     return _difference(ours.mean - published, ours.std * sqrt(1 / ours.n + 1), ours.n - 1, confidence)
-
-
-def half_width(std: float, n: int, published: Summary, confidence: float = 1 - ALPHA) -> float:
-    """Half the width that the interval of (ours − published) would have with n seeds of this spread.
-
-    Welch's; that of a single run where the published spread is not known.
-    """
-    if published.std is None:
-        return _quantile((1 + confidence) / 2, n - 1) * std * sqrt(1 / n + 1)
-    if std == published.std == 0:
-        return 0.0
-    error, df = _welch_error(std, n, published.std, published.n)
-    return _quantile((1 + confidence) / 2, df) * error
 
 
 def paired(differences: Sequence[float], confidence: float = 1 - ALPHA) -> Difference:
@@ -187,17 +191,21 @@ def paired_bootstrap(
 
 
 def detectable(first: Summary, second: Summary, power: float = 0.8) -> float | None:
-    """The smallest true difference that Welch's test finds with this probability, given these spreads and n.
+    """The smallest true difference that Welch's test finds with this probability, given these spreads and n."""
+    return seen_by(welch(first, second), power)
 
-    The δ at which `P(T > t(1 − α/2, df)) = power`, T noncentral t with df and noncentrality `δ / se`. Rejections on
-    the wrong side are left out: at a power of 0.8 they are fewer than one in a million.
+
+def seen_by(test: Difference, power: float = 0.8) -> float | None:
+    """The smallest true difference that a two-sided t-test at the level `ALPHA` finds with this probability.
+
+    The δ at which `P(T > t(1 − α/2, df)) = power`, T noncentral t with the test's df and noncentrality `δ / se`.
+    Rejections on the wrong side are left out: at a power of 0.8 they are fewer than one in a million. Null where the
+    test has no standard error.
     """
-    test = welch(first, second)
-    if test.interval is None or test.df is None:
+    if test.error is None or test.df is None:
         return None
     bound = _quantile(1 - ALPHA / 2, test.df)
-    error = (test.interval[1] - test.interval[0]) / 2 / bound
-    return error * float(special.nctdtrinc(test.df, 1 - power, bound))
+    return test.error * float(special.nctdtrinc(test.df, 1 - power, bound))
 
 
 def _welch_error(first_std: float, first_n: int, second_std: float, second_n: int) -> tuple[float, float]:
@@ -209,7 +217,7 @@ def _welch_error(first_std: float, first_n: int, second_std: float, second_n: in
 def _difference(difference: float, error: float, df: float, confidence: float) -> Difference:
     half = _quantile((1 + confidence) / 2, df) * error
     p = 2 * float(stats.t.sf(abs(difference) / error, df))
-    return Difference(difference, (difference - half, difference + half), p, df)
+    return Difference(difference, (difference - half, difference + half), p, df, error)
 
 
 @lru_cache(maxsize=4096)

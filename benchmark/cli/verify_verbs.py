@@ -117,7 +117,8 @@ def _claims(
     device: str | None,
     data: Path,
 ) -> None:
-    from benchmark.verification.claims_reading import FOLDER, read_claims
+    from benchmark.verification.claims import FOLDER
+    from benchmark.verification.claims_reading import read_claims
     from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
     from benchmark.verification.evidence import gather, set_aside
     from benchmark.verification.judging import judge_claims

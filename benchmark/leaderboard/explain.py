@@ -19,7 +19,8 @@ from benchmark.runs.files import blob, weights_path
 from benchmark.runs.record import Provenance
 from benchmark.runs.spec import spec, spec_digest
 from benchmark.statistics import binomial_error, summary
-from benchmark.verification.claims_reading import FOLDER, read_claims
+from benchmark.verification.claims import FOLDER
+from benchmark.verification.claims_reading import read_claims
 from benchmark.verification.evidence import QUARTER_TURNS, gather
 from benchmark.verification.judging import judge_claims
 from benchmark.verification.rows import ClaimRow, warn_of_edits

@@ -173,7 +173,8 @@ def _claim(row: ClaimRow) -> Iterator[str]:
     if difference is not None and row.published is not None:
         at = f" at {row.judgement.at}" if row.judgement.at is not None else ""
         told.append(
-            f"ours − published{at}: {cells.points(difference)} points, 95% {cells.interval(row.judgement.interval)}"
+            f"ours − published{at}: {cells.points(difference)} points, "
+            f"{100 * row.judgement.coverage:.0f}% {cells.interval(row.judgement.interval)}"
         )
     if row.tolerance is not None:
         told.append(f"tolerance ± {100 * row.tolerance:.2f} points")

@@ -8,7 +8,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from benchmark.cards.schema import EntryName, Model, Name, Natural, Positive, Some, Text, broken_rule
+from benchmark.cards.shelf import REGISTRY
 from benchmark.statistics import Summary, sample_std
+
+FOLDER = REGISTRY / "claims"
+"""Where the claims cards of the registry are, and beside them what they rest on."""
 
 Quantity = Annotated[
     str,
@@ -51,7 +55,8 @@ class Claim(Model):
     """What every claim says of itself.
 
     `benchmark` and `entry` say which of our records speak to it; a claim that none can speak to says so in
-    `not_covered`, and one whose protocol is another says where in `differs`.
+    `not_covered`, and one whose protocol is another says where in `differs`. `calibrates` names the assumption of our
+    cards that was chosen by this number: it is then shown, and never counts as reproduced.
     """
 
     id: Name
@@ -60,6 +65,7 @@ class Claim(Model):
     benchmark: Name | None = None
     not_covered: Text | None = None
     differs: tuple[Text, ...] = ()
+    calibrates: Name | None = None
     note: Text | None = None
 
     @model_validator(mode="after")
@@ -70,7 +76,11 @@ class Claim(Model):
 
 
 class NumberClaim(Claim):
-    """One published number, as printed and as a number."""
+    """One published number, as printed and as a number.
+
+    `repeats` names the claim whose runs and quantity these are, in another rounding, a part of them, or by
+    construction: it is judged, and not counted a second time.
+    """
 
     kind: Literal["number"]
     entry: EntryName | None = None
@@ -82,6 +92,7 @@ class NumberClaim(Claim):
     spread: Spread | None = None
     runs: Positive | None = None
     tolerance: Name
+    repeats: Name | None = None
 
     @model_validator(mode="after")
     def _value_is_printed(self) -> Self:
@@ -166,10 +177,15 @@ class Grows(Model):
 
 
 class Reading(Model):
-    """One way in which a statement can be read, with what was printed for it and how it is tested."""
+    """One way in which a statement can be read, with what was printed for it and how it is tested.
+
+    `source_test` is the test by which the source decided, where it did.
+    """
 
     name: Name
     printed: Text
+    source_test: Text | None = None
+    calibrates: Name | None = None
     test: Annotated[Greater | Equal | Identical | Grows, Field(discriminator="name")]
 
 
@@ -194,11 +210,16 @@ def _once(claims: tuple[AnyClaim, ...]) -> tuple[AnyClaim, ...]:
 
 
 class ClaimsCard(Model):
-    """The claims of one source: a key of `references.bib`, and the file's name."""
+    """The claims of one source: a key of `references.bib`, and the file's name.
+
+    `primary` names the few rows on which the source's conclusion rests, `claim/reading` each: they lead the table and
+    are one family of tests.
+    """
 
     source: Name
     title: Text
     summary: Text
+    primary: tuple[Text, ...] = ()
     tolerances: Annotated[dict[Name, Tolerance], Field(min_length=1)]
     claims: Annotated[tuple[AnyClaim, ...], Field(min_length=1), AfterValidator(_once)]
 

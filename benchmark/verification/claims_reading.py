@@ -9,11 +9,8 @@ from benchmark.cards.phrases import choice
 from benchmark.cards.reading import CardFile, CardsError, Finding, open_card
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard
-from benchmark.cards.shelf import REGISTRY
-from benchmark.verification.claims import Claim, ClaimsCard, CurveClaim, Equal, NumberClaim, StatementClaim
-from benchmark.verification.judging import entries_of
-
-FOLDER = REGISTRY / "claims"
+from benchmark.verification.claims import FOLDER, Claim, ClaimsCard, CurveClaim, Equal, NumberClaim, StatementClaim
+from benchmark.verification.judging import assumptions, entries_of, row_ids
 
 
 def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
@@ -62,6 +59,42 @@ def _cross_check(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Fin
                 yield file.error(("claims", place), f"{entry} is no entry of {benchmark.name}; {near}")
         for at in _misplaced(claim, benchmark):
             yield file.error(("claims", place, "at"), f"{at} is not measured in {benchmark.name}")
+        for name in _calibrated(claim):
+            known = assumptions(registry, benchmark, _entries(claim))
+            if name not in known:
+                yield file.error(("claims", place), f"there is no assumption '{name}'; {choice(name, sorted(known))}")
+    yield from _within(file)
+
+
+def _within(file: CardFile[ClaimsCard]) -> Iterator[Finding]:
+    """What a card says of its own claims: which are primary, and which repeat another."""
+    card = file.card
+    rows = [row for claim in card.claims for row in row_ids(claim)]
+    for place, row in enumerate(card.primary):
+        if row not in rows:
+            yield file.error(("primary", place), f"there is no row '{row}'; {choice(row, rows)}")
+    numbers = {claim.id: claim for claim in card.claims if isinstance(claim, NumberClaim)}
+    for place, claim in enumerate(card.claims):
+        if not isinstance(claim, NumberClaim) or claim.repeats is None:
+            continue
+        repeated = numbers.get(claim.repeats)
+        if (
+            repeated is None
+            or repeated.repeats
+            or (repeated.benchmark, repeated.entry)
+            != (
+                claim.benchmark,
+                claim.entry,
+            )
+        ):
+            rule = f"'{claim.repeats}' is no number of {claim.entry} in {claim.benchmark} that repeats none itself"
+            yield file.error(("claims", place, "repeats"), rule)
+
+
+def _calibrated(claim: Claim) -> Iterator[str]:
+    """The assumptions that a claim, or a reading of it, was used to choose."""
+    readings = claim.readings if isinstance(claim, StatementClaim) else ()
+    yield from (name for name in (claim.calibrates, *(one.calibrates for one in readings)) if name is not None)
 
 
 def _tolerance_names(claim: Claim) -> Sequence[str]:

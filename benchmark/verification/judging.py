@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
 
 from benchmark.cards.registry import Registry
-from benchmark.cards.schema import Assumption, split_entry
+from benchmark.cards.schema import Assumption, BenchmarkCard, split_entry
 from benchmark.statistics import Summary, summary
 from benchmark.verification.claims import (
+    FOLDER,
     Claim,
     ClaimsCard,
     CurveClaim,
-    CurveQuantity,
     Equal,
     Greater,
     Grows,
@@ -22,8 +25,12 @@ from benchmark.verification.claims import (
     Reading,
     StatementClaim,
 )
+from benchmark.verification.curve_test import CurveTest, curve_power, curve_test
 from benchmark.verification.evidence import Evidence
-from benchmark.verification.rows import ClaimRow
+from benchmark.verification.families import with_families
+from benchmark.verification.power import POWER, power, seeds_for_power
+from benchmark.verification.rows import ClaimRow, Counted
+from benchmark.verification.single_runs import published_runs
 from benchmark.verification.verdicts import (
     CURVE_SEEDS,
     Judgement,
@@ -33,6 +40,7 @@ from benchmark.verification.verdicts import (
     judge_growth,
     judge_identity,
     judge_order,
+    testable,
 )
 
 Test = Greater | Equal | Identical | Grows
@@ -43,7 +51,17 @@ CURVED = ("accuracy.angle", "accuracy.curve_mean")
 
 def judge_claims(registry: Registry, cards: Sequence[ClaimsCard], gathered: Gathered) -> list[ClaimRow]:
     """One row for each claim, and for each reading of a statement, in the order of the cards."""
-    return [row for card in cards for claim in card.claims for row in _rows(registry, card, claim, gathered)]
+    return [row for card in cards for row in with_families(_card(registry, card, gathered))]
+
+
+def row_ids(claim: Claim) -> list[str]:
+    """The names of a claim's rows: its own, or one for each reading of a statement."""
+    return [f"{claim.id}/{one.name}" for one in claim.readings] if isinstance(claim, StatementClaim) else [claim.id]
+
+
+def _card(registry: Registry, card: ClaimsCard, gathered: Gathered) -> list[ClaimRow]:
+    rows = [row for claim in card.claims for row in _rows(registry, card, claim, gathered)]
+    return [replace(row, primary=row.id in card.primary) for row in rows]
 
 
 def _rows(registry: Registry, card: ClaimsCard, claim: Claim, gathered: Gathered) -> Iterator[ClaimRow]:
@@ -52,7 +70,9 @@ def _rows(registry: Registry, card: ClaimsCard, claim: Claim, gathered: Gathered
     elif isinstance(claim, CurveClaim):
         yield _finished(_curve(card, claim, gathered), claim, registry)
     elif isinstance(claim, StatementClaim):
-        yield from (_finished(_reading(card, claim, reading, gathered), claim, registry) for reading in claim.readings)
+        for reading in claim.readings:
+            row = replace(_reading(card, claim, reading, gathered), counted=_reading_counts(registry, claim, reading))
+            yield _finished(row, claim, registry)
 
 
 def _blank(card: ClaimsCard, claim: Claim, entries: Sequence[str], quantity: str, printed: str) -> ClaimRow:
@@ -63,16 +83,11 @@ def _blank(card: ClaimsCard, claim: Claim, entries: Sequence[str], quantity: str
         entries=tuple(entries),
         quantity=quantity,
         printed=printed,
-        published=None,
-        ours=None,
-        seeds=0,
-        judgement=Judgement("not run"),
-        tolerance=None,
-        under=(),
-        next="",
         where=claim.where,
         standing=claim.standing,
         note=claim.note,
+        counted="evidence" if claim.calibrates is None else "calibration",
+        because=claim.calibrates or "",
     )
 
 
@@ -82,6 +97,14 @@ def _number(card: ClaimsCard, claim: NumberClaim, gathered: Gathered) -> ClaimRo
     row = replace(
         _blank(card, claim, entries, claim.quantity, claim.printed), published=claim.published, tolerance=tolerance
     )
+    if claim.quantity == "parameters":
+        row = replace(row, counted="count")
+    elif claim.repeats is not None:
+        row = replace(row, counted="repeat", because=claim.repeats)
+    if claim.quantity != "parameters":
+        row = replace(row, needed=seeds_for_power(claim.published, tolerance))
+    if not testable(claim.published, tolerance):
+        row = replace(row, judgement=Judgement("not testable"))
     runs = _runs(claim, entries, gathered)
     values = [one.quantity(claim.quantity) for one in runs[0]] if runs else []
     ours = _summary(values)
@@ -92,34 +115,49 @@ def _number(card: ClaimsCard, claim: NumberClaim, gathered: Gathered) -> ClaimRo
         found = Judgement("reproduced" if right else "refuted", ours.mean - claim.value)
     else:
         found = judge(ours, claim.published, tolerance)
-    return replace(row, ours=ours, seeds=ours.n, judgement=found, first_record=_first(runs))
+        row = replace(row, power=power(ours.n, claim.published, tolerance))
+    return replace(_measured(row, runs), ours=ours, seeds=ours.n, judgement=found)
 
 
 def _curve(card: ClaimsCard, claim: CurveClaim, gathered: Gathered) -> ClaimRow:
     tolerances = [card.tolerances[claim.tolerance].of(point) for point in claim.published]
     row = _blank(card, claim, [claim.entry], claim.quantity, f"{len(claim.at)} points, n = {claim.runs}")
+    path = FOLDER / f"{card.source}.yaml"
+    theirs = published_runs(path, claim)
+    powers = _powers(path, claim, tuple(tolerances))
+    row = replace(row, needed=next((seeds for seeds, found in powers.items() if found >= POWER), None))
     runs = _runs(claim, [claim.entry], gathered)
-    points = [_summary([one.curves[claim.quantity].get(at) for one in runs[0]]) for at in claim.at] if runs else []
-    ours = [point for point in points if point is not None]
-    if len(ours) < len(claim.at):
+    curves = [[one.curves[claim.quantity].get(at) for at in claim.at] for one in runs[0]] if runs else []
+    ours = [[value for value in curve if value is not None] for curve in curves]
+    if not ours or min(map(len, ours)) < len(claim.at):
         return row
-    found = judge_curve(ours, claim.published, tolerances)
+    untested = CurveTest(None, None, len(claim.at))
+    test = untested if theirs is None else curve_test(np.array(ours), theirs)
+    points = [summary(column) for column in zip(*ours, strict=True)]
+    found = judge_curve(points, claim.published, tolerances, test)
     at = found.at or 0
     return replace(
-        row,
+        _measured(row, runs),
         judgement=replace(found, at=claim.at[at]),
         published=claim.published[at],
-        ours=ours[at],
-        seeds=ours[at].n,
+        ours=points[at],
+        seeds=len(ours),
         tolerance=tolerances[at],
-        first_record=_first(runs),
+        power=max((powers[seeds] for seeds in powers if seeds <= len(ours)), default=None),
     )
+
+
+@lru_cache(maxsize=256)
+def _powers(path: Path, claim: CurveClaim, tolerances: tuple[float, ...]) -> Mapping[int, float]:
+    """The power of a curve's equivalence test by seeds; empty without single runs."""
+    theirs = published_runs(path, claim)
+    return {} if theirs is None else curve_power(theirs, np.array(tolerances))
 
 
 def _reading(card: ClaimsCard, claim: StatementClaim, reading: Reading, gathered: Gathered) -> ClaimRow:
     test = reading.test
     row = _blank(card, claim, entries_of(test), getattr(test, "quantity", test.name), reading.printed)
-    row = replace(row, id=f"{claim.id}/{reading.name}")
+    row = replace(row, id=f"{claim.id}/{reading.name}", source_test=reading.source_test)
     runs = _runs(claim, row.entries, gathered)
     if not runs:
         return row
@@ -127,7 +165,18 @@ def _reading(card: ClaimsCard, claim: StatementClaim, reading: Reading, gathered
     found = _tested(card, test, by_entry)
     if found is None:
         return row
-    return replace(row, judgement=found, seeds=min(map(len, runs)), first_record=_first(runs))
+    return replace(_measured(row, runs), judgement=found, seeds=min(map(len, runs)))
+
+
+def _reading_counts(registry: Registry, claim: StatementClaim, reading: Reading) -> Counted:
+    """As what a reading counts; accuracies of a network that is exact at its size are identical by construction."""
+    if reading.calibrates or claim.calibrates:
+        return "calibration"
+    if claim.benchmark and isinstance(reading.test, Identical):
+        entries = [split_entry(entry) for entry in reading.test.entries]
+        if all(size in registry.model(slug).exact_at for slug, size in entries):
+            return "construction"
+    return "evidence"
 
 
 def _tested(
@@ -161,6 +210,13 @@ def entries_of(test: Test) -> tuple[str, ...]:
     return test.entries
 
 
+def assumptions(registry: Registry, card: BenchmarkCard, entries: Sequence[str]) -> dict[str, Assumption]:
+    """The assumptions of a benchmark and of the models of these entries, by name."""
+    models = [registry.models.get(split_entry(entry)[0]) for entry in entries]
+    every = [*card.assumptions, *(found for model in models if model for found in model.assumptions)]
+    return {assumption.name: assumption for assumption in every}
+
+
 def _runs(claim: Claim, entries: Sequence[str], gathered: Gathered) -> list[Sequence[Evidence]]:
     """The evidence on each entry; empty where one of them has none."""
     if claim.benchmark is None:
@@ -169,9 +225,16 @@ def _runs(claim: Claim, entries: Sequence[str], gathered: Gathered) -> list[Sequ
     return found if all(found) else []
 
 
-def _first(runs: Sequence[Sequence[Evidence]]) -> str:
-    """When the first of these records was begun."""
-    return min(one.started for here in runs for one in here)
+def _measured(row: ClaimRow, runs: Sequence[Sequence[Evidence]]) -> ClaimRow:
+    """The row with what these records say of themselves: when the first was begun, where, of which version."""
+    every = [one for here in runs for one in here]
+    devices = dict.fromkeys(one.run.machine.device for one in every)
+    return replace(
+        row,
+        first_record=min(one.started for one in every),
+        devices=tuple(devices),
+        protocol=every[0].run.benchmark,
+    )
 
 
 def _summary(values: Sequence[float | None]) -> Summary | None:
@@ -186,31 +249,34 @@ def _finished(row: ClaimRow, claim: Claim, registry: Registry) -> ClaimRow:
     if claim.differs:
         return replace(row, judgement=replace(row.judgement, verdict="not comparable"), next="; ".join(claim.differs))
     card = registry.benchmark(claim.benchmark)
-    assumed: list[Assumption] = list(card.assumptions)
-    for slug in dict.fromkeys(split_entry(entry)[0] for entry in row.entries):
-        assumed += registry.model(slug).assumptions
-    under = () if row.quantity == "parameters" else tuple(dict.fromkeys(a.name for a in assumed if _matters(a, row)))
-    return replace(row, under=under, next=_next(row, card.name))
+    if row.counted == "calibration" and row.verdict != "not run":
+        row = replace(row, judgement=replace(row.judgement, verdict="calibration"))
+    assumed = assumptions(registry, card, row.entries).values()
+    under = () if row.quantity == "parameters" else tuple(one.name for one in assumed if _matters(one, row))
+    return replace(row, under=under, next=_next(row, card))
 
 
 def _matters(assumption: Assumption, row: ClaimRow) -> bool:
     return row.quantity in CURVED or not assumption.field.startswith("evaluation.curve")
 
 
-def _next(row: ClaimRow, benchmark: str) -> str:
+def _next(row: ClaimRow, card: BenchmarkCard) -> str:
     """The command that would bring a verdict, where there is none."""
-    entries = "".join(f" --entry {entry}" for entry in row.entries)
-    curve = row.quantity in get_args(CurveQuantity)
+    if card.superseded_by is not None:
+        return ""
+    command = f"gcnnbench run {card.name}" + "".join(f" --entry {entry}" for entry in row.entries)
     if row.verdict == "not run":
-        return f"gcnnbench run {benchmark}{entries}" + (f" --seeds 0-{CURVE_SEEDS - 1}" if curve else "")
+        return command
     if row.verdict != "inconclusive":
         return ""
-    needed = row.judgement.seeds_needed
-    least = CURVE_SEEDS if curve else 2
-    if row.seeds < least and needed is None:
-        return f"at least {least} seeds: gcnnbench run {benchmark}{entries} --seeds 0-{least - 1}"
-    if needed is None and row.statement:
-        return f"more seeds: gcnnbench run {benchmark}{entries} --seeds 0-{2 * row.seeds - 1}"
-    if needed is None:
-        return "no number of seeds would decide if means and spreads stay as they are"
-    return f"about {needed} seeds: gcnnbench run {benchmark}{entries} --seeds 0-{needed - 1}"
+    if row.statement:
+        return f"more seeds: {command} --seeds 0-{2 * row.seeds - 1}"
+    if row.curve and row.seeds < CURVE_SEEDS:
+        return f"a curve is judged from {CURVE_SEEDS} seeds on: {command} --seeds 0-{CURVE_SEEDS - 1}"
+    if row.judgement.single_run:
+        return "one published run: no number of seeds is known to decide"
+    if row.needed is None:
+        return "too few published runs: no number of seeds would reproduce a true claim with probability 0.8"
+    if row.seeds < row.needed:
+        return f"{row.needed} seeds would reproduce a true claim: {command} --seeds 0-{row.needed - 1}"
+    return "as many seeds as a true claim needs: the shift is too near the tolerance to tell"

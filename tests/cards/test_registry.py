@@ -58,7 +58,9 @@ def test_everything_registered_is_right_and_nothing_is_left_out() -> None:
         assert set(cards) == folders
         assert len(folders) >= 2
     assert set(shelf.benchmarks) == {path.stem for path in (REGISTRY / "benchmarks").iterdir()}
-    assert shelf.checked == len(shelf.models) + len(shelf.datasets) + len(shelf.benchmarks)
+    assert set(shelf.superseded) == {path.stem for path in (REGISTRY / "superseded").iterdir()}
+    shelves = (shelf.models, shelf.datasets, shelf.benchmarks, shelf.superseded)
+    assert shelf.checked == sum(map(len, shelves))
 
 
 def test_every_model_is_entered_in_a_benchmark(registry: Registry) -> None:

@@ -107,8 +107,8 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
             "deterministic_algorithms": True,
             "versions": {},
             "platform": "Linux",
-            "started": "2025-01-01T00:00:00",
-            "finished": "2025-01-01T00:01:00",
+            "started": "2025-01-01T00:00:00+00:00",
+            "finished": "2025-01-01T00:01:00+00:00",
             "sessions": 1,
         },
         "weights": {"sha256": "b" * 64, "bytes": 1, "committed": True},
@@ -121,7 +121,7 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
 
 def failure(entry: str, seed: int, reason: str, digest: str = DIGEST) -> Failure:
     data = {"schema_version": 1, "benchmark": "toy@2", "entry": entry, "seed": seed, "spec_digest": digest}
-    more = {"reason": reason, "phase": "training", "epoch": 3, "at": "2025-01-01T00:00:00"}
+    more = {"reason": reason, "phase": "training", "epoch": 3, "at": "2025-01-01T00:00:00+00:00"}
     return Failure.model_validate_json(json.dumps(data | more))
 
 

@@ -12,20 +12,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import yaml
 
 from benchmark.cards.reading import CardsError
 from benchmark.cards.registry import Registry
 from benchmark.runs.spec import spec_digest
-from benchmark.statistics import sample_std, summary, welch
-from benchmark.verification.claims import ClaimsCard
-from benchmark.verification.claims_reading import FOLDER, read_claims
+from benchmark.statistics import holm, pooled, sample_std, summary, welch
+from benchmark.verification.claims import FOLDER, ClaimsCard, CurveClaim, NumberClaim
+from benchmark.verification.claims_reading import read_claims
+from benchmark.verification.claims_summary import summary_text
 from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
 from benchmark.verification.evidence import gather, set_aside
+from benchmark.verification.families import with_families
 from benchmark.verification.judging import judge_claims
 from benchmark.verification.rows import ClaimRow, tell_aside, warn_of_edits
+from benchmark.verification.single_runs import published_runs
 from benchmark.verification.tolerances import tolerances_since
+from benchmark.verification.verdicts import Judgement
 
 if TYPE_CHECKING:
     from tests.verification.conftest import Study
@@ -75,16 +80,18 @@ def reading(**test: Any) -> dict[str, Any]:
     return {**STATEMENT, "readings": [{"name": "one", "printed": "as printed", "test": test}]}
 
 
-def test_a_number_is_judged_by_welch_against_its_tolerance(study: Study) -> None:
+def test_a_number_is_judged_with_pooled_variances_against_its_tolerance(study: Study) -> None:
     (row,) = judged(study, NUMBER)
     ours = summary([0.9, 0.902, 0.904])
     assert row.ours == ours
     assert row.published is not None
     assert row.published.std == pytest.approx(sample_std(0.2, 100) / 100)
-    assert row.judgement.interval == welch(ours, row.published).interval
-    assert (row.verdict, row.tolerance) == ("reproduced", 0.01)
+    assert row.judgement.interval == pooled(ours, row.published, 0.9).interval
+    assert row.judgement.welch == welch(ours, row.published, 0.9).interval
+    assert (row.verdict, row.equality, row.tolerance) == ("reproduced", "compatible", 0.01)
     assert row.under == ("dropout-rate",)
-    assert row.verdict_text == "reproduced under dropout-rate"
+    assert row.verdict_text == "reproduced, compatible (p = 1.000, Holm 1.000) under dropout-rate"
+    assert (row.needed, row.devices, row.protocol) == (2, ("cpu",), "toy@2")
     far = {**NUMBER, "printed": "95.2 ± 0.2", "value": 95.2}
     assert judged(study, far)[0].verdict == "refuted"
     assert not judged(study, far)[0].fails, "it stands under an assumption"
@@ -92,10 +99,66 @@ def test_a_number_is_judged_by_welch_against_its_tolerance(study: Study) -> None
 
 
 def test_an_undecided_number_says_what_would_decide(study: Study) -> None:
-    (row,) = judged(study, {**NUMBER, "printed": "90.0 ± 0.2", "value": 90.0}, points=0.5)
-    assert row.verdict == "inconclusive"
-    assert row.next.startswith("about ")
-    assert f"gcnnbench run toy --entry p4cnn@28 --seeds 0-{(row.judgement.seeds_needed or 0) - 1}" in row.next
+    wide = {**NUMBER, "printed": "90.0 ± 0.6", "value": 90.0, "spread": {"value": 0.6, "kind": "population"}}
+    (row,) = judged(study, wide, points=0.5)
+    assert (row.verdict, row.needed) == ("inconclusive", 10)
+    assert row.next == "10 seeds would reproduce a true claim: gcnnbench run toy --entry p4cnn@28 --seeds 0-9"
+    (row,) = judged(study, {**wide, "runs": 10}, points=0.5)
+    assert (row.verdict, row.needed) == ("inconclusive", None)
+    assert row.next.startswith("too few published runs")
+
+
+def test_a_number_may_be_inconclusive_and_differ(study: Study) -> None:
+    (row,) = judged(study, {**NUMBER, "printed": "89.4 ± 0.2", "value": 89.4}, points=0.8)
+    assert row.verdict_text.startswith("inconclusive, and differs (p = ")
+    third = {**NUMBER, "printed": "89.9 ± 0.2", "value": 89.9}
+    alone, *_ = judged(study, third)
+    many = [
+        row for row in judged(study, third, *({**NUMBER, "id": f"true-{n}"} for n in range(5))) if row.id == alone.id
+    ]
+    assert (alone.equality, many[0].equality) == ("differs", "compatible"), "Holm, over the numbers of a benchmark"
+    assert many[0].p_family == pytest.approx(6 * (alone.p_family or 0))
+
+
+def test_repeats_counts_and_calibrations_do_not_count(study: Study) -> None:
+    count = {**NUMBER, "id": "count", "quantity": "parameters", "printed": "24,990", "value": 24990, "unit": "count"}
+    count |= {"spread": None, "runs": None, "tolerance": "parameters"}
+    chosen = {**NUMBER, "id": "chosen", "calibrates": "dropout-rate"}
+    again = {**NUMBER, "id": "again", "repeats": "exact-upright"}
+    quantities = ["accuracy.upright", "accuracy.rot90", "accuracy.rot180", "accuracy.rot270"]
+    exact = reading(name="identical", entries=["p4cnn@28"], quantities=quantities)
+    broken = {**reading(name="identical", entries=["p4cnn@27"], quantities=quantities), "id": "broken"}
+    rows = judged(study, NUMBER, count, chosen, again, exact, broken)
+    assert [row.counted for row in rows] == ["evidence", "count", "calibration", "repeat", "construction", "evidence"]
+    assert [row.verdict for row in rows] == ["reproduced"] * 2 + ["calibration"] + ["reproduced"] * 2 + ["refuted"]
+    assert [bool(row.family) for row in rows] == [True, False, True, False, False, False]
+    told = summary_text(rows)
+    assert told.startswith("6 claims; 2 were tested and could have come out otherwise: 1 refuted, 1 reproduced. ")
+    assert "if all 1 numbers and curves among them were true, 1.0 would be reproduced on average" in told
+    assert "1 numbers of parameters: 1 reproduced; 1 identities by construction: 1 reproduced; 1 repeats" in told
+
+
+def test_primary_statements_are_a_family_and_lead_the_table(study: Study) -> None:
+    unseen = {"name": "greater", "quantity": "accuracy.quarter_turns", "more": ["p4cnn@28"], "less": ["p4cnn@27"]}
+    upright = {"name": "greater", "quantity": "accuracy.upright", "more": ["p4cnn@27"], "less": ["p4cnn@28"]}
+    claims = [NUMBER, {**reading(**unseen), "id": "unseen"}, {**reading(**upright), "id": "upright"}]
+    content = {**card(*claims), "primary": ["unseen/one", "upright/one"]}
+    parsed = ClaimsCard.model_validate_json(json.dumps(content))
+    rows = judge_claims(study.registry, [parsed], gather(study.registry, study.results))
+    assert [row.primary for row in rows] == [False, True, True]
+    p = {row.id: row.judgement.p for row in rows}
+    assert {row.id: row.p_family for row in rows if row.primary} == holm({key: p[key] for key in list(p)[1:]})
+    text = claims_as_markdown(rows)
+    assert text.index("unseen/one") < text.index("exact-upright")
+
+
+def test_a_primary_statement_must_hold_in_its_family() -> None:
+    row = ClaimRow("a/one", "cohen2016", "toy", (), "accuracy.upright", "", "table 1", "first-hand", primary=True)
+    row = replace(row, judgement=Judgement("reproduced", p=0.03))
+    others = [replace(row, id=f"b/{n}", judgement=Judgement("inconclusive", p=0.5)) for n in range(2)]
+    (alone,), (among, *_) = with_families([row]), with_families([row, *others])
+    assert [alone.verdict, among.verdict] == ["reproduced", "inconclusive"]
+    assert among.p_family == pytest.approx(0.09)
 
 
 def test_errors_become_accuracies_and_a_number_without_runs_is_a_single_run(study: Study) -> None:
@@ -103,7 +166,8 @@ def test_errors_become_accuracies_and_a_number_without_runs_is_a_single_run(stud
     (row,) = judged(study, error, points=3.0)
     assert row.published is not None
     assert row.published.mean == pytest.approx(0.902)
-    assert row.verdict_text == "reproduced (single-run) under dropout-rate"
+    assert row.verdict_text.startswith("reproduced (single-run), compatible (p = ")
+    assert (row.needed, row.power) == (None, None), "nobody knows the spread of one run"
 
 
 def test_verdicts_that_need_no_numbers(study: Study) -> None:
@@ -159,8 +223,8 @@ def curve(study: Study, mean: list[float], seeds: int) -> ClaimRow:
 
 def test_curves_are_judged_as_curves(study: Study) -> None:
     few = curve(study, [90.2, 90.2, 80.0, 90.2], seeds=3)
-    assert (few.verdict, few.judgement.at, few.seeds) == ("inconclusive", 180, 3)
-    assert curve(study, [90.2, 90.2, 80.0, 90.2], seeds=12).verdict == "refuted"
+    assert (few.verdict, few.judgement.at, few.seeds) == ("refuted", 180, 3)
+    assert few.judgement.p is None, "there are no single runs of this source"
     assert curve(study, [90.2] * 4, seeds=12).verdict == "reproduced"
 
 
@@ -206,6 +270,9 @@ def test_identity_and_growth(study: Study) -> None:
         ({"entry": "p4cnn@31"}, "p4cnn@31 is no entry of toy"),
         ({"tolerance": "acuracy"}, "there is no tolerance 'acuracy'"),
         ({"surprise": 1}, "surprise"),
+        ({"repeats": "exact-uprigth"}, "'exact-uprigth' is no number of p4cnn@28 in toy"),
+        ({"repeats": "exact-upright"}, "'exact-upright' is no number"),
+        ({"calibrates": "dropout"}, "there is no assumption 'dropout'; did you mean dropout-rate"),
     ],
 )
 def test_mistakes_in_a_card_are_named_with_their_place(
@@ -236,6 +303,52 @@ def test_the_registrys_claims_fit_the_registry() -> None:
     kinds = Counter(claim.kind for card in cards for claim in card.claims)
     assert {"number", "curve", "statement"} == set(kinds)
     assert not any("biased-40" in claim.id for card in cards for claim in card.claims), "kept apart for a blind check"
+
+
+def test_a_primary_row_that_is_not_there_is_an_error(study: Study, tmp_path: Path) -> None:
+    content = {**card(NUMBER), "primary": ["exact-upright/one"]}
+    (tmp_path / "cohen2016.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
+    with pytest.raises(CardsError, match="there is no row 'exact-upright/one'"):
+        read_claims(study.registry, tmp_path)
+
+
+def test_curves_of_the_registry_are_those_of_the_single_runs_beside_them() -> None:
+    found = 0
+    for source in read_claims(Registry.load()):
+        for claim in source.claims:
+            if not isinstance(claim, CurveClaim):
+                continue
+            runs = published_runs(FOLDER / f"{source.source}.yaml", claim)
+            assert runs is not None, claim.id
+            found += 1
+            assert len(runs) == claim.runs
+            # The card rounds to three decimals what the logs print with two or four.
+            assert 100 * runs.mean(axis=0) == pytest.approx(np.array(claim.mean), abs=6e-4)
+            assert 100 * runs.std(axis=0) == pytest.approx(np.array(claim.deviation), abs=6e-4)
+    assert found == 36
+    assert "biased-40" not in (FOLDER / "edixhoven2023.runs.json").read_text("utf-8")
+
+
+def test_numbers_computed_from_logs_are_those_of_the_single_runs() -> None:
+    (source,) = (one for one in read_claims(Registry.load()) if one.source == "edixhoven2023")
+    curves = {(c.benchmark, c.entry): c for c in source.claims if isinstance(c, CurveClaim) and "angle" in c.quantity}
+    found = 0
+    for claim in source.claims:
+        if not isinstance(claim, NumberClaim) or claim.quantity == "parameters" or claim.entry is None:
+            continue
+        runs = published_runs(FOLDER / "edixhoven2023.yaml", curves[claim.benchmark, claim.entry])
+        assert runs is not None
+        assert claim.spread is not None
+        values = {
+            "accuracy.upright": runs[:, 0],
+            "accuracy.curve_mean": runs.mean(axis=1),
+            "accuracy.quarter_turns": runs[:, [9, 18, 27]].mean(axis=1),
+        }[claim.quantity][: claim.runs]
+        digits = 0.5 * 10.0 ** -len(claim.printed.split()[0].partition(".")[2]) if "note" in claim.id else 6e-5
+        assert 100 * values.mean() == pytest.approx(claim.value, abs=1.2 * digits), claim.id
+        assert 100 * values.std() == pytest.approx(claim.spread.value, abs=1.2 * digits), claim.id
+        found += 1
+    assert found == 52
 
 
 def test_without_a_record_every_claim_has_its_reason(tmp_path: Path) -> None:
@@ -318,14 +431,20 @@ def test_a_shallow_clone_says_nothing_of_when(tmp_path: Path) -> None:
 
 
 def test_what_is_next_names_enough_seeds(study: Study) -> None:
-    for entry in ("p4cnn@28", "p4cnn@27"):
-        for seed in (1, 2):
-            study.path(entry, seed).unlink()
-    (number,) = judged(study, NUMBER)
-    assert number.next == "at least 2 seeds: gcnnbench run toy --entry p4cnn@28 --seeds 0-1"
-    assert curve(study, [90.2] * 4, seeds=0).next == "at least 10 seeds: gcnnbench run toy --entry p4cnn@28 --seeds 0-9"
+    study.path("p4cnn@28", 2).unlink()
+    assert curve(study, [90.2] * 4, seeds=0).next == (
+        "a curve is judged from 3 seeds on: gcnnbench run toy --entry p4cnn@28 --seeds 0-2"
+    )
+    study.path("p4cnn@28", 1).unlink()
     study.path("p4cnn@28", 0).unlink()
-    assert curve(study, [90.2] * 4, seeds=0).next == "gcnnbench run toy --entry p4cnn@28 --seeds 0-9"
+    assert curve(study, [90.2] * 4, seeds=0).next == "gcnnbench run toy --entry p4cnn@28"
+
+
+def test_devices_that_share_a_mean_are_told(study: Study) -> None:
+    study.edit("p4cnn@28", 1, provenance__device="cuda")
+    rows = judged(study, NUMBER)
+    assert rows[0].devices == ("cpu", "cuda")
+    assert "1. the mean mixes devices: cpu, cuda" in claims_as_markdown(rows)
 
 
 def test_the_report_reads_well_and_parses(study: Study) -> None:
@@ -333,11 +452,12 @@ def test_the_report_reads_well_and_parses(study: Study) -> None:
     text = claims_as_markdown(rows)
     (line,) = (line for line in text.splitlines() if line.startswith("| exact-upright "))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[1:5] == ["90.20±0.20 (100)", "90.20±0.20 (3)", "+0.00 [−0.48, +0.48]", "1.00"]
-    assert cells[5:] == ["reproduced", "a"]
-    assert "a: under the assumption" in text
+    assert cells[1:5] == ["90.20±0.20 (100)", "90.20±0.20 (3)", "+0.00 [−0.20, +0.20]", "[−0.33, +0.33]"]
+    assert cells[5:] == ["1.00", "0.33", "2", "reproduced, compatible (p = 1.000, Holm 1.000)", "a"]
+    assert "a: under the assumption dropout-rate." in " ".join(text.split())
     assert "1. other images" in text
-    assert "2 claims: 1 not comparable, 1 reproduced." in text
+    assert "2 claims; 1 were tested and could have come out otherwise: 1 reproduced." in " ".join(text.split())
+    assert "Not judged: 1 not comparable." in " ".join(text.split())
     document = json.loads(claims_as_json(rows))
     assert document["summary"] == {"reproduced": 1, "not comparable": 1}
     assert document["rows"][0]["ours"]["n"] == 3
