@@ -25,8 +25,9 @@ class UnusableError(Exception):
 class EvaluationState:
     """What has been scored so far, on the CPU.
 
-    `logits` maps the name of an element to logits (images, classes) in float32, `classes` maps an angle in degrees to
-    predicted classes (images,) in int16. `seconds` and `scored` (images) cover the passes actually made.
+    `logits` maps the name of an element to logits (images, classes) in float32, by the classes that the images have
+    upright, `classes` maps an angle in degrees to predicted classes (images,) in int16. `seconds` and `scored` (images)
+    cover the passes actually made.
     """
 
     logits: dict[str, Tensor] = field(default_factory=dict)
@@ -60,7 +61,8 @@ def evaluate(
 
     for element in group.elements:
         if element.name not in state.logits:
-            state.logits[element.name] = _score(network, images, moved(element), threads, state)
+            scores = _score(network, images, moved(element), threads, state)
+            state.logits[element.name] = by_upright_class(scores, protocol, element)
             yield state
     upright = state.logits[group.elements[0].name]
     for angle in protocol.curve.angles:
@@ -70,6 +72,16 @@ def evaluate(
             yield state
     if upright.argmax(1).unique().numel() == 1:
         raise UnusableError(f"every upright test image is put into class {int(upright[0].argmax())}")
+
+
+def by_upright_class(logits: Tensor, protocol: Evaluation, element: Element) -> Tensor:
+    """The logits (images, classes) of moved images in the order of the classes that the images have upright.
+
+    Where the labels move with the image, the score of a class is that of the class that it becomes; so a prediction is
+    right where it moves along, and everything that is counted of it is counted by upright labels.
+    """
+    moved = (protocol.labels or {}).get(element.name)  # type: ignore[call-overload]
+    return logits if moved is None else logits[:, list(moved)]
 
 
 @torch.inference_mode()

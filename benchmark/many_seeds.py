@@ -13,10 +13,12 @@ from torch.optim import Optimizer
 
 from benchmark.data.images import Images
 from benchmark.device import CPU_SCORING_BATCH, arithmetic, scoring_batch, synchronise
+from benchmark.errors import UserError
 from benchmark.lookahead import SlowWeights
 from benchmark.nn.inference import for_scoring
 from benchmark.nn.stacking import Streams, stack, unstacked
 from benchmark.norms import re_estimate
+from benchmark.phases import penalties, phases
 from benchmark.training import (
     DivergedError,
     EpochResult,
@@ -47,30 +49,35 @@ def train_together(
         The seeds lost so far by their position, whose loss is not finite; their states stay where they were.
 
     Raises:
-        UserError: a layer has no form for several seeds at once.
+        UserError: a layer has no form for several seeds at once, the network has a penalty, or the recipe has phases.
     """
     task, count = tasks[0], len(tasks)
     recipe, streams = task.recipe, Streams(task.device)
+    phase, *further = phases(recipe)
+    if further or phase.trains is not None:
+        raise UserError("several seeds at once are trained in one phase, which trains everything")
+    if penalties(networks[0]):
+        raise UserError("the network has a penalty, which several seeds at once would share")
     network = stack(networks, streams)
-    optimiser = optimiser_for(network, recipe.optimiser)
-    schedule = schedule_for(optimiser, recipe, task.steps_per_epoch)
+    optimiser = optimiser_for(network, phase)
+    schedule = schedule_for(optimiser, phase, task.steps_per_epoch)
     lost: dict[int, DivergedError] = {}
     if states[0].epochs_done:
         network.load_state_dict({name: torch.cat([s.network[name] for s in states]) for name in states[0].network})
         optimiser.load_state_dict(_joined([state.optimiser for state in states]))
         schedule.load_state_dict(states[0].schedule)
-    after_step: list[Callable[[], None]] = [schedule.step] if every_batch(recipe) else []
+    after_step: list[Callable[[], None]] = [schedule.step] if every_batch(phase) else []
     lookahead = None
     if recipe.lookahead is not None:
         kept = {name: torch.cat([s.slow_weights[name] for s in states]) for name in states[0].slow_weights}
         steps = recipe.epochs * task.steps_per_epoch
         lookahead = SlowWeights(network, recipe.lookahead, steps, states[0].steps, kept)
         after_step.append(lookahead.step)
-    for epoch in range(states[0].epochs_done, recipe.epochs):
+    for epoch in range(states[0].epochs_done, phase.end):
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
         losses, correct = _epoch(network, streams, tasks, epoch, optimiser, after_step)
-        if not every_batch(recipe):
+        if not every_batch(phase):
             schedule.step()
         if (again := task.pass_for_norms(epoch)) is not None:
             passes = zip(*(task.batches(again) for task in tasks), strict=True)

@@ -21,7 +21,8 @@ from benchmark.data.streams import derive, generator
 from benchmark.device import arithmetic, scoring_batch, seeded, synchronise
 from benchmark.lookahead import SlowWeights
 from benchmark.nn.inference import for_scoring
-from benchmark.norms import norms_of, re_estimate
+from benchmark.norms import re_estimate
+from benchmark.phases import Phase, parameter_groups, penalties, phases, total_penalty, training_only
 
 
 class DivergedError(Exception):
@@ -52,9 +53,11 @@ class TrainingState:
                 "epoch": self.epochs_done + 1,
                 "learning_rate": epoch.learning_rate,
                 "train_loss": epoch.loss / images,
+                "train_penalty": None if epoch.penalty is None else epoch.penalty / images,
                 "train_accuracy": epoch.correct / images,
                 "validation_accuracy": epoch.validated / len(validation) if validation else None,
                 "seconds": epoch.seconds,
+                "probes": epoch.probes,
             }
         )
         self.epochs_done, self.steps = self.epochs_done + 1, self.steps + steps
@@ -67,13 +70,18 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What came of one epoch: the sum of its losses, the images put into their class, in training and validation."""
+    """What came of one epoch: the sum of its losses, the images put into their class, in training and validation.
+
+    `penalty` is the sum over images of what the network added to the loss, null where it adds nothing.
+    """
 
     learning_rate: float
     loss: float
     correct: int
     validated: int
     seconds: float
+    penalty: float | None = None
+    probes: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,8 @@ class Task:
     validation: Images | None
     device: torch.device
     threads: int
+    probe: Callable[[nn.Module], dict[str, Any] | None] | None = None
+    """What is read from the network after every epoch."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -137,22 +147,11 @@ class Task:
         return derive(self.benchmark, self.seed, "network", epoch)
 
 
-def optimiser_for(network: nn.Module, card: schema.Adam | schema.SGD) -> Optimizer:
-    """The recipe's optimiser over the network's parameters; weight decay is part of the gradient, as in PyTorch."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def optimiser_for(network: nn.Module, phase: Phase) -> Optimizer:
+    """A phase's optimiser over the parameters that it trains; weight decay is part of the gradient, as in PyTorch."""
+    groups, card = parameter_groups(network, phase), phase.optimiser
     if isinstance(card, schema.Adam):
-        return Adam(parameters, lr=card.learning_rate, weight_decay=card.weight_decay)
-    groups: list[dict[str, Any]] = [{"params": parameters}]
-    if card.norm_biases is not None:
-        biases = {id(norm.bias) for norm in norms_of(network)}
-        groups = [
-            {"params": [parameter for parameter in parameters if id(parameter) not in biases]},
-            {
-                "params": [parameter for parameter in parameters if id(parameter) in biases],
-                "lr": card.norm_biases.learning_rate,
-                "weight_decay": card.norm_biases.weight_decay,
-            },
-        ]
+        return Adam(groups, lr=card.learning_rate, weight_decay=card.weight_decay)
     return SGD(
         groups,
         lr=card.learning_rate,
@@ -162,18 +161,18 @@ def optimiser_for(network: nn.Module, card: schema.Adam | schema.SGD) -> Optimiz
     )
 
 
-def schedule_for(optimiser: Optimizer, recipe: schema.Recipe, steps_per_epoch: int) -> LRScheduler:
-    """The recipe's learning-rate schedule."""
-    card = recipe.schedule
+def schedule_for(optimiser: Optimizer, phase: Phase, steps_per_epoch: int) -> LRScheduler:
+    """A phase's learning-rate schedule; it scales the rates of all groups alike."""
+    card = phase.schedule
     if isinstance(card, schema.StepDecay):
         return StepLR(optimiser, card.every, card.factor)
     if isinstance(card, schema.MultiStepDecay):
         return MultiStepLR(optimiser, list(card.epochs), card.factor)
     if isinstance(card, schema.OneCycle):
-        peak = recipe.optimiser.learning_rate
-        return OneCycleLR(optimiser, peak, epochs=recipe.epochs, steps_per_epoch=steps_per_epoch)
+        peaks = [group["lr"] for group in optimiser.param_groups]
+        return OneCycleLR(optimiser, peaks, epochs=phase.epochs, steps_per_epoch=steps_per_epoch)
     if isinstance(card, schema.Triangular):
-        return LambdaLR(optimiser, _triangle(card, recipe.epochs * steps_per_epoch))
+        return LambdaLR(optimiser, _triangle(card, phase.epochs * steps_per_epoch))
     return ConstantLR(optimiser, factor=1.0, total_iters=0)
 
 
@@ -189,9 +188,9 @@ def _triangle(card: schema.Triangular, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def every_batch(recipe: schema.Recipe) -> bool:
+def every_batch(phase: Phase) -> bool:
     """Whether the schedule is stepped after every batch, or else after every epoch."""
-    return isinstance(recipe.schedule, schema.OneCycle | schema.Triangular)
+    return isinstance(phase.schedule, schema.OneCycle | schema.Triangular)
 
 
 @torch.inference_mode()
@@ -215,37 +214,50 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
     derived from benchmark, seed, stream and epoch: so no generator's state is carried, and seeds pair across entries.
 
     Raises:
-        DivergedError: the loss of an epoch is not finite.
+        DivergedError: the loss or the penalty of an epoch is not finite.
     """
+    for phase in phases(task.recipe):
+        if state.epochs_done < phase.end:
+            with training_only(network, phase.trains) as train_mode:
+                yield from _train_phase(network, task, state, phase, train_mode)
+
+
+def _train_phase(
+    network: nn.Module, task: Task, state: TrainingState, phase: Phase, train_mode: Callable[[], None]
+) -> Iterator[TrainingState]:
+    """Train for one phase, or for what is left of it."""
     recipe = task.recipe
-    optimiser = optimiser_for(network, recipe.optimiser)
-    schedule = schedule_for(optimiser, recipe, task.steps_per_epoch)
+    optimiser = optimiser_for(network, phase)
+    schedule = schedule_for(optimiser, phase, task.steps_per_epoch)
     if state.epochs_done:
         network.train()
         network.load_state_dict(state.network)
+    if state.epochs_done > phase.first:
         optimiser.load_state_dict(state.optimiser)
         schedule.load_state_dict(state.schedule)
-    after_step: list[Callable[[], None]] = [schedule.step] if every_batch(recipe) else []
+    after_step: list[Callable[[], None]] = [schedule.step] if every_batch(phase) else []
     if recipe.lookahead is not None:
         steps = recipe.epochs * task.steps_per_epoch
         lookahead = SlowWeights(network, recipe.lookahead, steps, state.steps, state.slow_weights)
         state.slow_weights = lookahead.weights
         after_step.append(lookahead.step)
-    for epoch in range(state.epochs_done, recipe.epochs):
+    for epoch in range(state.epochs_done, phase.end):
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
-        loss, correct = _epoch(network, task, epoch, optimiser, after_step)
-        if not every_batch(recipe):
+        train_mode()
+        loss, correct, penalty = _epoch(network, task, epoch, optimiser, after_step)
+        if not every_batch(phase):
             schedule.step()
         if (again := task.pass_for_norms(epoch)) is not None:
             with seeded(task.device, task.network_stream(again)), arithmetic(task.device, "fp32", task.threads):
                 re_estimate(network, (images for images, _ in task.batches(again)))
         with arithmetic(task.device, "fp32", task.threads):
             validated = correct_predictions(network, task.validation) if task.validation else 0
+            probes = task.probe(network) if task.probe else None
         synchronise(task.device)
         seconds = time.perf_counter() - start
         network.train()  # in evaluation mode e2cnn's state_dict holds expanded filters, which are no parameters
-        result = EpochResult(learning_rate, loss, correct, validated, seconds)
+        result = EpochResult(learning_rate, loss, correct, validated, seconds, penalty, probes)
         state.add(task, result, network.state_dict(), optimiser.state_dict())
         state.schedule = schedule.state_dict()
         yield state
@@ -253,32 +265,36 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
 
 def _epoch(
     network: nn.Module, task: Task, epoch: int, optimiser: Optimizer, after_step: Sequence[Callable[[], None]]
-) -> tuple[float, int]:
-    """One pass over the training images: the sum of its losses, and the number put into their class."""
+) -> tuple[float, int, float | None]:
+    """One pass over the training images: sum of losses, number put into their class, sum of penalties."""
     device = task.device
     loss_sum = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
-    network.train()
+    terms, penalty_sum = penalties(network), torch.zeros_like(loss_sum)
     with seeded(device, task.network_stream(epoch)), arithmetic(device, task.recipe.numeric_mode, task.threads):
         for images, labels in task.batches(epoch):
             logits = network(images)
             loss = F.cross_entropy(logits, labels, label_smoothing=task.smoothing)
+            penalty = total_penalty(terms)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            (loss if penalty is None else loss + penalty).backward()
             optimiser.step()
             for follow in after_step:
                 follow()
             loss_sum += loss.detach() * len(labels)
             correct += (logits.detach().argmax(1) == labels).sum()
+            if penalty is not None:
+                penalty_sum += penalty.detach() * len(labels)
+    check_finite(float(penalty_sum), epoch, "penalty")
     check_finite(float(loss_sum), epoch)
-    return float(loss_sum), int(correct)
+    return float(loss_sum), int(correct), float(penalty_sum) if terms else None
 
 
-def check_finite(loss: float, epoch: int) -> None:
-    """Refuse to go on from a loss that is not finite.
+def check_finite(loss: float, epoch: int, what: str = "loss") -> None:
+    """Refuse to go on from a loss, or a penalty, that is not finite.
 
     Raises:
         DivergedError: it is not.
     """
     if not math.isfinite(loss):
-        raise DivergedError(f"the loss is {loss} in epoch {epoch + 1}")
+        raise DivergedError(f"the {what} is {loss} in epoch {epoch + 1}")

@@ -145,6 +145,13 @@ def _data_errors(file: CardFile[BenchmarkCard], shelf: Shelf) -> Iterator[Findin
             if size != dataset.size:
                 message = f"size {size} needs input.resize, for the images of {dataset.name} are {dataset.size} wide"
                 yield file.error(("entries", index), message)
+    for element, moved in (card.evaluation.labels or {}).items():
+        if element not in ELEMENTS[card.evaluation.group]:
+            message = f"{element} is no element of {card.evaluation.group}"
+            yield file.error(("evaluation", "labels", element), message)
+        if len(moved) != dataset.classes:
+            message = f"{len(moved)} classes are named, and {dataset.name} has {dataset.classes}"
+            yield file.error(("evaluation", "labels", element), message)
     if card.evaluation.auc and dataset.classes != 2:
         yield file.error(("evaluation", "auc"), f"auc needs two classes, and {dataset.name} has {dataset.classes}")
     yield from _split_errors(file, dataset)

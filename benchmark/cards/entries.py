@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -59,8 +60,18 @@ def build_network(
     channels: int,
     classes: int,
     hyperparameters: Mapping[str, Hyperparameter],
+    black: Sequence[float] | None = None,
 ) -> nn.Module:
-    """Call an entry's `build`.
+    """Call an entry's `build`; where it asks for `black` it gets the value of black in each channel.
+
+    Args:
+        module: has `build`.
+        entry: `slug@size`, for messages.
+        size: height and width of the images.
+        channels: of the images.
+        classes: the number of logits.
+        hyperparameters: of the card.
+        black: the value of black in each channel of normalised images; 0 where None.
 
     Raises:
         UserError: there is no `build`, it fails, or it gives something else than a module.
@@ -70,8 +81,11 @@ def build_network(
     build: Any = getattr(module, "build", None)
     if build is None:
         raise UserError(f"{entry}: {module.__file__} has no build(*, size, channels, classes, …)")
+    shape: dict[str, Any] = {"size": size, "channels": channels, "classes": classes}
     try:
-        network = build(size=size, channels=channels, classes=classes, **hyperparameters)
+        if "black" in inspect.signature(build).parameters:
+            shape["black"] = tuple(black or (0.0,) * channels)
+        network = build(**shape, **hyperparameters)
     except UserError as error:
         raise UserError(f"{entry}: {error}") from error
     except Exception as error:

@@ -138,6 +138,7 @@ class Registry:
             channels=benchmark.input.channels,
             classes=self.dataset(benchmark.dataset).classes,
             hyperparameters=card.hyperparameters,
+            black=benchmark.input.black,
         )
 
     def module(self, kind: Kind, name: str) -> ModuleType:

@@ -41,11 +41,14 @@ Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Hyperparameter = bool | int | float | str | tuple[int, ...]
+RoleName = Annotated[str, StringConstraints(pattern=_NAME, max_length=30)]
+"""What a network's parameters are for, in its own words: `degree`, `free`, `weights`."""
 GroupName = Literal["trivial", "p4", "p4m", "C4", "C8", "C16"]
 GridGroupName = Literal["p2", "pm", "p4", "p4m"]
 ElementName = Literal[
     "upright", "rot90", "rot180", "rot270", "mirror", "mirror-rot90", "mirror-rot180", "mirror-rot270"
 ]  # fmt: skip
+ProbeName = Literal["degree"]
 RankName = Literal[
     "accuracy.upright", "accuracy.seen", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean", "auc"
 ]  # fmt: skip
@@ -226,6 +229,11 @@ class Input(Model):
     mean: Annotated[tuple[float, ...], Field(min_length=1)]
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 
+    @property
+    def black(self) -> tuple[float, ...]:
+        """What black is for the network, in each channel."""
+        return tuple((0.0 - mean) / std for mean, std in zip(self.mean, self.std, strict=True))
+
     @model_validator(mode="after")
     def _fitted_at_the_images_own_size(self) -> Self:
         if self.fitted is not None and self.resize != "none":
@@ -306,6 +314,9 @@ class Triangular(Model):
     end: Fraction
 
 
+Schedule = Annotated[Constant | StepDecay | MultiStepDecay | OneCycle | Triangular, Field(discriminator="name")]
+
+
 class UniformAngle(Model):
     """An angle in degrees, uniform in [low, high)."""
 
@@ -375,14 +386,35 @@ class Lookahead(Model):
     decay: Fraction
 
 
+class RoleRates(Model):
+    """The peak learning rate and the weight decay of one role's parameters, where they differ from the optimiser's."""
+
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+
+
+class TrainingPhase(Model):
+    """Some epochs of a recipe with an optimiser of their own; what is left out is the recipe's.
+
+    Networks name the roles of their parameters: `degree` for what says how much symmetry there is, `free` for what
+    breaks it, `weights` for the rest. Only the roles that `trains` names change, all where it is left out.
+    """
+
+    epochs: Positive | None = None
+    optimiser: Annotated[Adam | SGD, Field(discriminator="name")] | None = None
+    schedule: Schedule | None = None
+    roles: dict[RoleName, RoleRates] | None = None
+    trains: Some[RoleName] | None = None
+
+
 class Recipe(Model):
-    """How a network is trained. The loss is the cross entropy of the logits."""
+    """How a network is trained. The loss is the cross entropy of the logits plus a network's own penalty."""
 
     epochs: Positive
     batch_size: Positive
     drop_last: bool
     optimiser: Annotated[Adam | SGD, Field(discriminator="name")]
-    schedule: Annotated[Constant | StepDecay | MultiStepDecay | OneCycle | Triangular, Field(discriminator="name")]
+    schedule: Schedule
     label_smoothing: Annotated[float, Field(gt=0, lt=1)] | None = None
     """The share of a label that is spread evenly over all classes."""
     lookahead: Lookahead | None = None
@@ -391,6 +423,20 @@ class Recipe(Model):
     norm_statistics: Literal["re-estimated"] | None = None
     """`re-estimated`: the mean over one more pass of augmented training batches, before each validation or test."""
     numeric_mode: Literal["fp32", "tf32", "bf16"]
+    phases: Annotated[tuple[TrainingPhase, ...], Field(min_length=1)] | None = None
+    """One after another; only the last one may leave its epochs out, and has those that are left."""
+
+    @model_validator(mode="after")
+    def _phases_make_up_the_epochs(self) -> Self:
+        given = [phase.epochs for phase in self.phases or ()]
+        for index, epochs in enumerate(given[:-1]):
+            if epochs is None:
+                raise broken_rule("epochs is missing; only the last phase may leave it out", "phases", index)
+        said = sum(epochs or 0 for epochs in given)
+        if given and (said != self.epochs if given[-1] is not None else said >= self.epochs):
+            rule = f"the phases have {said} epochs{'' if given[-1] else ' before the last'}, the recipe {self.epochs}"
+            raise broken_rule(rule, "phases")
+        return self
 
 
 class Curve(Model):
@@ -419,6 +465,20 @@ class Evaluation(Model):
     curve: Curve
     equivariance_images: Positive
     auc: bool | None = None
+    labels: dict[ElementName, tuple[Natural, ...]] | None = None
+    """The class that each class becomes where an element moves the image, such as 6 to 9; as it is for the others."""
+    probes: Some[ProbeName] | None = None
+    """What is read from the network after every epoch and at the end (`benchmark.probes`)."""
+
+    @model_validator(mode="after")
+    def _labels_move_one_to_one(self) -> Self:
+        for element, moved in (self.labels or {}).items():
+            if sorted(moved) != list(range(len(moved))):
+                rule = f"each class 0 to {len(moved) - 1} must stand once, as what some class becomes"
+                raise broken_rule(rule, "labels", element)
+            if element == "upright" and moved != tuple(range(len(moved))):
+                raise broken_rule("upright moves no label; leave it out", "labels", element)
+        return self
 
 
 class BenchmarkCard(Described):

@@ -83,10 +83,28 @@ def _training(card: schema.Recipe) -> str:
     if card.lookahead is not None:
         loss += f"; lookahead every {card.lookahead.every} steps, decay {_number(card.lookahead.decay)}"
     last = "dropped" if card.drop_last else "kept"
+    special += "".join(f"; {_phase(number, phase)}" for number, phase in enumerate(card.phases or (), start=1))
     return (
         f"{card.epochs} epochs in batches of {card.batch_size} (a smaller last one is {last}); {how}, learning rate "
         f"{_number(rate.learning_rate)}, {schedule}; {decay}{special}; {loss}; {card.numeric_mode}."
     )
+
+
+def _phase(number: int, card: schema.TrainingPhase) -> str:
+    """What one phase does otherwise than the recipe."""
+    told = [f"{card.epochs} epochs"] if card.epochs else []
+    if card.optimiser is not None:
+        told.append(f"{card.optimiser.name}, learning rate {_number(card.optimiser.learning_rate)}")
+    told += [f"schedule {card.schedule.name}"] if card.schedule else []
+    told += [f"trains {', '.join(card.trains)} only"] if card.trains else []
+    for role, rates in (card.roles or {}).items():
+        own = [
+            f"{what} {_number(value)}"
+            for what, value in (("learning rate", rates.learning_rate), ("weight decay", rates.weight_decay))
+            if value is not None
+        ]
+        told.append(f"{role}: {', '.join(own)}")
+    return f"phase {number} ({'; '.join(told) or 'as the recipe'})"
 
 
 def _augmentation(card: schema.Augmentation) -> str:
@@ -118,10 +136,12 @@ def _scored(card: BenchmarkCard) -> str:
     protocol = card.evaluation
     unseen = [name for name in schema.ELEMENTS[protocol.group] if name not in protocol.seen]
     seen = f"training has seen {', '.join(protocol.seen)}" + ("" if unseen else ", that is all")
+    moved = f"; labels move with the image under {', '.join(protocol.labels)}" if protocol.labels else ""
+    probes = f"; probes: {', '.join(protocol.probes)}" if protocol.probes else ""
     return (
         f"Accuracy under every element of {protocol.group} ({seen}) and at every {protocol.curve.step} degrees "
         f"({_fill(protocol.curve.fill)} outside){', AUC' if protocol.auc else ''}; equivariance on "
-        f"{protocol.equivariance_images:,} images. Ranked by {card.rank_by} over {card.seeds} seeds."
+        f"{protocol.equivariance_images:,} images{moved}{probes}. Ranked by {card.rank_by} over {card.seeds} seeds."
     )
 
 

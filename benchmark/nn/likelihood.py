@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from benchmark.errors import UserError
-from benchmark.nn.bank import BankConv, per_element
+from benchmark.nn.bank import BankConv, in_channels_last, per_element
 from benchmark.nn.convolution import BankTable
 from benchmark.nn.projection import orbit, orbit_table
 
@@ -58,7 +58,8 @@ class LikelihoodConv(BankConv):
         mean = every[0] * likelihood[0]
         for position in range(1, len(self.group)):
             mean = mean + every[position] * likelihood[position]
-        return mean, None if self.bias is None else per_element(self.bias, self.group)
+        bias = None if self.bias is None else per_element(self.bias, self.group)
+        return in_channels_last(mean), bias
 
     def degree(self) -> dict[str, Tensor]:
         """λ (group,), and `max_g Σ_h |λ(g⁻¹h) − λ(h)|`: 0 exact, 2 free."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.nn.bank import in_channels_last
 from benchmark.nn.convolution import GroupConv
 
 
@@ -61,7 +62,7 @@ class ResidualPathwayConv(GroupConv):
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The sum of the two paths' filters."""
         bank, bias = super().bank()
-        return bank + self.free, bias
+        return in_channels_last(bank + self.free), bias
 
     def penalty(self) -> Tensor:
         """`a‖W_eq‖² + b‖W_free‖²`, W_eq counted once and not once for each element."""

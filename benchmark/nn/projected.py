@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.nn.bank import BankConv, per_element
+from benchmark.nn.bank import BankConv, in_channels_last, per_element
 from benchmark.nn.convolution import BankTable
-from benchmark.nn.projection import deviation, orbit_table, project
+from benchmark.nn.projection import orbit_table, project
 
 
 class ProjectedConv(BankConv):
@@ -45,15 +45,16 @@ class ProjectedConv(BankConv):
 
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The weight as it is."""
-        return self.weight, None if self.bias is None else per_element(self.bias, self.group)
+        bias = None if self.bias is None else per_element(self.bias, self.group)
+        return in_channels_last(self.weight), bias
 
     def penalty(self) -> Tensor:
         """`γ/2 · ‖W − ΠW‖²`."""
         return self.strength / 2 * (self.weight - self._projected()).square().sum()
 
     def degree(self) -> dict[str, Tensor]:
-        """`‖W − ΠW‖ / ‖W‖`: 0 exact, and √(1 − rank/dim) for a bank drawn at random."""
-        return {"outside": torch.tensor(deviation(self.weight, self.group, self.in_group))}
+        """Nothing in units of its own: how far the bank is from its projection is read from every bank."""
+        return {}
 
     @torch.no_grad()
     def symmetric(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.nn.bank import BankConv, per_element
+from benchmark.nn.bank import BankConv, in_channels_last, per_element
 from benchmark.nn.convolution import BankTable, bank_table, filter_bank
 
 
@@ -61,7 +61,8 @@ class RelaxedGroupConv(BankConv):
         mixed = by_bank[0] * shares[0]
         for bank in range(1, self.banks):
             mixed = mixed + by_bank[bank] * shares[bank]
-        return mixed.flatten(0, 1), None if self.bias is None else per_element(self.bias, self.group)
+        bias = None if self.bias is None else per_element(self.bias, self.group)
+        return in_channels_last(mixed.flatten(0, 1)), bias
 
     def penalty(self) -> Tensor:
         """`α Σ_{l,g,r} |m_l(g) − m_l(gr)|`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
@@ -21,6 +21,7 @@ from benchmark.macs import forward_macs
 from benchmark.metrics import metrics
 from benchmark.nn.groups import group
 from benchmark.outside_text import as_line
+from benchmark.probes import probing
 from benchmark.runs import provenance
 from benchmark.runs.record import (
     SCHEMA_VERSION,
@@ -71,11 +72,15 @@ def equivariance_now(network: nn.Module, test: Images, card: BenchmarkCard, mode
 
 @dataclass(frozen=True)
 class Measurements:
-    """What is measured on the tested network itself: its equivariance, trainable parameters, and MACs of one image."""
+    """What is measured on the tested network itself: its equivariance, trainable parameters, and MACs of one image.
+
+    `probes` holds what the benchmark has read from it beside that, null where it asks for nothing.
+    """
 
     after: Measured
     parameters: int
     macs: int
+    probes: dict[str, Any] | None = None
 
 
 def finish(cell: Cell, state: CellState, network: nn.Module, test: Images) -> Finished:
@@ -89,6 +94,7 @@ def measurements(network: nn.Module, test: Images, card: BenchmarkCard, model: M
         after=equivariance_now(network, test, card, model),
         parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
         macs=multiply_accumulates(network, test.batch(slice(1))),
+        probes=probe(network) if (probe := probing(card.evaluation, test, "end")) else None,
     )
 
 
@@ -164,6 +170,7 @@ def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tenso
             committed=len(weights) <= COMMITTED_WEIGHTS_BYTES,
         ),
         outputs=Outputs(sha256=hashlib.sha256(outputs).hexdigest(), bytes=len(outputs)),
+        probes=measured.probes,
     )
     return Finished(sealed(record), weights, outputs)
 

@@ -49,7 +49,11 @@ class Equivariance(Model):
 
 
 class Epoch(Model):
-    """One epoch of training: running loss and accuracy over the augmented batches, and validation after it."""
+    """One epoch of training: running loss and accuracy over the augmented batches, and validation after it.
+
+    `train_penalty` is the mean of what the network added to the loss, null where it adds nothing; `probes` holds what
+    was read from the network after the epoch, by probe and by module, null where the benchmark asks for nothing.
+    """
 
     epoch: PositiveCount
     learning_rate: NotNegative
@@ -57,6 +61,8 @@ class Epoch(Model):
     train_accuracy: Share
     validation_accuracy: Share | None
     seconds: Seconds
+    train_penalty: Finite | None = None
+    probes: PlainData | None = None
 
 
 class Training(Model):
@@ -134,6 +140,8 @@ class Record(Model):
     provenance: Provenance
     weights: Weights
     outputs: Outputs | None
+    probes: PlainData | None = None
+    """What was read from the tested network, by probe and by module; null where the benchmark asks for nothing."""
     checksum: Sha256 | None = None
     """Of everything else in the record, against accidents; null in records that are older than it."""
 

@@ -18,6 +18,7 @@ from benchmark.device import arithmetic, choose, peak_memory, reset_peak_memory,
 from benchmark.evaluation import EvaluationState, evaluate
 from benchmark.many_seeds import train_together
 from benchmark.nn.groups import group
+from benchmark.probes import probing
 from benchmark.runs import provenance
 from benchmark.runs.cell import Cell
 from benchmark.runs.finish import Finished, equivariance_now, finish
@@ -121,7 +122,9 @@ def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState |
 
 def _task(cell: Cell, material: Material, device: torch.device) -> Task:
     card = cell.card
-    return Task(card.name, cell.seed, card.recipe, material.train, material.validation, device, cell.threads)
+    train, validation = material.train, material.validation
+    probe = probing(card.evaluation, material.test)
+    return Task(card.name, cell.seed, card.recipe, train, validation, device, cell.threads, probe)
 
 
 def prepare_material(cell: Cell, device: torch.device) -> Material:

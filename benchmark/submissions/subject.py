@@ -95,6 +95,7 @@ class Subject:
                     channels=self.card.input.channels,
                     classes=self.classes,
                     hyperparameters=self.model.hyperparameters,
+                    black=self.card.input.black,
                 )
         except UserError as error:
             remedy = "give build(*, size, channels, classes, …) the card's hyper-parameters and let it return a module"

@@ -17,6 +17,7 @@ from benchmark.equivariance.decision import ControlError
 from benchmark.equivariance.exactness import DisagreementError
 from benchmark.evaluation import EvaluationState, UnusableError, evaluate
 from benchmark.nn.groups import group
+from benchmark.probes import probing
 from benchmark.runs.finish import equivariance_now, measurements
 from benchmark.runs.running import load_weights
 from benchmark.submissions.findings import Finding
@@ -58,6 +59,7 @@ def train_job(subject: Subject, before: Snapshot) -> Done:
         subject.images("validation"),
         CPU,
         subject.threads,
+        probing(card.evaluation, test),
     )
     try:
         for _ in train(network, task, state):
@@ -119,6 +121,7 @@ def _score(subject: Subject, network: nn.Module, test: Images) -> Done:
         "after": measured.after.model_dump_json(),
         "parameters": measured.parameters,
         "macs": measured.macs,
+        "probes": measured.probes,
         "test_seconds": evaluation.seconds,
         "scored": evaluation.scored,
     }

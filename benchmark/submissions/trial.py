@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from benchmark.cards.schema import Model, Natural, Positive
+from benchmark.cards.values import PlainData
 from benchmark.data.fitted import shares_of
 from benchmark.data.splits import Splits
 from benchmark.device import arithmetic
@@ -61,6 +62,7 @@ class _Scoring(Model):
     after: str
     parameters: Positive
     macs: Positive
+    probes: PlainData | None = None
     test_seconds: Seconds
     scored: Positive
 
@@ -231,7 +233,7 @@ def score(cell: Cell, folder: Path, weights: Weights, images: Tensor, *, trust: 
         after = Measured.model_validate_json(report.after)
     except ValidationError as error:
         raise Refused([_unreadable(f"the equivariance that was measured ({error.error_count()} errors)")]) from None
-    return Scored(evaluation, Measurements(after, report.parameters, report.macs))
+    return Scored(evaluation, Measurements(after, report.parameters, report.macs, report.probes))
 
 
 def differences(recorded: EvaluationState, found: EvaluationState) -> Iterator[str]:

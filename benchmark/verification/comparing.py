@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import isclose
+from typing import Any
 
 from torch import Tensor
 
@@ -33,6 +34,7 @@ def compare(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> Ou
         *_start(record, scores.start),
         *_equivariance("after", measured.after, measured.exactness_after, scores.after),
         *_cost(record, scores),
+        *_probes(record.probes, scores.probes, "probes"),
         *_validation(record, scores),
         *_counts(record, scores),
         *_outputs(record, scores, outputs),
@@ -46,6 +48,8 @@ def _checked(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> I
     if record.equivariance.after.dtype == scores.after.state.dtype:
         yield "equivariance and exactness"
     yield from ("parameters", "MACs")
+    if scores.probes is not None:
+        yield f"probes ({', '.join(scores.probes)})"
     if scores.validation is not None:
         yield "validation accuracy"
     tied = ties([choices(found, scores.tolerance) for found in (*scores.elements.values(), *scores.angles.values())])
@@ -119,6 +123,21 @@ def _cost(record: Record, scores: Scores) -> Iterator[str]:
         yield f"cost.parameters: {record.cost.parameters}, but the network has {scores.parameters}"
     if record.cost.macs != scores.macs:
         yield f"cost.macs: {record.cost.macs}, but one image takes {scores.macs}"
+
+
+def _probes(stated: Any, found: Any, where: str) -> Iterator[str]:
+    """Readings that the stored weights do not give: other names, or numbers that are further off than they repeat."""
+    if isinstance(found, Mapping) and isinstance(stated, Mapping) and set(found) == set(stated):
+        for name in found:
+            yield from _probes(stated[name], found[name], f"{where}.{name}")
+    elif isinstance(found, list) and isinstance(stated, list) and len(found) == len(stated):
+        for index, (one, other) in enumerate(zip(stated, found, strict=True)):
+            yield from _probes(one, other, f"{where}[{index}]")
+    elif isinstance(found, float) and isinstance(stated, int | float):
+        if not isclose(stated, found, rel_tol=CLOSE, abs_tol=ZERO):
+            yield f"{where}: {stated}, but the stored weights give {found}"
+    elif found != stated:
+        yield f"{where}: {stated}, but the stored weights give {found}"
 
 
 def _validation(record: Record, scores: Scores) -> Iterator[str]:

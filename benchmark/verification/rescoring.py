@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from benchmark.data.images import Images
 from benchmark.device import arithmetic, choose
 from benchmark.errors import UserError
+from benchmark.evaluation import by_upright_class
 from benchmark.nn.groups import Element, group
 from benchmark.nn.inference import for_scoring
+from benchmark.probes import probing
 from benchmark.runs.cell import Cell
 from benchmark.runs.finish import Measured, equivariance_now, multiply_accumulates
 from benchmark.runs.running import load_weights, prepare_material
@@ -50,6 +53,8 @@ class Scores:
     angles: Mapping[str, Tensor]
     validation: tuple[Tensor, Tensor] | None
     """Labels and logits."""
+    probes: dict[str, Any] | None = None
+    """What the benchmark has read from the network beside its scores."""
 
 
 def score(cell: Cell, weights: Mapping[str, Tensor], conditions: Conditions, known_noise: float = 0.0) -> Scores:
@@ -80,6 +85,8 @@ def score(cell: Cell, weights: Mapping[str, Tensor], conditions: Conditions, kno
         after = equivariance_now(network, test, card, cell.model)
         allowed = tolerance(network, test, cell.threads, known_noise)
         macs = multiply_accumulates(network, test.batch(slice(1)))
+        probe = probing(card.evaluation, test, "end")
+        probes = probe(network) if probe else None
     elements = group(card.evaluation.group).elements
     angles = card.evaluation.curve.angles if conditions is Conditions.all else ()
     scoring = for_scoring(network)
@@ -95,11 +102,12 @@ def score(cell: Cell, weights: Mapping[str, Tensor], conditions: Conditions, kno
         tolerance=allowed,
         labels=test.labels.cpu(),
         elements={
-            element.name: scored(test, _moved(test, element))
+            element.name: by_upright_class(scored(test, _moved(test, element)), card.evaluation, element)
             for element in (elements[:1] if conditions is Conditions.upright else elements)
         },
         angles={str(angle): scored(test, _rotated(test, angle, cell)) for angle in angles if angle},
         validation=(validation.labels.cpu(), scored(validation, validation.batch)) if validation else None,
+        probes=probes,
     )
 
 

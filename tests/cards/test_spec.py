@@ -94,6 +94,10 @@ DECIDING = [
     ("value: 0.0, scale: before-normalisation", "value: 0.1, scale: before-normalisation"),
     ("equivariance_images: 128", "equivariance_images: 64"),
     ("equivariance_images: 128", "equivariance_images: 128\n  auc: true"),
+    ("equivariance_images: 128", "equivariance_images: 128\n  labels: {rot180: [0, 1, 2, 3, 4, 5, 9, 7, 8, 6]}"),
+    ("equivariance_images: 128", "equivariance_images: 128\n  probes: [degree]"),
+    ("numeric_mode: fp32", "numeric_mode: fp32\n  phases: [{roles: {degree: {learning_rate: 0.1}}}]"),
+    ("numeric_mode: fp32", "numeric_mode: fp32\n  phases: [{epochs: 2}, {trains: [degree]}]"),
 ]  # fmt: skip
 
 DECORATING = [
@@ -116,6 +120,8 @@ DECORATING = [
     ("    rotation:", "    crop_border: null\n    alternating_flip: false\n    rotation:"),
     ("  augmentation:", "  label_smoothing: null\n  lookahead: null\n  augmentation:"),
     ("momentum: 0.9", "momentum: 0.9, norm_biases: null"),
+    ("numeric_mode: fp32", "numeric_mode: fp32\n  phases: null"),
+    ("equivariance_images: 128", "equivariance_images: 128\n  labels: null\n  probes: null"),
     ("equivariance_images: 128", "equivariance_images: 128\n  auc: false"),
     ("momentum: 0.9", "momentum: 0.9, nesterov: false"),
     ("test: {part: all}", "test: {part: all, images: null}"),

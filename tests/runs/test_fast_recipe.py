@@ -16,6 +16,7 @@ from benchmark.data.images import Images, prepare
 from benchmark.lookahead import SlowWeights
 from benchmark.many_seeds import train_together
 from benchmark.nn.export import to_plain
+from benchmark.phases import phases
 from benchmark.training import Task, TrainingState, every_batch, optimiser_for, schedule_for, train
 
 SIZE, SEEDS = 9, (0, 3)
@@ -81,9 +82,10 @@ def apart(one: TrainingState, other: TrainingState) -> float:
 
 def test_the_learning_rate_is_a_triangle_and_biases_of_norms_have_their_own(recipe: Recipe) -> None:
     net = network(0)
-    optimiser = optimiser_for(net, recipe.optimiser)
-    schedule, rates = schedule_for(optimiser, recipe, 5), []
-    assert every_batch(recipe)
+    (phase,) = phases(recipe)
+    optimiser = optimiser_for(net, phase)
+    schedule, rates = schedule_for(optimiser, phase, 5), []
+    assert every_batch(phase)
     for _ in range(20):
         rates.append([group["lr"] for group in optimiser.param_groups])
         optimiser.step()
