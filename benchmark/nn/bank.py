@@ -17,7 +17,7 @@ def per_element(bias: Tensor, group: Group) -> Tensor:
 
 
 def in_channels_last(bank: Tensor) -> Tensor:
-    """The bank in channels_last memory; with one input channel, too, where PyTorch sees no difference and goes slowly."""
+    """The bank in channels_last memory, with one input channel, too, where PyTorch would take either for it."""
     outs, ins, height, width = bank.shape
     flat = bank.permute(0, 2, 3, 1).flatten()
     return flat.view(outs, height, width, ins).permute(0, 3, 1, 2)
