@@ -16,6 +16,7 @@ from benchmark.errors import UserError
 if TYPE_CHECKING:
     from benchmark.submissions.findings import Refused
     from benchmark.submissions.folder import Submission
+    from benchmark.submissions.retraining import Wanted
     from benchmark.submissions.verifying import BundleReport, Depth
 
 CHECK_FAILED = 1
@@ -33,9 +34,14 @@ Trust = Annotated[
     bool,
     typer.Option("--trust", help="Run the submitted code as yourself where this machine cannot contain it."),
 ]
-Retrain = Annotated[bool, typer.Option("--retrain", help="Also train one cell again, chosen by the bundle's digest.")]
+Retrain = Annotated[
+    str | None,
+    typer.Option(
+        "--retrain", metavar="N|all", help="Also train so many cells again, which are drawn here and now, or all."
+    ),
+]
 NoRescore = Annotated[
-    bool, typer.Option("--no-rescore", help="Only recompute: nothing submitted is run, and rows stay self-reported.")
+    bool, typer.Option("--no-rescore", help="Leave the weights unscored; rows stay self-reported.", show_default=False)
 ]
 
 
@@ -70,7 +76,7 @@ def submit(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Cells at the same time.", show_default="as many as there are cores")
     ] = None,
-    retrain: Retrain = False,
+    retrain: Retrain = None,
     no_rescore: NoRescore = False,
     trust: Trust = False,
     models: Annotated[
@@ -94,9 +100,10 @@ def submit(
         raise UserError("--retrain, --no-rescore and --models belong to --accept")
     try:
         if accept:
-            _accept(path, data, results, models, _depth(retrain, no_rescore), trust, include)
+            wanted = _wanted(retrain, no_rescore)
+            _accept(path, data, results, models, "check" if no_rescore else "rescore", wanted, trust, include)
         elif check:
-            _check(read_submission(path, include), path, data, trust)
+            _check(path, data, include, trust)
         else:
             _submit(read_submission(path, include), data, output, jobs or os.cpu_count() or 1, trust)
     except Refused as error:
@@ -106,22 +113,25 @@ def submit(
 def bundle(
     path: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What `gcnnbench submit` has packed.")],
     *,
-    retrain: Retrain = False,
+    retrain: Retrain = None,
     no_rescore: NoRescore = False,
     trust: Trust = False,
     data: Data,
     include: Include,
     output: Format,
 ) -> None:
-    """Verify a bundle: whole, complete, recomputed, and its weights scored again in a fresh process.
+    """Verify a bundle: whole, right by every check of `submit --check`, complete, recomputed, its weights scored again.
 
-    Ends with 1 if something is wrong; everything that is wrong is said at once, each with what would be right.
+    With --no-rescore nothing of it is run, and the checks of the network are not made. Ends with 1 if something is
+    wrong; everything that is wrong is said at once, each with what would be right.
     """
     from benchmark.submissions.findings import Refused
     from benchmark.submissions.verifying import verify_bundle
 
     try:
-        report = verify_bundle(path, data, depth=_depth(retrain, no_rescore), trust=trust, include=include, say=_say)
+        wanted = _wanted(retrain, no_rescore)
+        depth: Depth = "read" if no_rescore else "rescore"
+        report = verify_bundle(path, data, depth=depth, retrain=wanted, trust=trust, include=include, say=_say)
     except Refused as error:
         if output is OutputFormat.json:
             rows = [{"id": finding.check, "verdict": "refused", **finding.model_dump()} for finding in error.findings]
@@ -131,13 +141,10 @@ def bundle(
         typer.echo(_as_json(report) if output is OutputFormat.json else _as_text(report))
 
 
-def _check(submission: Submission, path: Path, data: Path, trust: bool) -> None:
-    from benchmark.submissions.checking import check
-    from benchmark.submissions.findings import Refused
+def _check(path: Path, data: Path, include: list[Path], trust: bool) -> None:
+    from benchmark.submissions.checking import check_folder
 
-    findings = check(submission, data, trust=trust)
-    if findings:
-        raise Refused(findings)
+    submission = check_folder(path, data, include, trust=trust)
     entered = ", ".join(f"{benchmark} {entry}" for benchmark, entry in submission.entries)
     typer.echo(f"{path}: all checks passed for {entered}; next: gcnnbench submit {path}")
 
@@ -154,22 +161,45 @@ def _submit(submission: Submission, data: Path, output: Path | None, jobs: int, 
 
 
 def _accept(
-    path: Path, data: Path, results: Path, models: Path | None, depth: Depth, trust: bool, include: list[Path]
+    path: Path,
+    data: Path,
+    results: Path,
+    models: Path | None,
+    depth: Depth,
+    retrain: Wanted,
+    trust: bool,
+    include: list[Path],
 ) -> None:
-    from benchmark.models import __path__ as registered
     from benchmark.submissions.accepting import accept
     from benchmark.submissions.verifying import verify_bundle
 
-    report = verify_bundle(path, data, depth=depth, trust=trust, include=include, say=_say)
-    written = accept(report, models or Path(list(registered)[-1]), results, include)
+    models = models or _checkout_models()
+    report = verify_bundle(path, data, depth=depth, retrain=retrain, trust=trust, include=include, say=_say)
+    written = accept(report, models, results, include)
     typer.echo(_as_text(report))
     typer.echo(f"accepted: {len(written)} files written")
 
 
-def _depth(retrain: bool, no_rescore: bool) -> Depth:
-    if retrain and no_rescore:
+def _checkout_models() -> Path:
+    """The checkout's folder of models, in which an accepted network is registered."""
+    from benchmark.models import __path__ as registered
+
+    for folder in map(Path, registered):
+        if (folder.parent / "pyproject.toml").is_file():
+            return folder
+    raise UserError("this is no checkout, and an installed package takes no further model: say --models DIR")
+
+
+def _wanted(retrain: str | None, no_rescore: bool) -> Wanted:
+    if retrain is not None and no_rescore:
         raise UserError("--retrain goes deeper than scoring again: leave --no-rescore out")
-    return "retrain" if retrain else "recompute" if no_rescore else "rescore"
+    if retrain is None:
+        return 0
+    if retrain != "all" and not (
+        retrain.isascii() and retrain.isdecimal() and int(retrain[:9]) > 0 and len(retrain) < 9
+    ):
+        raise UserError(f"--retrain (={retrain}) must be a number of cells from 1 on, or all")
+    return "all" if retrain == "all" else int(retrain)
 
 
 def _refuse(error: Refused, path: Path) -> None:

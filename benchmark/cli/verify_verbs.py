@@ -219,6 +219,6 @@ def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Ch
         raise typer.Exit(CHECK_FAILED)
     if any(row.findings for row in rows):
         raise typer.Exit(CHECK_FAILED)
-    if further is not None and not any(row.grade in ("re-scored", "re-trained") for row in rows):
+    if further is not None and not any(row.grade in ("re-scored", "undecided", "re-trained") for row in rows):
         typer.echo("no record could be run again as asked for; the reasons stand above", err=True)
         raise typer.Exit(CHECK_FAILED)

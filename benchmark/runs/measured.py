@@ -14,7 +14,8 @@ from benchmark.disk import read_plain
 from benchmark.outside_text import as_line
 from benchmark.strict_json import parse_model
 
-Grade = Literal["self-reported", "re-scored", "re-trained"]
+Grade = Literal["self-reported", "re-scored", "undecided", "re-trained within tolerance", "re-trained"]
+"""How far a maintainer checked a record: *undecided* was trained again, and the numbers tell nothing."""
 FILE_NAME = "measured.json"
 
 

@@ -10,6 +10,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard import tables
 from benchmark.runs.measured import FILE_NAME, Measurement
 from benchmark.submissions.folder import read_submission
+from benchmark.submissions.manifest import entry_of
 from benchmark.submissions.tree import read_inside
 from benchmark.submissions.verifying import BundleReport
 
@@ -33,7 +34,10 @@ def accept(report: BundleReport, models: Path, results: Path, include: Sequence[
     files = {models / bundle.manifest.model / name: content for name, content in bundle.submission.files.items()}
     for name, stated in bundle.manifest.files.items():
         if name.startswith("results/"):
-            files[results / name.removeprefix("results/")] = read_inside(bundle.path, name, stated.bytes)
+            content = read_inside(bundle.path, name, stated.bytes)
+            if entry_of(content) != stated:
+                raise UserError(f"{name} changed while the bundle was verified; nothing was accepted")
+            files[results / name.removeprefix("results/")] = content
     for path, content in files.items():
         if path.exists() and path.read_bytes() != content:
             raise UserError(f"{path} is there already and is another file; nothing was accepted")

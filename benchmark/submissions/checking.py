@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import safetensors.torch
 
 from benchmark.cards.registry import Registry
+from benchmark.errors import UserError
 from benchmark.runs.cell import Cell
-from benchmark.submissions.findings import Finding
-from benchmark.submissions.folder import WEIGHTS, Submission
+from benchmark.submissions.findings import Finding, Refused, guarded
+from benchmark.submissions.folder import CODE, WEIGHTS, Submission, examine
 from benchmark.submissions.trial import Weights, probe
 
 
@@ -17,7 +19,7 @@ def check(submission: Submission, data: Path, *, trust: bool = False) -> tuple[F
     """Look at the network of every entry, in isolation.
 
     Args:
-        submission: a folder whose files and card are right.
+        submission: what a folder holds, as far as it is right.
         data: the data directory.
         trust: whether the code may run where there is no isolation.
 
@@ -28,10 +30,40 @@ def check(submission: Submission, data: Path, *, trust: bool = False) -> tuple[F
         UserError: a data set is not here, or there is no isolation and no trust.
     """
     findings = list(_taken(submission))
-    for benchmark, entry in submission.entries:
-        cell = Cell(submission.registry, benchmark, entry, 0, "cpu", 1, data)
-        findings += probe(cell, submission.folder, brought_weights(submission), trust=trust)
+    if CODE in submission.files:
+        for benchmark, entry in submission.entries:
+            cell = Cell(submission.registry, benchmark, entry, 0, "cpu", 1, data)
+            findings += probe(cell, submission.code, brought_weights(submission), trust=trust)
     return tuple(dict.fromkeys(findings))
+
+
+def check_folder(path: Path, data: Path, include: Sequence[Path] = (), *, trust: bool = False) -> Submission:
+    """Look at a submission's folder, its card and its networks, and say all that is wrong with them at once.
+
+    Args:
+        path: the folder.
+        data: the data directory.
+        include: further cards, as of a benchmark that is not registered.
+        trust: whether its code may run where there is no isolation.
+
+    Raises:
+        UserError: there is no folder, a data set is not here, or there is no isolation and no trust.
+        Refused: something is wrong with it; everything that was found.
+    """
+    found = examine(path, include)
+    findings = list(found.findings)
+    with guarded(path):
+        if found.submission is not None:
+            try:
+                findings += check(found.submission, data, trust=trust)
+            except UserError as error:
+                if not findings:
+                    raise
+                remedy = "mend what else is wrong first"
+                findings.append(Finding(check="unchecked", what=f"the network was not tried: {error}", remedy=remedy))
+    if findings or found.submission is None:
+        raise Refused(findings)
+    return found.submission
 
 
 def brought_weights(submission: Submission) -> Weights:
@@ -40,16 +72,15 @@ def brought_weights(submission: Submission) -> Weights:
     return {} if content is None else safetensors.torch.load(content)
 
 
-def _taken(submission: Submission) -> list[Finding]:
+def _taken(submission: Submission) -> Iterator[Finding]:
     """Whether another model is registered under this name."""
     name, registered = submission.card.name, Registry.load()
     if name not in registered.models:
-        return []
+        return
     folder = registered.folder("model", name)
-    if all(
-        (folder / file).is_file() and (folder / file).read_bytes() == submission.files[file]
-        for file in submission.files
+    if any(
+        not (folder / file).is_file() or (folder / file).read_bytes() != content
+        for file, content in submission.files.items()
     ):
-        return []
-    what = f"the name {name} is taken by {folder}"
-    return [Finding(check="name-taken", what=what, remedy="another network, or another width of it, is another name")]
+        remedy = "another network, or another width of it, is another name"
+        yield Finding(check="name-taken", what=f"the name {name} is taken by {folder}", remedy=remedy)

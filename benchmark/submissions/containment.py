@@ -47,11 +47,13 @@ class View:
         read: files and folders that it may read.
         scratch: an existing folder, in whose place it finds an empty one to write in.
         scratch_bytes: how much may stand there.
+        scratch_files: how many files; bubblewrap cannot bound them, the host counts them.
     """
 
     read: tuple[Path, ...]
     scratch: Path
     scratch_bytes: int
+    scratch_files: int = 1000
 
 
 def interpreter_files() -> tuple[Path, ...]:
@@ -140,8 +142,8 @@ def _bubblewrap(view: View) -> list[str]:
 
 _SCRIPT = """
 set -eu
-root=$1 scratch=$2 bytes=$3
-shift 3
+root=$1 scratch=$2 bytes=$3 files=$4
+shift 4
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root"
 while [ "$1" != -- ]; do
     to=$root$2
@@ -160,7 +162,7 @@ done
 shift
 mkdir -p "$root/proc" "$root/old" "$root$scratch"
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
-mount -t tmpfs -o "mode=1777,nosuid,nodev,size=$bytes" tmpfs "$root$scratch"
+mount -t tmpfs -o "mode=1777,nosuid,nodev,size=$bytes,nr_inodes=$files" tmpfs "$root$scratch"
 cd "$root"
 pivot_root . old
 umount -l /old
@@ -198,7 +200,8 @@ def _namespaces(view: View) -> list[str]:
     steps += [word for device in DEVICES if Path(device).exists() for word in ("device", device)]
     # The folder in whose place scratch comes serves as the mount point: in the new namespace nobody else sees that.
     place = str(view.scratch)
-    return [*command, "--", "sh", "-c", _SCRIPT, "sh", place, place, str(view.scratch_bytes), *steps, "--"]
+    bounds = [str(view.scratch_bytes), str(view.scratch_files)]
+    return [*command, "--", "sh", "-c", _SCRIPT, "sh", place, place, *bounds, *steps, "--"]
 
 
 def _unprivileged(kind: Kind) -> list[str]:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,12 @@ from benchmark.cards.registry import Registry
 from benchmark.cards.schema import ModelCard, split_entry
 from benchmark.cards.shelf import fill_shelf
 from benchmark.errors import UserError
-from benchmark.submissions.findings import Finding, Refused
+from benchmark.submissions.findings import Finding, Refused, guarded
 from benchmark.submissions.tree import PICKLE_STARTS, PICKLED, TEXT_BYTES, WEIGHTS_BYTES, read_inside, survey_tree
 
 CARD, CODE, WEIGHTS = "model.yaml", "model.py", "weights.safetensors"
 TEXTS = {CARD, "README.md", "LICENSE"}
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.py")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,6 @@ class Submission:
     `entries` are pairs (benchmark's name, `slug@size`) in the card's order.
     """
 
-    folder: Path
     card: ModelCard
     registry: Registry
     files: Mapping[str, bytes]
@@ -50,9 +51,25 @@ class Submission:
         )
 
     @property
+    def code(self) -> dict[str, bytes]:
+        """What its code may see of itself: all files but the weights."""
+        return {name: content for name, content in self.files.items() if name != WEIGHTS}
+
+    @property
     def trained_elsewhere(self) -> bool:
         """Whether it brings weights: then it is scored, never trained here."""
         return self.card.trained_on is not None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a folder holds, as far as it can be read, and everything that is wrong with it.
+
+    `submission` is None where there is no card, or none that fits the registry; its files are those that are right.
+    """
+
+    submission: Submission | None
+    findings: tuple[Finding, ...]
 
 
 def read_submission(path: Path, include: Sequence[Path] = ()) -> Submission:
@@ -66,9 +83,26 @@ def read_submission(path: Path, include: Sequence[Path] = ()) -> Submission:
         UserError: there is nothing at the path.
         Refused: what is there is no submission; everything that is wrong with it at once.
     """
+    found = examine(path, include)
+    if found.findings or found.submission is None:
+        raise Refused(found.findings)
+    return found.submission
+
+
+def examine(path: Path, include: Sequence[Path] = ()) -> Examined:
+    """Look at a submission's folder as `read_submission` does, and go on where something is wrong.
+
+    Raises:
+        UserError: there is nothing at the path.
+        Refused: what is there cannot be read at all.
+    """
     if not path.exists():
         raise UserError(f"{path}: no such folder; write a starting point with: gcnnbench new {path.name}")
-    folder = path.resolve()
+    with guarded(path):
+        return _examine(path, path.resolve(), include)
+
+
+def _examine(path: Path, folder: Path, include: Sequence[Path]) -> Examined:
     if not folder.is_dir():
         remedy = "give the folder that holds model.yaml and model.py"
         raise Refused([Finding(check="not-a-folder", what=f"{path} is a file", remedy=remedy)])
@@ -81,8 +115,10 @@ def read_submission(path: Path, include: Sequence[Path] = ()) -> Submission:
     for name, size in tree.files.items():
         unfit = list(_unfit(name, size))
         if not unfit:
-            files[name] = read_inside(folder, name, WEIGHTS_BYTES if name == WEIGHTS else TEXT_BYTES)
-            unfit = list(_wrong_content(name, files[name]))
+            content = read_inside(folder, name, WEIGHTS_BYTES if name == WEIGHTS else TEXT_BYTES)
+            unfit = list(_wrong_content(name, content))
+            if not unfit:
+                files[name] = content
         findings += unfit
     if CODE not in tree.files:
         remedy = "give it build(*, size, channels, classes, **hyperparameters) -> torch.nn.Module"
@@ -91,17 +127,14 @@ def read_submission(path: Path, include: Sequence[Path] = ()) -> Submission:
         if CARD not in tree.files:
             remedy = "`gcnnbench new NAME` writes one, `gcnnbench schema model` says what it may hold"
             findings.append(Finding(check="missing-file", what=f"{CARD} is missing", remedy=remedy))
-        raise Refused(findings)
+        return Examined(None, tuple(findings))
     try:
         file = open_card(folder / CARD, ModelCard)
         registry = _registry_with(file, include)
     except CardsError as error:
-        raise Refused([*findings, *(_of_card(str(wrong)) for wrong in error.errors)]) from None
-    submission = Submission(folder, file.card, registry, files)
-    findings += _incomplete(submission)
-    if findings:
-        raise Refused(findings)
-    return submission
+        return Examined(None, (*findings, *(_of_card(str(wrong)) for wrong in error.errors)))
+    submission = Submission(file.card, registry, files)
+    return Examined(submission, (*findings, *_incomplete(submission)))
 
 
 def _registry_with(file: CardFile[ModelCard], include: Sequence[Path]) -> Registry:
@@ -122,8 +155,8 @@ def _unfit(name: str, size: int) -> Iterator[Finding]:
     if Path(name).suffix.lower() in PICKLED:
         remedy = f"weights are taken as {WEIGHTS} only (safetensors.torch.save_file), for reading a pickle runs it"
         yield Finding(check="pickle", what=f"{name} is a kind of file that may hold a pickle", remedy=remedy)
-    elif name not in TEXTS | {WEIGHTS} and ("/" in name or Path(name).suffix != ".py"):
-        allowed = f"{', '.join(sorted(TEXTS))}, {WEIGHTS} and .py files, without folders"
+    elif name not in TEXTS | {WEIGHTS} and not _MODULE.fullmatch(name):
+        allowed = f"{', '.join(sorted(TEXTS))}, {WEIGHTS} and .py files with plain names, without folders"
         yield Finding(check="unexpected-file", what=f"{name} is no part of a submission", remedy=f"bring {allowed}")
     elif size > limit:
         yield Finding(check="size-limit", what=f"{name} has {size:,} bytes", remedy=f"at most {limit:,}")

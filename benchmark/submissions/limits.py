@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +26,15 @@ class Limits:
         seconds: wall time, and CPU time of each process on each core.
         memory_bytes: of one process, and of all together.
         processes: processes and threads together.
-        output_bytes: each of the report, the tensors, the log, and the scratch directory.
+        output_bytes: each of the tensors, the log, and the scratch directory.
+        files: files and folders in the scratch directory; each takes memory, empty ones too.
     """
 
     seconds: float
     memory_bytes: int
     processes: int = 64
     output_bytes: int = 2**28
+    files: int = 1000
 
 
 def bind(limits: Limits, *, contained: bool) -> None:
@@ -88,6 +91,17 @@ def usage(root: int) -> Usage:
     return Usage(tuple(pids), sum(map(_memory, pids)), sum(tasks.get(pid, 0) for pid in pids))
 
 
+def files_in(scratch: Path, pids: Iterable[int]) -> int:
+    """How many files a container holds in its scratch directory, as the first of these processes that tells sees it."""
+    for pid in pids:
+        try:
+            found = os.statvfs(f"/proc/{pid}/root{scratch}")
+        except OSError:
+            continue
+        return found.f_files - found.f_ffree
+    return 0
+
+
 def _memory(pid: int) -> int:
     folder = Path("/proc") / str(pid)
     shared = _numbers(folder / "smaps_rollup", "Pss_Anon", "Pss_Shmem")
@@ -122,7 +136,7 @@ def _kill(pid: int) -> None:
 
 
 def broken_limit(error: BaseException) -> tuple[str, str] | None:
-    """The limit that an exception, or what caused it, tells of: its check's name and what happened."""
+    """The limit that an exception, or what it came of, tells of: its check's name and what happened."""
     text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or number == errno.ENOMEM:
@@ -131,4 +145,5 @@ def broken_limit(error: BaseException) -> tuple[str, str] | None:
         return "process-limit", f"it could start no more processes: {text}"
     if number in (errno.EFBIG, errno.ENOSPC):
         return "output-limit", f"it could write no more: {text}"
-    return broken_limit(error.__cause__) if error.__cause__ else None
+    earlier = error.__cause__ or error.__context__
+    return broken_limit(earlier) if earlier else None

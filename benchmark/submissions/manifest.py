@@ -16,15 +16,18 @@ from typing import Any, Literal
 
 from benchmark.cards.schema import EntryName, Model, Name, Natural, Sha256, Some
 from benchmark.submissions.findings import Finding
+from benchmark.submissions.tree import TEXT_BYTES, WEIGHTS_BYTES
 
 FORM: Literal[1] = 1
 MANIFEST = "manifest.json"
 MANIFEST_BYTES = 10_000_000
+RECORD_BYTES = 20_000_000
+BUNDLE_BYTES = 20_000_000_000
 Division = Literal["trained", "weights-only"]
 
 _PLACE = re.compile(
-    r"models/(?P<slug>[a-z0-9-]+)/[\w.-]+"
-    r"|results/[a-z0-9-]+@[1-9][0-9]*/[a-z0-9-]+@[1-9][0-9]*/(seed-\d+|weights-only)\.(json|safetensors)"
+    r"models/(?P<slug>[a-z0-9-]+)/[A-Za-z0-9_.-]+"
+    r"|results/[a-z0-9-]+@[1-9][0-9]*/[a-z0-9-]+@[1-9][0-9]*/(seed-(0|[1-9][0-9]*)|weights-only)\.(json|safetensors)"
     r"|results/outputs/[0-9a-f]{64}\.safetensors"
 )
 """Where a file of a bundle can stand."""
@@ -89,9 +92,25 @@ def entry_of(content: bytes) -> FileEntry:
 
 
 def place_findings(manifest: Manifest) -> Iterator[Finding]:
-    """Paths at which no file of this bundle may stand."""
-    for name in manifest.files:
+    """Paths at which no file of this bundle may stand, outputs that are not named by their content, and excess."""
+    remedy = f"files stand below models/{manifest.model}/ and results/, as `gcnnbench submit` packs them"
+    for name, stated in manifest.files.items():
         found = _PLACE.fullmatch(name)
         if found is None or ".." in name or found["slug"] not in (None, manifest.model):
-            remedy = f"files stand below models/{manifest.model}/ and results/, as `gcnnbench submit` packs them"
             yield Finding(check="path", what=f"{MANIFEST} names {name!r}", remedy=remedy)
+        elif name.startswith("results/outputs/") and name != f"results/outputs/{stated.sha256}.safetensors":
+            what = f"{name} has the sha256 {stated.sha256}, by which it must be named"
+            yield Finding(check="path", what=what, remedy=remedy)
+        elif stated.bytes > limit_of(name):
+            what = f"{name} has {stated.bytes:,} bytes"
+            yield Finding(check="size-limit", what=what, remedy=f"at most {limit_of(name):,}")
+    total = sum(stated.bytes for stated in manifest.files.values())
+    if total > BUNDLE_BYTES:
+        yield Finding(check="size-limit", what=f"the files have {total:,} bytes", remedy=f"at most {BUNDLE_BYTES:,}")
+
+
+def limit_of(name: str) -> int:
+    """How many bytes a file of a bundle may have; nothing of a larger one is read."""
+    if name.endswith(".safetensors"):
+        return WEIGHTS_BYTES
+    return TEXT_BYTES if name.startswith("models/") else RECORD_BYTES

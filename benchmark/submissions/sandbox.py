@@ -10,34 +10,36 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import safetensors.torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
 from benchmark.cards.schema import Model
 from benchmark.errors import UserError
+from benchmark.outside_text import as_text
+from benchmark.strict_json import parse_model
 from benchmark.submissions.containment import PACKAGE, SEARCH_PATH, Isolation, View, contained, interpreter_files
 from benchmark.submissions.containment import isolation as isolation
 from benchmark.submissions.findings import Finding
 from benchmark.submissions.limits import Limits as Limits
-from benchmark.submissions.limits import kill, usage
+from benchmark.submissions.limits import files_in, kill, usage
 
 Job = Literal["probe", "train", "score"]
+Code = Mapping[str, bytes]
 
 LOG_BYTES = 2**16
+REPORT_BYTES = 10_000_000
 WATCH_SECONDS = 0.05
 
 INTERRUPTED = threading.Event()
@@ -70,18 +72,18 @@ class Outcome:
 
 def run_isolated(
     job: Job,
-    folder: Path,
+    code: Code,
     arguments: dict[str, Any],
     tensors: dict[str, Tensor],
     limits: Limits,
     *,
     trust: bool = False,
 ) -> Outcome:
-    """Run a job on the code of a folder, contained as well as this machine can.
+    """Run a job on submitted code, contained as well as this machine can.
 
     Args:
         job: which one.
-        folder: the submission; the child gets a copy.
+        code: the submission's files as they were read, by name; what the child gets of it.
         arguments: of the job, as JSON data.
         tensors: all the data that the child sees.
         limits: what it may take.
@@ -100,8 +102,8 @@ def run_isolated(
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gcnnbench-")))
         results, log = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
         values = stack.enter_context(tempfile.TemporaryFile())
-        given, scratch = _prepare(place, folder, job, arguments, tensors, limits)
-        view = View((*interpreter_files(), given), scratch, limits.output_bytes)
+        given, scratch = _prepare(place, code, job, arguments, tensors, limits)
+        view = View((*interpreter_files(), given), scratch, limits.output_bytes, limits.files)
         outputs = (results.fileno(), values.fileno())
         child = [sys.executable, "-s", "-P", "-m", "benchmark.submissions.child", str(given), *map(str, outputs)]
         process = subprocess.Popen(
@@ -115,7 +117,7 @@ def run_isolated(
             start_new_session=True,
         )
         try:
-            stopped = _watch(process, limits)
+            stopped = _watch(process, limits, scratch if offered.kind != "none" else None)
         finally:
             kill(process.pid)
             process.wait()
@@ -123,20 +125,20 @@ def run_isolated(
 
 
 def _prepare(
-    place: Path, folder: Path, job: Job, arguments: dict[str, Any], tensors: dict[str, Tensor], limits: Limits
+    place: Path, code: Code, job: Job, arguments: dict[str, Any], tensors: dict[str, Tensor], limits: Limits
 ) -> tuple[Path, Path]:
     """Lay out what the child is given, readable for a user who owns nothing, and an empty scratch directory."""
     place.chmod(0o755)
     given, scratch = place / "given", place / "scratch"
-    given.mkdir()
+    (given / "submission").mkdir(parents=True)
     scratch.mkdir()
-    shutil.copytree(folder, given / "submission", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, content in code.items():
+        (given / "submission" / name).write_bytes(content)
     document = {"job": job, "arguments": arguments, "limits": vars(limits), "scratch": str(scratch)}
     (given / "job.json").write_text(json.dumps(document), encoding="utf-8")
     safetensors.torch.save_file({name: value.contiguous() for name, value in tensors.items()}, given / "tensors")
     for path in (given, *given.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() else 0o644)
+        path.chmod(0o755 if path.is_dir() else 0o644)
     return given, scratch
 
 
@@ -154,8 +156,8 @@ def _environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def _watch(process: subprocess.Popen[bytes], limits: Limits) -> Finding | None:
-    """Wait for the child, and say which limit it broke; the caller kills it."""
+def _watch(process: subprocess.Popen[bytes], limits: Limits, scratch: Path | None) -> Finding | None:
+    """Wait for the child, and say which limit it broke; the caller kills it. `scratch` is a container's own."""
     deadline = time.monotonic() + limits.seconds
     while True:
         try:
@@ -171,6 +173,8 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> Finding | None:
             return exceeded("process-limit", f"it started more than {limits.processes} processes and threads")
         if now.memory_bytes > limits.memory_bytes:
             return exceeded("memory-limit", f"it took more than {limits.memory_bytes / 2**20:.0f} MiB of memory")
+        if scratch is not None and files_in(scratch, now.pids[::-1]) > limits.files:
+            return exceeded("output-limit", f"it made more than {limits.files} files")
         if time.monotonic() > deadline:
             return exceeded("time-limit", f"it was not done after {limits.seconds:g} seconds")
 
@@ -185,9 +189,12 @@ def _collect(
 ) -> Outcome:
     """Read what the child left, none of it trusted."""
     said = _log(log)
-    full = [file for file in (results, values, log) if _size(file) >= limits.output_bytes]
-    if stopped is None and full:
-        stopped = exceeded("output-limit", f"it wrote more than {limits.output_bytes / 2**20:g} MiB")
+    for file, most in (
+        (results, min(REPORT_BYTES, limits.output_bytes)),
+        *((one, limits.output_bytes) for one in (values, log)),
+    ):
+        if stopped is None and _size(file) >= most:
+            stopped = exceeded("output-limit", f"it wrote more than {most / 2**20:g} MiB")
     if stopped is not None:
         return Outcome((stopped,), {}, {}, said)
     results.seek(0)
@@ -199,9 +206,9 @@ def _collect(
         what = f"the process ended with {ending} and no report: {last[0]}"
         return Outcome((Finding(check="crash", what=what, remedy="let the code run to its end"),), {}, {}, said)
     try:
-        reported = Reported.model_validate_json(content)
+        reported = parse_model(content, Reported)
         given = safetensors.torch.load(values.read()) if _size(values) else {}
-    except (ValidationError, SafetensorError, ValueError, KeyError, RecursionError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         what = f"what the process left cannot be read: {type(error).__name__}"
         remedy = "leave the process's files and descriptors alone"
         return Outcome((Finding(check="unreadable-result", what=what, remedy=remedy),), {}, {}, said)
@@ -209,13 +216,13 @@ def _collect(
 
 
 def _log(file: IO[bytes]) -> str:
-    """The end of the log, without what a terminal would take for a command."""
+    """The end of the log, as text in which every character shows."""
     file.seek(max(0, _size(file) - LOG_BYTES))
-    return re.sub(r"[^\n\t\x20-\x7e\u00a0-\uffff]", "\ufffd", file.read(LOG_BYTES).decode("utf-8", "replace"))
+    return as_text(file.read(LOG_BYTES).decode("utf-8", "replace"), LOG_BYTES)
 
 
 def _size(file: IO[bytes]) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-__all__ = ["Isolation", "Job", "Limits", "Outcome", "exceeded", "isolation", "run_isolated"]
+__all__ = ["Code", "Isolation", "Job", "Limits", "Outcome", "exceeded", "isolation", "run_isolated"]

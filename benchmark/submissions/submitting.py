@@ -68,11 +68,11 @@ def submit(
         report(Event("started", cell.name, text="started in isolation"))
         try:
             if submission.trained_elsewhere:
-                found = score_weights(cell, submission.folder, brought_weights(submission), trust=trust)
+                found = score_weights(cell, submission.code, brought_weights(submission), trust=trust)
                 _keep(work, found)
                 metrics = found.score.metrics
             else:
-                finished = try_cell(cell, submission.folder, trust=trust)
+                finished = try_cell(cell, submission.code, trust=trust)
                 store.add(cell, finished)
                 metrics = finished.record.metrics
         except Refused as error:

@@ -11,7 +11,6 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import safetensors.torch
@@ -36,11 +35,16 @@ from benchmark.runs.running import start
 from benchmark.runs.weights_only import WeightsOnly, protocol_of
 from benchmark.submissions.findings import Finding, Refused
 from benchmark.submissions.limits import Limits
-from benchmark.submissions.sandbox import Job, Outcome, run_isolated
+from benchmark.submissions.sandbox import Code, Job, Outcome, run_isolated
 from benchmark.training import TrainingState
 
 MEMORY_BYTES = 2**33
 CELL_SECONDS = 24 * 3600.0
+"""The longest that a cell may take at all."""
+SLACK_SECONDS, IMAGE_SECONDS, MACS_PER_SECOND = 600.0, 0.002, 1e9
+"""What a job may take beside its passes, and for one image in a pass: a tenth of the speed of this suite's networks."""
+BACKWARD = 3
+"""A training step costs as much as so many forward passes."""
 PROBE_SECONDS = 600.0
 SLACK_BYTES = 2**28
 PREFIX = "weights."
@@ -96,24 +100,44 @@ def shares(cell: Cell) -> Splits:
     return shares_of(cell.card, parts, cell.seed, cell.limit)
 
 
-def probe(cell: Cell, folder: Path, weights: Weights, *, trust: bool) -> tuple[Finding, ...]:
+def scoring_seconds(cell: Cell, images: int) -> float:
+    """The most that scoring so many images under every condition may take, by the MACs on the card."""
+    protocol = cell.card.evaluation
+    return _seconds(cell, images * (len(group(protocol.group).elements) + len(protocol.curve.angles)))
+
+
+def training_seconds(cell: Cell, images: int, validated: int) -> float:
+    """The most that training on so many images an epoch may take, by the MACs on the card."""
+    return _seconds(cell, cell.card.recipe.epochs * (2 * BACKWARD * images + validated))
+
+
+def _seconds(cell: Cell, passes: int) -> float:
+    channels, classes = cell.card.input.channels, cell.registry.dataset(cell.card.dataset).classes
+    wanted = (channels, classes, int(cell.entry.partition("@")[2]))
+    macs = {(one.channels, one.classes, one.size): one.macs for one in cell.model.parameters}.get(wanted)
+    if macs is None:
+        return CELL_SECONDS
+    return min(CELL_SECONDS, SLACK_SECONDS + passes * (IMAGE_SECONDS + macs / MACS_PER_SECOND))
+
+
+def probe(cell: Cell, code: Code, weights: Weights, *, trust: bool) -> tuple[Finding, ...]:
     """Everything that can be known of an entry's network before training; an empty report is a finding, too."""
     sizes = sorted({*cell.model.exact_at, *cell.model.approximate_at, int(cell.entry.partition("@")[2])})
     images = shares(cell).train.images[:64]
     tensors = {"images": images} | _prefixed(weights)
-    outcome = _job("probe", cell, folder, tensors, PROBE_SECONDS, trust, sizes=sizes)
+    outcome = _job("probe", cell, code, tensors, PROBE_SECONDS, trust, sizes=sizes)
     if not outcome.findings and not {"parameters", "macs"} <= set(outcome.report):
         remedy = "let the process run to its end"
         return (Finding(check="unreadable-result", what=f"{cell.entry}: the checks left no report", remedy=remedy),)
     return outcome.findings
 
 
-def try_cell(cell: Cell, folder: Path, *, trust: bool) -> Finished:
+def try_cell(cell: Cell, code: Code, *, trust: bool) -> Finished:
     """Train and score one cell in isolation.
 
     Args:
         cell: what to run; on the CPU.
-        folder: the submission.
+        code: the submission's files.
         trust: whether its code may run where there is no isolation.
 
     Raises:
@@ -125,13 +149,15 @@ def try_cell(cell: Cell, folder: Path, *, trust: bool) -> Finished:
     if found.validation is not None:
         tensors |= {"validation.images": found.validation.images, "validation.labels": found.validation.labels}
     state = start(cell)
-    outcome = _accepted(cell, _job("train", cell, folder, tensors, CELL_SECONDS, trust))
+    validated = 0 if found.validation is None else len(found.validation)
+    seconds = training_seconds(cell, len(found.train), validated) + scoring_seconds(cell, len(found.test))
+    outcome = _accepted(cell, _job("train", cell, code, tensors, seconds, trust))
     course = _read(_Course, outcome.report)
     weights = _weights(outcome.tensors)
     findings = list(_wrong_course(cell, len(found.train), course))
     if findings:
         raise Refused(findings)
-    scored = score(cell, folder, weights, found.test.images, trust=trust)
+    scored = score(cell, code, weights, found.test.images, trust=trust)
     _same_outputs(cell, _evaluation(cell, outcome.tensors, len(found.test)), scored.evaluation)
     state.before, state.peak_memory = course.before, course.peak_memory
     state.training = TrainingState(
@@ -156,12 +182,12 @@ class ScoredWeights:
     outputs: bytes
 
 
-def score_weights(cell: Cell, folder: Path, weights: Weights, *, trust: bool) -> ScoredWeights:
+def score_weights(cell: Cell, code: Code, weights: Weights, *, trust: bool) -> ScoredWeights:
     """Score weights that came with a submission; nothing is trained.
 
     Args:
         cell: says benchmark and entry; its seed chooses the test images where the split depends on one.
-        folder: the submission.
+        code: the submission's files.
         weights: of its network, by name.
         trust: whether its code may run where there is no isolation.
 
@@ -170,7 +196,7 @@ def score_weights(cell: Cell, folder: Path, weights: Weights, *, trust: bool) ->
         Refused: the weights do not fit, or a check found something wrong.
     """
     test, card = shares(cell).test, cell.card
-    found = score(cell, folder, weights, test.images, trust=trust)
+    found = score(cell, code, weights, test.images, trust=trust)
     counts, after = counts_of(cell, found.evaluation, test.labels), found.measured.after
     content = safetensors.torch.save(weights)
     outputs = safetensors.torch.save(
@@ -210,12 +236,12 @@ def counts_of(cell: Cell, evaluation: EvaluationState, labels: Tensor) -> Counts
     return count(evaluation, labels, cell.registry.dataset(card.dataset).classes, auc=bool(card.evaluation.auc))
 
 
-def score(cell: Cell, folder: Path, weights: Weights, images: Tensor, *, trust: bool) -> Scored:
+def score(cell: Cell, code: Code, weights: Weights, images: Tensor, *, trust: bool) -> Scored:
     """Score weights in a fresh process that holds no label.
 
     Args:
         cell: says benchmark and entry.
-        folder: the submission.
+        code: the submission's files.
         weights: of its network, by name.
         images: the test images as the data set holds them (images, channels, height, width).
         trust: whether its code may run where there is no isolation.
@@ -225,7 +251,7 @@ def score(cell: Cell, folder: Path, weights: Weights, images: Tensor, *, trust: 
         Refused: the weights do not fit, or a check found something wrong.
     """
     tensors = {"test.images": images} | _prefixed(weights)
-    outcome = _accepted(cell, _job("score", cell, folder, tensors, CELL_SECONDS, trust))
+    outcome = _accepted(cell, _job("score", cell, code, tensors, scoring_seconds(cell, len(images)), trust))
     report = _read(_Scoring, outcome.report)
     evaluation = _evaluation(cell, outcome.tensors, len(images))
     evaluation.seconds, evaluation.scored = report.test_seconds, report.scored
@@ -271,9 +297,7 @@ def _wrong_course(cell: Cell, images: int, course: _Course) -> Iterator[Finding]
         yield Finding(check="steps", what=what, remedy=remedy)
 
 
-def _job(
-    job: Job, cell: Cell, folder: Path, tensors: Weights, seconds: float, trust: bool, **arguments: Any
-) -> Outcome:
+def _job(job: Job, cell: Cell, code: Code, tensors: Weights, seconds: float, trust: bool, **arguments: Any) -> Outcome:
     """Run one job of the child's on this cell."""
     classes = cell.registry.dataset(cell.card.dataset).classes
     given = {
@@ -286,7 +310,7 @@ def _job(
     }
     held = sum(tensor.nbytes for tensor in tensors.values())
     limits = Limits(seconds, MEMORY_BYTES + 20 * held, output_bytes=SLACK_BYTES + 4 * held)
-    return run_isolated(job, folder, given | arguments, tensors, limits, trust=trust)
+    return run_isolated(job, code, given | arguments, tensors, limits, trust=trust)
 
 
 def _accepted(cell: Cell, outcome: Outcome) -> Outcome:
@@ -320,7 +344,20 @@ def _prefixed(weights: Weights) -> Weights:
 
 
 def _evaluation(cell: Cell, tensors: Weights, images: int) -> EvaluationState:
-    """The outputs as tensors of the shapes and types that the protocol determines."""
+    found = outputs_of(cell, tensors, images)
+    if found is None:
+        raise Refused([_unreadable("the outputs: not finite logits and classes of every image and condition")])
+    return found
+
+
+def outputs_of(cell: Cell, tensors: Weights, images: int) -> EvaluationState | None:
+    """Outputs of shapes and types that the protocol determines, all in their ranges; None where they are others.
+
+    Args:
+        cell: says the protocol.
+        tensors: `logits` (elements, images, classes) and `angle_classes` (angles, images).
+        images: how many there are.
+    """
     protocol = cell.card.evaluation
     elements, angles = [element.name for element in group(protocol.group).elements], protocol.curve.angles
     classes = cell.registry.dataset(cell.card.dataset).classes
@@ -334,7 +371,7 @@ def _evaluation(cell: Cell, tensors: Weights, images: int) -> EvaluationState:
         or not logits.isfinite().all()
         or not ((chosen >= 0) & (chosen < classes)).all()
     ):
-        raise Refused([_unreadable("the outputs: not finite logits and classes of every image and condition")])
+        return None
     return EvaluationState(
         logits=dict(zip(elements, logits, strict=True)),
         classes=dict(zip(map(str, angles), chosen, strict=True)),

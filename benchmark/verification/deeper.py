@@ -30,11 +30,12 @@ class NotCheckableError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a deeper check found wrong, what it covered, and what it did not, in words."""
+    """What a deeper check found wrong, what it covered, what it did not, and what decides nothing, in words."""
 
     findings: tuple[str, ...]
     checked: tuple[str, ...]
     unchecked: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
 
 def cell_of(registry: Registry, record: Record, device: str, data: Path) -> Cell:

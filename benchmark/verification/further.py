@@ -61,10 +61,10 @@ class GoFurther:
         findings = row.findings + outcome.findings
         return replace(
             row,
-            grade="refused" if findings else grade,
+            grade="refused" if findings else "undecided" if outcome.undecided else grade,
             findings=findings,
             checked=row.checked + outcome.checked,
-            unchecked=row.unchecked + outcome.unchecked,
+            unchecked=row.unchecked + outcome.unchecked + outcome.undecided,
         )
 
     def _outcome(self, grade: Grade, file: File, record: Record) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from benchmark.leaderboard.tables import TABLES
 
-Grade = Literal["recomputed", "re-scored", "re-trained", "not checkable", "refused"]
+Grade = Literal["recomputed", "re-scored", "undecided", "re-trained", "not checkable", "refused"]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,21 @@
 """Grade *re-trained*: a cell made again from its seed, and held against its record.
 
 On the same stack (device, threads and library versions as in the record's provenance, trained alone) the bits must be
-the same. On another stack other bits are right, too: then the recorded and the new value of the metric that the
-benchmark ranks by must both lie inside the 99% prediction interval of the other seeds,
-`mean ± t(n − 1) · s · √(1 + 1/n)`.
+the same. On another stack other bits are right, too, and a weaker test has to do:
+
+- For records of one's own (`judged`), the recorded and the new value of the metric that the benchmark ranks by must
+  both lie inside the 99% prediction interval of the other seeds, `mean ± t(n − 1) · s · √(1 + 1/n)`.
+- For records of others (`compare_elsewhere`), whose other seeds prove nothing, seeds that the verifier trained stand
+  against the records of the same seeds: the 95% interval of the mean difference must lie inside ±`TOLERANCE`.
+
+What is too wide to tell anything is *undecided*, and both values are shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from benchmark.errors import UserError
 from benchmark.evaluation import UnusableError
@@ -21,6 +28,8 @@ from benchmark.training import DivergedError
 from benchmark.verification.deeper import NotCheckableError, Outcome
 
 FEWEST_OTHERS = 2
+TOLERANCE = 0.02
+"""Two points of the metric that ranks: how far numbers made on another stack may lie from the recorded ones."""
 NOT_NUMERIC = ("gcnnbench", "pydantic")
 """Packages whose version no number depends on; the suite's own numbers are pinned by the digest."""
 
@@ -61,12 +70,12 @@ def judged(cell: Cell, record: Record, made: Record, others: Sequence[Record]) -
     Raises:
         NotCheckableError: the bits differ on another stack, and fewer than two other seeds say how far numbers may.
     """
-    different = list(_different(record, made))
-    if not different:
+    differing = list(different(record, made))
+    if not differing:
         return Outcome((), ("trained again: the same bits",))
-    stack = list(_other_stack(record.provenance, made.provenance))
+    stack = list(other_stack(record.provenance, made.provenance))
     if not stack:
-        return Outcome(tuple(f"trained again on the same stack: {what}" for what in different), ())
+        return Outcome(tuple(f"trained again on the same stack: {what}" for what in differing), ())
     return _inside(cell.card.rank_by, record, made, others, stack)
 
 
@@ -87,11 +96,54 @@ def _inside(metric: str, record: Record, made: Record, others: Sequence[Record],
         for which, value in values.items()
         if value is None or not low <= value <= high
     ]
-    covered = f"trained again on another stack ({where}): {metric} {values['trained again']} inside {told}"
-    return Outcome(tuple(outside), () if outside else (covered,))
+    both = f"{metric} {values['recorded']} recorded, {values['trained again']} trained again on another stack ({where})"
+    if outside:
+        return Outcome(tuple(outside), ())
+    if high - low > 2 * TOLERANCE:
+        return Outcome((), (), undecided=(f"{both}: {told} is wider than ±{100 * TOLERANCE:g} points",))
+    return Outcome((), (f"{both}, both inside {told}",))
 
 
-def _different(record: Record, made: Record) -> Iterator[str]:
+@dataclass(frozen=True)
+class Elsewhere:
+    """How records stand to what a verifier trained of the same seeds on another stack, and why."""
+
+    verdict: Literal["agrees", "differs", "undecided"]
+    why: str
+
+
+def compare_elsewhere(metric: str, recorded: Sequence[float], trained: Sequence[float]) -> Elsewhere:
+    """Recorded values against those that the verifier trained of the same seeds, pair by pair.
+
+    The 95% interval of the mean of (recorded − trained) agrees where it lies inside ±`TOLERANCE`, differs where it lies
+    outside, and else decides nothing.
+
+    Args:
+        metric: its name, on a scale from 0 to 1.
+        recorded: its values in the records.
+        trained: those of the same seeds trained again, in this order.
+    """
+    told = f"{metric} {_listed(recorded)} recorded, {_listed(trained)} trained again on another stack"
+    differences = [one - other for one, other in zip(recorded, trained, strict=True)]
+    if len(differences) < FEWEST_OTHERS:
+        return Elsewhere("undecided", f"{told}: {len(differences)} seeds do not say how far numbers may differ")
+    sample = summary(differences)
+    low, high = sample.ci95 or (sample.mean, sample.mean)
+    interval = f"mean difference {100 * sample.mean:+.2f} points, 95% interval [{100 * low:+.2f}, {100 * high:+.2f}]"
+    allowed = f"±{100 * TOLERANCE:g} points"
+    if low > TOLERANCE or high < -TOLERANCE:
+        return Elsewhere("differs", f"{told}: {interval} lies outside {allowed}")
+    if low >= -TOLERANCE and high <= TOLERANCE:
+        return Elsewhere("agrees", f"{told}: {interval} lies inside {allowed}")
+    tell = "these seeds tell nothing" if high - low > 1 else f"it neither lies inside {allowed} nor outside"
+    return Elsewhere("undecided", f"{told}: {interval}; {tell}")
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{100 * value:.2f}" for value in values)
+
+
+def different(record: Record, made: Record) -> Iterator[str]:
     """Which of the things that a seed determines differ, the first place in the course of training among them."""
     for then, now in zip(record.training.history, made.training.history, strict=False):
         if then.model_copy(update={"seconds": 0.0}) != now.model_copy(update={"seconds": 0.0}):
@@ -107,7 +159,7 @@ def _different(record: Record, made: Record) -> Iterator[str]:
         yield "equivariance: not the recorded errors"
 
 
-def _other_stack(then: Provenance, now: Provenance) -> Iterator[str]:
+def other_stack(then: Provenance, now: Provenance) -> Iterator[str]:
     """What the bits depend on and is not the same, in words; nothing where the stack is the same."""
     for field in ("device", "device_name", "threads", "seeds_at_once"):
         if getattr(then, field) != getattr(now, field):

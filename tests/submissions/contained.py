@@ -22,7 +22,7 @@ from benchmark.cards.schema import BenchmarkCard, ModelCard, ParameterCount
 from benchmark.data.splits import Splits, order_seed, split
 from benchmark.submissions.findings import Finding
 from benchmark.submissions.jobs import run_job
-from benchmark.submissions.sandbox import Job, Limits, Outcome, isolation, run_isolated
+from benchmark.submissions.sandbox import Code, Job, Limits, Outcome, isolation, run_isolated
 
 BAD = Path(__file__).with_name("bad")
 TINY = read_card(Path(__file__).parents[1] / "runs" / "tiny.yaml", BenchmarkCard)
@@ -61,6 +61,11 @@ class Submission:
     data: Splits = field(default_factory=shares)
 
     @property
+    def code(self) -> dict[str, bytes]:
+        """Its files as the host reads them."""
+        return {path.name: path.read_bytes() for path in self.folder.iterdir() if path.is_file()}
+
+    @property
     def arguments(self) -> dict[str, Any]:
         return {
             "benchmark": TINY.model_dump(mode="json"),
@@ -86,13 +91,13 @@ class Submission:
         self, job: Job = "probe", limits: Limits = LIMITS, given: Mapping[str, Tensor] = MappingProxyType({})
     ) -> Outcome:
         """The job in its container."""
-        return run_isolated(job, self.folder, self.arguments, self.tensors(job) | dict(given), limits)
+        return run_isolated(job, self.code, self.arguments, self.tensors(job) | dict(given), limits)
 
     def run_here(
         self, place: Path, job: Job = "probe", given: Mapping[str, Tensor] = MappingProxyType({})
     ) -> dict[str, str]:
         """The same job in this process: what each check found."""
-        outcome = uncontained(place)(job, self.folder, self.arguments, self.tensors(job) | dict(given), LIMITS)
+        outcome = uncontained(place)(job, self.code, self.arguments, self.tensors(job) | dict(given), LIMITS)
         return {finding.check: finding.what for finding in outcome.findings}
 
 
@@ -101,7 +106,7 @@ def uncontained(place: Path) -> Callable[..., Outcome]:
 
     def run(
         job: Job,
-        folder: Path,
+        code: Code,
         arguments: dict[str, Any],
         tensors: dict[str, Tensor],
         limits: Limits,
@@ -109,7 +114,9 @@ def uncontained(place: Path) -> Callable[..., Outcome]:
         trust: bool = False,
     ) -> Outcome:
         given = Path(tempfile.mkdtemp(dir=place))
-        shutil.copytree(folder, given / "submission")
+        (given / "submission").mkdir()
+        for name, content in code.items():
+            (given / "submission" / name).write_bytes(content)
         save_file({name: value.contiguous() for name, value in tensors.items()}, given / "tensors")
         with torch.random.fork_rng(devices=[]):
             findings, report, values = run_job(given, job, json.loads(json.dumps(arguments)))

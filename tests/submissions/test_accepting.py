@@ -18,7 +18,7 @@ from benchmark.submissions.verifying import BundleReport, verify_bundle
 @pytest.fixture
 def report(packed: Path, mini: Path) -> BundleReport:
     """A bundle that was recomputed, and nothing more."""
-    return verify_bundle(packed, Path("unused"), depth="recompute", include=[mini])
+    return verify_bundle(packed, Path("unused"), depth="read", include=[mini])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -73,8 +73,8 @@ def test_a_failure_on_the_way_leaves_everything_as_it_was(
     ("words", "told"),
     [
         (["submit", "x", "--check", "--accept"], "--check looks at a folder, --accept at a bundle"),
-        (["submit", "x", "--retrain"], "belong to --accept"),
-        (["submit", "x", "--accept", "--retrain", "--no-rescore"], "--retrain goes deeper"),
+        (["submit", "x", "--retrain", "1"], "belong to --accept"),
+        (["submit", "x", "--accept", "--retrain", "1", "--no-rescore"], "--retrain goes deeper"),
         (["submit", "nowhere", "--check"], "nowhere: no such folder; write a starting point with: gcnnbench new"),
         (["verify", "bundle", "nowhere"], "nowhere: no such bundle; `gcnnbench submit FOLDER` packs one"),
     ],

@@ -18,7 +18,7 @@ from benchmark.submissions.findings import Refused
 from benchmark.submissions.sandbox import Limits
 from benchmark.submissions.verifying import verify_bundle
 from tests.submissions.contained import BAD, HONEST, LIMITS, needs_isolation, submission, uncontained
-from tests.submissions.test_bundle import SEED_0, reseal
+from tests.submissions.tampering import SEED_0, reseal
 
 HARMLESS = {
     "all_tied": "ties",
@@ -43,6 +43,7 @@ HARMLESS = {
 
 HARMFUL = {
     "endless_loop": "time-limit",
+    "file_flood": "output-limit",
     "forged_report": "unreadable-result",
     "huge_output": "output-limit",
     "memory_hog": "memory-limit",
@@ -126,6 +127,6 @@ def test_trusted_code_is_stopped_all_the_same(tmp_path: Path, monkeypatch: pytes
     """Without a container there are still limits, and an end that is no result."""
     monkeypatch.setattr(sandbox, "isolation", lambda: Isolation("none", "not wanted"))
     bad = submission(tmp_path, "silent_exit")
-    outcome = sandbox.run_isolated("probe", bad.folder, bad.arguments, bad.tensors("probe"), LIMITS, trust=True)
+    outcome = sandbox.run_isolated("probe", bad.code, bad.arguments, bad.tensors("probe"), LIMITS, trust=True)
     assert [finding.check for finding in outcome.findings] == ["crash"]
     assert "exit code 0 and no report" in outcome.findings[0].what

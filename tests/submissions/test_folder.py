@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from benchmark.errors import UserError
 from benchmark.submissions.findings import Refused
 from benchmark.submissions.folder import read_submission
 from benchmark.submissions.scaffold import new
+from tests.submissions.contained import needs_isolation
 
 if TYPE_CHECKING:
     from tests.submissions.conftest import Edit
@@ -147,3 +149,26 @@ def test_the_command_prints_every_finding_and_ends_with_1(folder: Path, mini: Pa
     assert "pickle: weights.pkl" in result.stderr
     assert "card: model.yaml enters no benchmark" in result.stderr
     assert "refused, 2 things are wrong" in result.stderr
+
+
+@needs_isolation
+def test_four_planted_faults_are_named_at_once(folder: Path, mini: Path, edit: Edit) -> None:
+    """Of the folder, of the card, of the network's size, and of what it does: none hides another."""
+    (folder / "notes.docx").write_bytes(b"x")
+    edit("enters", [{"benchmark": "mini", "sizes": [12, 11]}])
+    text = (folder / "model.yaml").read_text()
+    (folder / "model.yaml").write_text(re.sub(r"count: \d+", "count: 7", text))
+    model = (folder / "model.py").read_text()
+    (folder / "model.py").write_text(model.replace("def build(", CHEAT + "\n\ndef build(", 1))
+    result = CliRunner().invoke(build_app(), ["submit", str(folder), "--check", "--include", str(mini)])
+    assert result.exit_code == 1
+    assert "unexpected-file: notes.docx" in result.stderr
+    assert "card: model.yaml does not state count and macs for mini" in result.stderr
+    assert "parameters: the network has" in result.stderr
+    assert "integrity: the code changed torch.nn.functional.cross_entropy" in result.stderr
+
+
+CHEAT = """
+import torch.nn.functional as _functional
+_functional.cross_entropy = lambda *arguments, **options: 0 * _functional.nll_loss(*arguments, **options)
+"""

@@ -35,7 +35,7 @@ def test_a_good_submission_goes_the_whole_way(kind: str, tmp_path: Path, mini: P
     assert re.search(r"my-\w+\.bundle: 6 files, digest [0-9a-f]{64}", submitted.stdout)
     assert not list(tmp_path.glob(f".{bundle.name}*")), "the work folder is taken away"
     models, results = tmp_path / "models", tmp_path / "results"
-    grade, retrain = ("re-trained", ["--retrain"]) if kind == "gcnn" else ("re-scored", [])
+    grade, retrain = ("re-trained", ["--retrain", "1"]) if kind == "gcnn" else ("re-scored", [])
     places = ("--models", models, "--results", results, "--include", card)
     accepted = called("submit", bundle, "--accept", *retrain, *places)
     assert re.search(rf"{name}@12 seed 0 +\| {grade}", accepted.stdout)

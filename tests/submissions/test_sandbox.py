@@ -178,7 +178,7 @@ def test_what_a_child_leaves_is_read_without_trust(report: bytes, values: bytes,
         outcome = sandbox._collect(-9, None, results, tensors, log, replace(LIMITS, output_bytes=2**16))
     assert [finding.check for finding in outcome.findings] == [check]
     assert (outcome.report, outcome.tensors) == ({}, {})
-    assert outcome.log == "\ufffd[2J said \ufffd\n"
+    assert outcome.log == "\\x1b[2J said \ufffd\n"
 
 
 def test_usage_counts_what_descends_from_a_process() -> None:

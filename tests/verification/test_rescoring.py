@@ -325,7 +325,7 @@ def test_elsewhere_both_values_lie_among_the_other_seeds(
     record = finished.record
     new = record.model_copy(update={"metrics": {**record.metrics, "accuracy.orbit": made}})
     again(monkeypatch, replace(finished, record=new))
-    others = [elsewhere(record, orbit) for orbit in (0.79, 0.80, 0.81, 0.80, 0.80)]
+    others = [elsewhere(record, orbit) for orbit in (0.800, 0.805, 0.810, 0.805, 0.805)]
     outcome = retraining.retrain(trained.cells[0], elsewhere(record, recorded), others)
     if refused is None:
         assert outcome.findings == ()
@@ -333,6 +333,18 @@ def test_elsewhere_both_values_lie_among_the_other_seeds(
         assert "of the 5 other seeds" in outcome.checked[0]
     else:
         assert [refused in finding for finding in outcome.findings] == [True]
+
+
+def test_elsewhere_an_interval_too_wide_decides_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished = copy.copy(trained.finished[0])
+    record = finished.record
+    new = record.model_copy(update={"metrics": {**record.metrics, "accuracy.orbit": 0.81}})
+    again(monkeypatch, replace(finished, record=new))
+    others = [elsewhere(record, orbit) for orbit in (0.35, 0.40, 0.45)]
+    outcome = retraining.retrain(trained.cells[0], elsewhere(record, 0.40), others)
+    assert (outcome.findings, outcome.checked) == ((), ())
+    assert "accuracy.orbit 0.4 recorded, 0.81 trained again on another stack" in outcome.undecided[0]
+    assert "is wider than ±2 points" in outcome.undecided[0]
 
 
 def test_seeds_trained_together_are_another_stack(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
