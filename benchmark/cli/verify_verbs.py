@@ -207,10 +207,12 @@ def _further(
 
 
 def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Chosen, further: Further | None) -> None:
+    from benchmark.cards.registry import Registry
+    from benchmark.verification.made_again import mac_count
     from benchmark.verification.records import verify_records
     from benchmark.verification.records_text import records_as_json, records_as_text
 
-    rows = verify_records(registry, results, chosen, further)
+    rows = verify_records(registry, results, chosen, further, mac_count(Registry.load()))
     typer.echo(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), nl=False)
     if further is None and output is not OutputFormat.json:
         typer.echo("from the records' own counts; --data DIR scores them again from their weights", err=True)

@@ -22,6 +22,7 @@ from typing import Literal
 
 from benchmark.disk import read_plain
 from benchmark.runs.record import Failure, Record
+from benchmark.runs.self_checks import self_findings
 from benchmark.strict_json import parse_model
 
 Kind = Literal["seed", "repeat", "stale", "unofficial"]
@@ -30,6 +31,10 @@ FILE_NAME = re.compile(
     r"seed-(?P<seed>\d+)(?:\.(?P<kind>unofficial-failed|(?:repeat|stale|unofficial|failed)(?:-\w+)?))?\.json"
 )
 """The names of records and failures in `<results>/<benchmark@version>/<entry>/`, as the store writes them."""
+
+WEIGHTS_BYTES = 4_000_000_000
+OUTPUTS_BYTES = 32_000_000_000
+"""The largest files of weights and of per-image outputs that are read."""
 
 FOLDER_NAME = re.compile(r"[a-z0-9-]+@[1-9][0-9]*")
 """The names of a benchmark's and of an entry's folder."""
@@ -46,11 +51,12 @@ class File:
     """Of its bytes, where it is a record or a failure."""
 
 
-def read_files(results: Path) -> Iterator[File]:
+def read_files(results: Path, *, checked: bool = True) -> Iterator[File]:
     """Every record and failure below a results directory, in the order of the paths; one at a time, as they are large.
 
     Args:
         results: the directory; one that is not there holds nothing.
+        checked: a record that contradicts itself cannot be used; without it, it is handed out for a closer look.
     """
     for path in sorted(results.glob("*@*/*@*/seed-*.json")):
         place = path.relative_to(results)
@@ -70,6 +76,9 @@ def read_files(results: Path) -> Iterator[File]:
             stated = (content.benchmark, content.entry, str(content.seed))
             if stated != (place.parts[0], place.parts[1], name["seed"]):
                 yield File(place, "seed", f"says that it is {stated[0]} {stated[1]} seed {stated[2]}")
+            elif checked and isinstance(content, Record) and (found := self_findings(content)):
+                more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+                yield File(place, "seed", f"contradicts itself: {found[0]}{more}")
             else:
                 yield File(place, _kind(name["kind"], content), content, hashlib.sha256(written).hexdigest())
 

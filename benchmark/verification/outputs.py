@@ -8,7 +8,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from benchmark.runs.files import blob
+from benchmark.disk import read_plain
+from benchmark.runs.files import OUTPUTS_BYTES, blob
 from benchmark.runs.record import Record
 
 
@@ -21,7 +22,11 @@ def outputs_findings(results: Path, record: Record) -> Iterator[str]:
     """
     if record.outputs is None or not blob(results, record.outputs.sha256).exists():
         return
-    content = blob(results, record.outputs.sha256).read_bytes()
+    try:
+        content = read_plain(blob(results, record.outputs.sha256), OUTPUTS_BYTES)
+    except OSError as error:
+        yield f"outputs: the file kept as {record.outputs.sha256[:16]}… cannot be read: {error.strerror}"
+        return
     if hashlib.sha256(content).hexdigest() != record.outputs.sha256:
         yield f"outputs: the file kept as {record.outputs.sha256[:16]}… has another sha256 than its name"
         return

@@ -10,7 +10,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from benchmark.runs.files import weights_path
+from benchmark.disk import read_plain
+from benchmark.runs.files import WEIGHTS_BYTES, weights_path
 from benchmark.runs.record import Record
 
 
@@ -27,7 +28,11 @@ def weights_findings(record_path: Path, results: Path, record: Record) -> Iterat
         if record.weights.committed:
             yield f"weights: {path.name} is missing, though the record says that it is committed"
         return
-    content = path.read_bytes()
+    try:
+        content = read_plain(path, WEIGHTS_BYTES)
+    except OSError as error:
+        yield f"weights: {path.name} cannot be read: {error.strerror}"
+        return
     if hashlib.sha256(content).hexdigest() != record.weights.sha256:
         yield f"weights: {path.name} is not the file whose sha256 the record states"
         return

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark.cards.registry import Registry
 from benchmark.cards.schema import BenchmarkCard, ModelCard
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.frame import boards
 from benchmark.leaderboard.reading import Results, run
-from benchmark.metrics import Counts
+from benchmark.metrics import Counts, metrics
 from benchmark.runs.record import Failure, Record
+from benchmark.runs.spec import spec_digest
 
 ELEMENTS = ("upright", "rot90", "rot180", "rot270")
 ENTRIES = ("z2cnn@28", "p4cnn@28", "p4cnn@27", "p4cnn@29")
 IMAGES = 1000
-DIGEST = "a" * 64
 
 
 def confusion(accuracy: float, images: int = IMAGES) -> list[list[int]]:
@@ -52,11 +54,14 @@ def counts(upright: float, turned: float) -> Counts:
 
 
 def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned: float = 0.7, **changes: Any) -> Record:
-    """A record; `exactness` is (certificate, decision) after training, `auc` goes into the counts.
+    """A record that agrees with itself, with the digest of its spec.
 
-    Further changes replace fields.
+    `exactness` is (certificate, decision) after training, `auc` goes into the counts; further changes replace fields.
     """
     auc = changes.pop("auc", None)
+    protocol = changes.setdefault("spec", protocol_of(entry))
+    changes.setdefault("spec_digest", spec_digest(protocol))
+    epochs, rate = protocol["recipe"]["epochs"], 1000.0 + seed
     certificate, decision = changes.pop("exactness", ("exact", "exact"))
     device, mode = changes.pop("device_name", "a CPU"), changes.pop("numeric_mode", "fp32")
     state = {"depths": [], "invariance_error": 1e-15, "flips": 0.0, "dtype": "float64"}
@@ -74,10 +79,7 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
         "benchmark": "toy@2",
         "entry": entry,
         "seed": seed,
-        "spec_digest": DIGEST,
-        "spec": {},
         "official": True,
-        "metrics": {},
         "counts": json.loads(counts(upright, turned).model_dump_json()),
         "equivariance": {
             "images": 8,
@@ -86,14 +88,28 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
             "relaxation": {},
             "exactness_after": exactness if certificate else None,
         },
-        "training": {"history": [], "steps": 10, "tested_epoch": 1},
+        "training": {
+            "history": [
+                {
+                    "epoch": epoch,
+                    "learning_rate": 0.01,
+                    "train_loss": 1.0,
+                    "train_accuracy": 0.5,
+                    "validation_accuracy": None,
+                    "seconds": 10.0,
+                }
+                for epoch in range(1, epochs + 1)
+            ],
+            "steps": 5 * epochs,
+            "tested_epoch": epochs,
+        },
         "cost": {
             "parameters": 24990,
             "macs": 1000,
-            "train_images_per_second": 100.0,
-            "test_images_per_second": 1000.0 + seed,
-            "train_seconds": 10.0,
-            "test_seconds": 1.0,
+            "train_images_per_second": 1.0,
+            "test_images_per_second": rate,
+            "train_seconds": 10.0 * epochs,
+            "test_seconds": 7 * IMAGES / rate,
             "peak_memory_bytes": 1000,
         },
         "provenance": {
@@ -107,8 +123,8 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
             "deterministic_algorithms": True,
             "versions": {},
             "platform": "Linux",
-            "started": "2025-01-01T00:00:00+00:00",
-            "finished": "2025-01-01T00:01:00+00:00",
+            "started": "2026-01-01T00:00:00+00:00",
+            "finished": "2026-01-01T00:01:00+00:00",
             "sessions": 1,
         },
         "weights": {"sha256": "b" * 64, "bytes": 1, "committed": True},
@@ -116,12 +132,32 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
     }
     if auc is not None:
         data["counts"]["ordered"] = {"concordant": round(auc * (IMAGES // 2) ** 2), "tied": 0}
+    made = Counts.model_validate_json(json.dumps(data["counts"]))
+    data["metrics"] = metrics(made, protocol["evaluation"]["seen"], invariance_error=state["invariance_error"])
     return Record.model_validate_json(json.dumps({**data, **changes}))
 
 
-def failure(entry: str, seed: int, reason: str, digest: str = DIGEST) -> Failure:
+def protocol_of(entry: str, **recipe: Any) -> dict[str, Any]:
+    """What stands in a record of the toy as its protocol."""
+    card = json.loads(benchmark_card().model_dump_json(exclude_none=True))
+    return {
+        "data": {"all": "d" * 64},
+        "classes": 2,
+        "split": card["split"],
+        "input": card["input"],
+        "recipe": card["recipe"] | recipe,
+        "evaluation": card["evaluation"],
+        "entry": entry,
+        "hyperparameters": {},
+        "model_version": 1,
+        "numerics_version": 1,
+    }
+
+
+def failure(entry: str, seed: int, reason: str, digest: str | None = None) -> Failure:
+    digest = digest or spec_digest(protocol_of(entry))
     data = {"schema_version": 1, "benchmark": "toy@2", "entry": entry, "seed": seed, "spec_digest": digest}
-    more = {"reason": reason, "phase": "training", "epoch": 3, "at": "2025-01-01T00:00:00+00:00"}
+    more = {"reason": reason, "phase": "training", "epoch": 3, "at": "2026-01-01T00:00:00+00:00"}
     return Failure.model_validate_json(json.dumps(data | more))
 
 
@@ -186,7 +222,19 @@ class Toy:
     failure = staticmethod(failure)
     models: Mapping[str, ModelCard] = MODELS
     entries = ENTRIES
-    digest = DIGEST
+    protocol = staticmethod(protocol_of)
+
+    @staticmethod
+    def digest(entry: str) -> str:
+        """The digest of the toy's protocol for an entry."""
+        return spec_digest(protocol_of(entry))
+
+    @staticmethod
+    def registry(card: BenchmarkCard) -> Registry:
+        """The registered cards with this benchmark alone, on a data set of two classes."""
+        real = Registry.load()
+        datasets = {**real.datasets, card.dataset: real.datasets[card.dataset].model_copy(update={"classes": 2})}
+        return replace(real, datasets=datasets, benchmarks={card.name: card})
 
     @staticmethod
     def board(*found: Record | Failure, kinds: Mapping[int, Any] | None = None, **changes: Any) -> Board:
@@ -200,7 +248,7 @@ class Toy:
             else:
                 kind = (kinds or {}).get(position, "seed" if item.official else "unofficial")
                 results.runs.append(run(item, kind, card))
-        expected = {(card.full_name, entry): DIGEST for entry in card.entries}
+        expected = {(card.full_name, entry): Toy.digest(entry) for entry in card.entries}
         return boards([card], models, results, expected)[0]
 
     @staticmethod

@@ -15,7 +15,7 @@ from benchmark.cards.registry import Registry
 from benchmark.errors import UserError
 from benchmark.leaderboard.compare import Comparison, compare
 from benchmark.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
-from benchmark.runs.spec import spec, spec_digest
+from benchmark.runs.spec import spec
 from benchmark.statistics import detectable, mcnemar, paired, summary, welch
 
 if TYPE_CHECKING:
@@ -37,18 +37,16 @@ def outputs(hits: int, offset: int) -> bytes:
 
 @pytest.fixture
 def kept(toy: Toy, tmp_path: Path) -> tuple[Registry, Path]:
-    real = Registry.load()
     card = toy.card(entries=list(RIGHT))
-    registry = Registry(real.models, real.datasets, {"toy": card}, real.paths, real.bibliography)
+    registry = toy.registry(card)
     (tmp_path / "outputs").mkdir()
     for entry, (hits, offset) in RIGHT.items():
-        digest = spec_digest(spec(registry, card, entry))
         for seed, right in enumerate(hits):
             content = outputs(right, offset)
             sha256 = hashlib.sha256(content).hexdigest()
             (tmp_path / "outputs" / f"{sha256}.safetensors").write_bytes(content)
             kept = {"sha256": sha256, "bytes": len(content)}
-            toy.write(tmp_path, toy.record(entry, seed, right / 1000, spec_digest=digest, outputs=kept))
+            toy.write(tmp_path, toy.record(entry, seed, right / 1000, spec=spec(registry, card, entry), outputs=kept))
     return registry, tmp_path
 
 

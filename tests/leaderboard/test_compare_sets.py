@@ -21,8 +21,6 @@ from benchmark.statistics import paired, summary, welch
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy
 
-SPEC: dict[str, Any] = {"evaluation": {"seen": ["upright"]}, "recipe": {"epochs": 4}}
-
 
 @pytest.fixture
 def folders(toy: Toy, tmp_path: Path) -> tuple[Path, Path]:
@@ -30,7 +28,7 @@ def folders(toy: Toy, tmp_path: Path) -> tuple[Path, Path]:
     for name in ("first", "second"):
         for entry in ("p4cnn@28", "z2cnn@28"):
             for seed in range(3):
-                toy.write(tmp_path / name, toy.record(entry, seed, 0.9 + 0.01 * seed, spec=SPEC))
+                toy.write(tmp_path / name, toy.record(entry, seed, 0.9 + 0.01 * seed))
     return tmp_path / "first", tmp_path / "second"
 
 
@@ -39,7 +37,7 @@ def states(found: SetComparison, entry: str = "p4cnn@28") -> list[tuple[str, tup
 
 
 def changed(toy: Toy, folder: Path, seed: int, **changes: Any) -> None:
-    toy.write(folder, toy.record("p4cnn@28", seed, **{"upright": 0.9 + 0.01 * seed, "spec": SPEC, **changes}))
+    toy.write(folder, toy.record("p4cnn@28", seed, **{"upright": 0.9 + 0.01 * seed, **changes}))
 
 
 def test_the_same_records_differ_in_nothing(folders: tuple[Path, Path]) -> None:
@@ -53,14 +51,14 @@ def test_the_same_records_differ_in_nothing(folders: tuple[Path, Path]) -> None:
 def test_a_planted_disagreement_is_found_named_and_measured(toy: Toy, folders: tuple[Path, Path]) -> None:
     changed(toy, folders[1], 1, upright=0.95)
     found = compare_sets(*folders)
-    assert states(found) == [("same file", ()), ("other numbers", ("counts",)), ("same file", ())]
+    assert states(found) == [("same file", ()), ("other numbers", ("counts", "metrics")), ("same file", ())]
     assert states(found, "z2cnn@28") == [("same file", ())] * 3
     (comparison,) = found.comparisons
     upright = next(metric for metric in comparison.metrics if metric.metric == "accuracy.upright")
     assert upright.welch == welch(summary([0.9, 0.91, 0.92]), summary([0.9, 0.95, 0.92]))
     assert upright.paired == paired([0.0, 0.91 - 0.95, 0.0])
     text = sets_as_markdown(found)
-    assert "| other numbers | counts       |" in text
+    assert "| other numbers | counts, metrics |" in text
     assert "−1.33" in text
     assert max(len(line) for line in text.splitlines() if str(folders[0].parent) not in line) <= 100
 
@@ -84,13 +82,12 @@ def test_other_machines_with_the_same_numbers(toy: Toy, folders: tuple[Path, Pat
 
 def test_another_protocol_is_told_field_by_field(toy: Toy, folders: tuple[Path, Path]) -> None:
     for seed in range(3):
-        other = {**SPEC, "recipe": {"epochs": 5, "drop_last": True}}
-        changed(toy, folders[1], seed, spec=other, spec_digest="c" * 64)
+        changed(toy, folders[1], seed, spec=toy.protocol("p4cnn@28", epochs=5, drop_last=True))
     found = compare_sets(*folders)
-    assert states(found) == [("other numbers", ("protocol",))] * 3
+    assert states(found) == [("other numbers", ("protocol", "training"))] * 3
     assert [(change.field, change.first, change.second, change.cells) for change in found.protocol] == [
-        ("recipe.drop_last", "–", "True", 3),
-        ("recipe.epochs", "4", "5", 3),
+        ("recipe.drop_last", "False", "True", 3),
+        ("recipe.epochs", "1", "5", 3),
     ]
 
 
@@ -106,9 +103,10 @@ def test_cells_in_one_directory_only(toy: Toy, folders: tuple[Path, Path]) -> No
 
 def test_numeric_modes_may_differ_between_the_sides_but_not_within_one(toy: Toy, folders: tuple[Path, Path]) -> None:
     for seed in range(3):
-        changed(toy, folders[1], seed, upright=0.8, numeric_mode="tf32")
+        other = toy.protocol("p4cnn@28", numeric_mode="tf32")
+        changed(toy, folders[1], seed, upright=0.8, numeric_mode="tf32", spec=other)
     assert len(compare_sets(*folders).comparisons) == 1
-    changed(toy, folders[1], 0, upright=0.8, numeric_mode="fp32")
+    changed(toy, folders[1], 0, upright=0.8)
     with pytest.raises(UserError, match=r"several numeric modes \(fp32, tf32\)"):
         compare_sets(*folders)
 
@@ -152,7 +150,7 @@ def test_what_cannot_be_compared(
 
 
 def test_directories_without_a_common_cell(toy: Toy, folders: tuple[Path, Path], tmp_path: Path) -> None:
-    toy.write(tmp_path / "third", toy.record("p4cnn@27", 9, spec=SPEC))
+    toy.write(tmp_path / "third", toy.record("p4cnn@27", 9))
     with pytest.raises(UserError, match="have no cell in common"):
         compare_sets(folders[0], tmp_path / "third")
 

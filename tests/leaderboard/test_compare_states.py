@@ -105,7 +105,7 @@ def test_a_state_older_than_the_records_of_rows(toy: Toy, study: list[Record], t
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"spec_digest": "b" * 64}, "another protocol: digest aaaaaaaa became bbbbbbbb"),
+        ({"spec_digest": "b" * 64}, "another protocol: digest bd5456be became bbbbbbbb"),
         ({"equivariance": "unknown"}, "exact became unknown"),
         ({"test_images": 400}, "tested on 400 images, no longer on 1,000"),
     ],

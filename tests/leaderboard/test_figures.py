@@ -39,8 +39,8 @@ def real() -> Registry:
 
 
 @pytest.fixture
-def registry(real: Registry, toy: Toy) -> Registry:
-    return Registry(real.models, real.datasets, {"toy": toy.card()}, real.paths, real.bibliography)
+def registry(toy: Toy) -> Registry:
+    return toy.registry(toy.card())
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def kept(registry: Registry, toy: Toy, study: list[Record], tmp_path: Path) -> P
     """The study's records with the digests of their protocol."""
     card = registry.benchmark("toy")
     for one in study:
-        digest = spec_digest(spec(registry, card, one.entry))
-        toy.write(tmp_path, one.model_copy(update={"spec_digest": digest}))
+        protocol = spec(registry, card, one.entry)
+        toy.write(tmp_path, one.model_copy(update={"spec": protocol, "spec_digest": spec_digest(protocol)}))
     return tmp_path
 
 
@@ -243,8 +243,8 @@ def test_other_records_give_other_bytes(
     registry: Registry, kept: Path, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = draw(registry, kept, "pairs", "toy", tmp_path / "one").files[1].read_bytes()
-    digest = spec_digest(spec(registry, registry.benchmark("toy"), "p4cnn@28"))
-    toy.write(kept, toy.record("p4cnn@28", 0, 0.8, 0.8, spec_digest=digest))
+    protocol = spec(registry, registry.benchmark("toy"), "p4cnn@28")
+    toy.write(kept, toy.record("p4cnn@28", 0, 0.8, 0.8, spec=protocol))
     assert draw(registry, kept, "pairs", "toy", tmp_path / "one").files[1].read_bytes() != before
 
 

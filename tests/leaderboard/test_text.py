@@ -51,9 +51,8 @@ def test_the_default_fits_100_columns(toy: Toy, study: list[Record]) -> None:
 
 
 def test_words_are_shortened_before_cells(toy: Toy, study: list[Record]) -> None:
-    longer = [
-        found.model_copy(update={"entry": found.entry.replace("p4cnn@2", "p4cnn-long-name@2")}) for found in study
-    ]
+    renamed = [(found, found.entry.replace("p4cnn@2", "p4cnn-long-name@2")) for found in study]
+    longer = [found.model_copy(update={"entry": name, "spec_digest": toy.digest(name)}) for found, name in renamed]
     toy_models = {**toy.models, "p4cnn-long-name": toy.models["p4cnn"]}
     entries = [entry.replace("p4cnn@2", "p4cnn-long-name@2") for entry in toy.entries]
     text = as_markdown([toy.board(*longer, models=toy_models, entries=entries)])
@@ -66,7 +65,7 @@ def test_words_are_shortened_before_cells(toy: Toy, study: list[Record]) -> None
 def test_every_gap_has_its_reason(toy: Toy) -> None:
     board = toy.board(
         toy.record("p4cnn@28", 0),
-        toy.failure("p4cnn@27", 0, "the loss\nis NaN"),
+        toy.failure("p4cnn@27", 0, "the loss is NaN"),
         toy.record("p4cnn@29", 1, spec_digest="c" * 64),
     )
     text = as_markdown([board])
