@@ -64,14 +64,14 @@ def read_files(results: Path, *, checked: bool = True) -> Iterator[File]:
         if name is None or not all(map(FOLDER_NAME.fullmatch, place.parts[:2])):
             yield File(place, "seed", "no place of a record; write BENCHMARK@VERSION/SLUG@SIZE/seed-<n>.json")
             continue
-        form = Failure if (name["kind"] or "").endswith("failed") else Record
+        failed = (name["kind"] or "").endswith("failed")
         try:
             written = read_plain(path)
-            content: Record | Failure = parse_model(written, form)
+            content = parse_model(written, Failure) if failed else parse_model(written, Record)
         except OSError as error:
             yield File(place, "seed", f"cannot be read: {error.strerror}")
         except ValueError as error:
-            yield File(place, "seed", f"no {form.__name__.lower()}: {error}")
+            yield File(place, "seed", f"no {'failure' if failed else 'record'}: {error}")
         else:
             stated = (content.benchmark, content.entry, str(content.seed))
             if stated != (place.parts[0], place.parts[1], name["seed"]):
