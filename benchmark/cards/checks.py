@@ -162,8 +162,17 @@ def _split_errors(file: CardFile[BenchmarkCard], dataset: DatasetCard) -> Iterat
     card = file.card
     left = {name: part.images for name, part in dataset.parts.items()}
     count = {}
+    if card.split.folds is not None and card.split.test.part in left:
+        images = left[card.split.test.part]
+        if card.split.folds > images:
+            yield file.error(
+                ("split", "folds"), f"{card.split.folds} folds of part {card.split.test.part}, of {images} images"
+            )
+            return
+        count["test"] = images // card.split.folds
+        left[card.split.test.part] -= -(-images // card.split.folds)
     for role, share in (("train", card.split.train), ("validation", card.split.validation), ("test", card.split.test)):
-        if share is None:
+        if share is None or role in count:
             continue
         if share.part not in left:
             message = f"{dataset.name} has no part '{share.part}'; {choice(share.part, left)}"

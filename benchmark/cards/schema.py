@@ -211,12 +211,22 @@ class Split(Model):
     """Which images train, validate and test. Shares of one part are taken one after another from one order.
 
     `shuffle: seed` draws that order anew for each seed, `fixed` draws one for all seeds, `none` keeps the files' order.
+
+    With `folds` the order is cut into so many, and seed s is tested on fold s mod `folds` and takes its other shares
+    from the rest: over so many seeds each image is tested once. `shuffle: seed` then draws anew for each such round.
     """
 
     train: Share
     validation: Share | None = None
     test: Share
     shuffle: Literal["seed", "fixed", "none"]
+    folds: Annotated[int, Field(ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _folds_are_of_one_part(self) -> Self:
+        if self.folds is not None and (self.test.part != self.train.part or self.test.images is not None):
+            raise broken_rule("with folds, test must name the part that trains, and no number of images", "test")
+        return self
 
 
 class Input(Model):

@@ -19,6 +19,8 @@ def protocol(card: BenchmarkCard, dataset: DatasetCard) -> Iterator[tuple[str, s
 
 
 def _data(card: BenchmarkCard, dataset: DatasetCard) -> str:
+    if card.split.folds is not None:
+        return _folds(card.split, dataset)
     left = {name: part.images for name, part in dataset.parts.items()}
     told = []
     for role, share in (("train", card.split.train), ("validate", card.split.validation), ("test", card.split.test)):
@@ -32,6 +34,20 @@ def _data(card: BenchmarkCard, dataset: DatasetCard) -> str:
         "none": "in the order of the files",
     }[card.split.shuffle]
     return f"{dataset.title}: {', '.join(told)}, {order}."
+
+
+def _folds(split: schema.Split, dataset: DatasetCard) -> str:
+    images = dataset.parts[split.test.part].images
+    kept = f", {split.validation.images:,} of them to validate" if split.validation and split.validation.images else ""
+    drawn = {
+        "seed": f"drawn anew for every {split.folds} seeds",
+        "fixed": "drawn once for all seeds",
+        "none": "in the order of the files",
+    }[split.shuffle]
+    return (
+        f"{dataset.title}: {images:,} (part {split.test.part}) in {split.folds} folds {drawn}; each seed is tested on "
+        f"one and learns from the others{kept}."
+    )
 
 
 def _input(card: schema.Input, dataset: DatasetCard) -> str:

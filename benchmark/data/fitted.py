@@ -37,7 +37,7 @@ def shares_of(card: BenchmarkCard, parts: dict[str, Part], seed: int, limit: int
     Raises:
         UserError: a part is missing, or a share wants more images than are left.
     """
-    shares = split(parts, card.split, order_seed(card.name, seed, card.split))
+    shares = split(parts, card.split, order_seed(card.name, seed, card.split), seed)
     if limit is not None:
         validation = shares.validation.select(slice(limit)) if shares.validation else None
         shares = Splits(shares.train.select(slice(limit)), validation, shares.test.select(slice(limit)))

@@ -26,6 +26,8 @@ class Splits:
 def order_seed(benchmark: str, seed: int, card: Split) -> int:
     """The seed of the order that shares are taken from: of this seed, or of seed 0 where the split is `fixed`.
 
+    With folds it is one for each round of as many seeds.
+
     Args:
         benchmark: the benchmark's name without its version.
         seed: the cell's seed.
@@ -34,10 +36,10 @@ def order_seed(benchmark: str, seed: int, card: Split) -> int:
     Returns:
         An integer for `split`.
     """
-    return derive(benchmark, seed if card.shuffle == "seed" else 0, "split")
+    return derive(benchmark, seed // (card.folds or 1) if card.shuffle == "seed" else 0, "split")
 
 
-def split(parts: Mapping[str, Part], card: Split, seed_of_order: int) -> Splits:
+def split(parts: Mapping[str, Part], card: Split, seed_of_order: int, seed: int = 0) -> Splits:
     """Take train, then validation, then test, each from its part.
 
     Each part that trains or validates has one order: a permutation drawn from `seed_of_order`, or the files' order
@@ -48,6 +50,7 @@ def split(parts: Mapping[str, Part], card: Split, seed_of_order: int) -> Splits:
         parts: the data set's parts by name.
         card: the benchmark card's split.
         seed_of_order: what `order_seed` gives.
+        seed: the cell's seed, which says what fold is tested where the split has folds.
 
     Returns:
         The three shares.
@@ -55,7 +58,7 @@ def split(parts: Mapping[str, Part], card: Split, seed_of_order: int) -> Splits:
     Raises:
         UserError: a part is missing, or a share wants more images than are left.
     """
-    indices = split_indices({name: len(part) for name, part in parts.items()}, card, seed_of_order)
+    indices = split_indices({name: len(part) for name, part in parts.items()}, card, seed_of_order, seed)
     return Splits(
         train=parts[card.train.part].select(indices["train"]),
         validation=parts[card.validation.part].select(indices["validation"]) if card.validation else None,
@@ -63,13 +66,14 @@ def split(parts: Mapping[str, Part], card: Split, seed_of_order: int) -> Splits:
     )
 
 
-def split_indices(sizes: Mapping[str, int], card: Split, seed_of_order: int) -> dict[str, Tensor]:
+def split_indices(sizes: Mapping[str, int], card: Split, seed_of_order: int, seed: int = 0) -> dict[str, Tensor]:
     """The positions in their parts of the images of each share, without the images.
 
     Args:
         sizes: the number of images of each part.
         card: the benchmark card's split.
         seed_of_order: what `order_seed` gives.
+        seed: the cell's seed, which says what fold is tested where the split has folds.
 
     Returns:
         `train`, `validation` where there is one, and `test`: int64 (images,).
@@ -90,7 +94,11 @@ def split_indices(sizes: Mapping[str, int], card: Split, seed_of_order: int) -> 
         if share.part not in orders:
             shuffled = card.shuffle != "none" and share.part in learning
             orders[share.part] = _order(sizes[share.part], seed_of_order if shuffled else None)
-        start, count = taken[share.part], _count(role, share, sizes[share.part] - taken[share.part])
+            if card.folds is not None and share.part == card.test.part:
+                chosen["test"], orders[share.part] = _fold(orders[share.part], seed % card.folds, card.folds)
+        if role in chosen:
+            continue
+        start, count = taken[share.part], _count(role, share, len(orders[share.part]) - taken[share.part])
         taken[share.part] += count
         chosen[role] = orders[share.part][start : start + count]
     chosen["test"] = chosen["test"].sort().values
@@ -101,6 +109,12 @@ def _order(size: int, seed: int | None) -> Tensor:
     if seed is None:
         return torch.arange(size)
     return torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+
+
+def _fold(order: Tensor, fold: int, folds: int) -> tuple[Tensor, Tensor]:
+    """One of nearly equal pieces of an order, and the others joined."""
+    start, stop = (len(order) * edge // folds for edge in (fold, fold + 1))
+    return order[start:stop], torch.cat([order[:start], order[stop:]])
 
 
 def _count(role: str, share: Share, left: int) -> int:

@@ -59,7 +59,7 @@ def estimate(cell: Cell) -> Estimate:
     card, device = cell.card, choose(cell.device)
     dataset = cell.registry.dataset(card.dataset)
     parts = {name: part.images for name, part in dataset.parts.items()}
-    shares = split_indices(parts, card.split, order_seed(card.name, cell.seed, card.split))
+    shares = split_indices(parts, card.split, order_seed(card.name, cell.seed, card.split), cell.seed)
     counts = {name: min(len(indices), cell.limit or len(indices)) for name, indices in shares.items()}
     with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
         size = split_entry(cell.entry)[1]

@@ -59,6 +59,7 @@ DECIDING = [
     ("images: 200", "images: 201"),
     ("test: {part: all}", "test: {part: all, images: 500}"),
     ("shuffle: seed", "shuffle: fixed"),
+    ("shuffle: seed", "shuffle: seed\n  folds: 5"),
     ("channels: 1\n  resize: pillow-bilinear\n  mean: [0.3]\n  std: [0.4]",
      "channels: 2\n  resize: pillow-bilinear\n  mean: [0.3, 0.3]\n  std: [0.4, 0.4]"),
     ("resize: pillow-bilinear", "resize: none"),
@@ -125,6 +126,7 @@ DECORATING = [
     ("equivariance_images: 128", "equivariance_images: 128\n  auc: false"),
     ("momentum: 0.9", "momentum: 0.9, nesterov: false"),
     ("test: {part: all}", "test: {part: all, images: null}"),
+    ("shuffle: seed", "shuffle: seed\n  folds: null"),
 ]
 
 

@@ -79,6 +79,14 @@ def test_patches_are_read_whatever_the_writer_did(tmp_path: Path, name: str, lay
 
 
 @pytest.mark.usefixtures("tiny")
+def test_the_undivided_sample_is_its_files_one_after_another(tmp_path: Path) -> None:
+    written = write_patches(tmp_path, COUNTS["pcam-sample"])
+    (whole,) = load_parts(card("pcam-1pct", {"all": 6}), module("pcam-1pct"), tmp_path).values()
+    assert torch.equal(whole.images, torch.cat([part.images for part in written.values()]))
+    assert torch.equal(whole.labels, torch.cat([part.labels for part in written.values()]))
+
+
+@pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize(("name", "other"), [("pcam", "pcam-sample"), ("pcam-sample", "PCam")])
 def test_pcam_and_its_sample_tell_each_others_files_apart(tmp_path: Path, name: str, other: str) -> None:
     write_patches(tmp_path, COUNTS[other])

@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 import torch
+from torch import Tensor
 
 from benchmark.cards.schema import Share, Split
 from benchmark.data.parts import Part
@@ -103,3 +104,35 @@ def test_images_and_labels_are_taken_together() -> None:
 def test_impossible_shares_are_named(card: Split, message: str) -> None:
     with pytest.raises(UserError, match=message):
         split_indices(SIZES, card, 0)
+
+
+@pytest.mark.parametrize("shuffle", ["seed", "fixed", "none"])
+def test_over_as_many_seeds_as_folds_each_image_is_tested_once(shuffle: Shuffle) -> None:
+    card = Split(
+        train=Share(part="train", images=40),
+        validation=Share(part="train", images=8),
+        test=Share(part="train"),
+        shuffle=shuffle,
+        folds=7,
+    )
+
+    def indices(seed: int) -> dict[str, Tensor]:
+        return split_indices(SIZES, card, order_seed("b", seed, card), seed)
+
+    rounds = [[indices(seed) for seed in range(start, start + 7)] for start in (0, 7)]
+    for found in rounds:
+        assert torch.cat([shares["test"] for shares in found]).sort().values.tolist() == list(range(60))
+        assert {len(shares["test"]) for shares in found} == {8, 9}
+        for shares in found:
+            together = torch.cat([shares["train"], shares["validation"], shares["test"]])
+            assert len(together.unique()) == len(together) == 48 + len(shares["test"])
+    same = all(torch.equal(one["test"], other["test"]) for one, other in zip(*rounds, strict=True))
+    assert same == (shuffle != "seed"), "a new order for each round"
+
+
+def test_a_fold_is_left_out_of_all_that_is_learnt_from() -> None:
+    card = Split(train=Share(part="train"), test=Share(part="train"), shuffle="fixed", folds=5)
+    for seed in range(5):
+        chosen = split_indices(SIZES, card, order_seed("b", seed, card), seed)
+        assert torch.cat([chosen["train"], chosen["test"]]).sort().values.tolist() == list(range(60))
+        assert chosen["test"].tolist() == sorted(chosen["test"].tolist())
