@@ -164,7 +164,7 @@ def _data(found: Explanation) -> Iterator[str]:
 
 def _claim(row: ClaimRow) -> Iterator[str]:
     yield folded(f"{row.id} ({row.source}): {row.verdict_text}", indent=" " * 4, first="  ")
-    unit = "" if row.quantity == "parameters" else " %"
+    unit = "" if row.counted == "count" else " %"
     told = [f"published {row.printed}{unit if row.published else ''}"]
     if row.published is not None:
         n = f"n = {row.published.n}" if row.published.std is not None else "one run"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -17,26 +18,58 @@ FOLDER = REGISTRY / "claims"
 Quantity = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(accuracy\.(upright|rot90|rot180|rot270|seen|unseen|orbit|curve_mean|quarter_turns)|auc|parameters)$"
+        pattern=r"^(accuracy\.(upright|rot90|rot180|rot270|seen|unseen|orbit|curve_mean|quarter_turns)"
+        r"|auc|parameters|macs)$"
     ),
 ]
-"""A metric of a run; `accuracy.quarter_turns` is the mean over 90, 180 and 270 degrees, `parameters` their number."""
+"""A metric of a run; `accuracy.quarter_turns` is the mean over 90, 180 and 270 degrees.
+
+`parameters` is their number, `macs` the multiply-accumulates of one image; both are counts.
+"""
+
+COUNTS: Mapping[str, int] = {"count": 1, "thousands": 1_000, "millions": 1_000_000, "billions": 1_000_000_000}
+"""Units of counts."""
 
 CurveQuantity = Literal["accuracy.angle", "train_accuracy.epoch", "validation_accuracy.epoch"]
 """Accuracy at test angles in degrees; running training accuracy, or validation accuracy, after epochs of training."""
 
-Unit = Literal["accuracy-percent", "error-percent", "auc-percent", "count"]
+Unit = Literal["accuracy-percent", "error-percent", "auc-percent", "count", "thousands", "millions", "billions"]
 Standing = Literal["first-hand", "computed-from-logs", "quoted"]
 """From the authors themselves; computed by us from logs that they published; quoted by somebody else."""
+
+WHERE = re.compile(
+    r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}:[^\s;]+(; .+)?"
+    r"|arXiv \d{4}\.\d{5}, (abstract|(Table|Figure|section) \d+.*|.+, row .+)"
+)
+
+
+def _found(where: str) -> str:
+    if not WHERE.fullmatch(where):
+        forms = "write OWNER/REPOSITORY@COMMIT:PATH; ROW, or as in arXiv 1602.07576, Table 1, row P4CNN"
+        raise broken_rule(f"'{where}' cannot be looked up; {forms}")
+    return where
+
+
+Where = Annotated[Text, AfterValidator(_found)]
+"""Where it is published: `owner/repository@commit:path; row`, or `arXiv 1602.07576, Table 1, row P4CNN`."""
 
 NUMBER = re.compile(r"\d[\d,]*\.?\d*")
 
 
 class Spread(Model):
-    """A published spread in the unit of its number: a sample (ddof = 1) or a population deviation, or unsaid."""
+    """A published spread: a sample (ddof = 1) or a population deviation, or unsaid.
+
+    It is in the unit of its number, or a fraction printed beside a percentage.
+    """
 
     value: Annotated[float, Field(ge=0)]
     kind: Literal["sample", "population", "unknown"]
+    unit: Literal["of-the-number", "fraction"] = "of-the-number"
+
+    @property
+    def in_unit(self) -> float:
+        """The spread in the unit of its number."""
+        return 100 * self.value if self.unit == "fraction" else self.value
 
 
 class Tolerance(Model):
@@ -60,7 +93,7 @@ class Claim(Model):
     """
 
     id: Name
-    where: Text
+    where: Where
     standing: Standing
     benchmark: Name | None = None
     not_covered: Text | None = None
@@ -103,12 +136,24 @@ class NumberClaim(Claim):
             raise broken_rule(f"{self.spread.value} does not stand in {self.printed!r}", "spread", "value")
         if (self.benchmark is None) == (self.entry is not None):
             raise broken_rule("a benchmark and an entry go together", "entry")
+        if (self.quantity in ("parameters", "macs")) != self.counts:
+            raise broken_rule(f"{self.quantity} and {self.unit} do not go together", "unit")
         return self
 
     @property
     def published(self) -> Summary:
         """The claim as our records are counted: accuracies and AUC as fractions, the spread as a sample deviation."""
-        return published(self.value, self.spread.value if self.spread else None, self._kind, self.runs, self.unit)
+        return published(self.value, self.spread.in_unit if self.spread else None, self._kind, self.runs, self.unit)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a count, which is right or wrong."""
+        return self.unit in COUNTS
+
+    def is_count_of(self, number: float) -> bool:
+        """Whether a number, rounded to the digits that are printed, is this count."""
+        digits = max((len(found.partition(".")[2]) for found in NUMBER.findall(self.printed)), default=0)
+        return round(number / COUNTS[self.unit], digits) == self.value
 
     @property
     def _kind(self) -> str:
@@ -225,12 +270,12 @@ class ClaimsCard(Model):
 
 
 def published(value: float, std: float | None, kind: str, runs: int | None, unit: Unit) -> Summary:
-    """A published number as a summary of fractions (`parameters` as a count).
+    """A published number as a summary of fractions, or as a count.
 
     An error becomes an accuracy, a population deviation a sample deviation. Without runs, or without a spread, it is
     one run. A spread of unsaid kind is taken for a sample deviation, the narrower reading.
     """
-    scale = 1.0 if unit == "count" else 100.0
+    scale = 1 / COUNTS[unit] if unit in COUNTS else 100.0
     mean = 1 - value / scale if unit == "error-percent" else value / scale
     if std is None or runs is None or runs < 2:
         return Summary(1, mean, None, None)

@@ -126,7 +126,7 @@ def _marks(row: ClaimRow, letters: Mapping[str, str], notes: Mapping[str, int]) 
 
 
 def _published(row: ClaimRow) -> str:
-    if row.published is None or row.quantity == "parameters":
+    if row.published is None or row.counted == "count":
         return row.printed
     n = row.published.n if row.published.std is not None else "one run"
     return f"{_at(row)}{cells.percent(row.published, tight=True)} ({n})"
@@ -141,14 +141,14 @@ def _at(row: ClaimRow) -> str:
 def _ours(row: ClaimRow) -> str:
     if row.ours is None:
         return cells.NOTHING
-    if row.quantity == "parameters":
+    if row.counted == "count":
         return cells.count(row.ours.mean)
     return f"{cells.percent(row.ours, tight=True)} ({row.ours.n})"
 
 
 def _difference(row: ClaimRow) -> str:
     found = row.judgement
-    if row.quantity == "parameters" or found.difference is None:
+    if row.counted == "count" or found.difference is None:
         return cells.NOTHING
     return f"{cells.points(found.difference)}" + (f" {cells.interval(found.interval)}" if found.interval else "")
 

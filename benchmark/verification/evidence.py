@@ -29,9 +29,11 @@ class Evidence:
     started: str
 
     def quantity(self, name: str) -> float | None:
-        """A metric, `accuracy.quarter_turns` or `parameters`; null where it is not defined."""
+        """A metric, `accuracy.quarter_turns`, `parameters` or `macs`; null where it is not defined."""
         if name == "parameters":
             return float(self.run.parameters)
+        if name == "macs":
+            return float(self.run.macs)
         if name == "accuracy.quarter_turns":
             turns = [found for turn in QUARTER_TURNS if (found := self.run.metrics.get(turn)) is not None]
             return sum(turns) / len(turns) if len(turns) == len(QUARTER_TURNS) else None

@@ -97,12 +97,12 @@ def _number(card: ClaimsCard, claim: NumberClaim, gathered: Gathered) -> ClaimRo
     row = replace(
         _blank(card, claim, entries, claim.quantity, claim.printed), published=claim.published, tolerance=tolerance
     )
-    if claim.quantity == "parameters":
+    if claim.counts:
         row = replace(row, counted="count")
-    elif claim.repeats is not None:
-        row = replace(row, counted="repeat", because=claim.repeats)
-    if claim.quantity != "parameters":
+    else:
         row = replace(row, needed=seeds_for_power(claim.published, tolerance))
+    if claim.repeats is not None:
+        row = replace(row, counted="repeat", because=claim.repeats)
     if not testable(claim.published, tolerance):
         row = replace(row, judgement=Judgement("not testable"))
     runs = _runs(claim, entries, gathered)
@@ -110,9 +110,9 @@ def _number(card: ClaimsCard, claim: NumberClaim, gathered: Gathered) -> ClaimRo
     ours = _summary(values)
     if ours is None:
         return row
-    if claim.quantity == "parameters":
-        right = ours.mean == claim.value and not ours.std
-        found = Judgement("reproduced" if right else "refuted", ours.mean - claim.value)
+    if claim.counts:
+        right = claim.is_count_of(ours.mean) and not ours.std
+        found = Judgement("reproduced" if right else "refuted", ours.mean - claim.published.mean)
     else:
         found = judge(ours, claim.published, tolerance)
         row = replace(row, power=power(ours.n, claim.published, tolerance))
@@ -252,7 +252,7 @@ def _finished(row: ClaimRow, claim: Claim, registry: Registry) -> ClaimRow:
     if row.counted == "calibration" and row.verdict != "not run":
         row = replace(row, judgement=replace(row.judgement, verdict="calibration"))
     assumed = assumptions(registry, card, row.entries).values()
-    under = () if row.quantity == "parameters" else tuple(one.name for one in assumed if _matters(one, row))
+    under = () if row.counted == "count" else tuple(one.name for one in assumed if _matters(one, row))
     return replace(row, under=under, next=_next(row, card))
 
 

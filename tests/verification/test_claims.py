@@ -46,7 +46,7 @@ NUMBER: dict[str, Any] = {
     "unit": "accuracy-percent",
     "spread": {"value": 0.2, "kind": "population"},
     "runs": 100,
-    "where": "table 1",
+    "where": "arXiv 1602.07576, Table 1, row P4CNN",
     "standing": "first-hand",
     "tolerance": "accuracy",
 }
@@ -54,7 +54,7 @@ STATEMENT: dict[str, Any] = {
     "kind": "statement",
     "id": "statement",
     "benchmark": "toy",
-    "where": "abstract",
+    "where": "arXiv 1602.07576, abstract",
     "standing": "first-hand",
     "says": "So it is.",
 }
@@ -212,6 +212,26 @@ def test_the_number_of_parameters_is_right_or_wrong(study: Study) -> None:
     assert (row.verdict, row.under, row.fails) == ("refuted", (), True)
 
 
+def test_counts_are_right_to_the_digits_that_are_printed(study: Study) -> None:
+    count = {**NUMBER, "quantity": "parameters", "spread": None, "runs": None, "tolerance": "parameters"}
+    for printed, value, unit, verdict in (
+        ("24.99 k", 24.99, "thousands", "reproduced"),
+        ("25.0 k", 25.0, "thousands", "reproduced"),
+        ("0.025 M", 0.025, "millions", "reproduced"),
+        ("24.9 k", 24.9, "thousands", "refuted"),
+        ("0.02 M", 0.02, "millions", "reproduced"),
+        ("0.03 M", 0.03, "millions", "refuted"),
+    ):
+        assert judged(study, {**count, "printed": printed, "value": value, "unit": unit})[0].verdict == verdict, printed
+
+
+def test_a_spread_printed_as_a_fraction_is_scaled(study: Study) -> None:
+    spread = {"value": 0.002, "kind": "sample", "unit": "fraction"}
+    (row,) = judged(study, {**NUMBER, "printed": "90.2 ± 0.002", "spread": spread})
+    assert row.published is not None
+    assert row.published.std == pytest.approx(0.002)
+
+
 def curve(study: Study, mean: list[float], seeds: int) -> ClaimRow:
     for seed in range(3, seeds):
         study.add(study.record("p4cnn@28", seed, 0.9 + seed % 3 / 500, 0.9 + seed % 3 / 500))
@@ -270,6 +290,9 @@ def test_identity_and_growth(study: Study) -> None:
         ({"entry": "p4cnn@31"}, "p4cnn@31 is no entry of toy"),
         ({"tolerance": "acuracy"}, "there is no tolerance 'acuracy'"),
         ({"surprise": 1}, "surprise"),
+        ({"where": "authors' README"}, "OWNER/REPOSITORY@COMMIT:PATH"),
+        ({"where": "tscohen/GrouPy at d0c148a"}, "OWNER/REPOSITORY@COMMIT:PATH"),
+        ({"unit": "millions"}, "accuracy.upright and millions do not go together"),
         ({"repeats": "exact-uprigth"}, "'exact-uprigth' is no number of p4cnn@28 in toy"),
         ({"repeats": "exact-upright"}, "'exact-upright' is no number"),
         ({"calibrates": "dropout"}, "there is no assumption 'dropout'; did you mean dropout-rate"),
@@ -354,7 +377,7 @@ def test_numbers_computed_from_logs_are_those_of_the_single_runs() -> None:
 def test_without_a_record_every_claim_has_its_reason(tmp_path: Path) -> None:
     registry = Registry.load()
     rows = judge_claims(registry, read_claims(registry), gather(registry, tmp_path))
-    assert {row.verdict for row in rows} == {"not run", "not covered"}
+    assert {row.verdict for row in rows} == {"not run", "not covered", "not comparable"}
     assert all(row.next for row in rows)
     assert not any(row.fails for row in rows)
 
