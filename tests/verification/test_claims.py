@@ -187,12 +187,12 @@ def test_verdicts_that_need_no_numbers(study: Study) -> None:
 def test_a_record_of_another_protocol_says_where_it_differs(study: Study) -> None:
     data = json.loads(study.path().read_text("utf-8"))
     protocol = data["spec"]
-    protocol["recipe"]["epochs"] = 2
+    protocol["recipe"]["optimiser"]["weight_decay"] = 0.5
     for seed in range(3):
         study.edit("p4cnn@28", seed, spec=protocol, spec_digest=spec_digest(protocol))
     aside = set_aside(study.registry, study.results)
     (row,) = tell_aside(judged(study, NUMBER), aside)
-    why = "p4cnn@28: its record of seed 0 has another protocol: recipe.epochs is 2, now 1"
+    why = "p4cnn@28: its record of seed 0 has another protocol: recipe.optimiser.weight_decay is 0.5, now 0.0"
     assert (row.verdict, row.next) == ("not run", f"gcnnbench run toy --entry p4cnn@28; {why}")
     assert [entry for _, entry in aside] == ["p4cnn@28"]
 
@@ -275,7 +275,10 @@ def test_identity_and_growth(study: Study) -> None:
     grows = reading(name="grows", entries=["p4cnn@27"])
     assert judged(study, grows)[0].verdict == "inconclusive", "errors before and after are one number here"
     for seed in range(3):
-        study.edit("p4cnn@27", seed, equivariance__after__invariance_error=0.1 + seed / 100)
+        error = 0.1 + seed / 100
+        before = json.loads(study.path("p4cnn@27", seed).read_text("utf-8"))["equivariance"]["before"]
+        study.edit("p4cnn@27", seed, equivariance__after__invariance_error=error, metrics__invariance_error=error)
+        study.edit("p4cnn@27", seed, equivariance__relaxation__logits=error - before["invariance_error"])
     assert judged(study, grows)[0].verdict == "reproduced"
 
 
@@ -424,12 +427,12 @@ def test_an_edited_tolerance_is_flagged(study: Study, tmp_path: Path) -> None:
         claim = {**NUMBER, **({"tolerance": "wide"} if "another" in edit else {})}
         claim |= {"spread": {"value": 90.2, "kind": "sample"}} if "spread" in edit else {}
         write(claim, **content)
-        git("commit", "-q", "-a", "-m", edit, at="2026-01-01T00:00:00+00:00")
+        git("commit", "-q", "-a", "-m", edit, at="2026-03-01T00:00:00+00:00")
         since = {"cohen2016": tolerances_since(path)}
         (warned,) = warn_of_edits(judged(study, NUMBER), since)
-        assert "edited after these records were begun (2026-01-01" in warned.warning, edit
+        assert "edited after these records were begun (2026-03-01" in warned.warning, edit
         write(NUMBER)
-        git("commit", "-q", "-a", "-m", "back", at="2026-01-02T00:00:00+00:00")
+        git("commit", "-q", "-a", "-m", "back", at="2026-03-02T00:00:00+00:00")
 
 
 def test_a_tolerance_that_stood_before_the_records_is_not_flagged(study: Study) -> None:
