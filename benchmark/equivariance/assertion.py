@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from torch import nn
-
-from benchmark.equivariance.audit import Factory, audit
+from benchmark.equivariance.audit import audit
 from benchmark.equivariance.explanation import repairs
+from benchmark.equivariance.factories import Model, factory
 from benchmark.nn.fields import Field
 from benchmark.nn.groups import P4, Group
 from benchmark.nn.groups import group as group_of_name
 
 
 def assert_equivariant(
-    model: nn.Module | Factory,
+    model: Model,
     group: Group | str = P4,
     *,
     sizes: Iterable[int],
@@ -26,10 +25,10 @@ def assert_equivariant(
         from benchmark.equivariance.assertion import assert_equivariant
         assert_equivariant(MyNetwork(), "p4", sizes=[33, 65])
 
-    It is decided by measurement in float64, with the weights as given and randomised; the certificate names the layer.
+    It is decided by measurement in float64, with the weights as given and drawn anew; the certificate names the layer.
 
     Args:
-        model: a network, or a function that makes one for a size.
+        model: a network, or a class or function that makes one (`factories.factory`).
         group: p2, pm, p4 or p4m.
         sizes: heights and widths of square inputs.
         channels: of the input; tried out where None.
@@ -41,7 +40,7 @@ def assert_equivariant(
     """
     wanted = group_of_name(group) if isinstance(group, str) else group
     found = audit(model, sizes, wanted, channels=channels, output=output, nearest=True)
-    make: Factory = (lambda _: model) if isinstance(model, nn.Module) else model
+    make = factory(model, name=found.network)
     messages = []
     for row in found.sizes:
         if row.decision == "exact" and not row.disagreement:

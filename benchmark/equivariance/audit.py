@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.equivariance.certificate import Certificate
-from benchmark.equivariance.decision import ControlError, Decision, decide
-from benchmark.equivariance.exactness import REFUSALS, contradict, nearest_sizes, watch
+from benchmark.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
+from benchmark.equivariance.exactness import REFUSALS, Verdict, nearest_sizes, watch
+from benchmark.equivariance.factories import Factory, Model, factory, name_of
 from benchmark.equivariance.results import CertificateVerdict, GridVerdict
 from benchmark.equivariance.sample import sample_images
 from benchmark.errors import UserError
 from benchmark.nn.fields import Field
 from benchmark.nn.groups import P4, Group
-
-Factory = Callable[[int], nn.Module]
-"""Makes the network for an input size."""
 
 Images = Callable[[int, int, int], Tensor]
 """Makes images (count, channels, size, size) from count, channels and size."""
@@ -35,10 +33,12 @@ class SizeAudit:
         grid: of the certificate.
         certificate: whether the operations are known to be equivariant.
         decision: whether measurement finds the network equivariant; *inapplicable* where it cannot take the size.
-        first_break: the first layer that breaks the symmetry.
+        first_break: the first layer that breaks the symmetry of an output that is not exact.
+        recovered: layers that are broken below an exact output.
         invariance_error: the largest relative error at the output with the weights as given.
+        drawn_error: the same with the weights drawn anew.
         reason: why, in words.
-        nearest: the nearest sizes with a symmetric grid.
+        nearest: the nearest sizes at which the network is measured exact.
         disagreement: whether certificate and decision contradict each other.
         seen: the certificate behind it.
         measured: the decision behind it.
@@ -49,16 +49,24 @@ class SizeAudit:
     certificate: CertificateVerdict = "unknown"
     decision: Literal["exact", "approximate", "unknown", "inapplicable"] = "inapplicable"
     first_break: str | None = None
+    recovered: tuple[str, ...] = ()
     invariance_error: float | None = None
+    drawn_error: float | None = None
     reason: str | None = None
     nearest: tuple[int, ...] = ()
     disagreement: bool = False
     seen: Certificate | None = field(default=None, repr=False)
     measured: Decision | None = field(default=None, repr=False)
 
+    @property
+    def error(self) -> float | None:
+        """The relative error at the output that decided; None where shapes differ or nothing was measured."""
+        deciding = self.measured.deciding if self.measured else None
+        return None if deciding is None or deciding.error == float("inf") else deciding.error
+
     def document(self) -> dict[str, object]:
         """The row of the JSON document."""
-        names = ("size", "grid", "certificate", "decision", "first_break", "invariance_error", "reason")
+        names = ("size", "grid", "certificate", "decision", "first_break", "invariance_error", "drawn_error", "reason")
         return {name: getattr(self, name) for name in names}
 
 
@@ -89,7 +97,7 @@ class Audit:
 
 
 def audit(
-    model: nn.Module | Factory,
+    model: Model,
     sizes: Iterable[int],
     group: Group = P4,
     *,
@@ -104,7 +112,7 @@ def audit(
     """Judge a network at each of these input sizes.
 
     Args:
-        model: a network that takes all sizes, or a function that makes one for a size.
+        model: a network that takes all sizes, or a class or function that makes one (`factories.factory`).
         sizes: heights and widths of square inputs.
         group: a subgroup of p4m.
         channels: of the input; tried out (3, 1, 2, 4) where None.
@@ -113,93 +121,113 @@ def audit(
         name: of the network, for tables.
         claims: sizes at which it is said to be exact.
         claims_trivial: whether it claims no symmetry at all.
-        nearest: whether to look for the nearest sizes with a symmetric grid where it is broken.
+        nearest: whether to look for the nearest sizes at which it is exact, where the grid is broken.
 
     Raises:
-        UserError: no number of channels fits at any size, or there are no sizes.
+        UserError: it cannot be made at any of the sizes, no number of channels fits, or there are no sizes.
         ControlError: a control network fell on the wrong side.
     """
-    make: Factory = (lambda _: model) if isinstance(model, nn.Module) else model
-    wanted = tuple(sizes)
+    wanted, called = tuple(sizes), name or name_of(model)
     if not wanted:
         raise UserError("an audit needs at least one input size, as in sizes=range(24, 41)")
+    make = factory(model, name=called)
     if channels is None:
-        channels = _channels(make, wanted)
+        channels = find_channels(make, wanted, called)
     group = group if len(group) > 1 else P4
-    rows = [_audit_size(make, size, group, channels, output, images, claims_trivial, nearest) for size in wanted]
-    called = name or str(getattr(model, "__name__", type(model).__name__))
+    rows = [audit_size(make, size, group, channels, output, images, claims_trivial) for size in wanted]
+    if nearest:
+        rows = [_with_nearest(row, make, group, channels, output, images) for row in rows]
     return Audit(called, group.name, tuple(rows), channels, tuple(claims))
 
 
-def _channels(make: Factory, sizes: Sequence[int]) -> int:
+def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
+    """The first number of channels, of 3, 1, 2 and 4, with which the network runs at one of the sizes.
+
+    Raises:
+        UserError: it cannot be made at any of the sizes, or takes none of these numbers.
+    """
     problems: list[str] = []
+    made = False
     for size in sizes:
         try:
             network = make(size)
         except REFUSALS as error:
-            problems.append(f"{size}: {_said(error)}")
+            problems.append(f"{size}: {said(error)}")
             continue
+        made = True
         for channels in (3, 1, 2, 4):
             try:
                 watch(network, sample_images(2, channels, size), P4.elements)
             except REFUSALS as error:
-                problems.append(f"{size} with {channels} channels: {_said(error)}")
+                problems.append(f"{size} with {channels} channels: {said(error)}")
             else:
                 return channels
-    raise UserError(f"the network takes none of the sizes with 1 to 4 channels: say how many it has ({problems[-1]})")
+    if not made:
+        raise UserError(f"{name} cannot be made at any of the sizes: at {problems[0]}")
+    raise UserError(
+        f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes ({problems[0]})"
+    )
 
 
-def _audit_size(
+def audit_size(
     make: Factory,
     size: int,
     group: Group,
     channels: int,
-    output: Field | None,
-    images: Images,
-    claims_trivial: bool,
-    nearest: bool,
+    output: Field | None = None,
+    images: Images = sample_images,
+    claims_trivial: bool = False,
 ) -> SizeAudit:
+    """One row of an audit.
+
+    Raises:
+        ControlError: a control network fell on the wrong side.
+    """
     shown = images(4 if size <= SMALL else 2, channels, size)
     try:
         network = make(size)
         seen = watch(network, shown, group.elements, output)
     except REFUSALS as error:
-        return SizeAudit(size, reason=_said(error), certificate="none" if claims_trivial else "unknown")
+        return SizeAudit(size, reason=said(error), certificate="none" if claims_trivial else "unknown")
+    certificate: CertificateVerdict = "none" if claims_trivial else seen.verdict
     try:
         measured = decide(network, shown, group, fan_in=seen.fan_in, output=output)
     except ControlError:
         raise
     except REFUSALS as error:  # it ran on noise in its own arithmetic, so this is no matter of the size
-        return SizeAudit(
-            size,
-            grid=seen.grid,
-            certificate="none" if claims_trivial else seen.verdict,
-            decision="unknown",
-            reason=f"it could not be measured in float64: {_said(error)}",
-            seen=seen,
-        )
-    disagreement = contradict(seen, measured)
-    first = seen.first_break.layer if seen.first_break else measured.first_break
-    reasons = [*seen.reasons[:1], *([measured.reason] if measured.reason else [])]
-    if disagreement:
-        reasons.insert(
-            0, f"the certificate says {seen.verdict} and the decision {measured.verdict}, one of them is wrong"
-        )
+        reason = f"it could not be measured in float64: {said(error)}"
+        return SizeAudit(size, seen.grid, certificate, decision="unknown", reason=reason, seen=seen)
+    found = Verdict(seen, measured)
     return SizeAudit(
         size,
         grid=seen.grid,
-        certificate="none" if claims_trivial else seen.verdict,
+        certificate=certificate,
         decision=measured.verdict,
-        first_break=first,
-        invariance_error=measured.invariance_error,
-        reason="; ".join(reasons) or None,
-        nearest=nearest_sizes(make, shown, group.elements, seen) if nearest else (),
-        disagreement=disagreement,
+        first_break=found.first_break,
+        recovered=measured.recovered,
+        invariance_error=measured.output_error(GIVEN),
+        drawn_error=measured.output_error(DRAWN),
+        reason=found.reason,
+        disagreement=found.contradictory,
         seen=seen,
         measured=measured,
     )
 
 
-def _said(error: BaseException) -> str:
+def _with_nearest(
+    row: SizeAudit, make: Factory, group: Group, channels: int, output: Field | None, images: Images
+) -> SizeAudit:
+    """The row with the nearest sizes whose grid is symmetric and at which the network is measured exact."""
+    if row.seen is None or row.decision == "exact":
+        return replace(row, nearest=(row.size,) if row.decision == "exact" else ())
+    found = nearest_sizes(make, images(2, channels, row.size), group.elements, row.seen)
+    exact = (size for size in found if audit_size(make, size, group, channels, output, images).decision == "exact")
+    return replace(row, nearest=tuple(exact))
+
+
+def said(error: BaseException) -> str:
+    """What an error of foreign code says, in one line."""
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({error.code if error.code is not None else ''})"
     first = (str(error).strip().splitlines() or ["without a word"])[0][:300]
     return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"

@@ -14,9 +14,10 @@ from benchmark.equivariance.axes import pixels
 from benchmark.equivariance.depths import GeometricField, is_geometric, output_tensor
 from benchmark.equivariance.grid import Sampling
 from benchmark.equivariance.handlers import HANDLERS
+from benchmark.equivariance.lattice import off_centre
 from benchmark.equivariance.operations import otherwise, pointwise
 from benchmark.equivariance.precision import evaluating
-from benchmark.equivariance.reductions import one_sided
+from benchmark.equivariance.reductions import one_sided, reframed
 from benchmark.equivariance.results import CertificateVerdict, GridVerdict
 from benchmark.equivariance.tracing import Tracer, start, watched
 from benchmark.equivariance.tracked import Finding, Known, Obstacle, Stranger, Tracked
@@ -38,6 +39,7 @@ class Certificate:
         first_break: the first sampling that breaks the symmetry.
         reasons: what is wrong or not known, one sentence each.
         fan_in: the longest chain of additions that one output entry can go through, summed over the layers.
+        changes_input: the first operation that writes into the network's input, or None.
     """
 
     samplings: tuple[Sampling, ...]
@@ -46,6 +48,7 @@ class Certificate:
     first_break: Sampling | None
     reasons: tuple[str, ...]
     fan_in: int
+    changes_input: str | None = None
 
 
 def certify(
@@ -72,24 +75,33 @@ def certify(
 
 def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: Field) -> Certificate:
     notes = tracer.notes
-    past = state.past | notes.always
     if state.dimensions is not None and pixels(state.dimensions):
         for axis, frame in enumerate(state.frames):
             if frame.lead != frame.trail:
-                past |= tracer.add(one_sided(state, axis))
+                state = reframed(state, axis, tracer.add(one_sided(state, axis)))
+    past = state.past | notes.always
     findings: list[Finding] = [finding for place, finding in enumerate(notes.findings) if past >> place & 1]
     samplings = tuple(finding for finding in findings if isinstance(finding, Sampling))
     obstacles = [str(finding) for finding in findings if isinstance(finding, Obstacle)]
     strangers = [str(finding) for finding in findings if isinstance(finding, Stranger)]
     broken = next((sampling for sampling in samplings if sampling.breaks(elements)), None)
+
+    def result(
+        grid: GridVerdict, verdict: CertificateVerdict, reasons: Sequence[str], first: Sampling | None = None
+    ) -> Certificate:
+        return Certificate(samplings, grid, verdict, first, tuple(reasons), notes.fan_in, notes.changes_input)
+
     open_ones = [f"{sampling}: it works along one axis" for sampling in samplings if sampling.breaks(elements) is None]
     if broken is not None:
-        return Certificate(
-            samplings, "broken", "approximate", broken, (f"{broken}: the grid is not symmetric",), notes.fan_in
-        )
+        doubt = state.restorable or (obstacles[0] if obstacles else None)
+        if doubt is None and not off_centre(state.lattices, elements):
+            doubt = "what follows moves the features back to the centre"
+        if doubt is None:
+            return result("broken", "approximate", [f"{broken}: the grid is not symmetric"], broken)
+        return result("broken", "unknown", [f"{broken}: the grid is not symmetric, but {doubt}"], broken)
     if obstacles or open_ones or state.dimensions is None:
-        reasons = (*obstacles, *open_ones) or ("the output does not depend on the image in a way that can be followed",)
-        return Certificate(samplings, "unknown", "unknown", None, reasons, notes.fan_in)
+        nothing = ["the output does not depend on the image in a way that can be followed"]
+        return result("unknown", "unknown", [*obstacles, *open_ones] or nothing)
     spatial = bool(pixels(state.dimensions))
     fits = state.field == (ScalarField() if isinstance(output, Invariant) else output)
     if not strangers and (not fits or spatial == isinstance(output, Invariant)):
@@ -97,8 +109,8 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
             f"the output is {'features' if spatial else 'a vector'} with the field {state.field}, not {output}"
         ]
     if strangers:
-        return Certificate(samplings, "symmetric", "unknown", None, tuple(strangers), notes.fan_in)
-    return Certificate(samplings, "symmetric", "exact", None, (), notes.fan_in)
+        return result("symmetric", "unknown", strangers)
+    return result("symmetric", "exact", [])
 
 
 def _geometric(field_type: Any) -> Field:

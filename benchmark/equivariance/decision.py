@@ -1,38 +1,30 @@
 """The decision: exact or approximate by measurement, with controls that must fall on their sides.
 
-**The bound.** A sum of n products in arithmetic with unit roundoff u is off by at most n·u of the sum of their
-magnitudes (Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1), so that to first order the layers of a
-network put N·u into its features, N = Σ n over the layers, and what is made early grows by the condition κ of the rest.
-Both sides of `g f(x) = f(g x)` are computed, so an exact network stays below `2·N·u·κ`; κ is measured
-(`deviations.py`). For the networks of this suite that is 1e-12 to 1e-9, and errors above 1e-6 never pass for rounding.
-
-**The cross-check.** Rounding falls with precision, by 2²⁹ from float32 to float64; a broken symmetry does not. Where an
-error lies between 1e-12, below which nothing but rounding is ever seen, and the ceiling, the network is measured in
-float32 as well: an error above the bound that fell by a thousand or more, or one below it that did not, is neither, and
-the decision is *unknown*.
+The verdict is that of the output, in two states: with the weights as *given*, and *drawn* anew (`random_weights.py`).
+Each must be judged under every element of the group. Layers explain the verdict: one that is broken below an exact
+output is *recovered*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import torch
 from torch import Tensor, nn
 
+from benchmark.equivariance.breaking_parameter import breaking_parameter
 from benchmark.equivariance.controls import LARGEST, SMALLEST, ControlNetwork, control_images
-from benchmark.equivariance.deviations import OUTPUT, Deviation, deviations
-from benchmark.equivariance.precision import Tensors, best_dtype, device_of, tensors
-from benchmark.equivariance.randomised import randomised
+from benchmark.equivariance.deviations import OUTPUT
+from benchmark.equivariance.judgement import Judged, Judgement, judge
+from benchmark.equivariance.precision import tensors
+from benchmark.equivariance.random_weights import DRAWS, draw_weights
 from benchmark.equivariance.results import DecisionVerdict
 from benchmark.errors import UserError
 from benchmark.nn.fields import Field, Invariant
-from benchmark.nn.groups import P2, P4, P4M, PM, Element, Group
+from benchmark.nn.groups import P2, P4, P4M, PM, Group
 
-ROUNDOFF = 2.0**-53
-CEILING = 1e-6
-FALL = 1e3
-NEGLIGIBLE = 1e-12
+GIVEN, DRAWN = "given", "drawn"
 SUBGROUPS = (P2, PM, P4, P4M)
 
 
@@ -41,51 +33,77 @@ class ControlError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One deviation with its bound and its verdict, in one state of the network (`given` or `randomised`)."""
-
-    state: str
-    layer: str
-    element: str
-    error: float
-    bound: float
-    verdict: DecisionVerdict
-
-
-@dataclass(frozen=True)
 class Decision:
     """What measurement says.
 
     Args:
-        verdict: for the whole group that was asked about.
-        subgroups: for each subgroup of p4m whose elements were measured.
-        judged: every measurement behind it.
+        group: the whole group that was asked about.
+        states: the network as given and drawn anew, each judged.
         reason: what is wrong or could not be told, or None.
     """
 
-    verdict: DecisionVerdict
-    subgroups: dict[str, DecisionVerdict]
-    judged: tuple[Judged, ...]
-    reason: str | None
+    group: Group
+    states: tuple[Judgement, ...]
+    reason: str | None = None
+
+    @property
+    def verdict(self) -> DecisionVerdict:
+        """For the whole group."""
+        return over(self.states, self.group)
+
+    @property
+    def subgroups(self) -> dict[str, DecisionVerdict]:
+        """For each subgroup of p4m whose elements were measured."""
+        measured = set(self.group.elements)
+        return {sub.name: over(self.states, sub) for sub in SUBGROUPS if set(sub.elements) <= measured}
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        """Every measurement behind it."""
+        return tuple(one for state in self.states for one in state.judged)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The layers with a known action at which the symmetry is broken, in the order in which they ran."""
+        order = dict.fromkeys(one.layer for one in self.judged if one.layer != OUTPUT)
+        broken = {one.layer for one in self.judged if one.verdict == "approximate"}
+        return tuple(layer for layer in order if layer in broken)
 
     @property
     def first_break(self) -> str | None:
-        """The first layer with a known action at which the symmetry is broken; None where only the output shows it."""
-        order = list(dict.fromkeys(one.layer for one in self.judged if one.layer != OUTPUT))
-        broken = {one.layer for one in self.judged if one.verdict == "approximate"}
-        return next((layer for layer in order if layer in broken), None)
+        """The first layer that explains an output that is not exact; None where only the output shows it."""
+        return self.broken[0] if self.broken and self.verdict != "exact" else None
+
+    @property
+    def recovered(self) -> tuple[str, ...]:
+        """Layers that are broken below an exact output."""
+        return self.broken if self.verdict == "exact" else ()
+
+    @property
+    def deciding(self) -> Judged | None:
+        """The measurement that decided: the largest error at the output among those with the verdict, of all states."""
+        verdict = self.verdict
+        here = (one for state in self.states for one in state.at_output(self.group) if one.verdict == verdict)
+        return max(here, key=lambda one: one.error, default=None)
 
     @property
     def error(self) -> float | None:
-        """The largest relative error of all; None where shapes differ or nothing was measured."""
+        """The largest relative error of all, layers too; None where shapes differ or nothing was measured."""
         largest = max((one.error for one in self.judged), default=float("inf"))
         return None if largest == float("inf") else largest
 
-    @property
-    def invariance_error(self) -> float | None:
-        """The largest relative error at the output with the weights as given, over the elements."""
-        errors = [one.error for one in self.judged if one.layer == OUTPUT and one.state == "given"]
+    def output_error(self, state: str) -> float | None:
+        """The largest relative error at the output in one state; None where shapes differ or nothing was measured."""
+        errors = [one.error for one in self.judged if one.layer == OUTPUT and one.state == state]
         return max(errors) if errors and max(errors) < float("inf") else None
+
+
+def over(states: Sequence[Judgement], group: Group) -> DecisionVerdict:
+    """Of several states: approximate where one is, exact where all are."""
+    verdicts = {state.verdict(group) for state in states}
+    if "approximate" in verdicts:
+        return "approximate"
+    return "exact" if verdicts == {"exact"} else "unknown"
 
 
 def decide(
@@ -136,66 +154,30 @@ def run_controls(images: Tensor) -> None:
 
 
 def _decide(network: nn.Module, images: Tensor, group: Group, fan_in: int, output: Field) -> Decision:
-    judged: list[Judged] = []
-    reasons: list[str] = []
-    for state in ("given", "randomised"):
-        try:
-            fine = _measured(network, images, group, output, state, torch.float64)
-            doubtful = any(NEGLIGIBLE < one.error <= CEILING for one in fine)
-            coarse = _measured(network, images, group, output, state, torch.float32) if doubtful else []
-        except FloatingPointError as error:
-            reasons.append(f"with the weights {state}: {error}")
-            continue
-        single = {(one.layer, one.element): one.error for one in coarse}
-        for one in fine:
-            bound = min(2 * fan_in * ROUNDOFF * one.condition, CEILING)
-            verdict = _verdict(one.error, single.get((one.layer, one.element)), bound)
-            judged.append(Judged(state, one.layer, one.element, one.error, bound, verdict))
-    verdict = _over(judged, group)
-    worst = max((one for one in judged if one.verdict == verdict != "exact"), key=lambda one: one.error, default=None)
-    if worst is not None:
-        reasons.insert(0, _because(worst))
-    elif verdict == "unknown":
-        reasons.insert(0, "the output is the same for all images, so nothing can be told from it")
-    subgroups = {sub.name: _over(judged, sub) for sub in SUBGROUPS if set(sub.elements) <= set(group.elements)}
-    return Decision(verdict, subgroups, tuple(judged), "; ".join(reasons) or None)
+    measure = partial(judge, network, images=images, group=group, fan_in=fan_in, output=output)
+    given, draw = measure(GIVEN, tensors), 0
+    anew = measure(DRAWN, draw_weights)
+    while anew.verdict(group) == "unknown" and draw + 1 < DRAWS:
+        draw += 1
+        anew = measure(DRAWN, partial(draw_weights, draw=draw))
+    found = Decision(group, (given, anew))
+    return Decision(group, found.states, _reason(found, network, images, fan_in, output, draw))
 
 
-def _measured(
-    network: nn.Module, images: Tensor, group: Group, output: Field, state: str, dtype: torch.dtype
-) -> list[Deviation]:
-    swapped: Tensors = tensors(network, dtype) if state == "given" else randomised(network, dtype)
-    device = device_of(network, images)
-    if best_dtype(device) != torch.float64:  # Apple's devices have no float64; the tensors are swapped in anyway
-        device = torch.device("cpu")
-        swapped = {name: tensor.to(device) for name, tensor in swapped.items()}
-    return deviations(network, swapped, images.to(device, dtype), group.elements, output)
-
-
-def _verdict(error: float, single: float | None, bound: float) -> DecisionVerdict:
-    """By the bound and, where the error in single precision is known, by how it falls."""
-    if error <= NEGLIGIBLE and error <= bound:
-        return "exact"
-    if error > CEILING:
-        return "approximate"
-    if single is None:
-        return "unknown"
-    fell = error * FALL <= single
-    return ("exact" if fell else "unknown") if error <= bound else ("unknown" if fell else "approximate")
-
-
-def _over(judged: Sequence[Judged], group: Group) -> DecisionVerdict:
-    """The verdict for a group: approximate where anything breaks, exact where the output was seen not to."""
-    names = {element.name for element in group.elements if element != Element()}
-    here = [one for one in judged if one.element in names]
-    if any(one.verdict == "approximate" for one in here):
-        return "approximate"
-    seen = {one.element for one in here if one.layer == OUTPUT}
-    return "exact" if seen == names and all(one.verdict == "exact" for one in here) else "unknown"
-
-
-def _because(one: Judged) -> str:
-    return (
-        f"{one.layer} deviates by {one.error:.2g} under {one.element} with the weights {one.state}; "
-        f"rounding stays below {one.bound:.0e}"
-    )
+def _reason(found: Decision, network: nn.Module, images: Tensor, fan_in: int, output: Field, draw: int) -> str | None:
+    """What breaks an output that is not exact, and which parameter does where only drawn weights show it."""
+    group, worst = found.group, found.deciding
+    if found.verdict == "unknown":
+        return "; ".join(dict.fromkeys(one.doubt(group) for one in found.states if one.verdict(group) == "unknown"))
+    if found.verdict == "exact" or worst is None:
+        return None
+    reasons = [str(worst)]
+    if found.first_break is not None:
+        here = [one.error for one in found.judged if one.layer == found.first_break and one.verdict == "approximate"]
+        reasons.append(f"first broken is {found.first_break}, by {max(here):.2g}")
+    given, anew = found.states
+    if given.verdict(group) == "exact":
+        name = breaking_parameter(network, images, group, draw=draw, fan_in=fan_in, output=output)
+        reasons.append(f"as given it is exact: {name or 'it'} breaks it once it has other values")
+    reasons += [state.doubt(group) for state in (given, anew) if state.verdict(group) == "unknown"]
+    return "; ".join(reasons)

@@ -104,13 +104,13 @@ def measure(
         raise UserError(f"the images are {images.shape[-2]}×{images.shape[-1]}; rotations need square ones")
     device = device_of(network, images)
     dtype = dtype or best_dtype(device)
-    swapped = tensors(network, dtype)
     names = depth_names(network)
     depths = _Depths()
     logits: list[Tensor] = []
     moved_square, flips = 0.0, 0
 
     with evaluating(network):
+        swapped = tensors(network, dtype)
         for batch in images.split(batch_size):
             upright = batch.to(device, dtype)
             with observed(network, names, depths.keep):

@@ -1,54 +1,62 @@
-"""Exact or approximate, in one call: the certificate, the decision, and what to do when they contradict each other."""
+"""Exact or approximate, in one call: the certificate and the decision, and what the two say together.
+
+They may contradict each other. Then one of them is wrong; both are kept, and no table believes either.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from benchmark.equivariance.certificate import Certificate, certify, example
 from benchmark.equivariance.decision import Decision, decide
 from benchmark.equivariance.precision import device_of, tensors
-from benchmark.equivariance.results import CertificateVerdict, Exactness
-from benchmark.errors import UserError
+from benchmark.equivariance.results import Exactness
 from benchmark.nn.fields import Field
 from benchmark.nn.groups import P4, Element, Group
 from benchmark.outside_text import as_line
 
 REACH = 16
-REFUSALS = (
-    RuntimeError,
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    UserError,
-)
-"""What a network may raise at a size that it cannot take; its choice is its own."""
+REFUSALS = (Exception, SystemExit)
+"""What foreign code may raise at a size that it cannot take: its choice is its own."""
 
 
-class DisagreementError(RuntimeError):
-    """Certificate and decision contradict each other: one of them is wrong, and no result may be drawn.
+@dataclass(frozen=True)
+class Verdict:
+    """Certificate and decision of a network at one size, together."""
 
-    Args:
-        certificate: what the operations say.
-        decision: what measurement says.
-    """
+    certificate: Certificate
+    decision: Decision
 
-    def __init__(self, certificate: Certificate, decision: Decision) -> None:
-        super().__init__(
-            f"the certificate says {certificate.verdict} and the decision {decision.verdict}: "
-            f"{'; '.join(certificate.reasons) or 'every operation is known to be equivariant'}; "
-            f"{decision.reason or f'the largest error is {decision.error}'}. Please report this network."
-        )
-        self.certificate, self.decision = certificate, decision
+    @property
+    def contradictory(self) -> bool:
+        """Whether one says exact and the other approximate: one of them is wrong."""
+        return {self.certificate.verdict, self.decision.verdict} == {"exact", "approximate"}
 
+    @property
+    def first_break(self) -> str | None:
+        """The first layer that breaks the symmetry of an output that is not exact."""
+        if self.decision.verdict == "exact":
+            return None
+        seen = self.certificate.first_break
+        return seen.layer if seen else self.decision.first_break
 
-def contradict(certificate: Certificate, decision: Decision) -> bool:
-    """Whether one says exact and the other approximate."""
-    return {certificate.verdict, decision.verdict} == {"exact", "approximate"}
+    @property
+    def reason(self) -> str | None:
+        """Why, in words; None where everything is known to be equivariant."""
+        seen, measured = self.certificate, self.decision
+        reasons = [*seen.reasons[:1], *([measured.reason] if measured.reason else [])]
+        if self.contradictory:
+            reasons.insert(
+                0, f"the certificate says {seen.verdict} and the decision {measured.verdict}, one of them is wrong"
+            )
+        if measured.recovered:
+            reasons.append(f"broken below and recovered at the output: {', '.join(measured.recovered)}")
+        if seen.changes_input is not None:
+            reasons.append(f"the network changes its input in place ({seen.changes_input}); it was given copies")
+        return "; ".join(reasons) or None
 
 
 def exactness(
@@ -64,25 +72,19 @@ def exactness(
         output: how the output should transform, invariant logits where None.
 
     Raises:
-        DisagreementError: certificate and decision contradict each other.
         ControlError: a control network fell on the wrong side.
     """
     group = group if len(group) > 1 else P4
     certificate = watch(network, images, group.elements, output)
-    decision = decide(network, images, group, fan_in=certificate.fan_in, output=output)
-    if contradict(certificate, decision):
-        raise DisagreementError(certificate, decision)
-    verdict: CertificateVerdict = "none" if claims_trivial else certificate.verdict
-    first = certificate.first_break.layer if certificate.first_break else decision.first_break
-    reasons = [*certificate.reasons[:1], *([decision.reason] if decision.reason else [])]
+    found = Verdict(certificate, decide(network, images, group, fan_in=certificate.fan_in, output=output))
     return Exactness(
         grid=certificate.grid,
-        certificate=verdict,
-        decision=decision.verdict,
-        first_break=as_line(first) if first else None,
-        error=decision.error,
+        certificate="none" if claims_trivial else certificate.verdict,
+        decision=found.decision.verdict,
+        first_break=as_line(found.first_break) if found.first_break else None,
+        error=found.decision.error,
         nearest_exact_sizes=nearest_sizes(lambda _: network, images, group.elements, certificate),
-        reason=as_line("; ".join(reasons)) or None,
+        reason=as_line(found.reason or "") or None,
     )
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
-
-from benchmark.equivariance.audit import Audit, Factory, Images, SizeAudit, audit
+from benchmark.equivariance.audit import Audit, Images, SizeAudit, audit
 from benchmark.equivariance.certificate import Certificate
 from benchmark.equivariance.decision import Decision
 from benchmark.equivariance.exactness import watch
+from benchmark.equivariance.factories import Factory, Model, factory
 from benchmark.equivariance.sample import sample_images
 from benchmark.nn.fields import Field
 from benchmark.nn.groups import GROUPS, P4, Group
 
 
 def explain(
-    model: nn.Module | Factory,
+    model: Model,
     size: int,
     group: Group = P4,
     *,
@@ -49,7 +48,7 @@ def explain(
         claims_trivial=claims_trivial,
         nearest=True,
     )
-    make: Factory = (lambda _: model) if isinstance(model, nn.Module) else model
+    make = factory(model, name=found.network)
     return "\n".join(_lines(found, found.sizes[0], make))
 
 
@@ -95,7 +94,7 @@ def _lines(found: Audit, row: SizeAudit, make: Factory) -> Iterator[str]:
         yield "also:"
         yield from (f"  {reason}" for reason in row.seen.reasons[1:])
     yield ""
-    yield "relative error of each layer whose action is known (weights as given, randomised; rounding stays below):"
+    yield "relative error of each layer whose action is known (weights as given, drawn anew; rounding stays below):"
     yield from _layers(row.measured)
     yield ""
     yield "subgroups: " + ", ".join(f"{name} {verdict}" for name, verdict in row.measured.subgroups.items())
@@ -114,9 +113,7 @@ def _layers(measured: Decision) -> Iterator[str]:
     width = max(map(len, layers), default=0)
     for layer in layers:
         here = [one for one in measured.judged if one.layer == layer]
-        worst = [
-            max((one.error for one in here if one.state == state), default=None) for state in ("given", "randomised")
-        ]
+        worst = [max((one.error for one in here if one.state == state), default=None) for state in ("given", "drawn")]
         errors = "  ".join("      –" if error is None else f"{error:7.1e}" for error in worst)
         mark = "broken" if any(one.verdict == "approximate" for one in here) else ""
         yield f"  {layer:<{width}}  {errors}  {max(one.bound for one in here):7.0e}  {mark}".rstrip()

@@ -70,8 +70,8 @@ class Sampling:
     def breaks(self, elements: Sequence[Element]) -> bool | None:
         """Whether the grid is broken for one of these elements; None where that cannot be told."""
         y, x = self.symmetric
-        reversals = [_reversed(element) for element in elements]
-        if (not y and any(rows for rows, _ in reversals)) or (not x and any(columns for _, columns in reversals)):
+        back = [reversals(element) for element in elements]
+        if (not y and any(rows for rows, _ in back)) or (not x and any(columns for _, columns in back)):
             return True
         if not any(element.turns % 2 for element in elements):
             return False
@@ -82,7 +82,7 @@ class Sampling:
         return f"{self.layer}: {self.op}, {one if one == other else f'rows {one}; columns {other}'}"
 
 
-def _reversed(element: Element) -> tuple[bool, bool]:
+def reversals(element: Element) -> tuple[bool, bool]:
     """Whether rows and columns, as axes of the input, are run through backwards: (y, x)."""
     rows = element.turns == 2 if not element.turns % 2 else element.turns == 3
     columns = element.turns in (1, 2)

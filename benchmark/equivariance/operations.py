@@ -88,12 +88,9 @@ def pointwise(tracer: Tracer, call: Call) -> None:
         if any(state.crooked for state in call.tracked):
             return tracer.lose(call, "joins features that were padded differently")
         frames = {(Frame(), Frame())}
-    past = 0
-    for state in call.tracked:
-        past |= state.past
     frame = frames.pop() if frames else (Frame(), Frame())
     sliced = call.tracked[0].sliced if len(call.tracked) == 1 else None
-    result = Tracked(tuple(joined), one_field(call.tracked), frame, sliced=sliced, past=past)
+    result = replace(call.merged, dimensions=tuple(joined), field=one_field(call.tracked), frames=frame, sliced=sliced)
     if result.field is None and all(state.field is not None for state in call.tracked):
         result = tracer.stranger(call, replace(result, field=ScalarField()), "joins features that move differently")
     elif strange and result.field != ScalarField():
@@ -190,7 +187,7 @@ def permute(tracer: Tracer, call: Call) -> None:
     after = [axis for dimension in dimensions for axis in sorted(axes_of(dimension))]
     moved = replace(state, dimensions=dimensions)
     if before != after:
-        moved = tracer.stranger(call, moved, "swaps rows and columns")
+        moved = tracer.stranger(call, _shifted(call, moved), "swaps rows and columns")
     elif state.field != ScalarField():
         moved = tracer.stranger(call, moved, "moves the channels of a field that mixes under the group")
     return tracer.outputs(call, moved)
@@ -208,9 +205,8 @@ def turn(tracer: Tracer, call: Call) -> None:
     dimensions = list(dimensions_of(state))
     if call.arguments["k"] % 2:
         dimensions[a], dimensions[b] = dimensions[b], dimensions[a]
-    return tracer.outputs(
-        call, tracer.stranger(call, replace(state, dimensions=tuple(dimensions)), "turns the features")
-    )
+    moved = _shifted(call, replace(state, dimensions=tuple(dimensions)))
+    return tracer.outputs(call, tracer.stranger(call, moved, "turns the features"))
 
 
 def flip(tracer: Tracer, call: Call) -> None:
@@ -222,8 +218,13 @@ def flip(tracer: Tracer, call: Call) -> None:
         return tracer.lose(call, "flips features that were padded on one side")
     spatial = pixels([dimensions_of(state)[place] for place in places_of(call.arguments["dims"], tensor.ndim)])
     if spatial or state.field != ScalarField():
-        state = tracer.stranger(call, state, "flips the features")
+        state = tracer.stranger(call, _shifted(call, state) if spatial else state, "flips the features")
     return tracer.outputs(call, state)
+
+
+def _shifted(call: Call, state: Tracked) -> Tracked:
+    """Features turned or mirrored: beside others, a grid that is broken here may be the mirror image of another."""
+    return replace(state, restorable=state.restorable or f"{call.layer}: {call.name} turns features over")
 
 
 def pick(tracer: Tracer, call: Call) -> None:
@@ -269,11 +270,8 @@ def cat(tracer: Tracer, call: Call) -> None:
         return tracer.lose(call, "joins features whose pixels lie in different order")
     if len({state.frames for state in known}) > 1 and any(state.crooked for state in known):
         return tracer.lose(call, "joins features that were padded differently")
-    past = 0
-    for state in known:
-        past |= state.past
     dimensions = (*rows[0][:place], plain(call.out.shape[place]), *rows[0][place:])
-    result = replace(known[0], dimensions=dimensions, field=one_field(known), past=past)
+    result = replace(call.merged, dimensions=dimensions, field=one_field(known), frames=known[0].frames)
     if result.field is None and all(state.field is not None for state in known):
         result = tracer.stranger(call, replace(result, field=ScalarField()), "joins features that move differently")
     return tracer.outputs(call, result)
@@ -283,12 +281,9 @@ def otherwise(tracer: Tracer, call: Call) -> None:
     """Any other operation: harmless to the grid once the pixels are gone, an obstacle before."""
     if any(pixels(dimensions_of(state)) for state in call.tracked):
         return tracer.lose(call, "does something to the pixels that is not known here")
-    past = 0
-    for state in call.tracked:
-        past |= state.past
     scalar = all(state.field == ScalarField() for state in call.tracked)
     for out in call.out if isinstance(call.out, (list, tuple)) else [call.out]:
         if isinstance(out, Tensor):
-            state = Tracked(tuple(plain(size) for size in out.shape), ScalarField(), past=past)
+            state = replace(call.merged, dimensions=tuple(plain(size) for size in out.shape), field=ScalarField())
             tracer.set(out, state if scalar else tracer.stranger(call, state, "is not known here"))
     return None

@@ -14,6 +14,10 @@ from benchmark.equivariance.steering import Wide, has_e2cnn, symmetric_filters
 Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
 
+MEMBERS = ("_parameters", "_buffers", "_modules")
+WIDE = {torch.float64: torch.complex128, torch.float32: torch.complex64}
+"""The complex numbers of each arithmetic."""
+
 
 def device_of(network: nn.Module, images: Tensor) -> torch.device:
     """The device of the network's parameters and buffers; that of the images where it has none."""
@@ -39,40 +43,72 @@ def slots(network: nn.Module) -> Tensors:
 
 
 def tensors(network: nn.Module, dtype: torch.dtype | None = None) -> Tensors:
-    """Every parameter and buffer, the floating-point ones converted in their memory layout; shared ones stay shared."""
+    """Every parameter and buffer, converted in its layout but for whole numbers; shared ones stay shared."""
     own = slots(network)
     if dtype is None:
         return own
-    converted = {
-        id(tensor): tensor.detach().to(dtype) if tensor.is_floating_point() else tensor.detach()
-        for tensor in own.values()
-    }
+    converted = {id(tensor): _converted(tensor.detach(), dtype) for tensor in own.values()}
     return {name: converted[id(tensor)] for name, tensor in own.items()}
+
+
+def _converted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if tensor.is_complex():
+        return tensor.to(WIDE[dtype])
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients and with TF32 off; every flag is given back as it was.
+    """The mode that `network.eval()` reaches, without gradients and with TF32 off; then everything is as it was.
 
-    The training flags are set directly, not by `network.eval()`: e2cnn's convolutions answer that call by caching
-    filters, and a cache would hide the tensors that are swapped in. For the same reason modules that would read such
-    a cache (they have `expand_parameters`) stay in training mode, in which they differ in nothing else.
+    `eval()` is called, not imitated, for a network may override what it does. As such code may do anything (fold, merge
+    or cache weights), every module's attributes and every tensor's contents are put back, and torch's generator too.
+    Modules that would read filters cached by that call instead of the tensors that are swapped in (e2cnn's; they have
+    `expand_parameters`) run in training mode, in which they differ in nothing else.
     """
-    flags = {module: module.training for module in network.modules()}
     tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    with _restored(network), torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            network.eval()
+            for module in network.modules():
+                module.training = module.training or hasattr(module, "expand_parameters")
+            with symmetric_filters(network):
+                yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+
+
+@contextmanager
+def _restored(network: nn.Module) -> Iterator[None]:
+    """Give every module its attributes back, and every parameter and buffer its contents."""
+    attributes = {module: dict(vars(module)) for module in network.modules()}
+    members = {module: [dict(vars(module)[kind]) for kind in MEMBERS] for module in attributes}
+    contents = [
+        (tensor, tensor.detach().clone()) for tensor in {id(one): one for one in slots(network).values()}.values()
+    ]
     try:
-        for module in flags:
-            module.training = hasattr(module, "expand_parameters")
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        with torch.no_grad(), symmetric_filters(network):
-            yield
+        yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
-        for module, flag in flags.items():
-            module.training = flag
+        for module, before in attributes.items():
+            vars(module).clear()
+            vars(module).update(before)
+            for kind, held in zip(MEMBERS, members[module], strict=True):
+                vars(module)[kind].clear()
+                vars(module)[kind].update(held)
+        with torch.no_grad():
+            for tensor, value in contents:
+                if not torch.equal(tensor, value):
+                    tensor.copy_(value)
 
 
 def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -> Any:
-    """The network's output with these tensors in the place of its own; its own come back bit for bit."""
+    """The network's output with these tensors in the place of its own, on a copy of the images.
+
+    The network may change its images and its buffers in place: neither the caller's nor the next pass's are touched.
+    """
+    buffers = {name for name, tensor in slots(network).items() if not isinstance(tensor, nn.Parameter)}
+    copies = {id(swapped[name]): swapped[name].clone() for name in buffers if name in swapped}
+    own = {name: copies.get(id(tensor), tensor) for name, tensor in swapped.items()}
     with Wide() if images.dtype == torch.float64 and has_e2cnn(network) else nullcontext():
-        return torch.func.functional_call(network, dict(swapped), (images,), tie_weights=False)
+        return torch.func.functional_call(network, own, (images.clone(),), tie_weights=False)

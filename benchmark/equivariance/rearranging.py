@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmark.equivariance.axes import plain, pure_axis, resized
 from benchmark.equivariance.grid import AxisSampling, Sampling, by_rule
-from benchmark.equivariance.sampling import AXES, one_for_each_axis, only_input
+from benchmark.equivariance.sampling import AXES, one_for_each_axis, only_input, sampled
 from benchmark.equivariance.tracing import Tracer, identity
 from benchmark.equivariance.tracked import Call, Frame, Tracked
 from benchmark.nn.fields import ScalarField
@@ -87,7 +87,11 @@ def _sliced(tracer: Tracer, call: Call, state: Tracked, axis: int, own: AxisSamp
         past &= ~state.sliced[0]
         axes, symmetric, turns = [own, own], [own.symmetric] * 2, True
     bit = tracer.add(Sampling(call.layer, call.name, axes[0], axes[1], (symmetric[0], symmetric[1]), turns))
-    return replace(state, past=past | bit, sliced=None if turns else (bit, axis, own))
+    lattices = list(state.lattices)
+    lattices[axis] = lattices[axis].sampled(own, bit)
+    return replace(
+        state, past=past | bit, sliced=None if turns else (bit, axis, own), lattices=(lattices[0], lattices[1])
+    )
 
 
 def shuffle(tracer: Tracer, call: Call) -> None:
@@ -95,12 +99,16 @@ def shuffle(tracer: Tracer, call: Call) -> None:
     found = only_input(tracer, call)
     if found is None:
         return None
-    _, state, dimensions = found
+    tensor, state, dimensions = found
     if state.crooked or [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"]:
         return tracer.lose(call, "shuffles pixels in another order of the axes than rows and columns")
     dimensions[-3] = plain(call.out.shape[-3])
     dimensions[-2:] = [resized(dimensions[place], call.out.shape[place]) for place in (-2, -1)]
-    state = replace(state, dimensions=tuple(dimensions))
+    y, x = (
+        lattice.resized(tensor.shape[place], call.out.shape[place], symmetric=True)
+        for lattice, place in zip(state.lattices, (-2, -1), strict=True)
+    )
+    state = replace(state, dimensions=tuple(dimensions), lattices=(y, x))
     return tracer.outputs(call, tracer.stranger(call, state, "gives every pixel of a block a channel of its own"))
 
 
@@ -122,8 +130,10 @@ def patches(tracer: Tracer, call: Call) -> None:
         )
         length = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
         axes.append(AxisSampling(size, length, kernel, stride, dilation, padding))
-    bit = tracer.add(by_rule(call.layer, call.name, axes[0], axes[1]))
+    sampling = by_rule(call.layer, call.name, axes[0], axes[1])
+    bit = tracer.add(sampling)
     merged = resized(dimensions[-2], axes[0].output) + resized(dimensions[-1], axes[1].output)
     dimensions[-3:] = [plain(call.out.shape[-2]), merged]
-    state = replace(state, dimensions=tuple(dimensions), past=state.past | bit)
+    lattices = sampled(state.lattices, sampling, bit)
+    state = replace(state, dimensions=tuple(dimensions), past=state.past | bit, lattices=lattices)
     return tracer.outputs(call, tracer.stranger(call, state, "gives every pixel of a window a channel of its own"))

@@ -33,7 +33,7 @@ def reduction(tracer: Tracer, call: Call) -> None:
     if gone and not left:
         for axis, frame in enumerate(state.frames):
             if frame.lead != frame.trail and not frame.constant:
-                state = replace(state, past=state.past | tracer.add(one_sided(state, axis)))
+                state = reframed(state, axis, tracer.add(one_sided(state, axis)))
         state = replace(state, frames=(Frame(), Frame()))
     if state.field != ScalarField() and any(not axes_of(known[place]) and tensor.shape[place] > 1 for place in places):
         state = tracer.stranger(call, state, "reduces channels of a field that mixes under the group")
@@ -47,8 +47,15 @@ def reduction(tracer: Tracer, call: Call) -> None:
         if out.dtype.is_floating_point or out.dtype.is_complex or not gone:
             tracer.set(out, replace(state, dimensions=dimensions, half=half))
         else:
-            tracer.set(out, Tracked(None, None, past=state.past))
+            tracer.set(out, replace(call.merged, past=state.past))
     return None
+
+
+def reframed(state: Tracked, axis: int, bit: int) -> Tracked:
+    """The state with padding or cropping on one side judged, as the sampling of this bit."""
+    frame, lattices = state.frames[axis], list(state.lattices)
+    lattices[axis] = lattices[axis].framed(frame.lead, frame.trail, bit)
+    return replace(state, past=state.past | bit, lattices=(lattices[0], lattices[1]))
 
 
 def one_sided(state: Tracked, axis: int) -> Sampling:
@@ -127,8 +134,7 @@ def product(tracer: Tracer, call: Call) -> None:
         dimensions = (*columns[:-2], *dimensions[len(columns) - 2 : -1], columns[-1])
     if rows and isinstance(bias, Tensor) and bias.ndim > 1 and bias.shape[0] > 1 and pixels(rows):
         return tracer.lose(call, "joins the features with numbers that depend on the position")
-    past = (states[0].past if states[0] else 0) | (states[1].past if states[1] else 0)
-    result = replace(state, dimensions=dimensions, past=past)
+    result = replace(call.merged, dimensions=dimensions, field=state.field, frames=state.frames)
     if state.field != ScalarField():
         result = tracer.stranger(call, result, "mixes the channels of a field that mixes under the group")
     return tracer.outputs(call, result)

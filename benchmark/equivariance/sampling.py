@@ -12,9 +12,17 @@ from torch import Tensor
 
 from benchmark.equivariance.axes import Dimension, axes_of, plain, pure_axis, resized
 from benchmark.equivariance.grid import AxisSampling, Sampling, by_rule
+from benchmark.equivariance.lattice import Lattices
 from benchmark.equivariance.tracing import Tracer, identity
 from benchmark.equivariance.tracked import Call, Frame, Tracked
 from benchmark.nn.fields import ScalarField
+
+
+def sampled(lattices: Lattices, sampling: Sampling, bit: int) -> Lattices:
+    """Where pixels lie behind a sampling that is noted as this bit."""
+    y, x = lattices
+    return y.sampled(sampling.rows, bit), x.sampled(sampling.columns, bit)
+
 
 STRAIGHT = (Frame(), Frame())
 AXES = ("y", "x")
@@ -80,13 +88,15 @@ def _windows(
         )
         dimensions[place] = resized(dimensions[place], out.shape[place])
     sampling = _judged(call, state, along)
-    past = state.past
+    past, lattices = state.past, state.lattices
     if sampling is not None:
         if mixed_padding and all(sampling.symmetric):
             tracer.lose(call, "pads features that were padded on one side before")
             return None
-        past |= tracer.add(sampling)
-    return replace(state, frames=STRAIGHT, past=past, dimensions=tuple(dimensions)), dimensions
+        bit = tracer.add(sampling)
+        past, lattices = past | bit, sampled(state.lattices, sampling, bit)
+    state = replace(state, frames=STRAIGHT, past=past, dimensions=tuple(dimensions), lattices=lattices)
+    return state, dimensions
 
 
 def _judged(call: Call, state: Tracked, along: dict[str, AxisSampling]) -> Sampling | None:
@@ -153,7 +163,7 @@ def pool(tracer: Tracer, call: Call) -> None:
 
 def _set_first(tracer: Tracer, call: Call, out: Tensor, state: Tracked) -> None:
     """The pooled features; the places of the maxima that come with them tell positions and are lost."""
-    tracer.outputs(call, Tracked(None, None, past=state.past))
+    tracer.outputs(call, replace(call.merged, past=state.past))
     tracer.set(out, state)
 
 
@@ -183,4 +193,9 @@ def tried(tracer: Tracer, call: Call) -> None:
     rows, columns = (AxisSampling(tensor.shape[place], out.shape[place]) for place in (-2, -1))
     bit = tracer.add(Sampling(call.layer, call.name, rows, columns, (mirrored[0], mirrored[1]), turns))
     dimensions[-2:] = [resized(dimensions[place], out.shape[place]) for place in (-2, -1)]
-    return _set_first(tracer, call, out, replace(state, past=state.past | bit, dimensions=tuple(dimensions)))
+    y, x = (
+        lattice.resized(tensor.shape[place], out.shape[place], symmetric=mirrored[place], bit=bit)
+        for lattice, place in zip(state.lattices, (-2, -1), strict=True)
+    )
+    state = replace(state, past=state.past | bit, dimensions=tuple(dimensions), lattices=(y, x))
+    return _set_first(tracer, call, out, state)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,7 +19,7 @@ from benchmark.cards.entries import build_network
 from benchmark.cards.registry import Registry
 from benchmark.cards.schema import ModelCard, split_entry
 from benchmark.device import seeded
-from benchmark.equivariance.audit import Factory
+from benchmark.equivariance.factories import Factory, factory
 from benchmark.errors import UserError
 from benchmark.nn.groups import P4, P4M, Group
 
@@ -65,7 +64,10 @@ def resolve(text: str, arguments: Mapping[str, Any] | None = None, include: Sequ
     """
     place, colon, attribute = text.rpartition(":")
     if colon:
-        return Target(text, _made_by(text, _attribute(text, place, attribute), dict(arguments or {})), P4)
+        make = factory(_attribute(text, place, attribute), arguments, name=text, positional=False)
+        return Target(text, _seeded(make), P4)
+    if text.endswith(".py"):
+        raise UserError(f"{text} is a file: write {text}:FACTORY{_callables(_import(text, text))}")
     if arguments:
         raise UserError(
             f"{text} is a registered model, whose arguments stand on its card: leave out {', '.join(arguments)}"
@@ -106,27 +108,12 @@ def model_target(registry: Registry, card: ModelCard, size: int | None = None) -
     )
 
 
-def _made_by(text: str, found: Any, arguments: dict[str, Any]) -> Factory:
-    if isinstance(found, nn.Module):
-        if arguments:
-            raise UserError(f"{text} is a finished module and takes no arguments: leave out {', '.join(arguments)}")
-        return lambda _: found
-    if not callable(found):
-        raise UserError(f"{text} is a {type(found).__name__}; it must be a torch.nn.Module, or make one when called")
-    call: Callable[..., Any] = found
-    try:
-        takes_size = "size" in inspect.signature(call).parameters and "size" not in arguments
-    except (TypeError, ValueError):
-        takes_size = False
-
-    def make(size: int) -> nn.Module:
+def _seeded(make: Factory) -> Factory:
+    def seeded_make(size: int) -> nn.Module:
         with seeded(torch.device("cpu"), SEED):
-            network = call(**arguments, **({"size": size} if takes_size else {}))
-        if not isinstance(network, nn.Module):
-            raise UserError(f"{text} gave a {type(network).__name__}; it must give a torch.nn.Module")
-        return network
+            return make(size)
 
-    return make
+    return seeded_make
 
 
 def _attribute(text: str, place: str, attribute: str) -> Any:
@@ -134,12 +121,21 @@ def _attribute(text: str, place: str, attribute: str) -> Any:
     found: Any = module
     for name in attribute.split("."):
         if not hasattr(found, name):
-            own = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
-            raise UserError(
-                f"{text}: there is no {attribute!r} in it; it has {', '.join(sorted(own)) or 'nothing to call'}"
-            )
+            raise UserError(f"{text}: there is no {attribute!r} in it{_callables(module)}")
         found = getattr(found, name)
     return found
+
+
+def _callables(module: ModuleType) -> str:
+    """The end of a sentence: what a module defines itself that can be called."""
+    own = [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+    named = [name for name, value in vars(module).items() if isinstance(value, nn.Module) and name not in own]
+    found = sorted([*own, *named])
+    return f"; it has {', '.join(found[:12])}" if found else "; it has nothing to call"
 
 
 def _import(text: str, place: str) -> ModuleType:
@@ -149,7 +145,7 @@ def _import(text: str, place: str) -> ModuleType:
     try:
         with _findable(Path(place).resolve().parent if is_file else Path.cwd()):
             return _from_file(Path(place).resolve()) if is_file else import_module(place)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{text} does not import: {type(error).__name__}: {error}") from error
 
 

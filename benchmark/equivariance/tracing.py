@@ -21,7 +21,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from benchmark.equivariance.axes import Dimensions, image_dimensions, pixels, plain, pure_axis, resized
 from benchmark.equivariance.grid import AxisSampling
-from benchmark.equivariance.tracked import Call, Finding, Known, Obstacle, Stranger, Tracked
+from benchmark.equivariance.tracked import Call, Finding, Known, Obstacle, Stranger, Tracked, merged
 from benchmark.nn.fields import Field, ScalarField
 
 MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
@@ -46,12 +46,14 @@ class _Running:
 class Notes:
     """What a pass has found: the findings in order, the fan-in summed over layers, the running modules.
 
-    `always` holds the bits of findings that concern the output whatever it depends on.
+    `always` holds the bits of findings that concern the output whatever it depends on, `changes_input` the first
+    operation that writes into the image.
     """
 
     findings: list[Finding] = field(default_factory=list)
     fan_in: int = 0
     always: int = 0
+    changes_input: str | None = None
     stack: list[_Running] = field(default_factory=list)
 
 
@@ -68,6 +70,7 @@ class Tracer(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.handlers, self.pointwise, self.otherwise = handlers, pointwise, otherwise
         self.notes = Notes()
+        self.image: Tensor | None = None
         self._states = WeakTensorKeyDictionary()
         self._written: dict[int, tuple[Any, Tracked]] = {}
 
@@ -96,9 +99,8 @@ class Tracer(TorchDispatchMode):
             return
         before = self.state(tensor)
         if before is not None:
-            state = replace(state, field=None, past=state.past | before.past)
-            if before.dimensions is None:
-                state = replace(state, dimensions=None)
+            both = merged([state, before], "writing into a tensor")
+            state = replace(both, dimensions=None if before.dimensions is None else state.dimensions)
         whole = (
             None
             if state.dimensions is None or tensor._base is None
@@ -124,12 +126,10 @@ class Tracer(TorchDispatchMode):
         self.notes.findings.append(finding)
         return 1 << (len(self.notes.findings) - 1)
 
-    def lose(self, call: Call, why: str, past: int = 0) -> None:
+    def lose(self, call: Call, why: str) -> None:
         """From here the pixels can no longer be followed."""
-        bit = self.add(Obstacle(call.layer, call.name, why))
-        for state in call.tracked:
-            past |= state.past
-        self.outputs(call, Tracked(None, None, past=past | bit))
+        bit, before = self.add(Obstacle(call.layer, call.name, why)), call.merged
+        self.outputs(call, replace(before, past=before.past | bit))
 
     def unseen(self, call: Call, why: str) -> None:
         """The features leave torch here, so that nothing downstream can be followed."""
@@ -160,16 +160,25 @@ class Tracer(TorchDispatchMode):
                 argument.name: args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
                 for place, argument in enumerate(func._schema.arguments)
             }
+            if func._schema.is_mutable and self.notes.changes_input is None:
+                self._notice_writes(func, arguments)
             self._follow(Call(name, func, arguments, out, tracked, self._label(name)))
         return out
+
+    def _notice_writes(self, func: Any, arguments: Mapping[str, Any]) -> None:
+        written = (
+            arguments[argument.name]
+            for argument in func._schema.arguments
+            if argument.alias_info is not None and argument.alias_info.is_write
+        )
+        storages = [value.untyped_storage()._cdata for value in written if isinstance(value, Tensor)]
+        if self.image is not None and self.image.untyped_storage()._cdata in storages:
+            self.notes.changes_input = self._label(func.overloadpacket.__name__)
 
     def _follow(self, call: Call) -> None:
         self.notes.fan_in += additions(call)
         if any(state.dimensions is None for state in call.tracked):
-            past = 0
-            for state in call.tracked:
-                past |= state.past
-            self.outputs(call, Tracked(None, None, past=past))
+            self.outputs(call, call.merged)
         elif any(state.half for state in call.tracked) and call.name not in HALF_WAY:
             self.lose(call, "works on features that were reduced along one axis of the image only")
         elif call.name in self.handlers:
@@ -286,6 +295,7 @@ def _moved(state: Tracked, output: Tensor) -> Tracked:
 
 def start(tracer: Tracer, images: Tensor) -> None:
     """Begin with images (batch, channels, height, width), which are a scalar field."""
+    tracer.image = images
     tracer.set(images, Tracked(image_dimensions(images.shape), ScalarField()))
 
 

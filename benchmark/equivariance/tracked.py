@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmark.equivariance.axes import Dimensions
 from benchmark.equivariance.grid import AxisSampling, Sampling
+from benchmark.equivariance.lattice import WHOLE, Lattices
 from benchmark.nn.fields import Field
 
 
@@ -63,6 +64,8 @@ class Tracked:
         half: the reduction that has run along one of the two axes and waits for the other.
         sliced: the strided slice of one axis that waits for its twin: the bit of its finding, the axis, the sampling.
         past: the findings it depends on, as bits.
+        lattices: where its pixels lie over the image, or lay before they were reduced.
+        restorable: what may have made a broken grid good again, in words; None where nothing can have.
     """
 
     dimensions: Dimensions | None
@@ -71,11 +74,29 @@ class Tracked:
     half: str | None = None
     sliced: tuple[int, int, AxisSampling] | None = None
     past: int = 0
+    lattices: Lattices = WHOLE
+    restorable: str | None = None
 
     @property
     def crooked(self) -> bool:
         """Whether padding on one side waits for its judgement."""
         return any(frame.lead != frame.trail for frame in self.frames)
+
+
+def merged(states: Sequence[Tracked], where: str = "") -> Tracked:
+    """What is left when tensors are joined and their pixels and fields are not looked at: everything they depend on.
+
+    Args:
+        states: of the tensors, at least one.
+        where: they are joined, for texts.
+    """
+    past = 0
+    for state in states:
+        past |= state.past
+    restorable = next((state.restorable for state in states if state.restorable), None)
+    if restorable is None and any(state.lattices != states[0].lattices for state in states):
+        restorable = f"{where} joins features that were sampled on different grids"
+    return Tracked(None, None, past=past, lattices=states[0].lattices, restorable=restorable)
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,11 @@ class Call:
     out: Any
     tracked: tuple[Tracked, ...]
     layer: str
+
+    @property
+    def merged(self) -> Tracked:
+        """All that its results depend on, without pixels or field."""
+        return merged(self.tracked, f"{self.layer}: {self.name}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from benchmark.data.images import Images
 from benchmark.device import arithmetic, peak_memory, reset_peak_memory
 from benchmark.equivariance.decision import ControlError
-from benchmark.equivariance.exactness import DisagreementError
 from benchmark.evaluation import EvaluationState, UnusableError, evaluate
 from benchmark.nn.groups import group
 from benchmark.probes import probing
@@ -49,7 +48,7 @@ def train_job(subject: Subject, before: Snapshot) -> Done:
         network, test = subject.build(), _needed(subject, "test")
         try:
             early = equivariance_now(network, test, card, subject.model)
-        except (DisagreementError, ControlError) as error:
+        except ControlError as error:
             raise _undecided(error) from error
     task = Task(
         card.name,
@@ -115,7 +114,7 @@ def _score(subject: Subject, network: nn.Module, test: Images) -> Done:
         findings = list(scoring_findings(network, test, logits[0], held))
         try:
             measured = measurements(network, test, subject.card, subject.model)
-        except (DisagreementError, ControlError) as error:
+        except ControlError as error:
             raise _undecided(error) from error
     report = {
         "after": measured.after.model_dump_json(),

@@ -75,8 +75,8 @@ def tolerance(network: nn.Module, images: Images, threads: int, known: float = 0
 def double_logits(network: nn.Module, batch: Tensor) -> Tensor:
     """Logits (images, classes) of the network as it is in float64, where the device has it; on the CPU."""
     dtype = best_dtype(batch.device)
-    swapped = tensors(network, dtype)
     with evaluating(network):
+        swapped = tensors(network, dtype)
         found: Tensor = torch.cat(
             [forward(network, swapped, part.to(dtype)) for part in batch.split(CPU_SCORING_BATCH)]
         )

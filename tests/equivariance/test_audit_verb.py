@@ -80,7 +80,7 @@ def test_a_users_file_as_one_json_document(gcnnbench: Any, mine: Path, name: str
     assert list(document) == ["network", "group", "sizes"]
     assert (document["network"], document["group"]) == (f"{mine}:{name}", "p4")
     even, odd = document["sizes"]
-    keys = ["size", "grid", "certificate", "decision", "first_break", "invariance_error", "reason"]
+    keys = ["size", "grid", "certificate", "decision", "first_break", "invariance_error", "drawn_error", "reason"]
     assert list(even) == list(odd) == keys
     assert [even[key] for key in keys[:5]] == [16, "broken", "approximate", "approximate", "conv"]
     assert [odd[key] for key in keys[:5]] == [17, "symmetric", "exact", "exact", None]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.equivariance.errors import measure
-from benchmark.equivariance.randomised import randomised
+from benchmark.equivariance.random_weights import draw_weights
 from benchmark.equivariance.sample import sample_images
 from benchmark.errors import UserError
 from benchmark.nn.convolution import GroupConv
@@ -119,7 +119,7 @@ def test_what_layers_share_they_share_while_measured_and_after(dtype: torch.dtyp
     measure(model, sample_images(2, 2, 8), P4.elements, dtype=dtype)
     assert model.again[0] is model.first[0]
     assert model.other.weight is model.first[0].weight is weight
-    drawn = randomised(model, torch.float64)
+    drawn = draw_weights(model, torch.float64)
     assert drawn["other.weight"] is drawn["first.0.weight"]
     assert "again.0.weight" not in drawn
 

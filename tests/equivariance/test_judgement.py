@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.equivariance.certificate import certify
-from benchmark.equivariance.decision import CEILING, NEGLIGIBLE, _verdict
 from benchmark.equivariance.deviations import OUTPUT, deviations
 from benchmark.equivariance.errors import measure
 from benchmark.equivariance.exactness import exactness
+from benchmark.equivariance.judgement import CEILING, NEGLIGIBLE, verdict_of
 from benchmark.equivariance.precision import tensors
 from benchmark.equivariance.sample import sample_images
 from benchmark.equivariance.steering import symmetrised
@@ -39,7 +39,7 @@ from benchmark.nn.pooling import CosetPool
     ],
 )
 def test_a_verdict_by_bound_and_by_fall(error: float, single: float | None, bound: float, verdict: str) -> None:
-    assert _verdict(error, single, bound) == verdict
+    assert verdict_of(error, single, bound) == verdict
 
 
 class Head(nn.Module):
@@ -77,7 +77,7 @@ def test_the_scale_of_a_deviation_is_that_of_the_relative_error() -> None:
     network = Head(GroupConv(1, 2, 3, group=P4, in_group=TRIVIAL, stride=2))
     network.depths = ("body.0", "coset")  # type: ignore[assignment]
     shown = sample_images(5, 1, 12)
-    found = deviations(network, tensors(network, torch.float64), shown.double(), P2.elements, Invariant())
+    found = deviations(network, tensors, shown.double(), P2.elements, Invariant())
     by_layer = {one.layer: one.error for one in found}
     state = measure(network, shown, P2.elements)
     assert {depth.depth: depth.relative for depth in state.depths} == {

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from benchmark.equivariance.certificate import certify
-from benchmark.equivariance.randomised import randomised
+from benchmark.equivariance.random_weights import draw_weights
 from benchmark.errors import UserError
 from benchmark.nn.blur import BlurPool, binomial_kernel, blur_pool2d
 from benchmark.nn.fields import feature_field
@@ -128,7 +128,7 @@ def test_the_certificate_knows_it(kernel_size: int, size: int, verdict: str) -> 
 
 def test_neither_an_audit_nor_a_state_touches_the_filter() -> None:
     blurred = network()
-    drawn = randomised(blurred, torch.float64)
+    drawn = draw_weights(blurred, torch.float64)
     kernels = [value for name, value in drawn.items() if name.endswith("kernel")]
     assert [value.tolist() for value in kernels] == [binomial_kernel(3).tolist()]
     assert not any(name.endswith("kernel") for name in blurred.state_dict())
