@@ -84,4 +84,4 @@ def _accuracies(network: Brought) -> list[float | None]:
 
 
 def _percent(accuracy: float | None) -> str:
-    return cells.NOTHING if accuracy is None else f"{100 * accuracy:.2f}"
+    return cells.NOTHING if accuracy is None else cells.hundredths(accuracy)

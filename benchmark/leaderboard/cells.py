@@ -14,14 +14,32 @@ NOTHING = "–"
 """A cell whose reason stands below the table."""
 
 
+TOO_FEW = "too few seeds"
+"""In the place of an interval that is wider than the scale: it tells nothing, whatever its ends."""
+
+
+def hundredths(share: float) -> str:
+    """A share in per cent to two decimals; `>99.99` is not all and `<0.01` not none, `100.00` and `0.00` are."""
+    text = f"{100 * share:.2f}"
+    if text in ("0.00", "-0.00"):
+        return "<0.01" if share > 0 else "0.00"
+    return ">99.99" if text == "100.00" and share < 1 else text
+
+
 def percent(found: Summary, *, wide: bool = False, tight: bool = False) -> str:
     """A share in per cent, `97.69 ± 0.17`; one seed has no spread. Wide adds the 95% interval, tight drops spaces."""
-    text = f"{100 * found.mean:.2f}"
+    text = hundredths(found.mean)
     if found.std is not None:
-        text += f"{'±' if tight else ' ± '}{100 * found.std:.2f}"
+        text += f"{'±' if tight else ' ± '}{hundredths(found.std)}"
     if wide and found.ci95 is not None:
-        text += f" [{100 * found.ci95[0]:.2f}, {100 * found.ci95[1]:.2f}]"
+        low, high = found.ci95
+        text += f" [{_end(low)}, {_end(high)}]" if high - low <= 1 else f" [{TOO_FEW}]"
     return text
+
+
+def _end(share: float) -> str:
+    """An end of an interval in per cent, which may lie outside the scale."""
+    return f"{100 * share:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def error(found: Summary | None, *, wide: bool = False) -> str:
@@ -33,13 +51,18 @@ def error(found: Summary | None, *, wide: bool = False) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference in percentage points with its sign, `+0.83`."""
-    return f"{100 * difference:+.2f}".replace("-", "−")
+    """A difference in percentage points with its sign, `+0.83`; `<+0.01` and `>−0.01` are some, `0.00` is none."""
+    text = f"{100 * difference:+.2f}".replace("-", "−")
+    if text in ("+0.00", "−0.00"):
+        return "<+0.01" if difference > 0 else ">−0.01" if difference < 0 else "0.00"
+    return text
 
 
 def interval(ends: tuple[float, float] | None) -> str:
-    """An interval in percentage points."""
-    return f"[{points(ends[0])}, {points(ends[1])}]" if ends else NOTHING
+    """An interval of a difference in percentage points."""
+    if ends is None:
+        return NOTHING
+    return f"[{points(ends[0])}, {points(ends[1])}]" if ends[1] - ends[0] <= 1 else TOO_FEW
 
 
 def probability(p: float | None) -> str:

@@ -51,4 +51,4 @@ def _rank(move: Move) -> str:
 def _means(move: Move) -> list[str]:
     before, after = move.means
     difference = cells.points(after - before) if before is not None and after is not None else cells.NOTHING
-    return [*(cells.NOTHING if mean is None else f"{100 * mean:.2f}" for mean in move.means), difference]
+    return [*(cells.NOTHING if mean is None else cells.hundredths(mean) for mean in move.means), difference]

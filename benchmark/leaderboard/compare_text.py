@@ -52,7 +52,7 @@ def tables(comparison: Comparison) -> Iterator[str]:
 
 
 def _row(found: MetricComparison) -> list[str]:
-    detectable = cells.NOTHING if found.detectable is None else f"{100 * found.detectable:.2f}"
+    detectable = cells.NOTHING if found.detectable is None else cells.hundredths(found.detectable)
     return [
         found.metric.removeprefix("accuracy."),
         cells.percent(found.first, tight=True),

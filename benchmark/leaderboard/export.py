@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from benchmark.escaping import csv_cell
 from benchmark.leaderboard.board import Board, Contrast, Pair, Row, Speed
 from benchmark.statistics import Summary
 
@@ -57,7 +58,7 @@ def _csv(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(lines)
+    writer.writerows([csv_cell(cell) if isinstance(cell, str) else cell for cell in line] for line in lines)
     return text.getvalue()
 
 

@@ -17,6 +17,8 @@ from benchmark.statistics import Summary, binomial_error, summary, welch
 Cell = tuple[str, int]
 """Entry and seed."""
 
+LIMITED = "limited: run with --limit only"
+
 
 def boards(
     cards: Sequence[BenchmarkCard],
@@ -40,7 +42,9 @@ def boards(
         runs[run.benchmark.partition("@")[0]].append(run)
     for failure in results.failures:
         failures[failure.benchmark].append(failure)
-    made = [_board(card, models, runs[card.name], failures[card.full_name], expected) for card in cards]
+    made = [
+        _board(card, models, runs[card.name], failures[card.full_name], results.unusable, expected) for card in cards
+    ]
     return [_measured(board, results.measurements) for board in made]
 
 
@@ -60,13 +64,19 @@ def _board(
     models: Mapping[str, ModelCard],
     runs: Sequence[Run],
     failures: Sequence[Failure],
+    unusable: Mapping[tuple[str, str, int], str],
     expected: Mapping[tuple[str, str], str],
 ) -> Board:
     counted: dict[str, list[Run]] = defaultdict(list)
     aside: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     reasons: dict[Cell, str] = {}
+    for (benchmark, entry, seed), why in unusable.items():
+        if benchmark == card.full_name:
+            reasons[entry, seed] = f"unusable record: {why}"
     for failure in failures:
-        if failure.spec_digest == expected.get((card.full_name, failure.entry)):
+        if not failure.official:
+            reasons.setdefault((failure.entry, failure.seed), LIMITED)
+        elif failure.spec_digest == expected.get((card.full_name, failure.entry)):
             epoch = "" if failure.epoch is None else f", epoch {failure.epoch}"
             reasons[failure.entry, failure.seed] = f"failed ({failure.phase}{epoch}): {failure.reason}"
     for run in sorted(runs, key=lambda run: (run.benchmark, run.entry, run.seed)):
@@ -105,7 +115,7 @@ def excluded(run: Run, card: BenchmarkCard, expected: Mapping[tuple[str, str], s
     if run.entry not in card.entries:
         return "no entry of the card", None
     if run.kind == "unofficial":
-        return "unofficial", "not run officially, only with --limit"
+        return "unofficial", LIMITED
     if run.kind == "stale" or run.digest != expected[card.full_name, run.entry]:
         return "stale", f"stale: made by another protocol ({run.digest[:8]})"
     if run.kind == "repeat":

@@ -1,9 +1,11 @@
-"""Tables and paragraphs of text that fit a terminal."""
+"""Tables and paragraphs of Markdown that fit a terminal; every text that comes in is escaped here, once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill
+
+from benchmark.escaping import markdown
 
 WIDTH = 100
 """Columns that text for readers fits into."""
@@ -14,7 +16,8 @@ Table = tuple[list[str], list[list[str]], str]
 
 def pipes(table: Table) -> str:
     """A Markdown table no wider than its cells; `tabulate` would add two columns to every heading."""
-    headings, rows, alignment = table
+    headings, alignment = [markdown(text) for text in table[0]], table[2]
+    rows = [[markdown(text) for text in row] for row in table[1]]
     widths = [max(2, *map(len, column)) for column in zip(headings, *rows, strict=True)]
 
     def line(texts: Sequence[str]) -> str:
@@ -34,5 +37,10 @@ def width(text: str) -> int:
 def folded(text: str, indent: str = "", first: str = "") -> str:
     """A paragraph in lines of at most `WIDTH` columns, all but the first indented; words are never broken."""
     return fill(
-        text, WIDTH, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        markdown(text),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )

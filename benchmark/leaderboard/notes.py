@@ -31,7 +31,7 @@ def _test_set(board: Board) -> Iterator[str]:
     sizes = sorted({row.test_images for row in board.rows if row.test_images})
     errors = sorted(row.test_set_error for row in board.rows if row.test_set_error is not None)
     if errors:
-        low, high = f"{100 * errors[0]:.2f}", f"{100 * errors[-1]:.2f}"
+        low, high = cells.hundredths(errors[0]), cells.hundredths(errors[-1])
         amount = low if low == high else f"{low} to {high}"
         images = " or ".join(map(cells.count, sizes))
         yield (

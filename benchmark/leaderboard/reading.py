@@ -10,7 +10,7 @@ from typing import Literal
 from benchmark.cards.schema import BenchmarkCard
 from benchmark.equivariance.results import Exactness
 from benchmark.metrics import images, metrics
-from benchmark.runs.files import Kind, read_files
+from benchmark.runs.files import Kind, read_files, seed_of
 from benchmark.runs.measured import Measurement, read_measurements
 from benchmark.runs.record import Failure, Record
 
@@ -61,6 +61,8 @@ class Results:
     runs: list[Run] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    unusable: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    """Why what stands in the place of a record is none that counts, by (benchmark@version, entry, seed)."""
     measurements: Mapping[tuple[str, str], Measurement] = field(default_factory=dict)
     """Who measured the records of submitted entries, by (benchmark@version, entry)."""
 
@@ -84,6 +86,8 @@ def read_results(results: Path, cards: Mapping[str, BenchmarkCard]) -> Results:
                 found.runs.append(replace(made, sha256=file.sha256))
             else:
                 found.findings.append(f"{file.place}: {content}")
+                if cell := seed_of(file.place):
+                    found.unusable[cell] = content
         except ValueError as error:
             found.findings.append(f"{file.place}: {error}")
     return found

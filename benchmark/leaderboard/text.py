@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from benchmark.cards.schema import split_entry
+from benchmark.escaping import latex, latex_comment, markdown
 from benchmark.leaderboard import cells
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.brought import BROUGHT_CAPTION, brought_table
@@ -17,6 +16,8 @@ from benchmark.statistics import Summary
 NARROW = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
 RANKED_ELSEWHERE = {"accuracy.seen", "auc"}
 HEADINGS = {"accuracy.curve_mean": "curve mean", "auc": "AUC"}
+REASONS = ("failed", "unusable", "stale", "limited")
+"""Why a row has no numbers; the note below says it in full."""
 SHORT = {"approximate": "approx.", "equivariance": "equiv.", "curve mean": "curve"}
 
 
@@ -31,7 +32,7 @@ def as_latex(boards: Sequence[Board], *, wide: bool = False) -> str:
 
 
 def _markdown(board: Board, wide: bool) -> str:
-    parts = [f"## {board.benchmark}: {board.title}"]
+    parts = [f"## {markdown(f'{board.benchmark}: {board.title}')}"]
     parts += [folded(f"**Finding.** {finding}") for finding in board.findings]
     parts += [folded(caption(board)), _fitting(board, wide), pipes(_networks(board, wide))]
     if board.pairs:
@@ -48,12 +49,12 @@ def _latex(board: Board, wide: bool) -> str:
         tables.append((PAIRS_CAPTION, _contrasts(board)))
     if board.brought:
         tables.append((BROUGHT_CAPTION, brought_table(board.brought)))
-    lines = [f"% {board.benchmark}: {board.title}; needs \\usepackage{{booktabs}}"]
+    lines = [latex_comment(f"{board.benchmark}: {board.title}; needs \\usepackage{{booktabs}}")]
     for text, (headings, rows, alignment) in tables:
-        made = tabulate(rows, headings, "latex_booktabs", disable_numparse=True, colalign=_aligned(alignment))
-        title = [f"\\caption{{{_tex(text)}}}"] if text else []
-        lines += ["\\begin{table}", "\\centering", *title, _symbols(made), "\\end{table}"]
-    lines += [f"% {note}" for note in notes(board)] + [f"% FINDING: {finding}" for finding in board.findings]
+        title = [f"\\caption{{{latex(text)}}}"] if text else []
+        lines += ["\\begin{table}", "\\centering", *title, *_booktabs(headings, rows, alignment), "\\end{table}"]
+    lines += [latex_comment(note) for note in notes(board)]
+    lines += [latex_comment(f"FINDING: {finding}") for finding in board.findings]
     return "\n".join(lines) + "\n"
 
 
@@ -106,12 +107,7 @@ def _accuracy(row: Row, found: Summary | None, wide: bool, tight: bool) -> str:
         return cells.percent(found, wide=wide, tight=tight)
     if row.seeds:
         return cells.NOTHING
-    return "failed" if any(lack.why.startswith("failed") for lack in row.missing) else _why(row)
-
-
-def _why(row: Row) -> str:
-    stale = [lack for lack in row.missing if lack.why.startswith("stale")]
-    return "stale" if stale else "not run"
+    return next((word for word in REASONS if any(lack.why.startswith(word) for lack in row.missing)), "not run")
 
 
 def _networks(board: Board, wide: bool) -> Table:
@@ -173,17 +169,15 @@ def _shortened(table: Table) -> Table:
     )
 
 
-def _aligned(alignment: str) -> list[str]:
-    return ["left" if letter == "l" else "right" for letter in alignment]
+def _booktabs(headings: list[str], rows: list[list[str]], alignment: str) -> list[str]:
+    """A table for LaTeX's booktabs; its columns stand under one another in the source, too."""
+    shown = [[latex(text) for text in row] for row in (headings, *rows)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
 
+    def line(row: list[str]) -> str:
+        padded = zip(row, widths, alignment, strict=True)
+        return f" {' & '.join(text.ljust(n) if side == 'l' else text.rjust(n) for text, n, side in padded)} \\\\"
 
-def _tex(text: str) -> str:
-    """Text in LaTeX; letter by letter, so that nothing is escaped twice."""
-    named = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
-    return _symbols("".join(f"\\{letter}" if letter in "&%$#_{}" else named.get(letter, letter) for letter in text))
-
-
-def _symbols(text: str) -> str:
-    for symbol, command in (("±", "$\\pm$"), ("−", "$-$"), ("–", "--"), ("≥", "$\\geq$")):
-        text = text.replace(symbol, command)
-    return text
+    body = [line(row) for row in shown]
+    start, end = f"\\begin{{tabular}}{{{alignment}}}", "\\end{tabular}"
+    return [start, "\\toprule", body[0], "\\midrule", *body[1:], "\\bottomrule", end]

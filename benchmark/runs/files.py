@@ -83,6 +83,14 @@ def read_files(results: Path, *, checked: bool = True) -> Iterator[File]:
                 yield File(place, _kind(name["kind"], content), content, hashlib.sha256(written).hexdigest())
 
 
+def seed_of(place: Path) -> tuple[str, str, int] | None:
+    """The cell (benchmark@version, entry, seed) whose record stands at this place; null where none of a seed does."""
+    name = FILE_NAME.fullmatch(place.name)
+    if len(place.parts) != 3 or name is None or name["kind"] is not None:
+        return None
+    return place.parts[0], place.parts[1], int(name["seed"])
+
+
 def weights_path(record_path: Path, results: Path, record: Record) -> Path:
     """Where a record's weights are kept: beside it, or outside git under their sha256."""
     return record_path.with_suffix(".safetensors") if record.weights.committed else blob(results, record.weights.sha256)

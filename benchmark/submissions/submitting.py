@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.leaderboard.cells import hundredths
 from benchmark.runs.cell import Cell
 from benchmark.runs.executor import Event
 from benchmark.runs.files import blob
@@ -78,7 +79,7 @@ def submit(
         except Refused as error:
             report(Event("failed", cell.name, text=str(error.findings[0])))
             return error.findings
-        report(Event("finished", cell.name, text=f"orbit {100 * (metrics['accuracy.orbit'] or 0.0):.2f}%"))
+        report(Event("finished", cell.name, text=f"orbit {hundredths(metrics['accuracy.orbit'] or 0.0)}%"))
         return ()
 
     cells = cells_of(submission, data)

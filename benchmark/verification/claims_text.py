@@ -157,7 +157,7 @@ def _seen(row: ClaimRow) -> str:
     seen = row.judgement.seen
     if seen is None:
         return cells.NOTHING
-    return f"{seen:.1f} σ" if row.curve else f"{100 * seen:.2f}"
+    return f"{seen:.1f} σ" if row.curve else cells.hundredths(seen)
 
 
 def _verdict(row: ClaimRow) -> str:

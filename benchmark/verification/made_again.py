@@ -27,7 +27,7 @@ def learning_rate_findings(record: Record) -> Iterator[str]:
         return  # the course of training is not that of the recipe, which is told elsewhere
     recipe = json.dumps(record.spec["recipe"], sort_keys=True)
     rates = _learning_rates(recipe, epochs, record.training.steps // epochs)
-    for epoch, rate in zip(record.training.history, rates, strict=True):
+    for epoch, rate in zip(record.training.history, rates or (), strict=rates is not None):
         if not isclose(epoch.learning_rate, rate, rel_tol=1e-9, abs_tol=1e-15):
             told = (
                 f"epoch {epoch.epoch} says the learning rate {epoch.learning_rate:.6g}, the schedule gives {rate:.6g}"
@@ -37,22 +37,26 @@ def learning_rate_findings(record: Record) -> Iterator[str]:
 
 
 @cache
-def _learning_rates(recipe: str, epochs: int, steps: int) -> tuple[float, ...]:
-    """The learning rate at the start of each epoch, from the schedule itself, stepped over one parameter."""
+def _learning_rates(recipe: str, epochs: int, steps: int) -> tuple[float, ...] | None:
+    """The learning rate at the start of each epoch, from the schedule itself; null where the network has a say."""
     import torch
 
+    from benchmark.phases import phases
     from benchmark.training import every_batch, optimiser_for, schedule_for
 
-    card = Recipe.model_validate_json(recipe)
+    card, rates = Recipe.model_validate_json(recipe), list[float]()
     if card.epochs != epochs:
         raise ValueError(f"{epochs} epochs, but the recipe has {card.epochs}")
-    optimiser = optimiser_for(torch.nn.Linear(1, 1), card.optimiser)
-    schedule, rates = schedule_for(optimiser, card, steps), []
-    for _ in range(epochs):
-        rates.append(float(optimiser.param_groups[0]["lr"]))
-        for _ in range(steps if every_batch(card) else 1):
-            optimiser.step()
-            schedule.step()
+    for phase in phases(card):
+        if phase.rates or phase.trains:
+            return None  # rates of some parameters only, which those of the network decide
+        optimiser = optimiser_for(torch.nn.Linear(1, 1), phase)
+        schedule = schedule_for(optimiser, phase, steps)
+        for _ in range(phase.epochs):
+            rates.append(float(optimiser.param_groups[0]["lr"]))
+            for _ in range(steps if every_batch(phase) else 1):
+                optimiser.step()
+                schedule.step()
     return tuple(rates)
 
 

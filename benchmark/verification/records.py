@@ -13,7 +13,7 @@ from benchmark.disk import read_plain
 from benchmark.leaderboard.frame import excluded
 from benchmark.leaderboard.reading import decided, run
 from benchmark.leaderboard.tables import stale_tables
-from benchmark.runs.files import FILE_NAME, File, Kind, read_files
+from benchmark.runs.files import File, Kind, read_files, seed_of
 from benchmark.runs.record import SCHEMA_VERSION, Failure, Record
 from benchmark.runs.self_checks import guarded, self_findings
 from benchmark.runs.spec import spec, spec_digest
@@ -52,11 +52,13 @@ def verify_records(
         place = str(file.place)
         if isinstance(file.content, str):
             rows.append(_unread(results, file, file.content))
-            if name := FILE_NAME.fullmatch(file.place.name):
-                cells.accounted.add((file.place.parts[0], file.place.parts[1], int(name["seed"])))
+            if cell := seed_of(file.place):
+                cells.accounted.add(cell)
         elif isinstance(file.content, Failure):
-            cells.accounted.add((file.content.benchmark, file.content.entry, file.content.seed))
-            rows.append(RecordRow(place, "not checkable", notes=(f"failed: {file.content.reason}",)))
+            failed = "failed" if file.content.official else "failed with --limit, which excuses no missing seed"
+            if file.content.official:
+                cells.accounted.add((file.content.benchmark, file.content.entry, file.content.seed))
+            rows.append(RecordRow(place, "not checkable", notes=(f"{failed}: {file.content.reason}",)))
         else:
             row = _recomputed(registry, results, file, file.content, count)
             cells.add(place, file.kind, file.content)

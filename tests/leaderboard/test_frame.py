@@ -128,7 +128,7 @@ def test_a_missing_seed_names_the_record_that_does_not_count(toy: Toy) -> None:
         toy.record("p4cnn@28", 1, benchmark="toy@1"),
     )
     assert reasons(board, "p4cnn@28") == {
-        0: "not run officially, only with --limit",
+        0: "limited: run with --limit only",
         1: "not run; a record of toy@1 is superseded",
         2: "not run",
     }
