@@ -70,9 +70,9 @@ def _board(
     counted: dict[str, list[Run]] = defaultdict(list)
     aside: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     reasons: dict[Cell, str] = {}
-    for (benchmark, entry, seed), why in unusable.items():
+    for (benchmark, entry, seed), what in unusable.items():
         if benchmark == card.full_name:
-            reasons[entry, seed] = f"unusable record: {why}"
+            reasons[entry, seed] = f"unusable record: {what}"
     for failure in failures:
         if not failure.official:
             reasons.setdefault((failure.entry, failure.seed), LIMITED)
