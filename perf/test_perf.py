@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmark.perf.suite import SECTIONS, measure
-from benchmark.perf.text import report_as_markdown
+from gcnnbench.perf.suite import SECTIONS, measure
+from gcnnbench.perf.text import report_as_markdown
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torchvision.datasets import CIFAR10
 
-from benchmark.data.cifar import cifar_parts
-from benchmark.data.parts import Part
+from gcnnbench.data.cifar import cifar_parts
+from gcnnbench.data.parts import Part
 
 
 def load(folder: Path) -> dict[str, Part]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from sklearn.datasets import load_digits
 
-from benchmark.data.parts import Part
+from gcnnbench.data.parts import Part
 
 
 def load(folder: Path) -> dict[str, Part]:

@@ -1,5 +1,5 @@
 """MNIST in torchvision's layout."""
 
-from benchmark.data.mnist import fetch, load
+from gcnnbench.data.mnist import fetch, load
 
 __all__ = ["fetch", "load"]

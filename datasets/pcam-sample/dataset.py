@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmark.data.parts import Part
-from benchmark.data.pcam import read_patches
+from gcnnbench.data.parts import Part
+from gcnnbench.data.pcam import read_patches
 
 
 def load(folder: Path) -> dict[str, Part]:

@@ -5,9 +5,9 @@ from pathlib import Path
 from torchvision.datasets import PCAM
 from torchvision.datasets.utils import download_file_from_google_drive
 
-from benchmark.data.parts import Part
-from benchmark.data.pcam import FOLDER, read_patches, unpack_archives
-from benchmark.errors import UserError
+from gcnnbench.data.parts import Part
+from gcnnbench.data.pcam import FOLDER, read_patches, unpack_archives
+from gcnnbench.errors import UserError
 
 
 def load(folder: Path) -> dict[str, Part]:

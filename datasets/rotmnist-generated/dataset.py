@@ -5,10 +5,10 @@ from random import Random
 
 import torch
 
-from benchmark.data.mnist import fetch
-from benchmark.data.mnist import load as load_mnist
-from benchmark.data.parts import Part
-from benchmark.data.rotate import rotate
+from gcnnbench.data.mnist import fetch
+from gcnnbench.data.mnist import load as load_mnist
+from gcnnbench.data.parts import Part
+from gcnnbench.data.rotate import rotate
 
 __all__ = ["fetch", "load"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.data.parts import Part
-from benchmark.errors import UserError
+from gcnnbench.data.parts import Part
+from gcnnbench.errors import UserError
 
 FILES = {
     "train": ("mnist_all_rotation_normalized_float_train_valid.amat", 12_000),

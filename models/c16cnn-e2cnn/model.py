@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from e2cnn import nn as enn
 
-from benchmark.nn.network import Network, require_size
-from benchmark.nn.steerable import Steerable, regular_type, scalar_type, steerable_block, steerable_classifier
+from gcnnbench.nn.network import Network, require_size
+from gcnnbench.nn.steerable import Steerable, regular_type, scalar_type, steerable_block, steerable_classifier
 
 
 def build(*, size: int, channels: int, classes: int, planes: int, dropout: float) -> Network:

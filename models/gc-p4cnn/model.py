@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmark.nn.groups import P4, TRIVIAL
-from benchmark.nn.initialisation import sepgroupy
-from benchmark.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
-from benchmark.nn.rotmnist import DEPTHS, separable_block, six_valid_convolutions
+from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.nn.initialisation import sepgroupy
+from gcnnbench.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
+from gcnnbench.nn.rotmnist import DEPTHS, separable_block, six_valid_convolutions
 
 
 def build(*, size: int, channels: int, classes: int, planes: int) -> Network:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.nn.groups import P4
-from benchmark.nn.heads import flattened_classifier
-from benchmark.nn.initialisation import sepgroupy
-from benchmark.nn.network import Network
-from benchmark.nn.residual import residual_network
+from gcnnbench.nn.groups import P4
+from gcnnbench.nn.heads import flattened_classifier
+from gcnnbench.nn.initialisation import sepgroupy
+from gcnnbench.nn.network import Network
+from gcnnbench.nn.residual import residual_network
 
 
 def build(*, size: int, channels: int, classes: int, widths: Sequence[int], blocks: Sequence[int]) -> Network:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.nn.groups import P4
-from benchmark.nn.initialisation import sepgroupy
-from benchmark.nn.network import Network, classifier
-from benchmark.nn.residual import residual_network
+from gcnnbench.nn.groups import P4
+from gcnnbench.nn.initialisation import sepgroupy
+from gcnnbench.nn.network import Network, classifier
+from gcnnbench.nn.residual import residual_network
 
 
 def build(*, size: int, channels: int, classes: int, widths: Sequence[int], blocks: Sequence[int]) -> Network:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.groups import P4, TRIVIAL
-from benchmark.nn.initialisation import lecun_normal
-from benchmark.nn.network import Layers, Network, conv_block, max_pool, require_size
-from benchmark.nn.rotmnist import DEPTHS, maximal_logits, six_valid_convolutions
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.nn.initialisation import lecun_normal
+from gcnnbench.nn.network import Layers, Network, conv_block, max_pool, require_size
+from gcnnbench.nn.rotmnist import DEPTHS, maximal_logits, six_valid_convolutions
 
 
 def build(*, size: int, channels: int, classes: int, planes: int) -> Network:

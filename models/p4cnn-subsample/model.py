@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmark.nn.groups import P4, TRIVIAL
-from benchmark.nn.initialisation import sepgroupy
-from benchmark.nn.network import Network, classifier, conv_block, require_size
-from benchmark.nn.subsampling import EquivariantMaxPool
+from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.nn.initialisation import sepgroupy
+from gcnnbench.nn.network import Network, classifier, conv_block, require_size
+from gcnnbench.nn.subsampling import EquivariantMaxPool
 
 
 def build(*, size: int, channels: int, classes: int, planes: int, dropout: float) -> Network:

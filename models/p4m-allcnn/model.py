@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.nn.allcnn import all_convolutional
-from benchmark.nn.groups import P4M
-from benchmark.nn.network import Network
+from gcnnbench.nn.allcnn import all_convolutional
+from gcnnbench.nn.groups import P4M
+from gcnnbench.nn.network import Network
 
 
 def build(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmark.nn.groups import TRIVIAL
-from benchmark.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
-from benchmark.nn.rotmnist import DEPTHS, six_valid_convolutions
+from gcnnbench.nn.groups import TRIVIAL
+from gcnnbench.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
+from gcnnbench.nn.rotmnist import DEPTHS, six_valid_convolutions
 
 
 def build(*, size: int, channels: int, classes: int, planes: int) -> Network:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark import api
-from benchmark.cards.registry import Registry
-from benchmark.errors import UserError
+from gcnnbench import api
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 
@@ -46,8 +46,8 @@ def test_a_cell_is_run_kept_loaded_and_tabled(cards: Registry, tmp_path: Path) -
 
 
 def prepared(cards: Registry) -> tuple[torch.Tensor, torch.Tensor]:
-    from benchmark.data.images import prepare
-    from benchmark.data.splits import order_seed, split
+    from gcnnbench.data.images import prepare
+    from gcnnbench.data.splits import order_seed, split
 
     card = cards.benchmark("tiny")
     shares = split(cards.load_dataset("digits", Path("unused")), card.split, order_seed("tiny", 0, card.split))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cards.reading import Finding
-from benchmark.cards.registry import survey
+from gcnnbench.cards.reading import Finding
+from gcnnbench.cards.registry import survey
 
 RIGHT = Path(__file__).parent / "right"
 FILES = {"model": "mynet/model.yaml", "dataset": "mydata/dataset.yaml", "benchmark": "trial.yaml"}

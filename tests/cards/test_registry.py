@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 
-import benchmark.datasets
-import benchmark.models
-from benchmark.cards.bibliography import read_bibliography
-from benchmark.cards.entries import load_module
-from benchmark.cards.reading import CARD_KINDS, CardsError, read_card
-from benchmark.cards.registry import Registry, survey
-from benchmark.cards.schema import ELEMENTS, BenchmarkCard, split_entry
-from benchmark.cards.shelf import REGISTRY, cards_at
-from benchmark.errors import UserError
-from benchmark.nn.groups import group
+import gcnnbench.datasets
+import gcnnbench.models
+from gcnnbench.cards.bibliography import read_bibliography
+from gcnnbench.cards.entries import load_module
+from gcnnbench.cards.reading import CARD_KINDS, CardsError, read_card
+from gcnnbench.cards.registry import Registry, survey
+from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, split_entry
+from gcnnbench.cards.shelf import REGISTRY, cards_at
+from gcnnbench.errors import UserError
+from gcnnbench.nn.groups import group
 
 RIGHT = Path(__file__).parent / "right"
 
@@ -51,8 +51,8 @@ def test_everything_registered_is_right_and_nothing_is_left_out() -> None:
     shelf = survey()
     assert [str(finding) for finding in shelf.findings] == []
     for package, cards, kind in (
-        (benchmark.models, shelf.models, "model"),
-        (benchmark.datasets, shelf.datasets, "dataset"),
+        (gcnnbench.models, shelf.models, "model"),
+        (gcnnbench.datasets, shelf.datasets, "dataset"),
     ):
         folders = {file.parent.name for path in package.__path__ for file in Path(path).glob(f"*/{kind}.py")}
         assert set(cards) == folders
@@ -135,7 +135,7 @@ def test_two_folders_of_one_name_do_not_meet(mynet: Path, tmp_path: Path) -> Non
         ("def build(**_):\n    return 1 / 0\n", "mynet@28: build failed: ZeroDivisionError"),
         ("def build(*, size, channels, classes):\n    pass\n", "mynet@28: build failed: TypeError.*planes"),
         (
-            "from benchmark.errors import UserError\ndef build(**_):\n    raise UserError('size (=28) must be odd')\n",
+            "from gcnnbench.errors import UserError\ndef build(**_):\n    raise UserError('size (=28) must be odd')\n",
             r"mynet@28: size \(=28\) must be odd",
         ),
     ],
@@ -177,7 +177,7 @@ def test_a_registered_card_given_again_is_the_same_card(registry: Registry) -> N
 
 def test_what_python_left_of_a_removed_entry_is_no_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone" / "__pycache__").mkdir(parents=True)
-    monkeypatch.setattr(benchmark.models, "__path__", [*benchmark.models.__path__, str(tmp_path)])
+    monkeypatch.setattr(gcnnbench.models, "__path__", [*gcnnbench.models.__path__, str(tmp_path)])
     assert survey().findings == []
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "model.py").touch()
@@ -224,5 +224,5 @@ def test_every_kind_of_card_has_a_json_schema() -> None:
 
 
 def test_importing_cards_does_not_import_torch() -> None:
-    code = "import sys, benchmark.cards.registry, benchmark.runs.spec; sys.exit('torch' in sys.modules)"
+    code = "import sys, gcnnbench.cards.registry, gcnnbench.runs.spec; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

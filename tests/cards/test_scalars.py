@@ -8,7 +8,7 @@ import math
 import pytest
 import yaml
 
-from benchmark.cards.scalars import GuessError, canonical_float, plain
+from gcnnbench.cards.scalars import GuessError, canonical_float, plain
 
 CANONICAL = ("0", "7", "-12", "0.5", "-3.25", "1.0e-3", "1.0e-05", "2.5e+10", "true", "false", "null")
 TEXT = ("p4cnn", "3x3", "1.5.2", "v1", "e-3", "_1", "1e", "0e", "nano", "none", "yes!", "rot90")

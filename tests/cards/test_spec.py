@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from benchmark.cards.copies import UNKNOWN, on_copies, record_copy
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import BenchmarkCard, DatasetCard, Model, ModelCard
-from benchmark.cards.source import parse_source
-from benchmark.errors import UserError
-from benchmark.metrics import METRIC_VERSIONS
-from benchmark.runs import spec as spec_module
-from benchmark.runs.spec import spec, spec_digest
+from gcnnbench.cards.copies import UNKNOWN, on_copies, record_copy
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Model, ModelCard
+from gcnnbench.cards.source import parse_source
+from gcnnbench.errors import UserError
+from gcnnbench.metrics import METRIC_VERSIONS
+from gcnnbench.runs import spec as spec_module
+from gcnnbench.runs.spec import spec, spec_digest
 
 TRIAL = (Path(__file__).parent / "right" / "trial.yaml").read_text(encoding="utf-8")
 ENTRY = "p4cnn@28"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cards.registry import Registry
-from benchmark.errors import UserError
-from benchmark.leaderboard.tables import leaderboard
-from benchmark.runs.files import read_files
-from benchmark.runs.plan import plan
-from benchmark.runs.record import Record
-from benchmark.verification.deeper import NotCheckableError, cell_of
-from benchmark.verification.retraining import retrain
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.tables import leaderboard
+from gcnnbench.runs.files import read_files
+from gcnnbench.runs.plan import plan
+from gcnnbench.runs.record import Record
+from gcnnbench.verification.deeper import NotCheckableError, cell_of
+from gcnnbench.verification.retraining import retrain
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 

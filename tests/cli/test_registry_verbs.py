@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-import benchmark
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import BenchmarkCard
-from benchmark.cards.shelf import REGISTRY
-from benchmark.cli import app, main
-from benchmark.cli.cards import describe
-from benchmark.cli.known import Known
-from benchmark.cli.options import default_data, default_results
-from benchmark.errors import UserError
+import gcnnbench as package
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.cards.shelf import REGISTRY
+from gcnnbench.cli import app, main
+from gcnnbench.cli.cards import describe
+from gcnnbench.cli.known import Known
+from gcnnbench.cli.options import default_data, default_results
+from gcnnbench.errors import UserError
 
 RIGHT = Path(__file__).parents[1] / "cards" / "right"
 HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "h5py", "e2cnn", "PIL")
@@ -50,7 +50,7 @@ def mynet(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["show", "p4cnn"], ["schema"]])
 def test_verbs_that_need_no_torch_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom benchmark.cli import main\ntry:\n    main(sys.argv[1:])\nfinally:\n"
+        "import sys\nfrom gcnnbench.cli import main\ntry:\n    main(sys.argv[1:])\nfinally:\n"
         f"    print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
@@ -70,9 +70,9 @@ def test_every_verb_has_help_and_says_what_it_does(gcnnbench: Any) -> None:
 
 
 def test_the_module_is_the_command() -> None:
-    command = [sys.executable, "-m", "benchmark", "--version"]
+    command = [sys.executable, "-m", "gcnnbench", "--version"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ended.stdout == f"gcnnbench {benchmark.__version__}\n"
+    assert ended.stdout == f"gcnnbench {package.__version__}\n"
 
 
 def test_list_shows_every_card_within_eighty_columns(gcnnbench: Any) -> None:
@@ -173,7 +173,7 @@ def test_an_interruption_ends_with_130(gcnnbench: Any, monkeypatch: pytest.Monke
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.cards.registry.Registry.load", interrupted)
+    monkeypatch.setattr("gcnnbench.cards.registry.Registry.load", interrupted)
     code, out, err = gcnnbench("list")
     assert (code, out, err) == (130, "", "interrupted\n")
 
@@ -182,7 +182,7 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def faulty(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("benchmark.cards.registry.Registry.load", faulty)
+    monkeypatch.setattr("gcnnbench.cards.registry.Registry.load", faulty)
     with pytest.raises(ZeroDivisionError):
         main(["list"])
 
@@ -219,12 +219,12 @@ def test_validate_shows_all_errors_of_all_files(
 
 
 def test_validate_reads_the_claims_cards(gcnnbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.cards.reading import CardsError, Finding
+    from gcnnbench.cards.reading import CardsError, Finding
 
     def wrong(_: Registry) -> None:
         raise CardsError([Finding(Path("claims.yaml"), 3, 4, "claims[0]", "there is no tolerance 'x'")])
 
-    monkeypatch.setattr("benchmark.verification.claims_reading.read_claims", wrong)
+    monkeypatch.setattr("gcnnbench.verification.claims_reading.read_claims", wrong)
     code, out, err = gcnnbench("validate")
     assert (code, out) == (2, "")
     assert err.startswith("claims.yaml:3:4: claims[0]: there is no tolerance 'x'\n1 error in 1 of ")
@@ -255,9 +255,9 @@ def test_an_audit_of_nothing_is_an_error(gcnnbench: Any, tmp_path: Path) -> None
 
 
 def test_validate_of_nothing_is_an_error(gcnnbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.cards.shelf import Shelf
+    from gcnnbench.cards.shelf import Shelf
 
-    monkeypatch.setattr("benchmark.cards.registry.survey", lambda _: Shelf())
+    monkeypatch.setattr("gcnnbench.cards.registry.survey", lambda _: Shelf())
     code, out, err = gcnnbench("validate")
     assert (code, out) == (2, "")
     assert "no card was found" in err
@@ -274,7 +274,7 @@ def test_schema_is_one_json_schema(gcnnbench: Any, kind: str) -> None:
 
 
 def test_directories_have_sensible_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    checkout = Path(benchmark.__file__).resolve().parents[1]
+    checkout = Path(package.__file__).resolve().parents[2]
     in_checkout = (checkout / "pyproject.toml").is_file()
     assert default_results() == (checkout / "results" if in_checkout else Path("results"))
     assert default_data().is_absolute()
@@ -283,6 +283,6 @@ def test_directories_have_sensible_defaults(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_error_is_a_user_error() -> None:
     """The frame prints these and nothing else; a card error must be one of them."""
-    from benchmark.cards.reading import CardsError
+    from gcnnbench.cards.reading import CardsError
 
     assert issubclass(CardsError, UserError)

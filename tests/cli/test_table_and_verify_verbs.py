@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from benchmark.cli.app import build_app
-from benchmark.errors import UserError
+from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
 
 
 def called(*arguments: str | Path) -> Result:

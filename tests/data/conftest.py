@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.cards.schema import DatasetCard, File
-from benchmark.cards.schema import Part as PartCard
-from benchmark.data.parts import Part, digest
+from gcnnbench.cards.schema import DatasetCard, File
+from gcnnbench.cards.schema import Part as PartCard
+from gcnnbench.data.parts import Part, digest
 
 SIZES = {"train": 60, "test": 20}
 PREFIXES = {"train": "train", "test": "t10k"}

@@ -6,9 +6,9 @@ from scipy.stats import chisquare, kstest
 from torch import Tensor
 from torchvision.transforms import functional as torchvision
 
-from benchmark.cards.schema import Augmentation, Fill, Input, NormalAngle, Rotation, UniformAngle
-from benchmark.data.augment import augment, crop, draw_angles, fill_values, flip, turn
-from benchmark.data.rotate import rotate
+from gcnnbench.cards.schema import Augmentation, Fill, Input, NormalAngle, Rotation, UniformAngle
+from gcnnbench.data.augment import augment, crop, draw_angles, fill_values, flip, turn
+from gcnnbench.data.rotate import rotate
 
 COLOUR = Input(channels=3, resize="none", mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.5))
 BLACK = Fill(value=0.0, scale="before-normalisation")

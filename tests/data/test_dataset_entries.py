@@ -17,22 +17,22 @@ from torchvision.datasets import CIFAR10
 from torchvision.transforms.functional import InterpolationMode
 from torchvision.transforms.functional import rotate as by_torchvision
 
-import benchmark.datasets
-from benchmark.cards.reading import read_card
-from benchmark.cards.schema import DatasetCard
-from benchmark.data.files import faults, load_parts
-from benchmark.data.parts import Part, digest
-from benchmark.data.resize import resize
-from benchmark.errors import UserError
+import gcnnbench.datasets
+from gcnnbench.cards.reading import read_card
+from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.data.files import faults, load_parts
+from gcnnbench.data.parts import Part, digest
+from gcnnbench.data.resize import resize
+from gcnnbench.errors import UserError
 
 FOLDERS = sorted(
-    path for place in benchmark.datasets.__path__ for path in Path(place).iterdir() if (path / "dataset.yaml").is_file()
+    path for place in gcnnbench.datasets.__path__ for path in Path(place).iterdir() if (path / "dataset.yaml").is_file()
 )
 NAMES = [folder.name for folder in FOLDERS]
 
 
 def module(name: str) -> ModuleType:
-    return import_module(f"benchmark.datasets.{name}.dataset")
+    return import_module(f"gcnnbench.datasets.{name}.dataset")
 
 
 def real(card: DatasetCard) -> Path:
@@ -46,7 +46,7 @@ def real(card: DatasetCard) -> Path:
 def test_every_folder_is_an_entry() -> None:
     written = {"cifar10", "cifar100", "digits", "mnist", "pcam", "pcam-sample", "rotmnist", "rotmnist-generated"}
     assert written <= set(NAMES)
-    for place in benchmark.datasets.__path__:
+    for place in gcnnbench.datasets.__path__:
         for path in Path(place).iterdir():
             assert path.name in {*NAMES, "__init__.py", "__pycache__"}, f"{path} is no entry"
 

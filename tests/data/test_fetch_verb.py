@@ -9,8 +9,8 @@ import torchvision.datasets.utils
 import typer
 from typer.testing import CliRunner
 
-from benchmark.cli.data_verbs import fetch
-from benchmark.errors import UserError
+from gcnnbench.cli.data_verbs import fetch
+from gcnnbench.errors import UserError
 
 
 @pytest.fixture

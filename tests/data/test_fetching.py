@@ -11,10 +11,10 @@ import pytest
 import torchvision.datasets.utils
 from torchvision.datasets import MNIST
 
-from benchmark.cards.schema import DatasetCard
-from benchmark.data import fetching, mnist
-from benchmark.data.files import faults
-from benchmark.errors import UserError
+from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.data import fetching, mnist
+from gcnnbench.data.files import faults
+from gcnnbench.errors import UserError
 
 
 class Server:

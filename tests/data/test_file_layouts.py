@@ -16,24 +16,24 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR100
 
-from benchmark.cards.copies import copy_path, on_copies, recorded_copy, settle
-from benchmark.cards.reading import read_card
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import Augmentation, DatasetCard, Fill, Input
-from benchmark.cards.schema import Part as PartCard
-from benchmark.data import images as images_module
-from benchmark.data import pcam
-from benchmark.data.fetching import fetch
-from benchmark.data.files import load_parts
-from benchmark.data.images import prepare
-from benchmark.data.parts import Part, digest
-from benchmark.errors import UserError
+from gcnnbench.cards.copies import copy_path, on_copies, recorded_copy, settle
+from gcnnbench.cards.reading import read_card
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import Augmentation, DatasetCard, Fill, Input
+from gcnnbench.cards.schema import Part as PartCard
+from gcnnbench.data import images as images_module
+from gcnnbench.data import pcam
+from gcnnbench.data.fetching import fetch
+from gcnnbench.data.files import load_parts
+from gcnnbench.data.images import prepare
+from gcnnbench.data.parts import Part, digest
+from gcnnbench.errors import UserError
 
 COUNTS = {"PCam": {"train": 9, "validation": 4, "test": 5}, "pcam-sample": {"train": 3, "validation": 2, "test": 1}}
 
 
 def module(name: str) -> ModuleType:
-    return import_module(f"benchmark.datasets.{name}.dataset")
+    return import_module(f"gcnnbench.datasets.{name}.dataset")
 
 
 def card(name: str, images: dict[str, int]) -> DatasetCard:

@@ -7,12 +7,12 @@ from types import ModuleType
 import pytest
 import torch
 
-from benchmark.cards.schema import DatasetCard
-from benchmark.cards.schema import Part as PartCard
-from benchmark.data import mnist
-from benchmark.data.files import faults, load_parts
-from benchmark.data.parts import Part
-from benchmark.errors import UserError
+from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.cards.schema import Part as PartCard
+from gcnnbench.data import mnist
+from gcnnbench.data.files import faults, load_parts
+from gcnnbench.data.parts import Part
+from gcnnbench.errors import UserError
 
 NAMES = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 

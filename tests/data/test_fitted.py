@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import BenchmarkCard, Input
-from benchmark.data.fitted import CHUNK, applied, contrast_zca, shares_of, standardised
-from benchmark.data.parts import Part
-from benchmark.data.splits import order_seed, split_indices
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard, Input
+from gcnnbench.data.fitted import CHUNK, applied, contrast_zca, shares_of, standardised
+from gcnnbench.data.parts import Part
+from gcnnbench.data.splits import order_seed, split_indices
 
 
 def noise(images: int, seed: int, channels: int = 2, size: int = 4) -> Part:

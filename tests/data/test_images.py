@@ -4,12 +4,12 @@ import pytest
 import torch
 from torchvision.transforms import functional as torchvision
 
-from benchmark.cards.schema import Augmentation, Fill, Input, Rotation, UniformAngle
-from benchmark.data.images import prepare
-from benchmark.data.parts import Part
-from benchmark.data.resize import resize
-from benchmark.data.rotate import rotate
-from benchmark.errors import UserError
+from gcnnbench.cards.schema import Augmentation, Fill, Input, Rotation, UniformAngle
+from gcnnbench.data.images import prepare
+from gcnnbench.data.parts import Part
+from gcnnbench.data.resize import resize
+from gcnnbench.data.rotate import rotate
+from gcnnbench.errors import UserError
 
 STUDY = Input(channels=3, resize="pillow-bilinear", mean=(0.13083716,) * 3, std=(0.04347679,) * 3)
 COLOUR = Input(channels=3, resize="none", mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.201))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.data.parts import Part, digest
+from gcnnbench.data.parts import Part, digest
 
 IMAGES = torch.arange(2 * 1 * 2 * 3, dtype=torch.uint8).reshape(2, 1, 2, 3)
 LABELS = torch.tensor([3, 1])

@@ -7,8 +7,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from benchmark.data import resize as module
-from benchmark.data.resize import resize
+from gcnnbench.data import resize as module
+from gcnnbench.data.resize import resize
 
 
 def by_pillow(images: Tensor, size: int) -> Tensor:

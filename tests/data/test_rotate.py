@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode
 from torchvision.transforms.functional import rotate as by_torchvision
 
-from benchmark.data.rotate import rotate
+from gcnnbench.data.rotate import rotate
 
 ANGLES = (10.0, 45.0, 90.0, 133.7, 180.0, 270.0, -20.0, 359.0)
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.cards.schema import Share, Split
-from benchmark.data.parts import Part
-from benchmark.data.splits import order_seed, split, split_indices
-from benchmark.errors import UserError
+from gcnnbench.cards.schema import Share, Split
+from gcnnbench.data.parts import Part
+from gcnnbench.data.splits import order_seed, split, split_indices
+from gcnnbench.errors import UserError
 
 Shuffle = Literal["seed", "fixed", "none"]
 SIZES = {"train": 60, "test": 40}

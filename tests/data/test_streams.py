@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 
-from benchmark.data.streams import derive, generator
+from gcnnbench.data.streams import derive, generator
 
 
 def test_derivation_is_the_stated_hash() -> None:

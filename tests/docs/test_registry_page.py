@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.cards.registry import Registry
-from benchmark.cli.registry_page import PAGE, page
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cli.registry_page import PAGE, page
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmark.cards.copies import on_copies
-from benchmark.cards.registry import Registry
-from benchmark.leaderboard.tables import leaderboard
-from benchmark.results_page import FIGURES, PAGE, page
+from gcnnbench.cards.copies import on_copies
+from gcnnbench.cards.registry import Registry
+from gcnnbench.leaderboard.tables import leaderboard
+from gcnnbench.results_page import FIGURES, PAGE, page
 
 RESULTS = Path(__file__).parents[2] / "results"
 

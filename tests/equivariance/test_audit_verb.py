@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from benchmark.cli import main
-from benchmark.cli.audit_verbs import parse_sizes
-from benchmark.errors import UserError
+from gcnnbench.cli import main
+from gcnnbench.cli.audit_verbs import parse_sizes
+from gcnnbench.errors import UserError
 
 FILE = """
 import torch
 from torch import nn
 from neighbour import WIDTH
 
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.groups import P4, TRIVIAL
-from benchmark.nn.pooling import CosetPool
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.nn.pooling import CosetPool
 
 
 class Strided(nn.Module):

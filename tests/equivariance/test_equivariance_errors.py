@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.equivariance.errors import measure
-from benchmark.equivariance.random_weights import draw_weights
-from benchmark.equivariance.sample import sample_images
-from benchmark.errors import UserError
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.fields import Field, Invariant, RegularField, ScalarField
-from benchmark.nn.groups import P4, P4M, TRIVIAL, Element
+from gcnnbench.equivariance.errors import measure
+from gcnnbench.equivariance.random_weights import draw_weights
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.errors import UserError
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.fields import Field, Invariant, RegularField, ScalarField
+from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Element
 
 
 class Small(nn.Module):
@@ -263,7 +263,7 @@ class Wrong(nn.Module):
         order = torch.arange(filters.shape[0])
         order[0], order[1] = 1, 0
         self.conv.weight = nn.Parameter(filters[order])
-        from benchmark.equivariance.depths import GeometricField
+        from gcnnbench.equivariance.depths import GeometricField
 
         self.conv.field = GeometricField(field_type)  # type: ignore[assignment]
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.equivariance.certificate import certify
-from benchmark.equivariance.grid import AxisSampling, by_rule
-from benchmark.nn.groups import P2, P4, P4M, PM, Element, Group
+from gcnnbench.equivariance.certificate import certify
+from gcnnbench.equivariance.grid import AxisSampling, by_rule
+from gcnnbench.nn.groups import P2, P4, P4M, PM, Element, Group
 
 Case = tuple[AxisSampling, bool]
 

@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.equivariance.certificate import certify
-from benchmark.equivariance.deviations import OUTPUT, deviations
-from benchmark.equivariance.errors import measure
-from benchmark.equivariance.exactness import exactness
-from benchmark.equivariance.judgement import CEILING, NEGLIGIBLE, verdict_of
-from benchmark.equivariance.precision import tensors
-from benchmark.equivariance.sample import sample_images
-from benchmark.equivariance.steering import symmetrised
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.fields import Invariant
-from benchmark.nn.groups import P2, P4, TRIVIAL
-from benchmark.nn.pooling import CosetPool
+from gcnnbench.equivariance.certificate import certify
+from gcnnbench.equivariance.deviations import OUTPUT, deviations
+from gcnnbench.equivariance.errors import measure
+from gcnnbench.equivariance.exactness import exactness
+from gcnnbench.equivariance.judgement import CEILING, NEGLIGIBLE, verdict_of
+from gcnnbench.equivariance.precision import tensors
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.steering import symmetrised
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.fields import Invariant
+from gcnnbench.nn.groups import P2, P4, TRIVIAL
+from gcnnbench.nn.pooling import CosetPool
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_e2cnns_rounding_is_put_right_and_its_faults_are_not() -> None:
     regular = enn.FieldType(space, 2 * [space.regular_repr])
     image = enn.FieldType(space, 3 * [space.trivial_repr])
     draws = torch.randn(8, 3, 5, 5, dtype=torch.float64)
-    field = import_module("benchmark.equivariance.depths").GeometricField
+    field = import_module("gcnnbench.equivariance.depths").GeometricField
 
     def off(filters: Tensor) -> float:
         g = P4.elements[1]
@@ -101,7 +101,7 @@ def test_e2cnns_rounding_is_put_right_and_its_faults_are_not() -> None:
         return float((moved - filters).abs().max())
 
     lift = lifting(3).double()
-    filters = import_module("benchmark.nn.convolution").filter_bank(lift.weight, P4, TRIVIAL).detach()
+    filters = import_module("gcnnbench.nn.convolution").filter_bank(lift.weight, P4, TRIVIAL).detach()
     assert off(filters) == 0  # e2cnn's regular field is that of the suite
     noise = draws[..., :3, :3]
     rounded, faulty = filters + 1e-8 * noise, filters + 1e-2 * noise

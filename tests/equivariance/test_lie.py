@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.equivariance.lie import MOTIONS, Motion, generator, interpolation_error, local_errors, moved
-from benchmark.errors import UserError
-from benchmark.nn.fields import ScalarField, with_field
+from gcnnbench.equivariance.lie import MOTIONS, Motion, generator, interpolation_error, local_errors, moved
+from gcnnbench.errors import UserError
+from gcnnbench.nn.fields import ScalarField, with_field
 
 
 def blobs(count: int = 6, size: int = 33) -> Tensor:
@@ -120,8 +120,8 @@ def test_smoother_images_leave_less_to_interpolation() -> None:
 
 
 def test_it_raises_where_it_is_not_defined_and_is_never_a_silent_zero() -> None:
-    registry = import_module("benchmark.cards.registry").Registry.load()
-    target = import_module("benchmark.equivariance.targets").model_target(registry, registry.model("p4cnn"))
+    registry = import_module("gcnnbench.cards.registry").Registry.load()
+    target = import_module("gcnnbench.equivariance.targets").model_target(registry, registry.model("p4cnn"))
     network, images = target.make(16), blobs(3, 16)
     with pytest.raises(UserError, match="a rotation by a small angle does not act"):
         local_errors(network, images.expand(3, target.channels, 16, 16), "rotation")

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.equivariance.assertion import assert_equivariant
-from benchmark.equivariance.audit import audit
-from benchmark.equivariance.claims import false_claims
-from benchmark.equivariance.explanation import explain
-from benchmark.equivariance.targets import model_target
-from benchmark.errors import UserError
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.fields import ScalarField
-from benchmark.nn.groups import P4, TRIVIAL
-from benchmark.nn.network import Network, classifier, conv_block, max_pool
-from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.pooling import CosetPool
+from gcnnbench.equivariance.assertion import assert_equivariant
+from gcnnbench.equivariance.audit import audit
+from gcnnbench.equivariance.claims import false_claims
+from gcnnbench.equivariance.explanation import explain
+from gcnnbench.equivariance.targets import model_target
+from gcnnbench.errors import UserError
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.fields import ScalarField
+from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.nn.network import Network, classifier, conv_block, max_pool
+from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.nn.pooling import CosetPool
 
 
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:
@@ -325,7 +325,7 @@ def test_a_feature_map_as_output() -> None:
 
 
 def test_every_card_tells_the_truth_about_its_exactness_and_a_lie_is_told_with_evidence() -> None:
-    registry = import_module("benchmark.cards.registry").Registry.load()
+    registry = import_module("gcnnbench.cards.registry").Registry.load()
     card = registry.model("p4cnn")
     assert false_claims(registry, card) == ()
     lie = card.model_copy(update={"exact_at": (15,), "approximate_at": (16,)})
@@ -336,7 +336,7 @@ def test_every_card_tells_the_truth_about_its_exactness_and_a_lie_is_told_with_e
 
 
 def test_a_network_without_symmetry_claims_none() -> None:
-    registry = import_module("benchmark.cards.registry").Registry.load()
+    registry = import_module("gcnnbench.cards.registry").Registry.load()
     target = model_target(registry, registry.model("z2cnn"))
     found = audit(target.make, [15, 16], P4, channels=target.channels, claims_trivial=target.claims_trivial)
     assert [(row.certificate, row.decision) for row in found.sizes] == [("none", "approximate")] * 2

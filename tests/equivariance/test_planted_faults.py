@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.equivariance.certificate import certify
-from benchmark.equivariance.controls import ControlNetwork
-from benchmark.equivariance.decision import ControlError, decide, run_controls
-from benchmark.equivariance.exactness import exactness, watch
-from benchmark.equivariance.sample import sample_images
-from benchmark.errors import UserError
-from benchmark.nn.convolution import GroupConv, filter_bank
-from benchmark.nn.fields import Invariant, RegularField, ScalarField, with_field
-from benchmark.nn.groups import P4, P4M, TRIVIAL, Group
-from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.pooling import CosetPool
+from gcnnbench.equivariance.certificate import certify
+from gcnnbench.equivariance.controls import ControlNetwork
+from gcnnbench.equivariance.decision import ControlError, decide, run_controls
+from gcnnbench.equivariance.exactness import exactness, watch
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.errors import UserError
+from gcnnbench.nn.convolution import GroupConv, filter_bank
+from gcnnbench.nn.fields import Invariant, RegularField, ScalarField, with_field
+from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
+from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.nn.pooling import CosetPool
 
 Layers = dict[str, nn.Module]
 
@@ -277,7 +277,7 @@ def test_outputs_that_are_no_logits() -> None:
 
 def test_a_lying_certificate_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(conv=of_bank(without_the_shift)())
-    monkeypatch.setattr(Faulty, "__module__", "benchmark.nn.convolution")
+    monkeypatch.setattr(Faulty, "__module__", "gcnnbench.nn.convolution")
     found = exactness(model, sample_images(4, 2, 12), P4)
     assert (found.certificate, found.decision, found.first_break) == ("exact", "approximate", "conv")
     assert str(found.reason).startswith("the certificate says exact and the decision approximate, one of them is wrong")

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.equivariance.audit import SizeAudit, audit_size
-from benchmark.equivariance.decision import decide
-from benchmark.equivariance.errors import measure
-from benchmark.equivariance.exactness import exactness
-from benchmark.equivariance.judgement import CEILING, judge
-from benchmark.equivariance.precision import tensors
-from benchmark.equivariance.random_weights import DRAWS, draw_weights
-from benchmark.equivariance.sample import sample_images
-from benchmark.nn.fields import Field, Invariant, ScalarField, with_field
-from benchmark.nn.groups import P4, Element
+from gcnnbench.equivariance.audit import SizeAudit, audit_size
+from gcnnbench.equivariance.decision import decide
+from gcnnbench.equivariance.errors import measure
+from gcnnbench.equivariance.exactness import exactness
+from gcnnbench.equivariance.judgement import CEILING, judge
+from gcnnbench.equivariance.precision import tensors
+from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.nn.fields import Field, Invariant, ScalarField, with_field
+from gcnnbench.nn.groups import P4, Element
 from tests.equivariance.symmetric import brute_force, isotropic
 
 

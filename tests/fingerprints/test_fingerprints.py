@@ -17,9 +17,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cards.entries import build_network
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import (
+from gcnnbench.cards.entries import build_network
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import (
     SGD,
     Adam,
     Augmentation,
@@ -41,18 +41,18 @@ from benchmark.cards.schema import (
     UniformAngle,
     split_entry,
 )
-from benchmark.data.augment import augment
-from benchmark.data.images import Images, prepare
-from benchmark.data.splits import order_seed, split_indices
-from benchmark.data.streams import derive
-from benchmark.device import seeded
-from benchmark.equivariance.errors import measure
-from benchmark.evaluation import EvaluationState, count, evaluate
-from benchmark.metrics import METRIC_VERSIONS, Counts, Ordered, metrics
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.groups import P4, P4M
-from benchmark.runs.spec import NUMERICS_VERSION
-from benchmark.training import Task, TrainingState, train
+from gcnnbench.data.augment import augment
+from gcnnbench.data.images import Images, prepare
+from gcnnbench.data.splits import order_seed, split_indices
+from gcnnbench.data.streams import derive
+from gcnnbench.device import seeded
+from gcnnbench.equivariance.errors import measure
+from gcnnbench.evaluation import EvaluationState, count, evaluate
+from gcnnbench.metrics import METRIC_VERSIONS, Counts, Ordered, metrics
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.groups import P4, P4M
+from gcnnbench.runs.spec import NUMERICS_VERSION
+from gcnnbench.training import Task, TrainingState, train
 
 PINNED = Path(__file__).with_name("fingerprints.json")
 CPU = torch.device("cpu")
@@ -289,7 +289,7 @@ def test_a_changed_layer_is_noticed(registry: Registry, monkeypatch: pytest.Monk
     """A fault that no shape shows: batch norm with another epsilon."""
     name = next(name for name in PINS if name.startswith("model p4cnn version"))
     monkeypatch.setattr(
-        "benchmark.nn.normalisation.GroupBatchNorm.__init__.__kwdefaults__",
+        "gcnnbench.nn.normalisation.GroupBatchNorm.__init__.__kwdefaults__",
         {"eps": 1e-3, "momentum": 0.1, "scale": True},
     )
     assert PINS[name](registry) != pytest.approx(pinned()[name], rel=1e-6, abs=1e-9)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import disk
-from benchmark.disk import read_plain, sweep, whole_file, write_whole
+from gcnnbench import disk
+from gcnnbench.disk import read_plain, sweep, whole_file, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -87,7 +87,7 @@ def test_what_a_killed_writer_left_is_swept_and_a_living_ones_is_not(tmp_path: P
     script = f"""
         import sys, time
         from pathlib import Path
-        from benchmark.disk import whole_file
+        from gcnnbench.disk import whole_file
         with whole_file(Path({str(tmp_path)!r}) / "record.json", Path({str(tmp_path)!r}) / "tmp") as file:
             file.write(b"half")
             file.flush()

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from benchmark.escaping import csv_cell, latex, latex_comment, markdown, terminal
+from gcnnbench.escaping import csv_cell, latex, latex_comment, markdown, terminal
 
 HOSTILE = [
     "a\n\\input{/etc/passwd}",

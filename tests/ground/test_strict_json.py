@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from benchmark.cards.values import Count, OutsideLine, Seconds, Share, Time
-from benchmark.strict_json import parse_json, parse_model
+from gcnnbench.cards.values import Count, OutsideLine, Seconds, Share, Time
+from gcnnbench.strict_json import parse_json, parse_model
 
 
 class Run(BaseModel):

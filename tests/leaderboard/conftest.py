@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import BenchmarkCard, ModelCard
-from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.frame import boards
-from benchmark.leaderboard.reading import Results, run
-from benchmark.metrics import Counts, metrics
-from benchmark.runs.record import Failure, Record
-from benchmark.runs.spec import spec_digest
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard, ModelCard
+from gcnnbench.leaderboard.board import Board
+from gcnnbench.leaderboard.frame import boards
+from gcnnbench.leaderboard.reading import Results, run
+from gcnnbench.metrics import Counts, metrics
+from gcnnbench.runs.record import Failure, Record
+from gcnnbench.runs.spec import spec_digest
 
 ELEMENTS = ("upright", "rot90", "rot180", "rot270")
 ENTRIES = ("z2cnn@28", "p4cnn@28", "p4cnn@27", "p4cnn@29")

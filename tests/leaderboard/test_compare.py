@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from benchmark.cards.registry import Registry
-from benchmark.errors import UserError
-from benchmark.leaderboard.compare import Comparison, compare
-from benchmark.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
-from benchmark.runs.spec import spec
-from benchmark.statistics import detectable, mcnemar, paired, summary, welch
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.compare import Comparison, compare
+from gcnnbench.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
+from gcnnbench.runs.spec import spec
+from gcnnbench.statistics import detectable, mcnemar, paired, summary, welch
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy

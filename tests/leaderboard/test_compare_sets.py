@@ -12,11 +12,11 @@ import pytest
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
-from benchmark.cli.app import build_app
-from benchmark.errors import UserError
-from benchmark.leaderboard.compare_sets import SetComparison, compare_sets
-from benchmark.leaderboard.compare_sets_text import sets_as_json, sets_as_markdown
-from benchmark.statistics import paired, summary, welch
+from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.compare_sets import SetComparison, compare_sets
+from gcnnbench.leaderboard.compare_sets_text import sets_as_json, sets_as_markdown
+from gcnnbench.statistics import paired, summary, welch
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy

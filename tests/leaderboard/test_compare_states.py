@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from benchmark.cli.app import build_app
-from benchmark.errors import UserError
-from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.compare_states import Move, StateComparison, compare_files, compare_revision
-from benchmark.leaderboard.compare_states_text import states_as_json, states_as_markdown
-from benchmark.leaderboard.export import as_json
+from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.board import Board
+from gcnnbench.leaderboard.compare_states import Move, StateComparison, compare_files, compare_revision
+from gcnnbench.leaderboard.compare_states_text import states_as_json, states_as_markdown
+from gcnnbench.leaderboard.export import as_json
 
 if TYPE_CHECKING:
-    from benchmark.runs.record import Record
+    from gcnnbench.runs.record import Record
     from tests.leaderboard.conftest import Toy
 
 

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from benchmark.cards.registry import Registry
-from benchmark.cli.app import build_app
-from benchmark.errors import UserError
-from benchmark.leaderboard.explain import explain
-from benchmark.leaderboard.explain_text import explanation_as_json, explanation_as_text
-from benchmark.leaderboard.explanation import Explanation
-from benchmark.leaderboard.revision import in_history
-from benchmark.leaderboard.tally import tally
-from benchmark.metrics import metrics
-from benchmark.runs.provenance import commit
-from benchmark.runs.spec import spec, spec_digest
-from benchmark.statistics import binomial_error, pooled, sample_std, summary
-from benchmark.verification.claims import ClaimsCard, published
-from benchmark.verification.claims_reading import read_claims
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.explain import explain
+from gcnnbench.leaderboard.explain_text import explanation_as_json, explanation_as_text
+from gcnnbench.leaderboard.explanation import Explanation
+from gcnnbench.leaderboard.revision import in_history
+from gcnnbench.leaderboard.tally import tally
+from gcnnbench.metrics import metrics
+from gcnnbench.runs.provenance import commit
+from gcnnbench.runs.spec import spec, spec_digest
+from gcnnbench.statistics import binomial_error, pooled, sample_std, summary
+from gcnnbench.verification.claims import ClaimsCard, published
+from gcnnbench.verification.claims_reading import read_claims
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy
@@ -45,7 +45,7 @@ def claims(registry: Registry) -> list[ClaimsCard]:
 
 @pytest.fixture(autouse=True)
 def _claims_are_read_once(claims: list[ClaimsCard], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.leaderboard.explain.read_claims", lambda _: claims)
+    monkeypatch.setattr("gcnnbench.leaderboard.explain.read_claims", lambda _: claims)
 
 
 @pytest.fixture

@@ -13,21 +13,21 @@ from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
-from benchmark.cards.registry import Registry
-from benchmark.cli.app import build_app
-from benchmark.errors import UserError
-from benchmark.figures import style
-from benchmark.figures.curve import draw_curve
-from benchmark.figures.gallery import FIGURES, draw
-from benchmark.figures.networks import Network, networks
-from benchmark.figures.pairs import draw_pairs
-from benchmark.figures.relaxation import FLOOR, draw_relaxation
-from benchmark.runs.spec import spec, spec_digest
-from benchmark.statistics import summary
-from benchmark.verification.claims import ClaimsCard
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
+from gcnnbench.figures import style
+from gcnnbench.figures.curve import draw_curve
+from gcnnbench.figures.gallery import FIGURES, draw
+from gcnnbench.figures.networks import Network, networks
+from gcnnbench.figures.pairs import draw_pairs
+from gcnnbench.figures.relaxation import FLOOR, draw_relaxation
+from gcnnbench.runs.spec import spec, spec_digest
+from gcnnbench.statistics import summary
+from gcnnbench.verification.claims import ClaimsCard
 
 if TYPE_CHECKING:
-    from benchmark.runs.record import Record
+    from gcnnbench.runs.record import Record
     from tests.leaderboard.conftest import Toy
 
 DEPTHS = {"relu": 1e-16, "pool": 0.1}
@@ -226,7 +226,7 @@ def test_exact_networks_come_first_and_those_without_records_by_their_cards(
 def test_made_twice_a_figure_is_the_same_bytes(
     registry: Registry, kept: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.figures.gallery.read_claims", lambda _: [])
+    monkeypatch.setattr("gcnnbench.figures.gallery.read_claims", lambda _: [])
     one = draw(registry, kept, name, "toy", tmp_path / "one")
     monkeypatch.setitem(__import__("matplotlib").rcParams, "axes.facecolor", "red")  # a user's own configuration
     two = draw(registry, kept, name, "toy", tmp_path / "two")

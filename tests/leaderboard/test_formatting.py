@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmark.leaderboard import cells
-from benchmark.leaderboard.export import as_csv
-from benchmark.leaderboard.frame import boards
-from benchmark.leaderboard.reading import read_results
-from benchmark.leaderboard.text import as_latex, as_markdown
-from benchmark.statistics import summary
+from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard.export import as_csv
+from gcnnbench.leaderboard.frame import boards
+from gcnnbench.leaderboard.reading import read_results
+from gcnnbench.leaderboard.text import as_latex, as_markdown
+from gcnnbench.statistics import summary
 
 if TYPE_CHECKING:
-    from benchmark.leaderboard.board import Board
+    from gcnnbench.leaderboard.board import Board
     from tests.leaderboard.conftest import Toy
 
 

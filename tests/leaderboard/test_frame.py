@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmark.leaderboard.board import Board, Row
-from benchmark.runs.record import Record
-from benchmark.statistics import holm, summary, welch
+from gcnnbench.leaderboard.board import Board, Row
+from gcnnbench.runs.record import Record
+from gcnnbench.statistics import holm, summary, welch
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmark.cards.copies import on_copies, record_copy
-from benchmark.cards.registry import Registry
-from benchmark.figures.networks import networks
-from benchmark.leaderboard.compare import compare
-from benchmark.leaderboard.explain import explain
-from benchmark.leaderboard.kept import counted, kept_records
-from benchmark.leaderboard.reading import read_results
-from benchmark.runs.spec import spec
+from gcnnbench.cards.copies import on_copies, record_copy
+from gcnnbench.cards.registry import Registry
+from gcnnbench.figures.networks import networks
+from gcnnbench.leaderboard.compare import compare
+from gcnnbench.leaderboard.explain import explain
+from gcnnbench.leaderboard.kept import counted, kept_records
+from gcnnbench.leaderboard.reading import read_results
+from gcnnbench.runs.spec import spec
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy

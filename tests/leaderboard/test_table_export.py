@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmark.cards.registry import Registry
-from benchmark.errors import UserError
-from benchmark.leaderboard import tables
-from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.export import as_csv, as_json, pairs_as_csv
-from benchmark.leaderboard.frame import boards
-from benchmark.leaderboard.reading import Results, read_results, run
-from benchmark.runs.record import Record
-from benchmark.runs.spec import spec
-from benchmark.statistics import summary
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard import tables
+from gcnnbench.leaderboard.board import Board
+from gcnnbench.leaderboard.export import as_csv, as_json, pairs_as_csv
+from gcnnbench.leaderboard.frame import boards
+from gcnnbench.leaderboard.reading import Results, read_results, run
+from gcnnbench.runs.record import Record
+from gcnnbench.runs.spec import spec
+from gcnnbench.statistics import summary
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy

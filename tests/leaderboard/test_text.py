@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmark.leaderboard import cells
-from benchmark.leaderboard.layout import WIDTH
-from benchmark.leaderboard.text import as_latex, as_markdown
-from benchmark.runs.record import Record
-from benchmark.statistics import summary
+from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard.layout import WIDTH
+from gcnnbench.leaderboard.text import as_latex, as_markdown
+from gcnnbench.runs.record import Record
+from gcnnbench.statistics import summary
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy

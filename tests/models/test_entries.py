@@ -13,17 +13,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cards.reading import read_card
-from benchmark.cards.schema import ModelCard
-from benchmark.cards.shelf import registered_cards
-from benchmark.device import arithmetic
-from benchmark.errors import UserError
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.fields import Field, Invariant
-from benchmark.nn.groups import P4, P4M, Element, Group
-from benchmark.nn.inference import for_scoring
-from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.separable import SeparableGroupConv
+from gcnnbench.cards.reading import read_card
+from gcnnbench.cards.schema import ModelCard
+from gcnnbench.cards.shelf import registered_cards
+from gcnnbench.device import arithmetic
+from gcnnbench.errors import UserError
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.fields import Field, Invariant
+from gcnnbench.nn.groups import P4, P4M, Element, Group
+from gcnnbench.nn.inference import for_scoring
+from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.nn.separable import SeparableGroupConv
 
 PATHS = [path for kind, path in registered_cards() if kind == "model"]
 CARDS = {path.parent.name: read_card(path, ModelCard) for path in sorted(PATHS)}
@@ -48,7 +48,7 @@ def narrow(name: str) -> dict[str, Any]:
 
 def built(name: str, size: int, channels: int = 3, classes: int = 10, *, whole: bool = False) -> nn.Module:
     """The network of a card in float64, from a fixed seed; narrow unless the whole of it is wanted."""
-    build: Callable[..., nn.Module] = import_module(f"benchmark.models.{name}.model").build
+    build: Callable[..., nn.Module] = import_module(f"gcnnbench.models.{name}.model").build
     hyperparameters = dict(CARDS[name].hyperparameters) if whole else narrow(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cards.registry import Registry
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.dropout import Dropout
-from benchmark.nn.groups import P4, TRIVIAL
-from benchmark.nn.initialisation import lecun_normal, sepgroupy
-from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.rotmnist import separable_block
-from benchmark.nn.separable import Separable, SeparableGroupConv
+from gcnnbench.cards.registry import Registry
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.dropout import Dropout
+from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.nn.initialisation import lecun_normal, sepgroupy
+from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.nn.rotmnist import separable_block
+from gcnnbench.nn.separable import Separable, SeparableGroupConv
 
 REGISTRY = Registry.load()
 SEPARABLE: tuple[Separable, ...] = ("g", "gc")
@@ -34,7 +34,7 @@ def _a_seed() -> Iterator[None]:
 
 def built(slug: str, size: int, channels: int = 1, classes: int = 10) -> nn.Module:
     """The network of a card, from a fixed seed."""
-    build: Callable[..., nn.Module] = import_module(f"benchmark.models.{slug}.model").build
+    build: Callable[..., nn.Module] = import_module(f"gcnnbench.models.{slug}.model").build
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build(size=size, channels=channels, classes=classes, **REGISTRY.model(slug).hyperparameters)

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cards.entries import build_network
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import Input, split_entry
-from benchmark.data.files import faults
-from benchmark.data.images import prepare
-from benchmark.data.parts import Part
-from benchmark.errors import UserError
+from gcnnbench.cards.entries import build_network
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import Input, split_entry
+from gcnnbench.data.files import faults
+from gcnnbench.data.images import prepare
+from gcnnbench.data.parts import Part
+from gcnnbench.errors import UserError
 
 REGISTRY = Registry.load()
 FOLDER = Path(os.environ.get("GCNNBENCH_DATA", "data"))

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from benchmark.errors import UserError
-from benchmark.nn.convolution import GroupConv, filter_bank, group_conv2d
-from benchmark.nn.fields import RegularField, feature_field
-from benchmark.nn.groups import GROUPS, P4, P4M, TRIVIAL, Element, Group
+from gcnnbench.errors import UserError
+from gcnnbench.nn.convolution import GroupConv, filter_bank, group_conv2d
+from gcnnbench.nn.fields import RegularField, feature_field
+from gcnnbench.nn.groups import GROUPS, P4, P4M, TRIVIAL, Element, Group
 
 ALL = list(GROUPS.values())
 PAIRS = [(group, in_group) for group in ALL for in_group in {TRIVIAL.name: TRIVIAL, group.name: group}.values()]
@@ -277,7 +277,7 @@ def test_a_strided_pointwise_convolution_is_pytorchs(size: int) -> None:
 def test_a_strided_pointwise_convolution_of_eight_channels_survives_its_backward_pass() -> None:
     """Straight on oneDNN this writes beyond its memory; in a process of its own, which it would take with it."""
     code = (
-        "import torch\nfrom benchmark.nn.convolution import GroupConv\nfrom benchmark.nn.groups import TRIVIAL\n"
+        "import torch\nfrom gcnnbench.nn.convolution import GroupConv\nfrom gcnnbench.nn.groups import TRIVIAL\n"
         "layer = GroupConv(8, 14, 1, group=TRIVIAL, stride=2)\n"
         "for _ in range(5):\n"
         "    x = torch.randn(8, 8, 96, 96).contiguous(memory_format=torch.channels_last).requires_grad_()\n"

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.equivariance.certificate import certify
-from benchmark.errors import UserError
-from benchmark.nn.dense import Dense, dense_block, dense_network, transition
-from benchmark.nn.fields import RegularField
-from benchmark.nn.groups import P4, P4M, TRIVIAL, Group
-from benchmark.nn.inference import for_scoring
-from benchmark.nn.network import Network
-from benchmark.nn.normalisation import GroupBatchNorm
+from gcnnbench.equivariance.certificate import certify
+from gcnnbench.errors import UserError
+from gcnnbench.nn.dense import Dense, dense_block, dense_network, transition
+from gcnnbench.nn.fields import RegularField
+from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
+from gcnnbench.nn.inference import for_scoring
+from gcnnbench.nn.network import Network
+from gcnnbench.nn.normalisation import GroupBatchNorm
 
 
 @torch.no_grad()

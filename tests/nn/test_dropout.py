@@ -7,8 +7,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from benchmark.errors import UserError
-from benchmark.nn.dropout import LEVELS, Dropout, dropout, dropout_mask, kept_levels
+from gcnnbench.errors import UserError
+from gcnnbench.nn.dropout import LEVELS, Dropout, dropout, dropout_mask, kept_levels
 
 RATES = [0.1, 0.3, 0.5, 0.9]
 

@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
-from benchmark.nn.blur import BlurPool
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.dense import dense_block
-from benchmark.nn.dropout import Dropout
-from benchmark.nn.export import to_plain
-from benchmark.nn.groups import P4, P4M, TRIVIAL, Group
-from benchmark.nn.network import Network, classifier, conv_block, max_pool
-from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.pooling import CosetPool
-from benchmark.nn.separable import SeparableGroupConv
-from benchmark.nn.subsampling import EquivariantMaxPool
+from gcnnbench.errors import UserError
+from gcnnbench.nn.blur import BlurPool
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.dense import dense_block
+from gcnnbench.nn.dropout import Dropout
+from gcnnbench.nn.export import to_plain
+from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
+from gcnnbench.nn.network import Network, classifier, conv_block, max_pool
+from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.nn.pooling import CosetPool
+from gcnnbench.nn.separable import SeparableGroupConv
+from gcnnbench.nn.subsampling import EquivariantMaxPool
 
 
 def trained(network: nn.Module, channels: int = 2) -> nn.Module:
@@ -116,7 +116,7 @@ def test_what_has_no_plain_form_is_named() -> None:
 
 
 def test_wide_e2cnn_networks_become_plain() -> None:
-    from benchmark.nn.wide import steerable_wide_resnet
+    from gcnnbench.nn.wide import steerable_wide_resnet
 
     torch.set_default_dtype(torch.float32)
     network = steerable_wide_resnet(
@@ -129,7 +129,7 @@ def test_wide_e2cnn_networks_become_plain() -> None:
 
 
 def test_e2cnn_networks_become_plain() -> None:
-    from benchmark.nn.steerable import regular_type, scalar_type, steerable_block, steerable_classifier
+    from gcnnbench.nn.steerable import regular_type, scalar_type, steerable_block, steerable_classifier
 
     torch.set_default_dtype(torch.float32)
     image, regular = scalar_type(8, 2), regular_type(8, 2)
@@ -140,6 +140,6 @@ def test_e2cnn_networks_become_plain() -> None:
     images = torch.randn(2, 2, 10, 10)
     plain = to_plain(network)
     torch.testing.assert_close(plain(images), network.eval()(images), rtol=0, atol=1e-10)
-    assert not any(type(module).__module__.startswith("benchmark") for module in plain.modules())
+    assert not any(type(module).__module__.startswith("gcnnbench") for module in plain.modules())
     exported = torch.export.export(plain, (images,)).module()
     torch.testing.assert_close(exported(images), network(images), rtol=0, atol=1e-10)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.errors import UserError
-from benchmark.nn.fields import CyclicField, Field, Invariant, RegularField, ScalarField, feature_field, with_field
-from benchmark.nn.groups import P4, P4M, TRIVIAL, Element
-from benchmark.nn.network import Network, conv_block, require_size
+from gcnnbench.errors import UserError
+from gcnnbench.nn.fields import CyclicField, Field, Invariant, RegularField, ScalarField, feature_field, with_field
+from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Element
+from gcnnbench.nn.network import Network, conv_block, require_size
 
 FIELDS: list[tuple[Field, int]] = [
     (ScalarField(), 3),

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.device import arithmetic
-from benchmark.errors import UserError
-from benchmark.nn.dropout import dropout
-from benchmark.nn.groups import P4, P4M, TRIVIAL, Group
-from benchmark.nn.network import Network, classifier, conv_block
-from benchmark.nn.subsampling import EquivariantMaxPool
+from gcnnbench.device import arithmetic
+from gcnnbench.errors import UserError
+from gcnnbench.nn.dropout import dropout
+from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
+from gcnnbench.nn.network import Network, classifier, conv_block
+from gcnnbench.nn.subsampling import EquivariantMaxPool
 
 pytestmark = [
     pytest.mark.gpu,

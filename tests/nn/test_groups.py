@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 import torch
 
-from benchmark.errors import UserError
-from benchmark.nn.groups import GROUPS, P4, P4M, Element, Group, group
+from gcnnbench.errors import UserError
+from gcnnbench.nn.groups import GROUPS, P4, P4M, Element, Group, group
 
 EVERY = list(P4M.elements)
 

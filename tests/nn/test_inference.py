@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.cards.registry import Registry
-from benchmark.nn.groups import P4M
-from benchmark.nn.inference import FoldedConv, for_scoring
-from benchmark.nn.network import Network
-from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.nn.separable import Separable, SeparableGroupConv
+from gcnnbench.cards.registry import Registry
+from gcnnbench.nn.groups import P4M
+from gcnnbench.nn.inference import FoldedConv, for_scoring
+from gcnnbench.nn.network import Network
+from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.nn.separable import Separable, SeparableGroupConv
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.fields import feature_field
-from benchmark.nn.groups import P2, P4, P4M, TRIVIAL, Element, Group
-from benchmark.nn.likelihood import LikelihoodConv, divergence, likelihood_penalty
-from benchmark.nn.pathway import ResidualPathwayConv
-from benchmark.nn.projected import ProjectedConv
-from benchmark.nn.projection import deviation, largest_change, orbit, orbit_table, project, transformed
-from benchmark.nn.relaxed import RelaxedGroupConv
+from gcnnbench.errors import UserError
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.fields import feature_field
+from gcnnbench.nn.groups import P2, P4, P4M, TRIVIAL, Element, Group
+from gcnnbench.nn.likelihood import LikelihoodConv, divergence, likelihood_penalty
+from gcnnbench.nn.pathway import ResidualPathwayConv
+from gcnnbench.nn.projected import ProjectedConv
+from gcnnbench.nn.projection import deviation, largest_change, orbit, orbit_table, project, transformed
+from gcnnbench.nn.relaxed import RelaxedGroupConv
 
 ROT90 = Element(0, 1)
 Make = Callable[..., Any]

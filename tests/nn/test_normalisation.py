@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
-from benchmark.nn.fields import RegularField, feature_field
-from benchmark.nn.groups import GROUPS, P4, P4M, TRIVIAL, Group
-from benchmark.nn.normalisation import GroupBatchNorm
+from gcnnbench.errors import UserError
+from gcnnbench.nn.fields import RegularField, feature_field
+from gcnnbench.nn.groups import GROUPS, P4, P4M, TRIVIAL, Group
+from gcnnbench.nn.normalisation import GroupBatchNorm
 
 ALL = list(GROUPS.values())
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
-from benchmark.nn.fields import RegularField, ScalarField
-from benchmark.nn.groups import GROUPS, P4, P4M, Group
-from benchmark.nn.pooling import CosetPool, GlobalMaxPool
+from gcnnbench.errors import UserError
+from gcnnbench.nn.fields import RegularField, ScalarField
+from gcnnbench.nn.groups import GROUPS, P4, P4M, Group
+from gcnnbench.nn.pooling import CosetPool, GlobalMaxPool
 
 
 @pytest.mark.parametrize("how", ["max", "mean"])

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from benchmark.errors import UserError
-from benchmark.nn.convolution import GroupConv, filter_bank
-from benchmark.nn.fields import feature_field
-from benchmark.nn.groups import P4, P4M, TRIVIAL, Group
-from benchmark.nn.separable import Separable, SeparableGroupConv, separable_weight
+from gcnnbench.errors import UserError
+from gcnnbench.nn.convolution import GroupConv, filter_bank
+from gcnnbench.nn.fields import feature_field
+from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
+from gcnnbench.nn.separable import Separable, SeparableGroupConv, separable_weight
 
 BOTH: tuple[Separable, ...] = ("g", "gc")
 CASES = list(product((P4, P4M), BOTH))

@@ -9,10 +9,10 @@ import torch
 from e2cnn import nn as enn
 from torch import Tensor, nn
 
-from benchmark.nn.fields import CyclicField, ScalarField
-from benchmark.nn.groups import P4
-from benchmark.nn.network import Network
-from benchmark.nn.steerable import (
+from gcnnbench.nn.fields import CyclicField, ScalarField
+from gcnnbench.nn.groups import P4
+from gcnnbench.nn.network import Network
+from gcnnbench.nn.steerable import (
     SteerableConv,
     field_of,
     regular_type,

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from benchmark.nn.fields import RegularField
-from benchmark.nn.groups import P4, P4M, TRIVIAL
-from benchmark.nn.subsampling import (
+from gcnnbench.nn.fields import RegularField
+from gcnnbench.nn.groups import P4, P4M, TRIVIAL
+from gcnnbench.nn.subsampling import (
     EquivariantMaxPool,
     EquivariantSubsample,
     equivariant_max_pool,

@@ -14,9 +14,9 @@ def expected() -> set[str]:
     """Every file of the package, with models and datasets moved into it, as git would have it in the wheel."""
     found = set()
     for folder, target in (
-        ("benchmark", "benchmark"),
-        ("models", "benchmark/models"),
-        ("datasets", "benchmark/datasets"),
+        ("benchmark/gcnnbench", "gcnnbench"),
+        ("models", "gcnnbench/models"),
+        ("datasets", "gcnnbench/datasets"),
     ):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -40,7 +40,7 @@ def main(dist: Path) -> None:
         "CHANGELOG.md",
         "tox.ini",
         "constraints.txt",
-        "benchmark/__init__.py",
+        "benchmark/gcnnbench/__init__.py",
     }
     needed |= {f"models/{path.parent.name}/model.yaml" for path in ROOT.glob("models/*/model.yaml")}
     if lacking := sorted(needed - names):

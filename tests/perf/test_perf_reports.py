@@ -11,18 +11,18 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.cards.registry import Registry
-from benchmark.cli.perf_verb import perf
-from benchmark.errors import UserError
-from benchmark.metrics import inconsistencies
-from benchmark.perf import networks, sections, synthetic, timing
-from benchmark.perf.report import Comparison, Report, compared, read_report
-from benchmark.perf.suite import SECTIONS, measure
-from benchmark.perf.targets import GOALS, targets
-from benchmark.perf.text import compare_as_markdown, report_as_markdown
-from benchmark.perf.timing import Timing, interleaved, ratio
-from benchmark.runs.files import read_files
-from benchmark.runs.record import Record
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cli.perf_verb import perf
+from gcnnbench.errors import UserError
+from gcnnbench.metrics import inconsistencies
+from gcnnbench.perf import networks, sections, synthetic, timing
+from gcnnbench.perf.report import Comparison, Report, compared, read_report
+from gcnnbench.perf.suite import SECTIONS, measure
+from gcnnbench.perf.targets import GOALS, targets
+from gcnnbench.perf.text import compare_as_markdown, report_as_markdown
+from gcnnbench.perf.timing import Timing, interleaved, ratio
+from gcnnbench.runs.files import read_files
+from gcnnbench.runs.record import Record
 
 
 class Clock:
@@ -30,7 +30,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.told = 0.0, list[str]()
-        monkeypatch.setattr("benchmark.perf.timing.time.perf_counter", lambda: self.now)
+        monkeypatch.setattr("gcnnbench.perf.timing.time.perf_counter", lambda: self.now)
 
     def work(self, name: str, seconds: float) -> Callable[[], None]:
         calls = count()
@@ -179,7 +179,7 @@ def test_a_section_measures_every_candidate(
     monkeypatch.setattr(sections, "SEED_COUNTS", (2,))
     monkeypatch.setattr(sections, "SEED_SETTINGS", (tiny,))
     monkeypatch.setattr(timing, "SHORTEST", 0.0)
-    monkeypatch.setattr("benchmark.perf.bench.SGEMM", 16)
+    monkeypatch.setattr("gcnnbench.perf.bench.SGEMM", 16)
     made = measure([section], device="cpu", threads=1, seconds=0.0, tell=lambda _: None)
     for found in made.comparisons:
         assert found.section == section

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cards.registry import Registry
-from benchmark.runs.cell import Cell
+from gcnnbench.cards.registry import Registry
+from gcnnbench.runs.cell import Cell
 
 TINY = Path(__file__).with_name("tiny.yaml")
 

@@ -12,16 +12,16 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import Adam
-from benchmark.metrics import differences, inconsistencies, metrics
-from benchmark.runs import checkpoints
-from benchmark.runs.cell import Cell
-from benchmark.runs.finish import Finished
-from benchmark.runs.record import Record
-from benchmark.runs.running import CellState, run_cell, start
-from benchmark.runs.store import Store
-from benchmark.training import DivergedError
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import Adam
+from gcnnbench.metrics import differences, inconsistencies, metrics
+from gcnnbench.runs import checkpoints
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.record import Record
+from gcnnbench.runs.running import CellState, run_cell, start
+from gcnnbench.runs.store import Store
+from gcnnbench.training import DivergedError
 
 TIMES = {"checksum", "seconds", "started", "finished", "sessions"}
 
@@ -115,7 +115,7 @@ def test_a_state_of_another_machine_or_protocol_is_not_resumed(
     found, why = checkpoints.load(store, make_cell(threads=2))
     assert found is None
     assert "its checkpoint is one of another machine: " in str(why)
-    monkeypatch.setattr("benchmark.runs.spec.NUMERICS_VERSION", 1000)
+    monkeypatch.setattr("gcnnbench.runs.spec.NUMERICS_VERSION", 1000)
     assert checkpoints.load(store, make_cell()) == (None, "its checkpoint is one of another protocol")
 
 
@@ -138,7 +138,7 @@ def test_a_clock_that_is_set_back_between_two_sessions_makes_no_record_that_ends
     make_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell, store, clock = make_cell("z2cnn@8"), Store(tmp_path), ["2026-11-27T12:00:00+00:00"]
-    monkeypatch.setattr("benchmark.runs.provenance.now", lambda: clock[0])
+    monkeypatch.setattr("gcnnbench.runs.provenance.now", lambda: clock[0])
     state = start(cell)
     next(iter(run_cell(cell, state)))
     checkpoints.save(store, cell, state)
@@ -184,7 +184,7 @@ def test_a_diverging_cell_fails_with_its_epoch(make_cell: Callable[..., Cell], m
     def broken(*_: object, **__: object) -> torch.Tensor:
         return torch.full((), float("nan"), requires_grad=True)
 
-    monkeypatch.setattr("benchmark.training.F.cross_entropy", broken)
+    monkeypatch.setattr("gcnnbench.training.F.cross_entropy", broken)
     with pytest.raises(DivergedError, match=r"the loss is nan in epoch 1"):
         finish(make_cell())
 
@@ -198,9 +198,9 @@ def test_a_limited_cell_is_unofficial(make_cell: Callable[..., Cell]) -> None:
 
 def test_training_is_that_of_pytorch_written_out(tiny_registry: Registry) -> None:
     """The loop against a bare one: Adam with decay in the gradient, StepLR after each epoch, first best epoch kept."""
-    from benchmark.data.images import prepare
-    from benchmark.data.streams import derive, generator
-    from benchmark.training import Task, TrainingState, train
+    from gcnnbench.data.images import prepare
+    from gcnnbench.data.streams import derive, generator
+    from gcnnbench.training import Task, TrainingState, train
 
     card = tiny_registry.benchmark("tiny")
     part = tiny_registry.load_dataset("digits", Path("unused"))["all"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import api
-from benchmark.cards.copies import record_copy, recorded_copy
-from benchmark.cards.registry import Registry
-from benchmark.errors import UserError
-from benchmark.leaderboard.tables import leaderboard
+from gcnnbench import api
+from gcnnbench.cards.copies import record_copy, recorded_copy
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.tables import leaderboard
 
 
 @pytest.fixture

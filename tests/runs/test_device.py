@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from benchmark.device import DETERMINISTIC, arithmetic, scoring_batch
+from gcnnbench.device import DETERMINISTIC, arithmetic, scoring_batch
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import DatasetCard
-from benchmark.data.parts import Part
-from benchmark.runs import estimate
-from benchmark.runs.cell import Cell
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.data.parts import Part
+from gcnnbench.runs import estimate
+from gcnnbench.runs.cell import Cell
 
 
 @pytest.mark.parametrize(("patience", "whole"), [(0.0, False), (1e9, True)])

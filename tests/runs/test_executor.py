@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.runs import executor
-from benchmark.runs.cell import Cell
-from benchmark.runs.executor import Event, execute
-from benchmark.runs.files import read_files
-from benchmark.runs.finish import Finished
-from benchmark.runs.record import Failure, Record
-from benchmark.runs.running import CellState, run_cell
-from benchmark.runs.store import Store
-from benchmark.training import DivergedError
+from gcnnbench.runs import executor
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.executor import Event, execute
+from gcnnbench.runs.files import read_files
+from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.record import Failure, Record
+from gcnnbench.runs.running import CellState, run_cell
+from gcnnbench.runs.store import Store
+from gcnnbench.training import DivergedError
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -48,7 +48,7 @@ class Remembered:
 
 
 def gcnnbench(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-m", "benchmark", *map(str, words)]
+    command = [sys.executable, "-W", "error", "-m", "gcnnbench", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=300)
 
 
@@ -113,14 +113,14 @@ def test_a_cell_that_another_process_holds_is_waited_for_and_taken_over(
     def gone(_: float) -> None:
         held.__exit__(None, None, None)
 
-    monkeypatch.setattr("benchmark.runs.executor.time.sleep", gone)
+    monkeypatch.setattr("gcnnbench.runs.executor.time.sleep", gone)
     execute([cell], store, report)
     assert report.told == ["waiting 1", "started tiny@1 z2cnn@8 seed 0", "finished tiny@1 z2cnn@8 seed 0"]
 
 
 def test_two_processes_share_the_cells(tiny_card: Path, tmp_path: Path) -> None:
     words = ["run", "tiny", "--include", tiny_card, "--results", tmp_path, "--jobs", "1", "--device", "cpu"]
-    command = [sys.executable, "-m", "benchmark", *map(str, words)]
+    command = [sys.executable, "-m", "gcnnbench", *map(str, words)]
     both = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
         for _ in range(2)
@@ -133,8 +133,8 @@ def test_two_processes_share_the_cells(tiny_card: Path, tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from benchmark.runs import executor; executor.CHECKPOINT_SECONDS = 0; "
-        "from benchmark.cli import main; main(sys.argv[1:])"
+        "import sys; from gcnnbench.runs import executor; executor.CHECKPOINT_SECONDS = 0; "
+        "from gcnnbench.cli import main; main(sys.argv[1:])"
     )
     words = ["run", "tiny", "--entry", "z2cnn@9", "--seeds", "1", "--include", str(tiny_card), "--jobs", "1"]
     command = [sys.executable, "-c", script, *words, "--device", "cpu", "--results"]
@@ -159,7 +159,7 @@ def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a process's children")
 def test_workers_end_with_the_process_that_started_them(tiny_card: Path, tmp_path: Path) -> None:
     words = ("run", "tiny", "--include", tiny_card, "--entry", "z2cnn@9", "--device", "cpu", "--jobs", "2")
-    command = [sys.executable, "-m", "benchmark", *map(str, words), "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "gcnnbench", *map(str, words), "--results", str(tmp_path)]
     children: list[str] = []
     with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60

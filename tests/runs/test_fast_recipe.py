@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import SGD, Augmentation, Lookahead, NormBiases, Recipe, Triangular
-from benchmark.data.images import Images, prepare
-from benchmark.lookahead import SlowWeights
-from benchmark.many_seeds import train_together
-from benchmark.nn.export import to_plain
-from benchmark.phases import phases
-from benchmark.training import Task, TrainingState, every_batch, optimiser_for, schedule_for, train
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import SGD, Augmentation, Lookahead, NormBiases, Recipe, Triangular
+from gcnnbench.data.images import Images, prepare
+from gcnnbench.lookahead import SlowWeights
+from gcnnbench.many_seeds import train_together
+from gcnnbench.nn.export import to_plain
+from gcnnbench.phases import phases
+from gcnnbench.training import Task, TrainingState, every_batch, optimiser_for, schedule_for, train
 
 SIZE, SEEDS = 9, (0, 3)
 CHANGES: dict[str, Any] = {
@@ -49,7 +49,7 @@ class Doubles(Images):
 
 def network(seed: int, name: str = "p4-air") -> nn.Module:
     torch.manual_seed(seed)
-    build = import_module(f"benchmark.models.{name}.model").build
+    build = import_module(f"gcnnbench.models.{name}.model").build
     made: nn.Module = build(
         size=SIZE, channels=1, classes=10, stem=2, widths=(2, 3, 3), norm_eps=1e-3, norm_momentum=0.4, logit_scale=0.2
     )

@@ -10,19 +10,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import SGD, Adam, Augmentation, OneCycle, Recipe, StepDecay
-from benchmark.data.images import Images, prepare
-from benchmark.errors import UserError
-from benchmark.many_seeds import train_together
-from benchmark.nn.blur import BlurPool
-from benchmark.nn.convolution import GroupConv
-from benchmark.nn.groups import P4, TRIVIAL
-from benchmark.nn.heads import coset_classifier
-from benchmark.nn.pooling import GlobalMaxPool
-from benchmark.nn.residual import residual_network
-from benchmark.nn.stacking import Streams, stack
-from benchmark.training import Task, TrainingState, train
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import SGD, Adam, Augmentation, OneCycle, Recipe, StepDecay
+from gcnnbench.data.images import Images, prepare
+from gcnnbench.errors import UserError
+from gcnnbench.many_seeds import train_together
+from gcnnbench.nn.blur import BlurPool
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.nn.heads import coset_classifier
+from gcnnbench.nn.pooling import GlobalMaxPool
+from gcnnbench.nn.residual import residual_network
+from gcnnbench.nn.stacking import Streams, stack
+from gcnnbench.training import Task, TrainingState, train
 
 SEEDS = (0, 3)
 SIZE = 9
@@ -51,7 +51,7 @@ def network(name: str, seed: int) -> nn.Module:
             head=coset_classifier,
             initialise=kept,
         ).double()
-    module = import_module(f"benchmark.models.{name}.model")
+    module = import_module(f"gcnnbench.models.{name}.model")
     built: nn.Module = module.build(size=SIZE, channels=1, classes=10, planes=3, dropout=0.3)
     return built.double()
 

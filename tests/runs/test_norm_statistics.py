@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.nn.groups import P4
-from benchmark.nn.normalisation import GroupBatchNorm
-from benchmark.norms import re_estimate
+from gcnnbench.nn.groups import P4
+from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.norms import re_estimate
 
 
 def batches() -> Iterator[Tensor]:

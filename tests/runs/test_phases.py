@@ -12,18 +12,18 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import OneCycle, Recipe, RoleRates, TrainingPhase
-from benchmark.data.images import prepare
-from benchmark.device import seeded
-from benchmark.errors import UserError
-from benchmark.many_seeds import train_together
-from benchmark.nn.groups import P4
-from benchmark.nn.mnist_study import p4cnn
-from benchmark.nn.pathway import ResidualPathwayConv
-from benchmark.nn.projected import ProjectedConv
-from benchmark.phases import WEIGHTS, parameter_groups, phases, roles
-from benchmark.training import DivergedError, Task, TrainingState, optimiser_for, schedule_for, train
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import OneCycle, Recipe, RoleRates, TrainingPhase
+from gcnnbench.data.images import prepare
+from gcnnbench.device import seeded
+from gcnnbench.errors import UserError
+from gcnnbench.many_seeds import train_together
+from gcnnbench.nn.groups import P4
+from gcnnbench.nn.mnist_study import p4cnn
+from gcnnbench.nn.pathway import ResidualPathwayConv
+from gcnnbench.nn.projected import ProjectedConv
+from gcnnbench.phases import WEIGHTS, parameter_groups, phases, roles
+from gcnnbench.training import DivergedError, Task, TrainingState, optimiser_for, schedule_for, train
 
 CPU = torch.device("cpu")
 

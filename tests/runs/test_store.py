@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import UserError
-from benchmark.runs.cell import Cell
-from benchmark.runs.files import blob, read_files, weights_path
-from benchmark.runs.finish import Finished
-from benchmark.runs.plan import plan, seeds_from, status, unfinished
-from benchmark.runs.record import SCHEMA_VERSION, Failure, Record
-from benchmark.runs.running import run_cell
-from benchmark.runs.store import Store, read_record
+from gcnnbench.errors import UserError
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.files import blob, read_files, weights_path
+from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.plan import plan, seeds_from, status, unfinished
+from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record
+from gcnnbench.runs.running import run_cell
+from gcnnbench.runs.store import Store, read_record
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_record_of_another_protocol_goes_aside(
     store: Store, finished: Finished, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.add(make_cell("z2cnn@8"), finished)
-    monkeypatch.setattr("benchmark.runs.spec.NUMERICS_VERSION", 1000)
+    monkeypatch.setattr("gcnnbench.runs.spec.NUMERICS_VERSION", 1000)
     cell = make_cell("z2cnn@8")
     assert status(store, cell) == "stale"
     assert unfinished(store, [cell]) == [cell]

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.runs.finish import Finished
-from benchmark.runs.running import run_cell
-from benchmark.runs.store import Store
-from benchmark.submissions.bundle import pack
-from benchmark.submissions.folder import read_submission
-from benchmark.submissions.scaffold import Kind, new
-from benchmark.submissions.submitting import cells_of
+from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.running import run_cell
+from gcnnbench.runs.store import Store
+from gcnnbench.submissions.bundle import pack
+from gcnnbench.submissions.folder import read_submission
+from gcnnbench.submissions.scaffold import Kind, new
+from gcnnbench.submissions.submitting import cells_of
 
 MINI = Path(__file__).with_name("mini.yaml")
 

@@ -16,13 +16,13 @@ import torch
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from benchmark.cards.reading import read_card
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import BenchmarkCard, ModelCard, ParameterCount
-from benchmark.data.splits import Splits, order_seed, split
-from benchmark.submissions.findings import Finding
-from benchmark.submissions.jobs import run_job
-from benchmark.submissions.sandbox import Code, Job, Limits, Outcome, isolation, run_isolated
+from gcnnbench.cards.reading import read_card
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard, ModelCard, ParameterCount
+from gcnnbench.data.splits import Splits, order_seed, split
+from gcnnbench.submissions.findings import Finding
+from gcnnbench.submissions.jobs import run_job
+from gcnnbench.submissions.sandbox import Code, Job, Limits, Outcome, isolation, run_isolated
 
 BAD = Path(__file__).with_name("bad")
 TINY = read_card(Path(__file__).parents[1] / "runs" / "tiny.yaml", BenchmarkCard)

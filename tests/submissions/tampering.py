@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from benchmark.submissions.findings import Refused
-from benchmark.submissions.manifest import MANIFEST, Manifest, digest, entry_of
-from benchmark.submissions.verifying import Depth, verify_bundle
+from gcnnbench.submissions.findings import Refused
+from gcnnbench.submissions.manifest import MANIFEST, Manifest, digest, entry_of
+from gcnnbench.submissions.verifying import Depth, verify_bundle
 
 SEED_0 = "results/mini@1/mynet@12/seed-0.json"
 CARD = "models/mynet/model.yaml"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmark.cli.app import build_app
-from benchmark.errors import UserError
-from benchmark.leaderboard import tables
-from benchmark.submissions.accepting import accept
-from benchmark.submissions.verifying import BundleReport, verify_bundle
+from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard import tables
+from gcnnbench.submissions.accepting import accept
+from gcnnbench.submissions.verifying import BundleReport, verify_bundle
 
 
 @pytest.fixture

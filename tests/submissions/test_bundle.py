@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from benchmark.runs.store import read_record
-from benchmark.submissions.bundle import open_bundle, pack
-from benchmark.submissions.folder import read_submission
-from benchmark.submissions.manifest import MANIFEST, FileEntry, Manifest
-from benchmark.submissions.verifying import verify_bundle
+from gcnnbench.runs.store import read_record
+from gcnnbench.submissions.bundle import open_bundle, pack
+from gcnnbench.submissions.folder import read_submission
+from gcnnbench.submissions.manifest import MANIFEST, FileEntry, Manifest
+from gcnnbench.submissions.verifying import verify_bundle
 from tests.submissions.tampering import SEED_0, edit_manifest, refused, reseal
 
 

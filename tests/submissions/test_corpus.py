@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from torch.nn import functional
 
-from benchmark.submissions import sandbox, trial
-from benchmark.submissions.containment import Isolation
-from benchmark.submissions.findings import Refused
-from benchmark.submissions.sandbox import Limits
-from benchmark.submissions.verifying import verify_bundle
+from gcnnbench.submissions import sandbox, trial
+from gcnnbench.submissions.containment import Isolation
+from gcnnbench.submissions.findings import Refused
+from gcnnbench.submissions.sandbox import Limits
+from gcnnbench.submissions.verifying import verify_bundle
 from tests.submissions.contained import BAD, HONEST, LIMITS, needs_isolation, submission, uncontained
 from tests.submissions.tampering import SEED_0, reseal
 

@@ -13,11 +13,11 @@ import safetensors.torch
 import torch
 from typer.testing import CliRunner
 
-from benchmark.cli.app import build_app
-from benchmark.errors import UserError
-from benchmark.submissions.findings import Refused
-from benchmark.submissions.folder import read_submission
-from benchmark.submissions.scaffold import new
+from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
+from gcnnbench.submissions.findings import Refused
+from gcnnbench.submissions.folder import read_submission
+from gcnnbench.submissions.scaffold import new
 from tests.submissions.contained import needs_isolation
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from benchmark.cli.app import build_app
-from benchmark.submissions.sandbox import isolation
-from benchmark.submissions.scaffold import STARTS
+from gcnnbench.cli.app import build_app
+from gcnnbench.submissions.sandbox import isolation
+from gcnnbench.submissions.scaffold import STARTS
 
 RUNNER = CliRunner()
 

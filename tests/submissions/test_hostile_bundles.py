@@ -14,15 +14,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from benchmark.errors import UserError
-from benchmark.runs.store import Store
-from benchmark.submissions import checking, trial
-from benchmark.submissions.accepting import accept
-from benchmark.submissions.findings import MOST_FINDINGS, Finding, Refused
-from benchmark.submissions.folder import read_submission
-from benchmark.submissions.manifest import MANIFEST, Manifest
-from benchmark.submissions.tree import DEPTH, FILES
-from benchmark.submissions.verifying import verify_bundle
+from gcnnbench.errors import UserError
+from gcnnbench.runs.store import Store
+from gcnnbench.submissions import checking, trial
+from gcnnbench.submissions.accepting import accept
+from gcnnbench.submissions.findings import MOST_FINDINGS, Finding, Refused
+from gcnnbench.submissions.folder import read_submission
+from gcnnbench.submissions.manifest import MANIFEST, Manifest
+from gcnnbench.submissions.tree import DEPTH, FILES
+from gcnnbench.submissions.verifying import verify_bundle
 from tests.submissions.contained import uncontained
 from tests.submissions.tampering import (
     CARD,

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.runs.cell import Cell
-from benchmark.runs.record import Record
-from benchmark.runs.store import read_record
-from benchmark.submissions import verifying
-from benchmark.submissions.bundle import open_bundle
-from benchmark.submissions.findings import Refused
-from benchmark.submissions.retraining import draw, drawn_in_words, grades_of
-from benchmark.submissions.submitting import cells_of
-from benchmark.submissions.verifying import verify_bundle
-from benchmark.verification.retraining import compare_elsewhere
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.record import Record
+from gcnnbench.runs.store import read_record
+from gcnnbench.submissions import verifying
+from gcnnbench.submissions.bundle import open_bundle
+from gcnnbench.submissions.findings import Refused
+from gcnnbench.submissions.retraining import draw, drawn_in_words, grades_of
+from gcnnbench.submissions.submitting import cells_of
+from gcnnbench.submissions.verifying import verify_bundle
+from gcnnbench.verification.retraining import compare_elsewhere
 from tests.submissions.tampering import SEED_0
 
 

@@ -21,15 +21,15 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from benchmark.cards.registry import Registry
-from benchmark.errors import UserError
-from benchmark.runs.cell import Cell
-from benchmark.runs.finish import Finished, Measured
-from benchmark.runs.running import run_cell
-from benchmark.submissions import containment, sandbox
-from benchmark.submissions.containment import Isolation, Kind, isolation
-from benchmark.submissions.limits import usage
-from benchmark.submissions.syscalls import LIBRARY
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.finish import Finished, Measured
+from gcnnbench.runs.running import run_cell
+from gcnnbench.submissions import containment, sandbox
+from gcnnbench.submissions.containment import Isolation, Kind, isolation
+from gcnnbench.submissions.limits import usage
+from gcnnbench.submissions.syscalls import LIBRARY
 from tests.submissions.contained import HONEST, LIMITS, TINY, Submission, needs_isolation, shares, submission
 
 PROJECT = Path(__file__).parents[2]
@@ -118,7 +118,7 @@ def test_the_container_ends_with_its_host(kind: Kind, tool: str, tmp_path: Path)
         pytest.skip(f"no {kind} here: {refusal}")
     nap = f"{NAP}{len(kind)}"
     code = (
-        "import subprocess; from pathlib import Path; from benchmark.submissions import containment as c; "
+        "import subprocess; from pathlib import Path; from gcnnbench.submissions import containment as c; "
         f"view = c.View(c.interpreter_files(), Path({str(tmp_path)!r}), 2**20); "
         f"subprocess.run(c.contained({kind!r}, view, ['sleep', {nap!r}]), env={{'PATH': c.SEARCH_PATH}})"
     )

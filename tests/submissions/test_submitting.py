@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.runs.cell import Cell
-from benchmark.submissions import submitting
-from benchmark.submissions.findings import Finding
-from benchmark.submissions.folder import read_submission
-from benchmark.submissions.sandbox import INTERRUPTED
+from gcnnbench.runs.cell import Cell
+from gcnnbench.submissions import submitting
+from gcnnbench.submissions.findings import Finding
+from gcnnbench.submissions.folder import read_submission
+from gcnnbench.submissions.sandbox import INTERRUPTED
 
 
 def test_an_interrupt_reaches_every_job(folder: Path, mini: Path) -> None:

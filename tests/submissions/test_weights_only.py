@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmark.cli.app import build_app
-from benchmark.runs.store import Store
-from benchmark.runs.weights_only import read_weights_only
-from benchmark.submissions.accepting import accept
-from benchmark.submissions.folder import read_submission
-from benchmark.submissions.sandbox import isolation
-from benchmark.submissions.submitting import submit
-from benchmark.submissions.verifying import verify_bundle
+from gcnnbench.cli.app import build_app
+from gcnnbench.runs.store import Store
+from gcnnbench.runs.weights_only import read_weights_only
+from gcnnbench.submissions.accepting import accept
+from gcnnbench.submissions.folder import read_submission
+from gcnnbench.submissions.sandbox import isolation
+from gcnnbench.submissions.submitting import submit
+from gcnnbench.submissions.verifying import verify_bundle
 
 pytestmark = pytest.mark.skipif(isolation().kind == "none", reason=f"no isolation here: {isolation().reason}")
 

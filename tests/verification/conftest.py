@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import ParameterCount
-from benchmark.leaderboard import tables
-from benchmark.runs.record import Record, Weights
-from benchmark.runs.spec import spec
-from benchmark.verification.made_again import mac_count
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import ParameterCount
+from gcnnbench.leaderboard import tables
+from gcnnbench.runs.record import Record, Weights
+from gcnnbench.runs.spec import spec
+from gcnnbench.verification.made_again import mac_count
 
 if TYPE_CHECKING:
     from tests.leaderboard.conftest import Toy

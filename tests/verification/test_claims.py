@@ -16,21 +16,21 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmark.cards.reading import CardsError
-from benchmark.cards.registry import Registry
-from benchmark.runs.spec import spec_digest
-from benchmark.statistics import holm, pooled, sample_std, summary, welch
-from benchmark.verification.claims import FOLDER, ClaimsCard, CurveClaim, NumberClaim
-from benchmark.verification.claims_reading import read_claims
-from benchmark.verification.claims_summary import summary_text
-from benchmark.verification.claims_text import claims_as_json, claims_as_markdown
-from benchmark.verification.evidence import gather, set_aside
-from benchmark.verification.families import with_families
-from benchmark.verification.judging import judge_claims
-from benchmark.verification.rows import ClaimRow, tell_aside, warn_of_edits
-from benchmark.verification.single_runs import published_runs
-from benchmark.verification.tolerances import tolerances_since
-from benchmark.verification.verdicts import Judgement
+from gcnnbench.cards.reading import CardsError
+from gcnnbench.cards.registry import Registry
+from gcnnbench.runs.spec import spec_digest
+from gcnnbench.statistics import holm, pooled, sample_std, summary, welch
+from gcnnbench.verification.claims import FOLDER, ClaimsCard, CurveClaim, NumberClaim
+from gcnnbench.verification.claims_reading import read_claims
+from gcnnbench.verification.claims_summary import summary_text
+from gcnnbench.verification.claims_text import claims_as_json, claims_as_markdown
+from gcnnbench.verification.evidence import gather, set_aside
+from gcnnbench.verification.families import with_families
+from gcnnbench.verification.judging import judge_claims
+from gcnnbench.verification.rows import ClaimRow, tell_aside, warn_of_edits
+from gcnnbench.verification.single_runs import published_runs
+from gcnnbench.verification.tolerances import tolerances_since
+from gcnnbench.verification.verdicts import Judgement
 
 if TYPE_CHECKING:
     from tests.verification.conftest import Study

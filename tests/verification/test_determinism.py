@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from benchmark.cards.registry import Registry
-from benchmark.cli.app import build_app
-from benchmark.runs.cell import Cell
-from benchmark.verification import determinism, packages
-from benchmark.verification.determinism import Audit, audit_machine, keep, kept_path, known_noise
-from benchmark.verification.determinism_text import audit_as_text
-from benchmark.verification.noise import logits
-from benchmark.verification.packages import torchvision_problem
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cli.app import build_app
+from gcnnbench.runs.cell import Cell
+from gcnnbench.verification import determinism, packages
+from gcnnbench.verification.determinism import Audit, audit_machine, keep, kept_path, known_noise
+from gcnnbench.verification.determinism_text import audit_as_text
+from gcnnbench.verification.noise import logits
+from gcnnbench.verification.packages import torchvision_problem
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmark.leaderboard.tables import TABLES
-from benchmark.outside_text import is_line
-from benchmark.runs.spec import spec_digest
-from benchmark.verification.made_again import mac_count
-from benchmark.verification.record_rows import RecordRow, counted
-from benchmark.verification.records import verify_records
-from benchmark.verification.records_text import records_as_json, records_as_text
+from gcnnbench.leaderboard.tables import TABLES
+from gcnnbench.outside_text import is_line
+from gcnnbench.runs.spec import spec_digest
+from gcnnbench.verification.made_again import mac_count
+from gcnnbench.verification.record_rows import RecordRow, counted
+from gcnnbench.verification.records import verify_records
+from gcnnbench.verification.records_text import records_as_json, records_as_text
 
 if TYPE_CHECKING:
     from tests.verification.conftest import Study

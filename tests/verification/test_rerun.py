@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cards.registry import Registry
-from benchmark.cli.verify_verbs import _run_awaited
-from benchmark.runs.store import Store
-from benchmark.verification.claims import ClaimsCard
-from benchmark.verification.evidence import gather
-from benchmark.verification.judging import judge_claims
-from benchmark.verification.rerun import awaited_cells
-from benchmark.verification.rows import ClaimRow
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cli.verify_verbs import _run_awaited
+from gcnnbench.runs.store import Store
+from gcnnbench.verification.claims import ClaimsCard
+from gcnnbench.verification.evidence import gather
+from gcnnbench.verification.judging import judge_claims
+from gcnnbench.verification.rerun import awaited_cells
+from gcnnbench.verification.rows import ClaimRow
 
 if TYPE_CHECKING:
     from tests.verification.conftest import Study

@@ -16,21 +16,21 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from benchmark.cards.registry import Registry
-from benchmark.metrics import metrics
-from benchmark.runs.cell import Cell
-from benchmark.runs.files import blob
-from benchmark.runs.finish import Finished
-from benchmark.runs.record import Record
-from benchmark.runs.running import run_cell
-from benchmark.runs.store import Store
-from benchmark.verification import retraining
-from benchmark.verification.comparing import compare
-from benchmark.verification.deeper import Conditions, NotCheckableError, cell_of
-from benchmark.verification.further import GoFurther
-from benchmark.verification.record_rows import Chosen, RecordRow
-from benchmark.verification.records import verify_records
-from benchmark.verification.rescoring import MisfitError, Scores, score
+from gcnnbench.cards.registry import Registry
+from gcnnbench.metrics import metrics
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.files import blob
+from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.record import Record
+from gcnnbench.runs.running import run_cell
+from gcnnbench.runs.store import Store
+from gcnnbench.verification import retraining
+from gcnnbench.verification.comparing import compare
+from gcnnbench.verification.deeper import Conditions, NotCheckableError, cell_of
+from gcnnbench.verification.further import GoFurther
+from gcnnbench.verification.record_rows import Chosen, RecordRow
+from gcnnbench.verification.records import verify_records
+from gcnnbench.verification.rescoring import MisfitError, Scores, score
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 ENTRY = "p4cnn@9"

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmark.cards.registry import Registry
-from benchmark.statistics import Summary, from_moments, summary, welch
-from benchmark.verification.claims import FOLDER, CurveClaim, NumberClaim
-from benchmark.verification.claims_reading import read_claims
-from benchmark.verification.curve_test import CurveTest, Runs, curve_power, curve_test, distinct
-from benchmark.verification.power import power, seeds_for_power
-from benchmark.verification.single_runs import published_runs
-from benchmark.verification.verdicts import (
+from gcnnbench.cards.registry import Registry
+from gcnnbench.statistics import Summary, from_moments, summary, welch
+from gcnnbench.verification.claims import FOLDER, CurveClaim, NumberClaim
+from gcnnbench.verification.claims_reading import read_claims
+from gcnnbench.verification.curve_test import CurveTest, Runs, curve_power, curve_test, distinct
+from gcnnbench.verification.power import power, seeds_for_power
+from gcnnbench.verification.single_runs import published_runs
+from gcnnbench.verification.verdicts import (
     CURVE_SEEDS,
     Judgement,
     judge,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmark.nn.groups import TRIVIAL
-from benchmark.nn.network import Network, classifier, conv_block, max_pool, require_size
+from gcnnbench.nn.groups import TRIVIAL
+from gcnnbench.nn.network import Network, classifier, conv_block, max_pool, require_size
 
 
 def build(*, size: int, channels: int, classes: int, planes: int, dropout: float) -> Network:

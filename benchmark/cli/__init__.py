@@ -1,5 +1,0 @@
-"""The command line: `gcnnbench VERB …`. Nothing here imports torch until a verb needs it."""
-
-from benchmark.cli.app import main
-
-__all__ = ["main"]

@@ -1,0 +1,208 @@
+"""A file becomes a card, or one error that lists all that is wrong with it as `path:line:column: key: what`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from gcnnbench.cards.phrases import HYPERPARAMETER, phrase, unknown_key
+from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard
+from gcnnbench.cards.source import Document, Place, read_source
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+CardT = TypeVar("CardT", bound=Model)
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """Something wrong in a card file; its text is `path:line:column: key: message`."""
+
+    path: Path
+    line: int
+    column: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        key = f"{self.key}: " if self.key else ""
+        return f"{_short(self.path)}:{self.line}:{self.column}: {key}{self.message}"
+
+
+class CardsError(UserError):
+    """Everything that is wrong with one or more card files."""
+
+    def __init__(self, errors: Iterable[Finding]) -> None:
+        self.errors = tuple(sorted(set(errors)))
+        super().__init__("\n".join(str(error) for error in self.errors))
+
+
+@dataclass(frozen=True)
+class CardFile(Generic[CardT]):
+    """A card together with the file it stands in and the position of everything it says."""
+
+    path: Path
+    card: CardT
+    document: Document
+
+    def error(self, place: Place, message: str, *, of_key: bool = False) -> Finding:
+        """An error at a place of this card."""
+        return _error(self.path, self.document, place, message, of_key=of_key)
+
+
+def read_card(path: Path, kind: type[CardT]) -> CardT:
+    """Read one card.
+
+    Args:
+        path: the file.
+        kind: `ModelCard`, `DatasetCard` or `BenchmarkCard` (or any other schema).
+
+    Raises:
+        CardsError: the file cannot be read, is not strict YAML, or is no such card; all errors at once.
+    """
+    return open_card(path, kind).card
+
+
+def open_card(path: Path, kind: type[CardT]) -> CardFile[CardT]:
+    """Read one card and keep the positions of what it says; see `read_card`."""
+    try:
+        document = read_source(path)
+    except OSError as error:
+        reason = "the file is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise CardsError([Finding(path, 1, 1, "", reason)]) from None
+    errors = [
+        Finding(path, wrong.position.line, wrong.position.column, _dotted(wrong.place), wrong.message)
+        for wrong in document.errors
+    ]
+    if document.readable:
+        try:
+            card = kind.model_validate_json(json.dumps(document.data, allow_nan=False))
+        except ValidationError as error:
+            errors += _schema_errors(path, document, kind, error.errors(include_url=False))
+        else:
+            if not errors:
+                return CardFile(path, card, document)
+    raise CardsError(errors)
+
+
+def _schema_errors(path: Path, document: Document, kind: type[Model], details: Iterable[ErrorDetails]) -> list[Finding]:
+    """pydantic's errors at their positions; those that only follow from an error in the source are left out."""
+    unknown: list[Finding] = []
+    missing: list[tuple[str, Finding]] = []
+    others: list[Finding] = []
+    for detail in details:
+        of_key = detail["type"] in ("missing", "extra_forbidden")
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # pydantic counts the items that are right, and says of each wrong one what is wrong anyway
+        place, in_union = _place(document.data, detail["loc"], of_key=of_key)
+        if detail["type"] == "rule":
+            place += tuple(detail.get("ctx", {}).get("place", ()))
+        if any(place[:length] in document.faulty for length in range(len(place) + 1)):
+            continue
+        if detail["type"] == "extra_forbidden":
+            message = unknown_key(str(place[-1]), _allowed(kind, detail["loc"][:-1]))
+            unknown.append(_error(path, document, place, message, of_key=True))
+        elif detail["type"] in ("missing", "union_tag_not_found"):
+            name = str(detail["loc"][-1]) if detail["type"] == "missing" else detail["ctx"]["discriminator"].strip("'")
+            parent = place[:-1] if detail["type"] == "missing" else place
+            missing.append((name, _error(path, document, (*parent, name), phrase(detail))))
+        else:
+            if detail["type"] == "union_tag_invalid":
+                place = (*place, detail["ctx"]["discriminator"].strip("'"))
+            message = HYPERPARAMETER if in_union else phrase(detail)
+            others.append(_error(path, document, place, message, of_key="[key]" in detail["loc"]))
+    for name, error in missing:
+        if not any(f"did you mean {name}?" in typo.message and _siblings(typo, error) for typo in unknown):
+            others.append(error)
+    return [*unknown, *others]
+
+
+def _place(data: Any, loc: tuple[int | str, ...], *, of_key: bool) -> tuple[Place, bool]:
+    """pydantic's `loc` as a place in the data, and whether it ends in a member of a union without tags.
+
+    pydantic puts the tag of a union's member into `loc` (`optimiser.adam.learning_rate`), which no file holds.
+    With `of_key` the last part is a key that the mapping lacks or should not have.
+    """
+    place: list[str | int] = []
+    for index, part in enumerate(loc):
+        if part == "[key]":
+            continue
+        if isinstance(data, Mapping):
+            if part in data:
+                data = data[part]
+            elif not (of_key and index == len(loc) - 1):
+                if part not in (data.get("name"), data.get("kind")):
+                    return tuple(place), True
+                continue
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+        else:
+            return tuple(place), True
+        place.append(part)
+    return tuple(place), False
+
+
+def _allowed(kind: type[Model], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the mapping at `loc` may have, as the JSON Schema of the card tells."""
+    schema = kind.model_json_schema()
+    definitions = schema.get("$defs", {})
+    node: Any = schema
+    for part in loc:
+        node = _resolved(node, definitions)
+        tags = node.get("discriminator", {}).get("mapping", {})
+        if part in tags:
+            node = {"$ref": tags[part]}
+        elif isinstance(part, int):
+            node = node.get("items", {})
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        else:
+            node = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), {})
+    return list(_resolved(node, definitions).get("properties", {}))
+
+
+def _resolved(node: Any, definitions: Mapping[str, Any]) -> Any:
+    """A node of a JSON Schema without references and without `or null`."""
+    while True:
+        if "$ref" in node:
+            node = definitions[node["$ref"].rsplit("/", 1)[-1]]
+        elif "anyOf" in node:
+            node = next((option for option in node["anyOf"] if option.get("type") != "null"), {})
+        else:
+            return node
+
+
+def _siblings(one: Finding, other: Finding) -> bool:
+    return one.key.rpartition(".")[0] == other.key.rpartition(".")[0]
+
+
+def _error(path: Path, document: Document, place: Place, message: str, *, of_key: bool = False) -> Finding:
+    position = document.position(place, of_key=of_key)
+    return Finding(path, position.line, position.column, _dotted(place), message)
+
+
+def _dotted(place: Place) -> str:
+    """A place in words, as `recipe.optimiser.name` or `entries[2]`."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _short(path: Path) -> Path:
+    """A path below the current directory without that directory."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+CARD_KINDS: Mapping[str, type[Described]] = {"model": ModelCard, "dataset": DatasetCard, "benchmark": BenchmarkCard}
+"""The kinds of cards, each with its schema."""

@@ -1,0 +1,205 @@
+"""The registry: every valid card by name, and the way from a card to its code. The directories are the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from gcnnbench.cards.checks import cross_check
+from gcnnbench.cards.entries import build_network, load_module
+from gcnnbench.cards.reading import CardsError
+from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, ModelCard, split_entry
+from gcnnbench.cards.shelf import Kind, Shelf, fill_shelf
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from torch import nn
+
+    from gcnnbench.data.parts import Part
+
+CardT = TypeVar("CardT", bound=Described)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Cards by name, each with the file it stands in; picklable.
+
+    `paths` maps (kind, name) to the card's file, `bibliography` a source's key to its BibTeX, and `superseded` the full
+    name of an earlier version of a benchmark to its card.
+    """
+
+    models: Mapping[str, ModelCard]
+    datasets: Mapping[str, DatasetCard]
+    benchmarks: Mapping[str, BenchmarkCard]
+    paths: Mapping[tuple[Kind, str], Path]
+    bibliography: Mapping[str, str]
+    superseded: Mapping[str, BenchmarkCard] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, include: Sequence[Path] = ()) -> Registry:
+        """Read every registered card, and those at the paths given (folders of models anywhere on disk, say).
+
+        Raises:
+            CardsError: any of these cards is wrong; all errors of all files at once.
+            UserError: a path holds no card.
+        """
+        return cls.of(survey(include))
+
+    @classmethod
+    def of(cls, shelf: Shelf) -> Registry:
+        """The cards of a shelf that was surveyed.
+
+        Raises:
+            CardsError: something is wrong with any of them.
+        """
+        if shelf.findings:
+            raise CardsError(shelf.findings)
+        models = {name: file.card for name, file in sorted(shelf.models.items())}
+        return cls(
+            models=models,
+            datasets={name: file.card for name, file in sorted(shelf.datasets.items())},
+            benchmarks={name: _entered(file.card, models) for name, file in sorted(shelf.benchmarks.items())},
+            paths=_paths(shelf),
+            bibliography=dict(shelf.bibliography),
+            superseded={name: file.card for name, file in sorted(shelf.superseded.items())},
+        )
+
+    def model(self, name: str) -> ModelCard:
+        """The card of a model; `slug@size` will do too.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        return _found("model", name.partition("@")[0], self.models)
+
+    def dataset(self, name: str) -> DatasetCard:
+        """The card of a data set.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        return _found("data set", name, self.datasets)
+
+    def benchmark(self, name: str) -> BenchmarkCard:
+        """The card of a benchmark by `name`, its current version, or by `name@version`.
+
+        Raises:
+            UserError: there is none of that name, or none of that version.
+        """
+        if name in self.superseded:
+            return self.superseded[name]
+        plain, at, _ = name.partition("@")
+        card = _found("benchmark", plain, self.benchmarks)
+        if at and name != card.full_name:
+            known = ", ".join([card.full_name, *(full for full in self.superseded if full.startswith(f"{plain}@"))])
+            raise UserError(f"{name}: the registry has {known}; other versions live in the repository's history")
+        return card
+
+    def versions(self) -> dict[str, BenchmarkCard]:
+        """The cards of all benchmarks, current and superseded, by `name@version`; the current ones first."""
+        return {card.full_name: card for card in self.benchmarks.values()} | dict(self.superseded)
+
+    def at(self, card: BenchmarkCard) -> Registry:
+        """The registry as it was when this version of a benchmark was its current one."""
+        return replace(self, benchmarks={**self.benchmarks, card.name: card})
+
+    def card_of(self, full_name: str) -> BenchmarkCard | None:
+        """The card that a record's `name@version` speaks of: that version's, else the current one's; null for none."""
+        return self.superseded.get(full_name) or self.benchmarks.get(full_name.partition("@")[0])
+
+    def folder(self, kind: Kind, name: str) -> Path:
+        """The folder in which a card stands."""
+        return self.paths[kind, name].parent
+
+    def build(self, entry: str, benchmark: BenchmarkCard) -> nn.Module:
+        """The network of an entry for a benchmark's input and classes, its weights drawn from torch's generator.
+
+        Args:
+            entry: `slug@size`.
+            benchmark: says the channels, and through its data set the classes.
+
+        Raises:
+            UserError: there is no such entry, its code cannot be imported, or its `build` fails.
+        """
+        try:
+            slug, size = split_entry(entry)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        card = self.model(slug)
+        return build_network(
+            self.module("model", slug),
+            entry,
+            size=size,
+            channels=benchmark.input.channels,
+            classes=self.dataset(benchmark.dataset).classes,
+            hyperparameters=card.hyperparameters,
+            black=benchmark.input.black,
+        )
+
+    def module(self, kind: Kind, name: str) -> ModuleType:
+        """The code of a model (`model.py`) or data set (`dataset.py`).
+
+        Raises:
+            UserError: there is no such card, or the code cannot be imported.
+        """
+        requires = self.model(name).requires if kind == "model" else ()
+        if kind == "dataset":
+            self.dataset(name)
+        return load_module(kind, name, self.folder(kind, name), requires)
+
+    def load_dataset(self, name: str, folder: Path) -> dict[str, Part]:
+        """The parts of a data set, checked against its card.
+
+        Args:
+            name: the data set.
+            folder: the data directory.
+
+        Raises:
+            UserError: a file is missing or damaged, or the images are not those of the card.
+        """
+        from gcnnbench.data.files import load_parts
+
+        return load_parts(self.dataset(name), self.module("dataset", name), folder)
+
+
+def survey(include: Sequence[Path] = ()) -> Shelf:
+    """All cards with everything that is wrong with them, for `validate`; does not raise for what cards say."""
+    shelf = fill_shelf(include)
+    shelf.findings += cross_check(shelf)
+    shelf.findings.sort()
+    return shelf
+
+
+def _entered(benchmark: BenchmarkCard, models: Mapping[str, ModelCard]) -> BenchmarkCard:
+    """The benchmark with the entries that models' own cards add; networks that come trained are not among them."""
+    added = (
+        f"{model.name}@{size}"
+        for model in models.values()
+        if model.trained_on is None
+        for entering in model.enters or ()
+        if entering.benchmark == benchmark.name
+        for size in entering.sizes
+    )
+    entries = tuple(dict.fromkeys((*benchmark.entries, *added)))
+    return benchmark if entries == benchmark.entries else benchmark.model_copy(update={"entries": entries})
+
+
+def _paths(shelf: Shelf) -> dict[tuple[Kind, str], Path]:
+    paths: dict[tuple[Kind, str], Path] = {}
+    paths |= {("model", name): file.path for name, file in shelf.models.items()}
+    paths |= {("dataset", name): file.path for name, file in shelf.datasets.items()}
+    paths |= {("benchmark", name): file.path for name, file in shelf.benchmarks.items()}
+    return paths
+
+
+def _found(kind: str, name: str, cards: Mapping[str, CardT]) -> CardT:
+    if name in cards:
+        return cards[name]
+    near = get_close_matches(name, cards, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(cards) or 'none'}"
+    raise UserError(f"there is no {kind} '{name}'; {hint}")

@@ -1,0 +1,144 @@
+"""Every card file that is registered or named by the user, read; what cannot be read is kept as a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from gcnnbench.cards.bibliography import read_bibliography
+from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
+from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, ModelCard
+from gcnnbench.errors import UserError
+
+Kind = Literal["model", "dataset", "benchmark"]
+FolderCard = TypeVar("FolderCard", ModelCard, DatasetCard, BenchmarkCard)
+
+REGISTRY = Path(__file__).resolve().parents[1] / "registry"
+
+
+@dataclass
+class Shelf:
+    """All cards with the files they stand in, by name; `broken` names those that could not be read.
+
+    Superseded versions of benchmarks stand under `name@version`.
+    """
+
+    models: dict[str, CardFile[ModelCard]] = field(default_factory=dict)
+    datasets: dict[str, CardFile[DatasetCard]] = field(default_factory=dict)
+    benchmarks: dict[str, CardFile[BenchmarkCard]] = field(default_factory=dict)
+    superseded: dict[str, CardFile[BenchmarkCard]] = field(default_factory=dict)
+    bibliography: dict[str, str] = field(default_factory=dict)
+    broken: set[tuple[Kind, str]] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[CardFile[ModelCard] | CardFile[DatasetCard] | CardFile[BenchmarkCard]]:
+        """Every card file that was read."""
+        return [
+            *self.models.values(),
+            *self.datasets.values(),
+            *self.benchmarks.values(),
+            *self.superseded.values(),
+        ]
+
+    @property
+    def checked(self) -> int:
+        """How many card files were looked at, the broken ones included."""
+        return len(self.files) + len(self.broken)
+
+
+def fill_shelf(include: Sequence[Path] = ()) -> Shelf:
+    """Read all registered cards, and those at the given paths.
+
+    Args:
+        include: card files, folders of a model or data set, or folders that hold such at any depth.
+
+    Raises:
+        UserError: a path holds no card, or the bibliography cannot be read.
+    """
+    shelf = Shelf(bibliography=read_bibliography(REGISTRY / "references.bib"))
+    seen: set[Path] = set()
+    for kind, path in [*registered_cards(), *(found for given in include for found in cards_at(given))]:
+        if path.resolve() not in seen:
+            seen.add(path.resolve())
+            _add(shelf, kind, path.absolute())
+    return shelf
+
+
+def registered_cards() -> Iterator[tuple[Kind, Path]]:
+    """The kind and the file of each registered card; the directories are the registry."""
+    kinds: tuple[tuple[Kind, str], ...] = (("model", "gcnnbench.models"), ("dataset", "gcnnbench.datasets"))
+    for kind, package in kinds:
+        for folder in import_module(package).__path__:
+            for entry in sorted(Path(folder).iterdir()):
+                if _is_entry(entry):
+                    yield kind, entry / f"{kind}.yaml"
+    for path in (path for name in ("benchmarks", "superseded") for path in sorted((REGISTRY / name).glob("*.yaml"))):
+        yield "benchmark", path
+
+
+def cards_at(path: Path) -> list[tuple[Kind, Path]]:
+    """The kind and the file of each card at a path that the user gave.
+
+    Raises:
+        UserError: there is no card.
+    """
+    if path.is_file():
+        return [(_kind(path), path)]
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
+    found = sorted(file for file in path.rglob("*.yaml") if file.parent.name != "claims")
+    if not found:
+        raise UserError(f"{path}: no card in it; a model's is model.yaml, a data set's dataset.yaml")
+    return [(_kind(file), file) for file in found]
+
+
+def card_name(kind: Kind, path: Path) -> str:
+    """The name that a card must have by where it stands: its folder's, or a benchmark's file name.
+
+    A superseded version of a benchmark is called `name@version`.
+    """
+    return path.stem if kind == "benchmark" else path.resolve().parent.name
+
+
+def _kind(path: Path) -> Kind:
+    return "model" if path.name == "model.yaml" else "dataset" if path.name == "dataset.yaml" else "benchmark"
+
+
+def _is_entry(folder: Path) -> bool:
+    """Whether a folder holds anything but what Python left behind when an entry was removed."""
+    if not folder.is_dir() or folder.name.startswith(("_", ".")):
+        return False
+    return any(child.name != "__pycache__" for child in folder.iterdir())
+
+
+def _add(shelf: Shelf, kind: Kind, path: Path) -> None:
+    """Read one card on to the shelf."""
+    try:
+        if kind == "model":
+            _place(shelf, shelf.models, open_card(path, ModelCard))
+        elif kind == "dataset":
+            _place(shelf, shelf.datasets, open_card(path, DatasetCard))
+        else:
+            file = open_card(path, BenchmarkCard)
+            if file.card.superseded_by is None:
+                _place(shelf, shelf.benchmarks, file)
+            else:
+                _place(shelf, shelf.superseded, file, file.card.full_name)
+    except CardsError as error:
+        shelf.findings += error.errors
+        shelf.broken.add((kind, card_name(kind, path)))
+
+
+CardT = TypeVar("CardT", bound=Described)
+
+
+def _place(shelf: Shelf, cards: dict[str, CardFile[CardT]], file: CardFile[CardT], name: str | None = None) -> None:
+    name = name or file.card.name
+    if name in cards:
+        shelf.findings.append(file.error(("name",), f"{name} is taken by {cards[name].path}; choose another name"))
+    else:
+        cards[name] = file

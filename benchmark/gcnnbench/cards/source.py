@@ -1,0 +1,247 @@
+"""Strict YAML: a file becomes plain data and the position of every node, or a list of everything wrong with it.
+
+Refused, because readers guess at them or because they hide what a card says: numbers and words in other than their
+canonical form (see `scalars`), duplicate keys, anchors, aliases, merge keys, tags, directives, several documents.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gcnnbench.cards.scalars import GuessError, plain
+
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Key = str | int
+Place = tuple[Key, ...]
+"""The way to a node from the top of a file: keys of mappings and indices of lists."""
+
+_MAX_BYTES = 1_000_000
+_MAX_DEPTH = 40
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """Line and column, both counted from 1; columns count characters."""
+
+    line: int = 1
+    column: int = 1
+
+
+@dataclass(frozen=True, order=True)
+class SourceError:
+    """Something wrong at one position; `place` is the way to the node where there is one."""
+
+    position: Position
+    message: str
+    place: Place = ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a file says, where it says it, and what is wrong with it.
+
+    `keys` holds the position of each key, `values` that of each value; a node in `faulty` has an error of its own, and
+    what stands for it in `data` means nothing.
+    """
+
+    data: Any
+    keys: dict[Place, Position] = field(default_factory=dict)
+    values: dict[Place, Position] = field(default_factory=dict)
+    faulty: frozenset[Place] = frozenset()
+    errors: tuple[SourceError, ...] = ()
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is any data to look at."""
+        return bool(self.values)
+
+    def position(self, place: Place, *, of_key: bool = False) -> Position:
+        """Where a node stands, or else the nearest node around it."""
+        for length in range(len(place), -1, -1):
+            inner = place[:length]
+            if of_key and inner in self.keys:
+                return self.keys[inner]
+            if inner in self.values:
+                return self.values[inner]
+        return Position()
+
+
+def read_source(path: Path) -> Document:
+    """Read one file strictly; never raises for what the file says.
+
+    Raises:
+        OSError: the file cannot be read at all.
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        return _broken(Position(), f"the file is larger than {_MAX_BYTES:,} bytes; a card is a few kB")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", errors="replace").lstrip("\ufeff")
+        byte = f"0x{content[error.start]:02x}"
+        return _broken(_after(before), f"byte {byte} is not UTF-8; save the file as UTF-8")
+    return parse_source(text)
+
+
+def parse_source(text: str) -> Document:
+    """Read one YAML text strictly, as `read_source` does."""
+    errors = list(_character_errors(text))
+    text = _CONTROL.sub("?", text.replace("\t", " "))
+    try:
+        errors += _token_errors(text)
+        node = yaml.compose(text, Loader=Loader) if not any(error.message in _FATAL for error in errors) else None
+    except yaml.YAMLError as error:
+        if not errors:
+            errors.append(_syntax_error(error))
+        return Document(None, errors=tuple(sorted(errors)))
+    if node is None:
+        if not errors:
+            errors.append(SourceError(Position(), "the file is empty; it must hold a card"))
+        return Document(None, errors=tuple(sorted(errors)))
+    return _Walk(errors).document(node)
+
+
+_SEVERAL = "a second document starts here; write one card a file"
+_DEEP = f"nested more than {_MAX_DEPTH} deep; no card needs that"
+_ALIAS = "aliases (*) are refused; write the value out"
+_FATAL = frozenset({_SEVERAL, _DEEP, _ALIAS})
+_REFUSED = {
+    yaml.AnchorToken: "anchors (&) are refused; write the value out where it is needed",
+    yaml.AliasToken: _ALIAS,
+    yaml.TagToken: "tags (!) are refused; a card holds plain text, numbers, lists and mappings",
+    yaml.DirectiveToken: "directives (%) are refused; leave the line out",
+}
+_OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+
+
+def _character_errors(text: str) -> Iterator[SourceError]:
+    """Tabs and control characters."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        tab = line.find("\t")
+        if tab >= 0:
+            yield SourceError(Position(number, tab + 1), "a tab; YAML is indented and spaced with blanks")
+        control = _CONTROL.search(line)
+        if control:
+            code = f"U+{ord(control[0]):04X}"
+            yield SourceError(Position(number, control.start() + 1), f"control character {code}; take it out")
+
+
+def _token_errors(text: str) -> list[SourceError]:
+    """What is refused whatever it stands for, seen before nodes are made of it."""
+    errors = []
+    depth = 0
+    content = closed = False
+    for token in yaml.scan(text, Loader=Loader):
+        if type(token) in _REFUSED:
+            errors.append(SourceError(_position(token.start_mark), _REFUSED[type(token)]))
+        elif isinstance(token, yaml.DocumentStartToken):
+            if content or closed:
+                return [*errors, SourceError(_position(token.start_mark), _SEVERAL)]
+        elif isinstance(token, yaml.DocumentEndToken):
+            closed = True
+        elif isinstance(token, _OPENING):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                return [*errors, SourceError(_position(token.start_mark), _DEEP)]
+        elif isinstance(token, _CLOSING):
+            depth -= 1
+        content = content or isinstance(token, (*_OPENING, yaml.ScalarToken))
+    return errors
+
+
+class _Walk:
+    """One walk over the nodes of a document, which gathers data, positions and errors."""
+
+    def __init__(self, errors: list[SourceError]) -> None:
+        self.errors = errors
+        self.keys: dict[Place, Position] = {}
+        self.values: dict[Place, Position] = {}
+        self.faulty: set[Place] = set()
+
+    def document(self, node: yaml.Node) -> Document:
+        data = self.value(node, ())
+        return Document(data, self.keys, self.values, frozenset(self.faulty), tuple(sorted(self.errors)))
+
+    def wrong(self, position: Position, message: str, place: Place) -> None:
+        self.errors.append(SourceError(position, message, place))
+        self.faulty.add(place)
+
+    def value(self, node: yaml.Node, place: Place) -> Any:
+        self.values[place] = _position(node.start_mark)
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, place)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+        if not isinstance(node, yaml.ScalarNode) or node.style:
+            return node.value
+        try:
+            return plain(node.value)
+        except GuessError as error:
+            self.wrong(self.values[place], str(error), place)
+            return None
+
+    def mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            position = _position(key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.wrong(position, "a key must be a name, not a list or a mapping", place)
+                continue
+            key = self.key(key_node, place)
+            if key in data:
+                first = self.keys[*place, key]
+                message = f"stands twice (first at {first.line}:{first.column}); keep one"
+                self.errors.append(SourceError(position, message, (*place, key)))
+                continue
+            self.keys[*place, key] = position
+            data[key] = self.value(value_node, (*place, key))
+        return data
+
+    def key(self, node: yaml.ScalarNode, place: Place) -> str:
+        text = str(node.value)
+        if not node.style:
+            try:
+                if isinstance(plain(text), str):
+                    return text
+                problem = f"the key {text} is not text to readers of YAML; quote it: '{text}'"
+            except GuessError:
+                problem = f"the key {text} is not text to every reader of YAML; quote it: '{text}'"
+            self.wrong(_position(node.start_mark), problem, (*place, text))
+        return text
+
+
+def _broken(position: Position, message: str) -> Document:
+    return Document(None, errors=(SourceError(position, message),))
+
+
+def _position(mark: Any) -> Position:
+    return Position(mark.line + 1, mark.column + 1)
+
+
+def _after(text: str) -> Position:
+    """The position of the character that follows a text."""
+    lines = text.split("\n")
+    return Position(len(lines), len(lines[-1]) + 1)
+
+
+def _syntax_error(error: yaml.YAMLError) -> SourceError:
+    """A parser's complaint in one line, with advice for what people meet most."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or getattr(error, "context", None) or str(error)
+    advice = "indent with blanks, and quote text that holds ': ', ' #', or starts with one of []{}&*!|>'\"%@`"
+    return SourceError(_position(mark) if mark else Position(), f"not YAML: {problem}; {advice}")

@@ -1,0 +1,108 @@
+"""The frame of the command line: which verbs there are, and what an error, an interruption or a bad option ends as."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from gcnnbench import __version__
+from gcnnbench.cli import (
+    audit_verbs,
+    data_verbs,
+    doctor_verb,
+    explain_verb,
+    figure_verb,
+    perf_verb,
+    registry_verbs,
+    run_verbs,
+    submit_verbs,
+    table_verbs,
+    verify_verbs,
+)
+from gcnnbench.errors import UserError
+
+VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("list", registry_verbs.list_cards),
+    ("show", registry_verbs.show),
+    ("validate", registry_verbs.validate),
+    ("schema", registry_verbs.schema),
+    ("fetch", data_verbs.fetch),
+    ("run", run_verbs.run),
+    ("status", run_verbs.status),
+    ("audit", audit_verbs.audit),
+    ("leaderboard", table_verbs.leaderboard),
+    ("compare", table_verbs.compare),
+    ("explain", explain_verb.explain),
+    ("figure", figure_verb.figure),
+    ("perf", perf_verb.perf),
+    ("doctor", doctor_verb.doctor),
+    ("new", submit_verbs.new),
+    ("submit", submit_verbs.submit),
+)
+"""Every verb and its function, in the order in which the help shows them."""
+
+VERIFY: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("claims", verify_verbs.claims),
+    ("records", verify_verbs.records),
+    ("bundle", submit_verbs.bundle),
+)
+"""What `verify` puts to the test, each with options of its own."""
+
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+def build_app() -> typer.Typer:
+    """The application with all its verbs."""
+    app = typer.Typer(
+        name="gcnnbench",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_options)
+    for name, function in VERBS:
+        app.command(name)(function)
+    verify = typer.Typer(no_args_is_help=True)
+    for name, function in VERIFY:
+        verify.command(name)(function)
+    app.add_typer(verify, name="verify", help="Put published claims, our records or a submitted bundle to the test.")
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process.
+
+    It ends with 0 where all is well, 2 after wrong usage or a user's mistake, 130 when interrupted, and otherwise with
+    what the verb says.
+
+    Args:
+        arguments: the words after the command's name; those of this process where none are given.
+    """
+    try:
+        build_app()(arguments, prog_name="gcnnbench")
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(WRONG_USAGE)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            sys.stderr.write("interrupted\n")
+        raise
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gcnnbench {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Benchmark group-equivariant CNNs: run, compare and verify. Results go to stdout, progress to stderr."""

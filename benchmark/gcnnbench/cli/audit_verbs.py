@@ -1,0 +1,231 @@
+"""`audit`: exact or approximate, for an entry of the registry or anyone's network, over input sizes."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import json
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gcnnbench.cli.options import Include
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.equivariance.audit import Audit
+    from gcnnbench.nn.fields import Field
+    from gcnnbench.nn.groups import Group
+
+DEFAULT_SIZES = "24-40"
+CHECK_FAILED = 1
+ROUNDING = 1e-12
+
+
+class AuditFormat(StrEnum):
+    """How an audit is printed."""
+
+    md = "md"
+    json = "json"
+    csv = "csv"
+
+
+class GroupName(StrEnum):
+    """Under which group a network can be judged."""
+
+    p2 = "p2"
+    pm = "pm"
+    p4 = "p4"
+    p4m = "p4m"
+
+
+class OutputKind(StrEnum):
+    """How the output transforms."""
+
+    logits = "logits"
+    scalar = "scalar"
+    regular = "regular"
+
+
+def audit(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            help="An entry (p4cnn@28), a model's slug, or your own code: package.module:factory or file.py:factory.",
+        ),
+    ],
+    *,
+    sizes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="24-40", help="Input sizes, as in 24-40 or 32,33.", show_default="the entry's own, else 24-40"
+        ),
+    ] = None,
+    group: Annotated[
+        GroupName | None, typer.Option(help="Judge under this group.", show_default="the card's, else p4")
+    ] = None,
+    output: Annotated[OutputKind, typer.Option(help="How the output transforms.")] = OutputKind.logits,
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="Channels of the input.", show_default="tried out: 3, 1, 2, 4")
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Option("--arg", metavar="KEY=VALUE", help="An argument for your factory; may be repeated."),
+    ] = None,
+    exact_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="33,37", help="Sizes at which your network claims to be exact; checked, else exit code 1."
+        ),
+    ] = None,
+    explain: Annotated[
+        int | None, typer.Option(metavar="SIZE", min=1, help="Walk through one size and say how to repair it.")
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="STEM", help="Write STEM-size and STEM-depth as SVG and PNG: the error over both."),
+    ] = None,
+    form: Annotated[AuditFormat, typer.Option("--format", help="The form of the table.")] = AuditFormat.md,
+    include: Include,
+) -> None:
+    """Say at which input sizes a network is exactly equivariant, and which layer breaks it elsewhere.
+
+    It is measured in float64 on real images, with the weights as given and randomised, and judged from the operations.
+    Code of your own is imported and run as yourself, without any protection: point only at code that you trust.
+
+    Ends with 1 if a claimed exactness does not hold: that of a model's card, or of --exact-at.
+    """
+    from gcnnbench.equivariance.audit import audit as audit_network
+    from gcnnbench.equivariance.explanation import explain as explain_size
+    from gcnnbench.equivariance.targets import resolve
+
+    target = resolve(network, _arguments(arguments or []), include)
+    judged = _group(group) or target.group
+    field, channels = _field(output, judged), channels or target.channels
+    if explain is not None:
+        if form is not AuditFormat.md:
+            raise UserError(f"--explain is prose and has no form {form.value}: leave out --format")
+        text = explain_size(
+            target.make,
+            explain,
+            judged,
+            channels=channels,
+            output=field,
+            name=target.name,
+            claims_trivial=target.claims_trivial,
+        )
+        typer.echo(text)
+        return
+    wanted = parse_sizes(sizes or (str(target.size) if target.size else DEFAULT_SIZES))
+    claims = {*target.exact_at, *(parse_sizes(exact_at) if exact_at else ())} & set(wanted)
+    unasked = sorted(set(parse_sizes(exact_at)) - set(wanted)) if exact_at else []
+    if unasked:
+        raise UserError(f"--exact-at names {unasked[0]}, which is not among --sizes; a claim must be looked at")
+    found = audit_network(
+        target.make,
+        wanted,
+        judged,
+        channels=channels,
+        output=field,
+        name=target.name,
+        claims=sorted(claims),
+        claims_trivial=target.claims_trivial,
+    )
+    typer.echo(_printed(found, form), nl=form is not AuditFormat.csv)
+    if figure is not None:
+        from gcnnbench.equivariance.figures import draw
+
+        for path in draw(found, figure):
+            typer.echo(f"wrote {path}", err=True)
+    for failure in found.failures:
+        typer.echo(f"{found.network} at {failure}", err=True)
+    if found.failures:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """The sizes in `24-40`, `32,33` or `8,24-40`, in order.
+
+    Raises:
+        UserError: the text has another form, or a range runs backwards.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([1-9]\d*)(?:\s*-\s*([1-9]\d*))?\s*", part)
+        if match is None:
+            raise UserError(f"sizes (={text!r}) must be numbers and ranges, as in 24-40 or 32,33")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise UserError(f"sizes (={text!r}): {first}-{last} runs backwards; write {last}-{first}")
+        found.extend(range(first, last + 1))
+    return tuple(dict.fromkeys(found))
+
+
+def _arguments(texts: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"--arg (={text!r}) must be KEY=VALUE, as in widen_factor=2")
+        try:
+            found[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[key] = value
+    return found
+
+
+def _group(name: GroupName | None) -> Group | None:
+    from gcnnbench.nn.groups import group
+
+    return None if name is None else group(name.value)
+
+
+def _field(output: OutputKind, group: Group) -> Field | None:
+    from gcnnbench.nn.fields import RegularField, ScalarField
+
+    if output is OutputKind.logits:
+        return None
+    return ScalarField() if output is OutputKind.scalar else RegularField(group)
+
+
+def _printed(found: Audit, form: AuditFormat) -> str:
+    if form is AuditFormat.json:
+        return json.dumps(found.document(), indent=1, ensure_ascii=False)
+    rows = [row.document() for row in found.sizes]
+    if form is AuditFormat.csv:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+    return f"{found.network} under {found.group}\n\n{_table(found)}"
+
+
+def _table(found: Audit) -> str:
+    from tabulate import tabulate
+
+    header = ["size", "grid", "certificate", "decision", "first break", "error"]
+    cells = [
+        [
+            row.size,
+            row.grid,
+            row.certificate,
+            row.decision + (" (!)" if row.disagreement else ""),
+            row.first_break or (row.reason if row.decision == "inapplicable" else None) or "–",
+            _error(row.invariance_error),
+        ]
+        for row in found.sizes
+    ]
+    return tabulate(cells, header, tablefmt="github", disable_numparse=True)
+
+
+def _error(error: float | None) -> str:
+    """An error for people; rounding has other digits on every machine, so they are not shown."""
+    if error is None:
+        return "–"
+    return f"{error:.1e}" if error >= ROUNDING else f"< {ROUNDING:.0e}"

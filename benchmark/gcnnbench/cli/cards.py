@@ -1,0 +1,217 @@
+"""Cards as text for people: rows of the lists, and one card in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from textwrap import fill as break_lines
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
+from gcnnbench.cli.telling import protocol
+
+if TYPE_CHECKING:
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.cli.known import Known
+
+WIDTH = 80
+fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)
+NARROW = 18
+"""Columns that a list or mapping in the middle of a table is folded to."""
+
+
+def summaries(registry: Registry, shelf: str) -> list[dict[str, Any]]:
+    """One row a card of `models`, `datasets` or `benchmarks`."""
+    if shelf == "models":
+        return [_model_row(card) for card in registry.models.values()]
+    if shelf == "datasets":
+        return [_dataset_row(card) for card in registry.datasets.values()]
+    return [_benchmark_row(card) for card in registry.benchmarks.values()]
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of at most 80 columns; lists and the last column are folded."""
+    if not rows:
+        return "none"
+    cells = [
+        [
+            fill(_cell(value), NARROW) if isinstance(value, list | Mapping) else _cell(value)
+            for value in list(row.values())[:-1]
+        ]
+        + [_cell(list(row.values())[-1])]
+        for row in rows
+    ]
+    headers = list(rows[0])
+    # tabulate leaves two blanks beside a header and two between columns
+    wide = [[f"{header}  " for header in headers], *cells]
+    lines = [[line for cell in column for line in cell.split("\n")] for column in zip(*wide, strict=True)]
+    used = sum(max(map(len, column)) + 2 for column in lines[:-1])
+    for row in cells:
+        row[-1] = fill(row[-1], max(20, WIDTH - used))
+    return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
+
+
+def describe(registry: Registry, kind: str, card: Described, known: Known) -> str:
+    """One card in full, with what was run and claimed, and the BibTeX of its sources."""
+    lines = [*fill(f"{card.title}  [{kind} {_version(card)}]", WIDTH).splitlines(), "", fill(card.summary, WIDTH), ""]
+    if isinstance(card, ModelCard):
+        lines += _facts(_model_facts(registry, card))
+        lines += _section("run so far", _model_runs(card, known))
+    elif isinstance(card, DatasetCard):
+        lines += _facts(_dataset_facts(registry, card))
+    elif isinstance(card, BenchmarkCard):
+        lines += _facts(_benchmark_facts(registry, card))
+        lines += _section("entries", _entry_rows(registry, card, known))
+        lines += _section("claims on it", _claim_rows(card, known))
+    lines += _texts("deviations", getattr(card, "deviations", ()))
+    assumptions = getattr(card, "assumptions", ())
+    lines += _texts("assumptions", [f"{a.name} ({a.field}): {a.because}" for a in assumptions])
+    lines += _texts("sources", [f"{s.key}: {s.where}" if s.where else s.key for s in card.sources])
+    bibtex = [registry.bibliography[key] for key in dict.fromkeys(source.key for source in card.sources)]
+    return "\n".join([*lines, *(f"\n{entry}" for entry in bibtex)])
+
+
+def _model_row(card: ModelCard) -> dict[str, Any]:
+    counts = [configuration.count for configuration in card.parameters]
+    return {
+        "name": card.name,
+        "group": card.group,
+        "parameters": counts[0],
+        "exact at": list(card.exact_at),
+        "approximate at": list(card.approximate_at),
+    }
+
+
+def _dataset_row(card: DatasetCard) -> dict[str, Any]:
+    images = {name: part.images for name, part in card.parts.items()}
+    return {
+        "name": card.name,
+        "images": images,
+        "size": f"{card.channels}×{card.size}×{card.size}",
+        "title": card.title,
+    }
+
+
+def _benchmark_row(card: BenchmarkCard) -> dict[str, Any]:
+    return {"name": card.full_name, "data set": card.dataset, "seeds": card.seeds, "entries": list(card.entries)}
+
+
+def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str]]:
+    yield "group", card.group
+    if card.group != "trivial":
+        yield "exact at", _cell(card.exact_at) or "no size stated"
+        yield "approximate at", _cell(card.approximate_at) or "no size stated"
+    yield "hyperparameters", _cell(card.hyperparameters)
+    for count in card.parameters:
+        said = f" (published: {count.published:,})" if count.published else ""
+        macs = f"; {count.macs:,} MACs an image" if count.macs else ""
+        where = f"{count.channels}×{count.size}×{count.size} -> {count.classes}"
+        yield "parameters", f"{count.count:,} for {where}{said}{macs}"
+    yield "requires", _cell(card.requires)
+    yield "authors", _cell(card.authors)
+    yield "licence", card.licence
+    yield "citation", card.citation or ""
+    yield "trained on", card.trained_on or ""
+    entered = [
+        f"{benchmark.full_name} ({', '.join(entries)})"
+        for benchmark in registry.benchmarks.values()
+        if (entries := [entry for entry in benchmark.entries if entry.partition("@")[0] == card.name])
+    ]
+    yield "entered in", ", ".join(entered)
+    yield "card", str(registry.paths["model", card.name])
+
+
+def _model_runs(card: ModelCard, known: Known) -> list[dict[str, Any]]:
+    return [
+        {
+            "benchmark": run.benchmark,
+            "entry": run.entry,
+            "seeds": list(run.seeds),
+            "parameters": run.parameters,
+            "MACs": run.macs,
+        }
+        for run in known.runs
+        if split_entry(run.entry)[0] == card.name
+    ]
+
+
+def _entry_rows(registry: Registry, card: BenchmarkCard, known: Known) -> list[dict[str, Any]]:
+    seeds = {run.entry: run.seeds for run in known.runs if run.benchmark == card.full_name}
+    rows = []
+    for entry in card.entries:
+        slug, size = split_entry(entry)
+        model = registry.model(slug)
+        said = "exact" if size in model.exact_at else "approximate" if size in model.approximate_at else "–"
+        row = {"entry": entry, "group": model.group, "equivariance": said, "seeds run": list(seeds.get(entry, ()))}
+        rows.append({**row, "spec": (known.digests[entry] or "of the copy")[:12]})
+    return rows
+
+
+def _claim_rows(card: BenchmarkCard, known: Known) -> list[dict[str, Any]]:
+    return [
+        {"claim": f"{claim.source}: {claim.id}", "quantity": claim.quantity, "printed": claim.printed}
+        for claim in known.claims
+        if claim.benchmark == card.name
+    ]
+
+
+def _section(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return ["", f"{title}:", table(rows)]
+
+
+def _dataset_facts(registry: Registry, card: DatasetCard) -> Iterator[tuple[str, str]]:
+    yield "images", f"{card.channels}×{card.size}×{card.size} {card.pixels}, {card.classes} classes"
+    for name, part in card.parts.items():
+        digest = f"sha256 {part.digest[:16]}…" if part.digest else "digest recorded when first read"
+        yield f"part {name}", f"{part.images:,} images, {digest}"
+    using = [benchmark.full_name for benchmark in registry.benchmarks.values() if benchmark.dataset == card.name]
+    yield "benchmarks", ", ".join(using)
+    yield "download", f"{card.download_bytes:,} bytes; {card.disk_bytes:,} on disk"
+    yield "files", _cell([file.path for file in card.files])
+    yield "by hand", card.by_hand or ""
+    yield "licence", card.licence
+
+
+def _benchmark_facts(registry: Registry, card: BenchmarkCard) -> Iterator[tuple[str, str]]:
+    yield "data set", card.dataset
+    yield from protocol(card, registry.dataset(card.dataset))
+    yield "card", str(registry.paths["benchmark", card.name])
+
+
+def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:
+    """Names and values in two columns, folded at 80; what is empty is left out."""
+    pairs = [(name, value) for name, value in facts if value]
+    width = max(len(name) for name, _ in pairs) + 2
+    lines = []
+    for name, value in pairs:
+        folded = fill(value, WIDTH - width)
+        lines.append(name.ljust(width) + indent(folded, " " * width)[width:])
+    return lines
+
+
+def _texts(title: str, texts: Sequence[str]) -> list[str]:
+    if not texts:
+        return []
+    return ["", f"{title}:", *(fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ") for text in texts)]
+
+
+def _version(card: Described) -> str:
+    if isinstance(card, ModelCard):
+        return f"{card.name}, version {card.model_version}"
+    return card.full_name if isinstance(card, BenchmarkCard) else card.name
+
+
+def _cell(value: Any) -> str:
+    """A value in a line: lists with commas, mappings as `key value`."""
+    if isinstance(value, Model):
+        value = value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_cell(inner)}" for key, inner in value.items()) or "nothing"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)

@@ -1,0 +1,35 @@
+"""`fetch`: data sets downloaded, or taken as they stand, and verified."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gcnnbench.cli.options import Data
+
+
+def fetch(
+    datasets: Annotated[
+        list[str], typer.Argument(metavar="DATASET...", help="Which data sets; `list datasets` shows them.")
+    ],
+    *,
+    data: Data,
+) -> None:
+    """Download data sets and verify them; files that are there and right are kept. Nothing else uses the network."""
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.data import fetching
+    from gcnnbench.errors import UserError
+
+    registry = Registry.load()
+    cards = [registry.dataset(name) for name in dict.fromkeys(datasets)]
+    failures = []
+    for card in cards:
+        try:
+            fetching.fetch(card, registry.module("dataset", card.name), data, lambda line: typer.echo(line, err=True))
+        except UserError as error:
+            failures.append(str(error))
+        else:
+            typer.echo(f"{card.name}: ready in {data}" if card.files else f"{card.name}: ready")
+    if failures:
+        raise UserError("\n".join(failures))

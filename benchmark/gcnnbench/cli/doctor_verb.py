@@ -1,0 +1,48 @@
+"""`doctor`: whether this machine repeats its bits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
+from gcnnbench.cli.run_verbs import DeviceName, Entries
+
+CHECK_FAILED = 1
+BENCHMARK = "quickstart"
+ENTRIES = ("p4cnn@12", "p4cnn@11", "z2cnn@12")
+
+
+def doctor(
+    *,
+    benchmark: Annotated[str, typer.Option(metavar="NAME", help="The benchmark whose networks are tried.")] = BENCHMARK,
+    entries: Entries,
+    device: Annotated[DeviceName, typer.Option(help="What is audited.")] = DeviceName.auto,
+    output: Format,
+    data: Data,
+    results: Results,
+    include: Include,
+) -> None:
+    """Audit this machine: what is computed twice must be the same bits, and how far do other ways of computing move it.
+
+    Networks are trained a few steps twice, and scored with several batch sizes and thread counts. Without --entry three
+    of quickstart's are tried, which need no download; of another benchmark all. The result is kept below the results
+    directory, outside git, and `verify records` reads it. Ends with 1 if bits do not repeat.
+    """
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.device import choose
+    from gcnnbench.runs.plan import plan
+    from gcnnbench.verification.determinism import audit_machine, keep
+    from gcnnbench.verification.determinism_text import audit_as_text
+
+    registry = Registry.load(include)
+    tried = entries or (ENTRIES if benchmark == BENCHMARK else ())
+    place = choose(device.value).type
+    audit = audit_machine(plan(registry, [benchmark], entries=tried, seeds=[0], device=place, data=data))
+    path = keep(results, audit)
+    text = audit.model_dump_json(indent=1) + "\n" if output is OutputFormat.json else audit_as_text(audit)
+    typer.echo(text, nl=False)
+    typer.echo(f"kept in {path}", err=True)
+    if audit.problems:
+        raise typer.Exit(CHECK_FAILED)

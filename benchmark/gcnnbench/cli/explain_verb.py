@@ -1,0 +1,34 @@
+"""`explain`: from a cell of a table to its bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gcnnbench.cli.options import Format, Include, OutputFormat, Results
+
+
+def explain(
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Its name, or name@version.")],
+    entry: Annotated[str, typer.Argument(metavar="ENTRY", help="The row, as in p4cnn@28.")],
+    metric: Annotated[
+        str | None,
+        typer.Argument(metavar="METRIC", help="The column; else the one it is ranked by.", show_default=False),
+    ] = None,
+    *,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="The records of this seed alone, counted or not.", show_default=False)
+    ] = None,
+    results: Results,
+    include: Include,
+    output: Format,
+) -> None:
+    """Walk from one number of a table to its records, counts, protocol, data, code, machine and claims."""
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.leaderboard.explain import explain as explained
+    from gcnnbench.leaderboard.explain_text import explanation_as_json, explanation_as_text
+
+    found = explained(Registry.load(include), results, benchmark, entry, metric, seed)
+    write = explanation_as_json if output is OutputFormat.json else explanation_as_text
+    typer.echo(write(found), nl=False)

@@ -1,0 +1,47 @@
+"""`figure`: draw what the records say, as SVG and PNG."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gcnnbench.cli.options import Format, Include, OutputFormat, Results
+
+
+def figure(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Which one; without it they are listed.", show_default=False)
+    ] = None,
+    *,
+    benchmark: Annotated[
+        str | None, typer.Option("--benchmark", metavar="NAME", help="Of this benchmark.", show_default=False)
+    ] = None,
+    folder: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the files are written.")] = Path(
+        "figures"
+    ),
+    results: Results,
+    include: Include,
+    output: Format,
+) -> None:
+    """Draw a figure of the records as SVG and PNG, and print its caption, alternative text and command."""
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.figures.gallery import FIGURES, draw
+    from gcnnbench.leaderboard.layout import folded
+
+    if name is None:
+        listing = "".join(f"{each:<12}{what}\n" for each, what in FIGURES.items())
+        typer.echo(json.dumps(dict(FIGURES), indent=1) + "\n" if output is OutputFormat.json else listing, nl=False)
+        return
+    drawn = draw(Registry.load(include), results, name, benchmark, folder)
+    words = {"title": drawn.title, "caption": drawn.caption, "alt": drawn.alt, "command": drawn.command}
+    if output is OutputFormat.json:
+        files = [str(path) for path in drawn.files]
+        typer.echo(json.dumps({"files": files, **words}, indent=1, ensure_ascii=False))
+        return
+    for path in drawn.files:
+        typer.echo(str(path))
+    for title, text in words.items():
+        typer.echo("\n" + folded(text, first=f"{title.capitalize()}: ", indent="  "))

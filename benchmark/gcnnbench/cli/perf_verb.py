@@ -1,0 +1,69 @@
+"""`perf`: the benchmark of the benchmark, and two of its reports against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gcnnbench.cli.options import Format, OutputFormat
+from gcnnbench.cli.run_verbs import DeviceName
+from gcnnbench.errors import UserError
+
+
+def perf(
+    sections: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[SECTION…]",
+            help="training, evaluation, layers, cell, seeds, scaling, start-up, tables; all without.",
+            default_factory=list,
+        ),
+    ],
+    *,
+    device: Annotated[DeviceName, typer.Option(help="Where the networks are.")] = DeviceName.auto,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="About how long one comparison may take; five rounds are made at least.")
+    ] = 8.0,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--compare", metavar="A.json B.json", help="Compare two reports kept with --format json."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE.json", help="Also keep the report as JSON.")
+    ] = None,
+    output: Format,
+) -> None:
+    """Measure how fast layers, networks, cells and tables are, as ratios to what plain convolutions and others take.
+
+    Candidates are timed in turn, so that other work on the machine meets all of them alike.
+    """
+    from gcnnbench.perf.report import read_report
+    from gcnnbench.perf.text import compare_as_markdown, comparison_as_markdown, report_as_markdown
+
+    if compare is not None:
+        typer.echo(compare_as_markdown(*(read_report(str(path), _read(path)) for path in compare)), nl=False)
+        return
+    from gcnnbench.disk import write_whole
+    from gcnnbench.perf.suite import measure
+
+    report = measure(
+        sections,
+        device=device.value,
+        threads=threads,
+        seconds=seconds,
+        tell=lambda comparison: typer.echo(comparison_as_markdown(comparison) + "\n", err=True),
+    )
+    document = report.model_dump_json(indent=1) + "\n"
+    if save is not None:
+        write_whole(save, document.encode())
+    typer.echo(document if output is OutputFormat.json else report_as_markdown(report), nl=False)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None

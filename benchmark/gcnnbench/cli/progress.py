@@ -1,0 +1,87 @@
+"""How a run tells of itself on stderr: live bars with rate and remaining time on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from gcnnbench.runs.executor import Event
+
+LINE_SECONDS = 30.0
+
+
+class RunReport:
+    """Tells how the cells of a plan go on; a context manager, called with each event.
+
+    Args:
+        cells: how many cells are to be run.
+    """
+
+    def __init__(self, cells: int) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.all = self.progress.add_task("all cells", total=cells, rate="")
+        self.total, self.ended = cells, 0
+        self.running: dict[str, TaskID] = {}
+        self.said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event: a start and an end always, progress on a terminal's bars or now and then as a line."""
+        match event.kind:
+            case "started":
+                self.running[event.cell] = self.progress.add_task(event.cell, total=None, rate="")
+                if "resumed" in event.text:
+                    self._say(f"{event.cell}: {event.text}")
+            case "advanced":
+                rate = f"{event.phase}, {event.images_per_second:,.0f} images/s"
+                self.progress.update(self.running[event.cell], completed=event.done, total=event.total, rate=rate)
+                self._now_and_then(f"{event.cell}: {event.done}/{event.total} {rate}")
+            case "waiting":
+                self._now_and_then(f"waiting for {event.total} cells that other processes run")
+            case "said":
+                self._say(f"{event.cell}: {event.text}")
+            case "finished" | "failed":
+                self.ended += 1
+                if event.cell in self.running:
+                    self.progress.remove_task(self.running.pop(event.cell))
+                self.progress.advance(self.all)
+                failed = f"FAILED in {event.phase}: " if event.kind == "failed" else ""
+                self._say(f"[{self.ended}/{self.total}] {event.cell}: {failed}{event.text}")
+
+    def _now_and_then(self, line: str) -> None:
+        if not self.console.is_terminal and time.monotonic() - self.said > LINE_SECONDS:
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, soft_wrap=True)
+        self.said = time.monotonic()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader takes them in: `45 s`, `12 min`, `3.5 h`, `2.1 days`."""
+    for unit, size, limit in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 36 * 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,73 @@
+"""The page of documentation that lists what is registered, made from the cards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import Described, ModelCard
+
+PAGE = "docs/registry.md"
+"""Where the page stands in the repository."""
+
+
+def page(registry: Registry) -> str:
+    """Models, data sets and benchmarks as Markdown tables; the same cards give the same bytes."""
+    parts = [
+        "# What is registered",
+        f"Made from the cards by `gcnnbench list --write {PAGE}`; `gcnnbench show NAME` tells the rest of each.",
+        "## Benchmarks",
+        _table(("benchmark", "what it is", "data set", "ranked by", "seeds", "entries"), _benchmarks(registry)),
+        "## Models",
+        "Exact and approximate: the input sizes at which the network is exactly, or only approximately, equivariant. "
+        "Parameters are those of the first configuration on the card.",
+        _table(
+            ("model", "what it is", "group", "exact at", "approximate at", "parameters", "source"), _models(registry)
+        ),
+        "## Data sets",
+        _table(("data set", "what it is", "images", "size", "classes", "licence"), _datasets(registry)),
+        "## Sources",
+        "\n".join(f"- `{key}`: {_title(entry)}" for key, entry in sorted(registry.bibliography.items())),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _benchmarks(registry: Registry) -> Iterable[Sequence[str]]:
+    for card in registry.benchmarks.values():
+        link = f"[{card.full_name}](../benchmark/gcnnbench/registry/benchmarks/{card.name}.yaml)"
+        entries = ", ".join(f"`{entry}`" for entry in card.entries)
+        yield link, card.title, f"`{card.dataset}`", f"`{card.rank_by}`", str(card.seeds), entries
+
+
+def _models(registry: Registry) -> Iterable[Sequence[str]]:
+    for card in registry.models.values():
+        exact, approximate = (", ".join(map(str, sizes)) for sizes in (card.exact_at, card.approximate_at))
+        link = f"[{card.name}](../models/{card.name}/model.yaml)"
+        yield link, card.title, card.group, exact, approximate, _parameters(card), _sources(card)
+
+
+def _datasets(registry: Registry) -> Iterable[Sequence[str]]:
+    for card in registry.datasets.values():
+        images = ", ".join(f"{name} {part.images:,}" for name, part in card.parts.items())
+        size = f"{card.channels}×{card.size}×{card.size}"
+        link = f"[{card.name}](../datasets/{card.name}/dataset.yaml)"
+        yield link, card.title, images, size, str(card.classes), card.licence
+
+
+def _parameters(card: ModelCard) -> str:
+    first = card.parameters[0]
+    return f"{first.count:,}" + (" (as published)" if first.published == first.count else "")
+
+
+def _sources(card: Described) -> str:
+    return ", ".join(f"`{source.key}`" for source in card.sources)
+
+
+def _title(bibtex: str) -> str:
+    line = next(line for line in bibtex.splitlines() if line.strip().startswith("title"))
+    return line.partition("=")[2].strip().strip(",").strip("{}").replace("{", "").replace("}", "")
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

@@ -1,0 +1,193 @@
+"""`list`, `show`, `validate` and `schema`: what is registered, in tables and in full, and whether it is right."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gcnnbench.cli.options import Format, Include, OutputFormat, Results
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.cards.registry import Registry
+
+
+CHECK_FAILED = 1
+WRONG_CARD = 2
+
+
+class Shelves(StrEnum):
+    """What can be listed."""
+
+    models = "models"
+    datasets = "datasets"
+    benchmarks = "benchmarks"
+
+
+class CardKind(StrEnum):
+    """The kinds of cards."""
+
+    model = "model"
+    dataset = "dataset"
+    benchmark = "benchmark"
+
+
+def list_cards(
+    what: Annotated[Shelves | None, typer.Argument(help="Only these.", show_default=False)] = None,
+    *,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all of them to a page of documentation.", show_default=False),
+    ] = None,
+    include: Include,
+    output: Format,
+) -> None:
+    """List the models, data sets and benchmarks of the registry."""
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.cli.cards import summaries, table
+
+    registry = Registry.load(include)
+    if write is not None:
+        from gcnnbench.cli.registry_page import page
+        from gcnnbench.disk import write_whole
+
+        write_whole(write, page(registry).encode())
+        typer.echo(f"written: {write}")
+        return
+    tables = {shelf.value: summaries(registry, shelf.value) for shelf in ([what] if what else Shelves)}
+    if output is OutputFormat.json:
+        typer.echo(json.dumps(tables, indent=1, ensure_ascii=False))
+        return
+    for name, rows in tables.items():
+        typer.echo(f"{name}\n{table(rows)}\n")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A model, data set or benchmark; SLUG@SIZE and NAME@VERSION will do.")],
+    *,
+    results: Results,
+    include: Include,
+    output: Format,
+) -> None:
+    """Show one card as a reader wants it: what it is, where it comes from, what it assumes, what has been run."""
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.cli.cards import describe
+    from gcnnbench.cli.known import known_of
+
+    registry = Registry.load(include)
+    kind, card = _card(registry, name)
+    known = known_of(registry, card, results)
+    if output is OutputFormat.json:
+        told = {
+            "kind": kind,
+            "card": card.model_dump(mode="json", exclude_none=True),
+            "bibtex": {source.key: registry.bibliography[source.key] for source in card.sources},
+            **asdict(known),
+        }
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        typer.echo(describe(registry, kind, card, known))
+
+
+def validate(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Further cards, or folders that hold some.", show_default=False)
+    ] = None,
+    *,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Also measure whether the models are exact where they say so (minutes).")
+    ] = False,
+) -> None:
+    """Check every registered card, and those at the paths given: all errors of all files at once.
+
+    Ends with 2 if a card is wrong, and with 1 if the audit finds a claimed exactness false.
+    """
+    from gcnnbench.cards.reading import CardsError, Finding
+    from gcnnbench.cards.registry import Registry, survey
+    from gcnnbench.verification.claims_reading import read_claims
+
+    shelf = survey(paths or [])
+    if shelf.checked == 0:
+        raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
+    findings: list[Finding] = shelf.findings
+    claims = []
+    if not findings:
+        try:
+            claims = read_claims(Registry.of(shelf))
+        except CardsError as error:
+            findings = list(error.errors)
+    if findings:
+        for finding in findings:
+            typer.echo(str(finding), err=True)
+        files = len({finding.path for finding in findings})
+        errors = "1 error" if len(findings) == 1 else f"{len(findings)} errors"
+        waiting = "; claims cards are looked at once these are right" if shelf.findings else ""
+        typer.echo(f"{errors} in {files} of {shelf.checked} cards{waiting}", err=True)
+        raise typer.Exit(WRONG_CARD)
+    kinds = f"{len(shelf.models)} models, {len(shelf.datasets)} data sets, {len(shelf.benchmarks)} benchmarks"
+    typer.echo(
+        f"{shelf.checked + len(claims)} cards checked, no errors: {kinds}, {len(claims)} claims cards; "
+        f"{len(shelf.bibliography)} sources"
+    )
+    if audit:
+        _audit(Registry.of(shelf), [path.absolute() for path in paths or []])
+
+
+def _audit(registry: Registry, paths: list[Path]) -> None:
+    """Measure what the model cards claim: those below the paths, or all where none is given."""
+    from gcnnbench.equivariance.claims import false_claims
+
+    cards = [
+        card
+        for name, card in registry.models.items()
+        if not paths or any(registry.paths["model", name].is_relative_to(path) for path in paths)
+    ]
+    if not cards:
+        raise UserError("no model's card is at these paths, and nothing audited is nothing right")
+    failures = 0
+    for card in cards:
+        for sentence in false_claims(registry, card):
+            failures += 1
+            typer.echo(f"{registry.paths['model', card.name]}: {sentence}", err=True)
+    if failures:
+        raise typer.Exit(CHECK_FAILED)
+    sizes = sum(len(card.exact_at) + len(card.approximate_at) for card in cards)
+    typer.echo(f"models audited: {len(cards)}, at {sizes} claimed sizes, all as claimed")
+
+
+def schema(
+    kind: Annotated[CardKind | None, typer.Argument(help="The kind of card; else all.", show_default=False)] = None,
+) -> None:
+    """Print the JSON Schema of a kind of card, for editors that complete and check YAML."""
+    from gcnnbench.cards.reading import CARD_KINDS
+
+    schemas: dict[str, Any] = {
+        name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **card.model_json_schema()}
+        for name, card in CARD_KINDS.items()
+    }
+    typer.echo(json.dumps(schemas[kind.value] if kind else schemas, indent=1, ensure_ascii=False))
+
+
+def _card(registry: Registry, name: str) -> tuple[str, Any]:
+    """The card of that name and its kind.
+
+    Raises:
+        UserError: there is none; several kinds may have it, then the benchmark comes first.
+    """
+    from difflib import get_close_matches
+
+    plain = name.partition("@")[0]
+    if plain in registry.benchmarks:
+        return "benchmark", registry.benchmark(name)
+    if plain in registry.models:
+        return "model", registry.model(name)
+    if plain in registry.datasets:
+        return "dataset", registry.dataset(plain)
+    every = [*registry.benchmarks, *registry.models, *registry.datasets]
+    near = get_close_matches(plain, every, n=1)
+    raise UserError(f"there is no card '{name}'; {f'did you mean {near[0]}?' if near else 'see: gcnnbench list'}")

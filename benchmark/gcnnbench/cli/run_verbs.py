@@ -1,0 +1,214 @@
+"""`run` makes records; `status` says which there are."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, defaultdict
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.runs.cell import Cell
+
+SOME_CELLS_FAILED = 3
+
+
+class DeviceName(StrEnum):
+    """Where cells can run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+Benchmarks = Annotated[list[str], typer.Argument(metavar="BENCHMARK…", help="Benchmarks by name.")]
+Entries = Annotated[
+    list[str],
+    typer.Option(
+        "--entry",
+        metavar="SLUG@SIZE",
+        help="Only this entry; may be repeated.",
+        default_factory=list,
+        show_default=False,
+    ),
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0-4", help="Only these seeds, as in 0-4 or 0,2.")]
+
+
+def run(
+    benchmarks: Benchmarks,
+    *,
+    entries: Entries,
+    seeds: Seeds = None,
+    device: Annotated[DeviceName, typer.Option(help="Where to train and score.")] = DeviceName.auto,
+    threads: Annotated[
+        int, typer.Option(min=1, help="CPU threads of a cell; the bits of its numbers depend on them.")
+    ] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Cells at the same time.", show_default="cores / threads; 1 on a GPU")
+    ] = None,
+    parallel: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Seeds of an entry that are trained as one computation; auto takes what fits in memory. "
+            "Pays on a GPU; on a CPU seeds are as fast one by one.",
+        ),
+    ] = "1",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many images of each share: a try-out, never a row.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be run, and what it would take.")
+    ] = False,
+    data: Data,
+    results: Results,
+    include: Include,
+) -> None:
+    """Train and score every cell that has no record yet. Interrupted, the same command goes on where it was.
+
+    Ends with 3 if a cell failed; its reason is kept and shown, the other cells are run all the same, and it is tried
+    again when the command is repeated. Two processes on one results directory share the cells between them.
+    """
+    from gcnnbench.cards.copies import on_copies, settle
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.cli.progress import RunReport
+    from gcnnbench.device import choose
+    from gcnnbench.runs.executor import execute
+    from gcnnbench.runs.plan import plan, seeds_from, unfinished
+    from gcnnbench.runs.store import Store
+
+    together = _at_once(parallel)
+    registry, store, place = Registry.load(include), Store(results), choose(device.value).type
+    cells = plan(
+        on_copies(registry, results),
+        benchmarks,
+        entries=entries,
+        seeds=None if seeds is None else seeds_from(seeds),
+        device=place,
+        threads=threads,
+        data=data,
+        limit=limit,
+    )
+    todo = unfinished(store, cells)
+    at_once = min(jobs or ((os.cpu_count() or 1) // threads if place == "cpu" else 1) or 1, max(1, len(todo)))
+    if dry_run:
+        typer.echo(_forecast(todo, len(cells), at_once))
+        return
+    for name in dict.fromkeys(cell.card.dataset for cell in todo):
+        registry.load_dataset(name, data)  # a missing file is said once, before anything is trained
+        registry = settle(registry, name, data, results)
+    todo = [replace(cell, registry=registry) for cell in todo]
+    with RunReport(len(todo)) as report:
+        ended = execute(cells, store, report, at_once, together)
+    failed = [event for event in ended if event.kind == "failed"]
+    done = len(ended) - len(failed)
+    typer.echo(
+        f"{done} cells run, {len(cells) - len(todo)} were done before, {len(failed)} failed; records in {store.results}"
+    )
+    for event in failed:
+        typer.echo(f"{event.cell}: {event.text}")
+    if failed:
+        raise typer.Exit(SOME_CELLS_FAILED)
+
+
+def _at_once(text: str) -> int | Literal["auto"]:
+    """How many seeds at once an option asks for."""
+    if text == "auto":
+        return "auto"
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise UserError(f"--parallel {text}: write how many seeds are trained at once, as in 4, or auto")
+
+
+def status(
+    benchmarks: Annotated[
+        list[str], typer.Argument(metavar="[BENCHMARK…]", help="Benchmarks by name; all without.", default_factory=list)
+    ],
+    *,
+    output: Format,
+    results: Results,
+    include: Include,
+) -> None:
+    """Say of every cell whether it is planned, running, interrupted, done, failed or stale."""
+    from tabulate import tabulate
+
+    from gcnnbench.cards.copies import on_copies
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.runs import plan
+    from gcnnbench.runs.store import Store
+
+    registry, store = on_copies(Registry.load(include), results), Store(results)
+    cells = plan.plan(registry, benchmarks or sorted(registry.benchmarks))
+    states = [(cell, plan.status(store, cell)) for cell in cells]
+    if output is OutputFormat.json:
+        rows = [
+            {"benchmark": cell.card.full_name, "entry": cell.entry, "seed": cell.seed, "state": state}
+            for cell, state in states
+        ]
+        typer.echo(json.dumps({"cells": rows}, indent=1))
+        return
+    table: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for cell, state in states:
+        table[cell.card.full_name, cell.entry][state] += 1
+    rows_shown = [
+        [*place, ", ".join(f"{count} {state}" for state, count in found.most_common())]
+        for place, found in table.items()
+    ]
+    typer.echo(tabulate(rows_shown, headers=["benchmark", "entry", "cells"], tablefmt="github"))
+    for cell, state in states:
+        failure = store.failure(cell) if state == "failed" else None
+        if failure is not None:
+            typer.echo(f"{cell.name} failed in {failure.phase}: {failure.reason}")
+
+
+def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
+    """The plan as a table, with time and space estimated from a few steps of each entry."""
+    from tabulate import tabulate
+
+    from gcnnbench.cli.progress import duration
+    from gcnnbench.runs.estimate import estimate
+
+    if not cells:
+        return f"nothing to do: all {planned} cells are done"
+    by_entry: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
+    rows, seconds, committed, kept = [], 0.0, 0, 0
+    for (benchmark, entry), group in by_entry.items():
+        try:
+            one = estimate(group[0])
+        except UserError as error:
+            rows.append([benchmark, entry, len(group), "–", "–", "–", f"cannot be built: {error}"])
+            continue
+        each = one.train_seconds + one.test_seconds
+        rows.append(
+            [
+                benchmark,
+                entry,
+                len(group),
+                duration(one.train_seconds),
+                duration(one.test_seconds),
+                duration(each * len(group)),
+            ]
+        )
+        seconds, committed = seconds + each * len(group), committed + one.committed * len(group)
+        kept += one.kept * len(group)
+    headers = ["benchmark", "entry", "cells", "training", "scoring", "all cells"]
+    return "\n".join(
+        [
+            tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True),
+            "",
+            f"{len(cells)} of {planned} cells to run on {cells[0].device} with {cells[0].threads} threads each: about "
+            f"{duration(seconds)} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and "
+            f"small weights, {kept / 1e6:.0f} MB kept outside git.",
+        ]
+    )

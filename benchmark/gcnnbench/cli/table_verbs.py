@@ -1,0 +1,149 @@
+"""`leaderboard` and `compare`: what the records say, in tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gcnnbench.cli.options import Format, Include, OutputFormat, Results, Tables
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.leaderboard.board import Board
+
+CHECK_FAILED = 1
+
+
+def leaderboard(
+    benchmarks: Annotated[
+        list[str] | None, typer.Argument(help="These benchmarks; else all with records.", show_default=False)
+    ] = None,
+    *,
+    results: Results,
+    include: Include,
+    output: Tables,
+    wide: Annotated[bool, typer.Option("--wide", help="All accuracies, with 95% intervals.")] = False,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Also keep the tables in every format, and, of all benchmarks, figures and a page."
+        ),
+    ] = False,
+) -> None:
+    """Show the leaderboard, and exact against approximate networks pair by pair."""
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.leaderboard import tables
+
+    registry = Registry.load(include)
+    boards, unreadable = tables.leaderboard(registry, results, benchmarks or ())
+    typer.echo(tables.render(boards, output.value, wide=wide), nl=False)
+    if write:
+        _keep(registry, results, boards, everything=not benchmarks)
+    findings = [*unreadable, *(f"{board.benchmark}: {finding}" for board in boards for finding in board.findings)]
+    for finding in findings:
+        typer.echo(finding, err=True)
+    if findings:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _keep(registry: Registry, results: Path, boards: list[Board], *, everything: bool) -> None:
+    from gcnnbench.leaderboard import tables
+    from gcnnbench.runs.store import Store
+
+    store = Store(results)
+    for board in boards:
+        for name, text in tables.table_files(board).items():
+            store.write(results / tables.TABLES / name, text.encode())
+    if everything:
+        from gcnnbench.results_page import FIGURES, PAGE, page
+
+        store.write(results / PAGE, page(registry, results, boards, results / FIGURES).encode())
+
+
+FORMS = """write one of
+  gcnnbench compare BENCHMARK/SLUG@SIZE BENCHMARK/SLUG@SIZE   two entries of one benchmark
+  gcnnbench compare [BENCHMARK…] --against DIR                the records of --results and those of another directory
+  gcnnbench compare BEFORE.json AFTER.json                    two leaderboards kept by leaderboard --format json
+  gcnnbench compare [BENCHMARK…] --against-revision REV       the tables kept at a git revision, and the records now"""
+
+
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[A B]",
+            help="Two entries (BENCHMARK/SLUG@SIZE), two leaderboards (FILE.json), or benchmarks.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="DIR", help="Another results directory, cell by cell.", show_default=False),
+    ] = None,
+    against_revision: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="The tables kept at a git revision, row by row.", show_default=False),
+    ] = None,
+    results: Results,
+    include: Include,
+    output: Format,
+) -> None:
+    """Compare two entries, two results directories, or two states of the leaderboard.
+
+    Entries: across seeds, paired by seed, and image by image where outputs are kept. Directories: which records are
+    equal to the bit, and what differs in protocol, code, machine and numbers. States: what moved, and why.
+    """
+    given = names or []
+    if against is not None and against_revision is not None:
+        raise UserError(f"--against and --against-revision are two comparisons; {FORMS}")
+    if against is not None:
+        text = _directories(results, against, given, output)
+    elif against_revision is not None:
+        text = _revision(results, against_revision, given, include, output)
+    elif len(given) == 2 and all(name.endswith(".json") for name in given):
+        text = _states(Path(given[0]), Path(given[1]), output)
+    elif len(given) == 2:
+        text = _entries(results, given[0], given[1], include, output)
+    else:
+        raise UserError(f"compare what with what? {FORMS}")
+    typer.echo(text, nl=False)
+
+
+def _entries(results: Path, first: str, second: str, include: list[Path], output: OutputFormat) -> str:
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.leaderboard.compare import compare as compared
+    from gcnnbench.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
+
+    found = compared(Registry.load(include), results, first, second)
+    return comparison_as_json(found) if output is OutputFormat.json else comparison_as_markdown(found)
+
+
+def _directories(first: Path, second: Path, benchmarks: list[str], output: OutputFormat) -> str:
+    from gcnnbench.leaderboard.compare_sets import compare_sets
+    from gcnnbench.leaderboard.compare_sets_text import sets_as_json, sets_as_markdown
+
+    found = compare_sets(first, second, benchmarks)
+    return sets_as_json(found) if output is OutputFormat.json else sets_as_markdown(found)
+
+
+def _states(first: Path, second: Path, output: OutputFormat) -> str:
+    from gcnnbench.leaderboard.compare_states import compare_files
+    from gcnnbench.leaderboard.compare_states_text import states_as_json, states_as_markdown
+
+    found = compare_files(first, second)
+    return states_as_json(found) if output is OutputFormat.json else states_as_markdown(found)
+
+
+def _revision(results: Path, revision: str, names: list[str], include: list[Path], output: OutputFormat) -> str:
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.leaderboard import tables
+    from gcnnbench.leaderboard.compare_states import compare_revision
+    from gcnnbench.leaderboard.compare_states_text import states_as_json, states_as_markdown
+
+    boards, _ = tables.leaderboard(Registry.load(include), results, names)
+    found = compare_revision(results, revision, boards)
+    return states_as_json(found) if output is OutputFormat.json else states_as_markdown(found)

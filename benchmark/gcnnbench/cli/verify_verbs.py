@@ -1,0 +1,226 @@
+"""`verify`: published claims and our own records, put to the test."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results, default_data
+from gcnnbench.cli.run_verbs import SOME_CELLS_FAILED, DeviceName, Entries, Seeds
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.verification.record_rows import Chosen
+    from gcnnbench.verification.records import Further
+    from gcnnbench.verification.rows import ClaimRow
+
+CHECK_FAILED = 1
+
+
+class Rescore(StrEnum):
+    """What of a record is scored again from its weights."""
+
+    none = "none"
+    upright = "upright"
+    elements = "elements"
+    all = "all"
+
+
+Benchmark = Annotated[str | None, typer.Option(metavar="NAME", help="Only this benchmark.")]
+
+
+def claims(
+    *,
+    benchmark: Benchmark = None,
+    paper: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only claims of this source, as in edixhoven2023.")
+    ] = None,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="First run the protocol's cells that undecided claims lack.")
+    ] = False,
+    device: Annotated[DeviceName, typer.Option(help="--rerun: where to run.")] = DeviceName.auto,
+    data: Data,
+    results: Results,
+    include: Include,
+    output: Format,
+) -> None:
+    """Say of every published claim what our records say about it.
+
+    Ends with 1 if a claim is refuted without any assumption.
+    """
+    from gcnnbench.cards.copies import on_copies
+    from gcnnbench.cards.registry import Registry
+
+    registry = on_copies(Registry.load(include), results)
+    _claims(registry, results, paper, benchmark, output, device.value if rerun else None, data)
+
+
+def records(
+    *,
+    benchmark: Benchmark = None,
+    entries: Entries,
+    seeds: Seeds = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="GCNNBENCH_DATA",
+            metavar="DIR",
+            help="Where the data sets are; score the records again on them, from their weights.",
+        ),
+    ] = None,
+    rescore: Annotated[
+        Rescore | None,
+        typer.Option(
+            help="Which counts are scored again: of the upright images, of all group elements, or of the rotation "
+            "curve, too.",
+            show_default="upright where --data is given, else none",
+        ),
+    ] = None,
+    retrain: Annotated[int | None, typer.Option(min=0, metavar="SEED", help="Train those of this seed again.")] = None,
+    device: Annotated[
+        DeviceName | None, typer.Option(help="Where to run.", show_default="the record's own, where it is here")
+    ] = None,
+    results: Results,
+    include: Include,
+    output: Format,
+) -> None:
+    """Say of every record whether it holds.
+
+    Records are recomputed from their own counts; with --data they are scored again from their weights, and --retrain
+    makes them again from their seed. Ends with 1 if a record, its weights or a kept table is refused, or if nothing
+    could be checked of what was asked for.
+    """
+    from gcnnbench.cards.copies import on_copies
+    from gcnnbench.cards.registry import Registry
+
+    registry = on_copies(Registry.load(include), results)
+    chosen = _chosen(registry, benchmark, entries, seeds)
+    asked = rescore or (Rescore.none if data is None else Rescore.upright)
+    further = None
+    if asked is not Rescore.none or retrain is not None:
+        further = _further(registry, results, data or default_data(), asked, retrain, device)
+    _records(registry, results, output, chosen, further)
+
+
+def _claims(
+    registry: Registry,
+    results: Path,
+    paper: str | None,
+    benchmark: str | None,
+    output: OutputFormat,
+    device: str | None,
+    data: Path,
+) -> None:
+    from gcnnbench.verification.claims import FOLDER
+    from gcnnbench.verification.claims_reading import read_claims
+    from gcnnbench.verification.claims_text import claims_as_json, claims_as_markdown
+    from gcnnbench.verification.evidence import gather, set_aside
+    from gcnnbench.verification.judging import judge_claims
+    from gcnnbench.verification.rows import tell_aside, warn_of_edits
+    from gcnnbench.verification.tolerances import tolerances_since
+
+    cards = read_claims(registry)
+    sources = [card.source for card in cards]
+    if paper is not None and paper not in sources:
+        raise UserError(f"there are no claims of '{paper}'; there are those of {', '.join(sources)}")
+    name = None
+    if benchmark is not None:
+        card = registry.benchmark(benchmark)
+        name, registry = card.name, registry.at(card)
+    chosen = [card for card in cards if paper in (None, card.source)]
+    since = {card.source: tolerances_since(FOLDER / f"{card.source}.yaml") for card in chosen}
+
+    def judged() -> list[ClaimRow]:
+        rows = warn_of_edits(judge_claims(registry, chosen, gather(registry, results)), since)
+        rows = tell_aside(rows, set_aside(registry, results))
+        return [row for row in rows if name in (None, row.benchmark)]
+
+    rows = judged()
+    if not rows:
+        raise UserError("no claim is chosen, and nothing checked is nothing right; leave --paper or --benchmark out")
+    failed = 0
+    if device is not None:
+        failed = _run_awaited(registry, rows, results, device, data)
+        rows = judged()
+    typer.echo(claims_as_json(rows) if output is OutputFormat.json else claims_as_markdown(rows), nl=False)
+    if any(row.fails for row in rows):
+        raise typer.Exit(CHECK_FAILED)
+    if failed:
+        raise typer.Exit(SOME_CELLS_FAILED)
+
+
+def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device: str, data: Path) -> int:
+    """Run the cells that undecided claims lack, and say how many failed."""
+    from gcnnbench.cards.copies import settle
+    from gcnnbench.cli.progress import RunReport
+    from gcnnbench.device import choose
+    from gcnnbench.runs.executor import execute
+    from gcnnbench.runs.store import Store
+    from gcnnbench.verification.rerun import awaited_cells
+
+    store, place = Store(results), choose(device).type
+    cells = awaited_cells(registry, rows, store, place, data)
+    for dataset in dict.fromkeys(cell.card.dataset for cell in cells):
+        registry.load_dataset(dataset, data)  # a missing file is said once, before anything is trained
+        registry = settle(registry, dataset, data, results)
+    cells = [replace(cell, registry=registry) for cell in cells]
+    typer.echo(f"{len(cells)} cells of the protocols have no record yet and are run now", err=True)
+    if not cells:
+        return 0
+    with RunReport(len(cells)) as report:
+        ended = execute(cells, store, report, min(os.cpu_count() or 1, len(cells)) if place == "cpu" else 1)
+    return sum(event.kind == "failed" for event in ended)
+
+
+def _chosen(registry: Registry, benchmark: str | None, entries: list[str], seeds: str | None) -> Chosen:
+    from gcnnbench.runs.plan import seeds_from
+    from gcnnbench.verification.record_rows import Chosen
+
+    if benchmark is not None:
+        registry.benchmark(benchmark.partition("@")[0])  # records of any version are chosen, also of one gone from here
+    return Chosen(benchmark, tuple(entries), None if seeds is None else seeds_from(seeds))
+
+
+def _further(
+    registry: Registry, results: Path, data: Path, asked: Rescore, seed: int | None, device: DeviceName | None
+) -> Further:
+    from gcnnbench.device import keep_freed_memory
+    from gcnnbench.verification.deeper import Conditions
+    from gcnnbench.verification.further import GoFurther
+
+    keep_freed_memory()
+    return GoFurther(
+        registry=registry,
+        results=results,
+        data=data,
+        conditions=None if asked is Rescore.none else Conditions(asked.value),
+        seed=seed,
+        device=None if device is None else device.value,
+        tell=lambda line: typer.echo(line, err=True),
+    )
+
+
+def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Chosen, further: Further | None) -> None:
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.verification.made_again import mac_count
+    from gcnnbench.verification.records import verify_records
+    from gcnnbench.verification.records_text import records_as_json, records_as_text
+
+    rows = verify_records(registry, results, chosen, further, mac_count(Registry.load()))
+    typer.echo(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), nl=False)
+    if further is None and output is not OutputFormat.json:
+        typer.echo("from the records' own counts; --data DIR scores them again from their weights", err=True)
+    if not any(row.grade != "not checkable" for row in rows):
+        typer.echo(f"{results}: no record to verify, and nothing checked is nothing right", err=True)
+        raise typer.Exit(CHECK_FAILED)
+    if any(row.findings for row in rows):
+        raise typer.Exit(CHECK_FAILED)
+    if further is not None and not any(row.grade in ("re-scored", "undecided", "re-trained") for row in rows):
+        typer.echo("no record could be run again as asked for; the reasons stand above", err=True)
+        raise typer.Exit(CHECK_FAILED)

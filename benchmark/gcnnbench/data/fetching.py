@@ -1,0 +1,102 @@
+"""Downloading a data set: the one place that touches the network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.data.files import Fault, faults, fetch_command, load_parts
+from gcnnbench.errors import UserError
+
+ASIDE = ".altered"
+"""What is appended to the name of a file that failed its check, to make room for the right one."""
+
+
+def fetch(card: DatasetCard, module: ModuleType, folder: Path, say: Callable[[str], None]) -> None:
+    """Make a data set ready: keep the files that are right, download the others, verify all of them.
+
+    Files put there by hand are kept if they are right. After an interruption the same call goes on: finished files and
+    archives are not downloaded again.
+
+    Args:
+        card: the data set's card.
+        module: its `dataset.py`, with `fetch(folder)` where there is something to download.
+        folder: the data directory, made if need be.
+        say: takes one line of progress.
+
+    Raises:
+        UserError: the disk is too full, the download failed, or what came is not what the card says.
+    """
+    wrong = faults(card, folder, content=True)
+    if wrong:
+        _download(card, module, folder, wrong, say)
+    load_parts(card, module, folder)
+    ready = f"{len(card.files)} files and" if card.files else "comes with an installed package;"
+    say(f"{card.name}: {ready} {sum(part.images for part in card.parts.values())} images verified")
+
+
+def _download(
+    card: DatasetCard, module: ModuleType, folder: Path, wrong: tuple[Fault, ...], say: Callable[[str], None]
+) -> None:
+    download: Callable[[Path], None] | None = getattr(module, "fetch", None)
+    if download is None:
+        raise UserError(f"{card.name} cannot be downloaded: {wrong[0].path} {wrong[0].what}. {_by_hand(card, folder)}")
+    free, wanting = _free(folder), {fault.path for fault in wrong}
+    there = [folder / file.path for file in card.files if folder / file.path not in wanting]
+    needed = max(0, card.disk_bytes - sum(path.stat().st_size for path in there))
+    say(
+        f"{card.name}: {size(card.download_bytes)} to download at most, {size(needed)} more on disk "
+        f"below {folder}, {size(free)} free"
+    )
+    if free < needed:
+        raise UserError(
+            f"{card.name} needs {size(needed)} more below {folder}, where {size(free)} are free; "
+            "make room, or name another folder with --data"
+        )
+    for fault in wrong:
+        if fault.path.exists():
+            # torchvision takes an unpacked file for granted if it is there at all.
+            fault.path.replace(fault.path.with_name(fault.path.name + ASIDE))
+            say(f"{fault.path} {fault.what}; set aside as {fault.path.name}{ASIDE}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        download(folder)
+    except Exception as error:  # what a download can raise is anybody's guess: URLError, RuntimeError, EOFError, …
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{card.name}: the download failed: {reason}. {_by_hand(card, folder)}") from error
+    left = faults(card, folder, content=True)
+    if left:
+        raise UserError(
+            f"{card.name}: after the download {left[0].path} {left[0].what}; run the command again to download it anew."
+            f" {_by_hand(card, folder)}"
+        )
+
+
+def _by_hand(card: DatasetCard, folder: Path) -> str:
+    how = card.by_hand or f"put {', '.join(file.path for file in card.files)} below the data directory."
+    return f"By hand (data directory {folder}): {how} Then run again, to verify them: {fetch_command(card, folder)}"
+
+
+def _free(folder: Path) -> int:
+    standing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(standing).free
+
+
+def size(count: int) -> str:
+    """A number of bytes as people read it, in powers of ten: `11.6 MB`.
+
+    Args:
+        count: bytes.
+
+    Returns:
+        The number with its unit.
+    """
+    value, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"

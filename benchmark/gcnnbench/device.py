@@ -1,0 +1,162 @@
+"""The device a cell runs on: choosing it, its numeric mode, its memory and its name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from gcnnbench.errors import UserError
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""The options of glibc's `mallopt`, from its malloc.h."""
+
+DETERMINISTIC: Any = torch.utils.deterministic
+"""PyTorch's module, whose one setting is a property that type checkers do not see."""
+
+DeviceType = Literal["cpu", "cuda", "mps"]
+NumericMode = Literal["fp32", "tf32", "bf16"]
+
+CPU_SCORING_BATCH = 128
+"""Images that a CPU scores at once; more only leave its cache."""
+GPU_SCORING_PIXELS = 2048 * 28**2
+"""Pixels that a GPU scores at once; it idles on fewer, and memory bounds them for large images."""
+
+
+def choose(name: str) -> torch.device:
+    """The device of that name; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UserError: the name is unknown or this machine has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, there in available.items() if there))
+    if name not in available:
+        raise UserError(f"unknown device {name!r}: one of auto, cpu, cuda, mps")
+    if not available[name]:
+        there = ", ".join(device for device, is_there in available.items() if is_there)
+        raise UserError(f"device {name} is not available here; this machine has: {there}")
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """The hardware's name, as a table shows it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+        if found:
+            return f"{found[1].strip()} ({os.cpu_count()} cores)"
+    return f"{platform.processor() or platform.machine()} ({os.cpu_count()} cores)"
+
+
+def scoring_batch(device: torch.device, size: int) -> int:
+    """How many images of size × size a network scores at once, where nothing is trained."""
+    if device.type == "cpu":
+        return CPU_SCORING_BATCH
+    return max(CPU_SCORING_BATCH, GPU_SCORING_PIXELS // size**2)
+
+
+@contextmanager
+def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterator[None]:
+    """Run with this numeric mode and thread count, deterministic where the device needs asking, and restore all of it.
+
+    `fp32` switches TF32 off everywhere; `tf32` allows it; `bf16` runs the forward pass under autocast.
+    """
+    before = (
+        torch.get_num_threads(),
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.benchmark,
+        torch.are_deterministic_algorithms_enabled(),
+        DETERMINISTIC.fill_uninitialized_memory,
+    )
+    try:
+        torch.set_num_threads(threads)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode == "tf32"
+        torch.backends.cudnn.benchmark = False
+        if device.type == "cuda":
+            # else cuBLAS may sum in any order, and torch refuses every product; processes started from here inherit it
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+            # else it writes NaN into every new tensor first: a seventh of a P4CNN's training step on an H200, measured
+            DETERMINISTIC.fill_uninitialized_memory = False
+        with torch.autocast(device.type, torch.bfloat16, enabled=mode == "bf16"):
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1:3]
+        torch.backends.cudnn.benchmark = before[3]
+        torch.use_deterministic_algorithms(before[4])
+        DETERMINISTIC.fill_uninitialized_memory = before[5]
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed torch's own generators, which networks draw from, and give them back as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees, where the C library is glibc; no number depends on it.
+
+    glibc maps every large block anew and gives it back when freed. A training step on a CPU then has its features
+    cleared and mapped page by page in each step: a seventh of the time of a P4CNN's, measured.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+            libc.mallopt(option, value)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new high-water mark, where the system lets a process do so."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes at the high-water mark: of the device's allocator on CUDA, of the process elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had there; where the system does not say, as many as anybody will ask for."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    found = re.search(r"^MemAvailable:\s*(\d+) kB$", meminfo.read_text(), re.MULTILINE) if meminfo.exists() else None
+    return int(found[1]) * 1024 if found else 1 << 62
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it, so that a clock reads true."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

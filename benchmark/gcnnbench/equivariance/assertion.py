@@ -1,0 +1,53 @@
+"""An assertion for other people's test suites: this network is exactly equivariant at these sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gcnnbench.equivariance.audit import audit
+from gcnnbench.equivariance.explanation import repairs
+from gcnnbench.equivariance.factories import Model, factory
+from gcnnbench.nn.fields import Field
+from gcnnbench.nn.groups import P4, Group
+from gcnnbench.nn.groups import group as group_of_name
+
+
+def assert_equivariant(
+    model: Model,
+    group: Group | str = P4,
+    *,
+    sizes: Iterable[int],
+    channels: int | None = None,
+    output: Field | None = None,
+) -> None:
+    """Assert that a network is exactly equivariant under a group at each of these input sizes.
+
+        from gcnnbench.equivariance.assertion import assert_equivariant
+        assert_equivariant(MyNetwork(), "p4", sizes=[33, 65])
+
+    It is decided by measurement in float64, with the weights as given and drawn anew; the certificate names the layer.
+
+    Args:
+        model: a network, or a class or function that makes one (`factories.factory`).
+        group: p2, pm, p4 or p4m.
+        sizes: heights and widths of square inputs.
+        channels: of the input; tried out where None.
+        output: how the output should transform; invariant logits where None.
+
+    Raises:
+        AssertionError: it is not; names the layer, the size, and the size that would work.
+        UserError: the group is unknown, or no number of channels fits.
+    """
+    wanted = group_of_name(group) if isinstance(group, str) else group
+    found = audit(model, sizes, wanted, channels=channels, output=output, nearest=True)
+    make = factory(model, name=found.network)
+    messages = []
+    for row in found.sizes:
+        if row.decision == "exact" and not row.disagreement:
+            continue
+        at = f" at {row.first_break}" if row.first_break else ""
+        message = f"{found.network} is {row.decision} under {found.group} at input size {row.size}{at}: {row.reason}"
+        mends = repairs(make, row, found.channels, wanted)
+        messages.append("\n".join([message, *(f"  use {mend}" for mend in mends)]))
+    if messages:
+        raise AssertionError("\n".join(messages))

@@ -1,0 +1,233 @@
+"""The audit of any network over input sizes: one row a size, from certificate and decision together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from torch import Tensor
+
+from gcnnbench.equivariance.certificate import Certificate
+from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
+from gcnnbench.equivariance.exactness import REFUSALS, Verdict, nearest_sizes, watch
+from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
+from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.errors import UserError
+from gcnnbench.nn.fields import Field
+from gcnnbench.nn.groups import P4, Group
+
+Images = Callable[[int, int, int], Tensor]
+"""Makes images (count, channels, size, size) from count, channels and size."""
+
+SMALL = 64
+
+
+@dataclass(frozen=True)
+class SizeAudit:
+    """One size of an audit.
+
+    Args:
+        size: height and width of the input.
+        grid: of the certificate.
+        certificate: whether the operations are known to be equivariant.
+        decision: whether measurement finds the network equivariant; *inapplicable* where it cannot take the size.
+        first_break: the first layer that breaks the symmetry of an output that is not exact.
+        recovered: layers that are broken below an exact output.
+        invariance_error: the largest relative error at the output with the weights as given.
+        drawn_error: the same with the weights drawn anew.
+        reason: why, in words.
+        nearest: the nearest sizes at which the network is measured exact.
+        disagreement: whether certificate and decision contradict each other.
+        seen: the certificate behind it.
+        measured: the decision behind it.
+    """
+
+    size: int
+    grid: GridVerdict = "unknown"
+    certificate: CertificateVerdict = "unknown"
+    decision: Literal["exact", "approximate", "unknown", "inapplicable"] = "inapplicable"
+    first_break: str | None = None
+    recovered: tuple[str, ...] = ()
+    invariance_error: float | None = None
+    drawn_error: float | None = None
+    reason: str | None = None
+    nearest: tuple[int, ...] = ()
+    disagreement: bool = False
+    seen: Certificate | None = field(default=None, repr=False)
+    measured: Decision | None = field(default=None, repr=False)
+
+    @property
+    def error(self) -> float | None:
+        """The relative error at the output that decided; None where shapes differ or nothing was measured."""
+        deciding = self.measured.deciding if self.measured else None
+        return None if deciding is None or deciding.error == float("inf") else deciding.error
+
+    def document(self) -> dict[str, object]:
+        """The row of the JSON document."""
+        names = ("size", "grid", "certificate", "decision", "first_break", "invariance_error", "drawn_error", "reason")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A network over input sizes, under one group. `claims` are the sizes at which it is said to be exact."""
+
+    network: str
+    group: str
+    sizes: tuple[SizeAudit, ...]
+    channels: int
+    claims: tuple[int, ...] = ()
+
+    def document(self) -> dict[str, object]:
+        """The JSON document."""
+        return {"network": self.network, "group": self.group, "sizes": [row.document() for row in self.sizes]}
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Claims that do not hold, and sizes at which certificate and decision contradict each other."""
+        found = [f"{row.size}: {row.reason}" for row in self.sizes if row.disagreement]
+        found += [
+            f"{row.size}: claimed to be exact, but {row.decision}: {row.reason}"
+            for row in self.sizes
+            if row.size in self.claims and row.decision != "exact" and not row.disagreement
+        ]
+        return tuple(found)
+
+
+def audit(
+    model: Model,
+    sizes: Iterable[int],
+    group: Group = P4,
+    *,
+    channels: int | None = None,
+    output: Field | None = None,
+    images: Images = sample_images,
+    name: str | None = None,
+    claims: Iterable[int] = (),
+    claims_trivial: bool = False,
+    nearest: bool = False,
+) -> Audit:
+    """Judge a network at each of these input sizes.
+
+    Args:
+        model: a network that takes all sizes, or a class or function that makes one (`factories.factory`).
+        sizes: heights and widths of square inputs.
+        group: a subgroup of p4m.
+        channels: of the input; tried out (3, 1, 2, 4) where None.
+        output: how the output should transform; invariant logits where None.
+        images: makes real images; digits where not given.
+        name: of the network, for tables.
+        claims: sizes at which it is said to be exact.
+        claims_trivial: whether it claims no symmetry at all.
+        nearest: whether to look for the nearest sizes at which it is exact, where the grid is broken.
+
+    Raises:
+        UserError: it cannot be made at any of the sizes, no number of channels fits, or there are no sizes.
+        ControlError: a control network fell on the wrong side.
+    """
+    wanted, called = tuple(sizes), name or name_of(model)
+    if not wanted:
+        raise UserError("an audit needs at least one input size, as in sizes=range(24, 41)")
+    make = factory(model, name=called)
+    if channels is None:
+        channels = find_channels(make, wanted, called)
+    group = group if len(group) > 1 else P4
+    rows = [audit_size(make, size, group, channels, output, images, claims_trivial) for size in wanted]
+    if nearest:
+        rows = [_with_nearest(row, make, group, channels, output, images) for row in rows]
+    return Audit(called, group.name, tuple(rows), channels, tuple(claims))
+
+
+def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
+    """The first number of channels, of 3, 1, 2 and 4, with which the network runs at one of the sizes.
+
+    Raises:
+        UserError: it cannot be made at any of the sizes, or takes none of these numbers.
+    """
+    problems: list[str] = []
+    made = False
+    for size in sizes:
+        try:
+            network = make(size)
+        except REFUSALS as error:
+            problems.append(f"{size}: {said(error)}")
+            continue
+        made = True
+        for channels in (3, 1, 2, 4):
+            try:
+                watch(network, sample_images(2, channels, size), P4.elements)
+            except REFUSALS as error:
+                problems.append(f"{size} with {channels} channels: {said(error)}")
+            else:
+                return channels
+    if not made:
+        raise UserError(f"{name} cannot be made at any of the sizes: at {problems[0]}")
+    raise UserError(
+        f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes ({problems[0]})"
+    )
+
+
+def audit_size(
+    make: Factory,
+    size: int,
+    group: Group,
+    channels: int,
+    output: Field | None = None,
+    images: Images = sample_images,
+    claims_trivial: bool = False,
+) -> SizeAudit:
+    """One row of an audit.
+
+    Raises:
+        ControlError: a control network fell on the wrong side.
+    """
+    shown = images(4 if size <= SMALL else 2, channels, size)
+    try:
+        network = make(size)
+        seen = watch(network, shown, group.elements, output)
+    except REFUSALS as error:
+        return SizeAudit(size, reason=said(error), certificate="none" if claims_trivial else "unknown")
+    certificate: CertificateVerdict = "none" if claims_trivial else seen.verdict
+    try:
+        measured = decide(network, shown, group, fan_in=seen.fan_in, output=output)
+    except ControlError:
+        raise
+    except REFUSALS as error:  # it ran on noise in its own arithmetic, so this is no matter of the size
+        reason = f"it could not be measured in float64: {said(error)}"
+        return SizeAudit(size, seen.grid, certificate, decision="unknown", reason=reason, seen=seen)
+    found = Verdict(seen, measured)
+    return SizeAudit(
+        size,
+        grid=seen.grid,
+        certificate=certificate,
+        decision=measured.verdict,
+        first_break=found.first_break,
+        recovered=measured.recovered,
+        invariance_error=measured.output_error(GIVEN),
+        drawn_error=measured.output_error(DRAWN),
+        reason=found.reason,
+        disagreement=found.contradictory,
+        seen=seen,
+        measured=measured,
+    )
+
+
+def _with_nearest(
+    row: SizeAudit, make: Factory, group: Group, channels: int, output: Field | None, images: Images
+) -> SizeAudit:
+    """The row with the nearest sizes whose grid is symmetric and at which the network is measured exact."""
+    if row.seen is None or row.decision == "exact":
+        return replace(row, nearest=(row.size,) if row.decision == "exact" else ())
+    found = nearest_sizes(make, images(2, channels, row.size), group.elements, row.seen)
+    exact = (size for size in found if audit_size(make, size, group, channels, output, images).decision == "exact")
+    return replace(row, nearest=tuple(exact))
+
+
+def said(error: BaseException) -> str:
+    """What an error of foreign code says, in one line."""
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({error.code if error.code is not None else ''})"
+    first = (str(error).strip().splitlines() or ["without a word"])[0][:300]
+    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"

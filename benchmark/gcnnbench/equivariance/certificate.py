@@ -1,0 +1,174 @@
+"""The certificate: what can be said of a network at one input size without measuring it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gcnnbench.equivariance.axes import pixels
+from gcnnbench.equivariance.depths import GeometricField, is_geometric, output_tensor
+from gcnnbench.equivariance.grid import Sampling
+from gcnnbench.equivariance.handlers import HANDLERS
+from gcnnbench.equivariance.lattice import off_centre
+from gcnnbench.equivariance.operations import otherwise, pointwise
+from gcnnbench.equivariance.precision import evaluating
+from gcnnbench.equivariance.reductions import one_sided, reframed
+from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
+from gcnnbench.equivariance.tracing import Tracer, start, watched
+from gcnnbench.equivariance.tracked import Finding, Known, Obstacle, Stranger, Tracked
+from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
+from gcnnbench.nn.groups import Element, Group
+from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
+
+MOVING_GRIDS = (EquivariantMaxPool, EquivariantSubsample)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What one forward pass at one size shows.
+
+    Args:
+        samplings: every operation that samples pixels and that the output depends on, in order.
+        grid: whether all of them sample symmetrically for the group.
+        verdict: whether the network is known to be exact, known not to be, or neither.
+        first_break: the first sampling that breaks the symmetry.
+        reasons: what is wrong or not known, one sentence each.
+        fan_in: the longest chain of additions that one output entry can go through, summed over the layers.
+        changes_input: the first operation that writes into the network's input, or None.
+    """
+
+    samplings: tuple[Sampling, ...]
+    grid: GridVerdict
+    verdict: CertificateVerdict
+    first_break: Sampling | None
+    reasons: tuple[str, ...]
+    fan_in: int
+    changes_input: str | None = None
+
+
+def certify(
+    network: nn.Module, images: Tensor, elements: Sequence[Element], output: Field | None = None
+) -> Certificate:
+    """Watch one forward pass and judge its grid and its operations.
+
+    Args:
+        network: runs in evaluation mode in its own arithmetic and is left as it was.
+        images: at least two inputs (batch, channels, height, width); only their shape should matter.
+        elements: the group's elements.
+        output: how the output should transform; invariant logits where None.
+
+    Raises:
+        Exception: whatever the network raises at this input size.
+    """
+    tracer = Tracer(HANDLERS, pointwise, otherwise)
+    with evaluating(network), watched(network, tracer, partial(known_rule, elements=elements), own_field), tracer:
+        start(tracer, images)
+        result = output_tensor(network(images))
+    state = tracer.state(result) or Tracked(None, None)
+    return _judge(tracer, state, elements, output or Invariant())
+
+
+def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: Field) -> Certificate:
+    notes = tracer.notes
+    if state.dimensions is not None and pixels(state.dimensions):
+        for axis, frame in enumerate(state.frames):
+            if frame.lead != frame.trail:
+                state = reframed(state, axis, tracer.add(one_sided(state, axis)))
+    past = state.past | notes.always
+    findings: list[Finding] = [finding for place, finding in enumerate(notes.findings) if past >> place & 1]
+    samplings = tuple(finding for finding in findings if isinstance(finding, Sampling))
+    obstacles = [str(finding) for finding in findings if isinstance(finding, Obstacle)]
+    strangers = [str(finding) for finding in findings if isinstance(finding, Stranger)]
+    broken = next((sampling for sampling in samplings if sampling.breaks(elements)), None)
+
+    def result(
+        grid: GridVerdict, verdict: CertificateVerdict, reasons: Sequence[str], first: Sampling | None = None
+    ) -> Certificate:
+        return Certificate(samplings, grid, verdict, first, tuple(reasons), notes.fan_in, notes.changes_input)
+
+    open_ones = [f"{sampling}: it works along one axis" for sampling in samplings if sampling.breaks(elements) is None]
+    if broken is not None:
+        doubt = state.restorable or (obstacles[0] if obstacles else None)
+        if doubt is None and not off_centre(state.lattices, elements):
+            doubt = "what follows moves the features back to the centre"
+        if doubt is None:
+            return result("broken", "approximate", [f"{broken}: the grid is not symmetric"], broken)
+        return result("broken", "unknown", [f"{broken}: the grid is not symmetric, but {doubt}"], broken)
+    if obstacles or open_ones or state.dimensions is None:
+        nothing = ["the output does not depend on the image in a way that can be followed"]
+        return result("unknown", "unknown", [*obstacles, *open_ones] or nothing)
+    spatial = bool(pixels(state.dimensions))
+    fits = state.field == (ScalarField() if isinstance(output, Invariant) else output)
+    if not strangers and (not fits or spatial == isinstance(output, Invariant)):
+        strangers = [
+            f"the output is {'features' if spatial else 'a vector'} with the field {state.field}, not {output}"
+        ]
+    if strangers:
+        return result("symmetric", "unknown", strangers)
+    return result("symmetric", "exact", [])
+
+
+def _geometric(field_type: Any) -> Field:
+    trivial = all(representation.is_trivial() for representation in field_type.representations)
+    return ScalarField() if trivial else GeometricField(field_type)
+
+
+def known_rule(module: nn.Module, elements: Sequence[Element]) -> Known | None:
+    """What a module does that is known to be equivariant under these elements.
+
+    Known are the layers of `gcnnbench.nn` and of e2cnn themselves; a class derived from one of them elsewhere may do
+    something else in its `forward` and is not known.
+    """
+    home = type(module).__module__
+    rule: Known | None = None
+    if home.startswith("e2cnn.nn."):
+        rule = _e2cnn_rule(module)
+    elif home.startswith("gcnnbench.nn."):
+        rule = _suite_rule(module)
+    if rule is None or not all(field.knows(element) for field in (rule.needs, rule.gives) for element in elements):
+        return None
+    group = getattr(module, "group", None)
+    return rule if not isinstance(group, Group) or all(element in group for element in elements) else None
+
+
+def _e2cnn_rule(module: nn.Module) -> Known | None:
+    if type(module).__name__ == "MaxPoolChannels":  # what e2cnn's group pooling exports
+        return Known(CyclicField(module.kernel_size), ScalarField())  # type: ignore[arg-type]
+    if hasattr(module, "in_type") and hasattr(module, "out_type"):
+        return Known(_geometric(module.in_type), _geometric(module.out_type))
+    return None
+
+
+def _suite_rule(module: nn.Module) -> Known | None:
+    field = getattr(module, "field", None)
+    if not isinstance(field, Field):
+        return None
+    gives: Field = ScalarField() if isinstance(field, Invariant) else field
+    inner = getattr(module, "module", None)
+    if inner is not None and hasattr(inner, "in_type"):
+        from gcnnbench.nn.steerable import field_of  # here, for e2cnn is an extra
+
+        return Known(field_of(inner.in_type), gives)
+    source = getattr(module, "in_group", getattr(module, "group", None))
+    if source is None:
+        return None
+    return Known(feature_field(source), gives, moving_grid=type(module) in MOVING_GRIDS)
+
+
+def own_field(value: Any, state: Tracked) -> Field | None:
+    """The field of a module's input: e2cnn's tensors name theirs, and it must not contradict what is tracked."""
+    if not is_geometric(value):
+        return state.field
+    named = _geometric(value.type)
+    return named if state.field == named else None
+
+
+def example(channels: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Two inputs (2, channels, size, size) of noise to watch a network with."""
+    generator = torch.Generator().manual_seed(size)
+    return torch.rand(2, channels, size, size, generator=generator).to(device, dtype)

@@ -1,0 +1,183 @@
+"""The decision: exact or approximate by measurement, with controls that must fall on their sides.
+
+The verdict is that of the output, in two states: with the weights as *given*, and *drawn* anew (`random_weights.py`).
+Each must be judged under every element of the group. Layers explain the verdict: one that is broken below an exact
+output is *recovered*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from gcnnbench.equivariance.breaking_parameter import breaking_parameter
+from gcnnbench.equivariance.controls import LARGEST, SMALLEST, ControlNetwork, control_images
+from gcnnbench.equivariance.deviations import OUTPUT
+from gcnnbench.equivariance.judgement import Judged, Judgement, judge
+from gcnnbench.equivariance.precision import tensors
+from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
+from gcnnbench.equivariance.results import DecisionVerdict
+from gcnnbench.errors import UserError
+from gcnnbench.nn.fields import Field, Invariant
+from gcnnbench.nn.groups import P2, P4, P4M, PM, Group
+
+GIVEN, DRAWN = "given", "drawn"
+SUBGROUPS = (P2, PM, P4, P4M)
+
+
+class ControlError(RuntimeError):
+    """A control fell on the wrong side: nothing decided on these images may be believed."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What measurement says.
+
+    Args:
+        group: the whole group that was asked about.
+        states: the network as given and drawn anew, each judged.
+        reason: what is wrong or could not be told, or None.
+    """
+
+    group: Group
+    states: tuple[Judgement, ...]
+    reason: str | None = None
+
+    @property
+    def verdict(self) -> DecisionVerdict:
+        """For the whole group."""
+        return over(self.states, self.group)
+
+    @property
+    def subgroups(self) -> dict[str, DecisionVerdict]:
+        """For each subgroup of p4m whose elements were measured."""
+        measured = set(self.group.elements)
+        return {sub.name: over(self.states, sub) for sub in SUBGROUPS if set(sub.elements) <= measured}
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        """Every measurement behind it."""
+        return tuple(one for state in self.states for one in state.judged)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The layers with a known action at which the symmetry is broken, in the order in which they ran."""
+        order = dict.fromkeys(one.layer for one in self.judged if one.layer != OUTPUT)
+        broken = {one.layer for one in self.judged if one.verdict == "approximate"}
+        return tuple(layer for layer in order if layer in broken)
+
+    @property
+    def first_break(self) -> str | None:
+        """The first layer that explains an output that is not exact; None where only the output shows it."""
+        return self.broken[0] if self.broken and self.verdict != "exact" else None
+
+    @property
+    def recovered(self) -> tuple[str, ...]:
+        """Layers that are broken below an exact output."""
+        return self.broken if self.verdict == "exact" else ()
+
+    @property
+    def deciding(self) -> Judged | None:
+        """The measurement that decided: the largest error at the output among those with the verdict, of all states."""
+        verdict = self.verdict
+        here = (one for state in self.states for one in state.at_output(self.group) if one.verdict == verdict)
+        return max(here, key=lambda one: one.error, default=None)
+
+    @property
+    def error(self) -> float | None:
+        """The largest relative error of all, layers too; None where shapes differ or nothing was measured."""
+        largest = max((one.error for one in self.judged), default=float("inf"))
+        return None if largest == float("inf") else largest
+
+    def output_error(self, state: str) -> float | None:
+        """The largest relative error at the output in one state; None where shapes differ or nothing was measured."""
+        errors = [one.error for one in self.judged if one.layer == OUTPUT and one.state == state]
+        return max(errors) if errors and max(errors) < float("inf") else None
+
+
+def over(states: Sequence[Judgement], group: Group) -> DecisionVerdict:
+    """Of several states: approximate where one is, exact where all are."""
+    verdicts = {state.verdict(group) for state in states}
+    if "approximate" in verdicts:
+        return "approximate"
+    return "exact" if verdicts == {"exact"} else "unknown"
+
+
+def decide(
+    network: nn.Module, images: Tensor, group: Group, *, fan_in: int, output: Field | None = None, controls: bool = True
+) -> Decision:
+    """Decide by measurement whether a network is exactly equivariant at the size of these images.
+
+    Args:
+        network: is run on converted copies of its tensors and left as it was.
+        images: at least two different real images (images, channels, size, size), as the network takes them.
+        group: a subgroup of p4m; its subgroups are decided as well.
+        fan_in: N, the sum over the layers of the number of products in one entry.
+        output: how the output should transform, invariant logits where None.
+        controls: whether the two control networks run along.
+
+    Raises:
+        UserError: the images are not square, too few or all alike.
+        ControlError: a control fell on the wrong side.
+    """
+    if len(images) < 2 or images.shape[-1] != images.shape[-2]:
+        raise UserError(f"a decision needs at least two square images; got {tuple(images.shape)}")
+    if controls:
+        run_controls(images)
+    return _decide(network, images, group, fan_in, output or Invariant())
+
+
+def run_controls(images: Tensor) -> None:
+    """Decide the two control networks on these images.
+
+    Raises:
+        ControlError: the exact one is not found exact, or the broken one not approximate.
+    """
+    scale = -(-(SMALLEST + 1) // images.shape[-1])
+    step = max(1, images.shape[-1] // LARGEST)
+    large = images.detach().cpu()[..., ::step, ::step].repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    network = ControlNetwork(images.shape[1])
+    expected: tuple[tuple[bool, DecisionVerdict], ...] = ((True, "exact"), (False, "approximate"))
+    for even, right in expected:
+        shown = control_images(large, even=even)
+        products = 9 * images.shape[1] + 4 + 9 * 12 + shown[0, 0].numel() // 4 + 3
+        decision = _decide(network, shown, P4, products, Invariant())
+        if decision.verdict != right:
+            raise ControlError(
+                f"the {'positive' if even else 'negative'} control is {decision.verdict} instead of {right} on these "
+                f"{len(images)} images of {images.shape[-1]}×{images.shape[-1]} (error {decision.error}): "
+                "no decision on them may be believed. Are they all alike, or symmetric themselves?"
+            )
+
+
+def _decide(network: nn.Module, images: Tensor, group: Group, fan_in: int, output: Field) -> Decision:
+    measure = partial(judge, network, images=images, group=group, fan_in=fan_in, output=output)
+    given, draw = measure(GIVEN, tensors), 0
+    anew = measure(DRAWN, draw_weights)
+    while anew.verdict(group) == "unknown" and draw + 1 < DRAWS:
+        draw += 1
+        anew = measure(DRAWN, partial(draw_weights, draw=draw))
+    found = Decision(group, (given, anew))
+    return Decision(group, found.states, _reason(found, network, images, fan_in, output, draw))
+
+
+def _reason(found: Decision, network: nn.Module, images: Tensor, fan_in: int, output: Field, draw: int) -> str | None:
+    """What breaks an output that is not exact, and which parameter does where only drawn weights show it."""
+    group, worst = found.group, found.deciding
+    if found.verdict == "unknown":
+        return "; ".join(dict.fromkeys(one.doubt(group) for one in found.states if one.verdict(group) == "unknown"))
+    if found.verdict == "exact" or worst is None:
+        return None
+    reasons = [str(worst)]
+    if found.first_break is not None:
+        here = [one.error for one in found.judged if one.layer == found.first_break and one.verdict == "approximate"]
+        reasons.append(f"first broken is {found.first_break}, by {max(here):.2g}")
+    given, anew = found.states
+    if given.verdict(group) == "exact":
+        name = breaking_parameter(network, images, group, draw=draw, fan_in=fan_in, output=output)
+        reasons.append(f"as given it is exact: {name or 'it'} breaks it once it has other values")
+    reasons += [state.doubt(group) for state in (given, anew) if state.verdict(group) == "unknown"]
+    return "; ".join(reasons)

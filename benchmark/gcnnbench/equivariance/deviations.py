@@ -1,0 +1,123 @@
+"""How far a network is from equivariant, element by element and layer by layer, in one arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gcnnbench.equivariance.depths import See, known_layers, observed, output_tensor
+from gcnnbench.equivariance.precision import Tensors, evaluating, forward
+from gcnnbench.nn.fields import Field
+from gcnnbench.nn.groups import Element
+
+OUTPUT = "output"
+NUDGES = (2.0**-20, 2.0**-40)
+SATURATED = 2.0**-4
+"""A relative change of the output from which on a nudge is too large to tell how small ones grow."""
+ALIKE = "the output is the same for all images, so nothing can be told from it"
+
+
+State = Callable[[nn.Module, torch.dtype], Tensors]
+"""Makes the tensors that a network is judged with, in an arithmetic: `precision.tensors` gives its own."""
+
+
+class UnjudgedError(ArithmeticError):
+    """Nothing can be told from this output; the message says why."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """The relative error `rms(g f(x) − f(g x)) / scale` of one layer under one element.
+
+    Args:
+        layer: its name, or `output`.
+        element: the element's name.
+        error: infinite where the shapes of `g f(x)` and `f(g x)` differ.
+        condition: how much a relative error made before this layer can have grown in it, at least one.
+    """
+
+    layer: str
+    element: str
+    error: float
+    condition: float
+
+
+@dataclass
+class _Scale:
+    upright: Tensor
+    size: float
+    condition: float = 1.0
+    change: float = 0.0
+
+
+def deviations(
+    network: nn.Module, state: State, images: Tensor, elements: Sequence[Element], output: Field
+) -> list[Deviation]:
+    """The errors of a state at every layer whose action is known and at the output, in the order in which they run.
+
+    The scale of a layer is `rms f(x)`, that of the output `rms(f(x) − mean_x f(x))`, so that a constant added to the
+    logits hides nothing. The condition of a layer is measured: the images are changed by random relative 2⁻²⁰, and
+    the relative change of the layer over 2⁻²⁰ is taken; at the output it is at least `rms f / scale`. Where that
+    changes the output altogether, 2⁻⁴⁰ is tried, and where that does, too, the condition is infinite. Layers whose
+    scale is zero have no error and are left out.
+
+    Raises:
+        UnjudgedError: the output is not finite, or the same for all images.
+    """
+    names = known_layers(network)
+    scales: dict[str, _Scale] = {}
+    found: list[Deviation] = []
+
+    def keep(name: str, features: Tensor, field: Field) -> None:  # noqa: ARG001
+        size = float(features.square().mean().sqrt())
+        if size > 0:
+            scales[name] = _Scale(features.clone(), size)
+
+    def condition(name: str, features: Tensor, field: Field) -> None:  # noqa: ARG001
+        if name in scales:
+            here = scales[name]
+            change = float((features - here.upright).square().mean().sqrt()) / here.size
+            here.change, here.condition = change, max(here.condition, change / nudged)
+
+    def compare(g: Element) -> See:
+        def see(name: str, features: Tensor, field: Field) -> None:
+            if name in scales and field.knows(g):
+                here = scales[name]
+                moved = field.act(here.upright, g)
+                same = moved.shape == features.shape
+                error = float((moved - features).square().mean().sqrt()) / here.size if same else float("inf")
+                found.append(Deviation(name, g.name, error, here.condition))
+
+        return see
+
+    def run(inputs: Tensor, see: See) -> None:
+        with observed(network, names, see):
+            result = output_tensor(forward(network, swapped, inputs))
+        if not result.isfinite().all():
+            raise UnjudgedError("the output is not finite")
+        see(OUTPUT, result, output)
+
+    with evaluating(network):
+        swapped = {name: tensor.to(images.device) for name, tensor in state(network, images.dtype).items()}
+        run(images, keep)
+        if OUTPUT not in scales:
+            raise UnjudgedError(ALIKE)
+        here = scales[OUTPUT]
+        spread = float((here.upright - here.upright.mean(0)).square().mean().sqrt())
+        if spread <= 1e-12 * here.size:
+            raise UnjudgedError(ALIKE)
+        scales[OUTPUT] = _Scale(here.upright, spread, here.size / spread)
+        noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(images)
+        for nudged in NUDGES:
+            run(images * (1 + noise * nudged), condition)
+            if scales[OUTPUT].change < SATURATED:
+                break
+        else:
+            scales[OUTPUT].condition = float("inf")
+        for g in elements:
+            if g != Element():
+                run(g.act(images), compare(g))
+    return found

@@ -1,0 +1,119 @@
+"""One size of an audit in words: every operation that samples pixels, every known layer, and how to repair it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gcnnbench.equivariance.audit import Audit, Images, SizeAudit, audit
+from gcnnbench.equivariance.certificate import Certificate
+from gcnnbench.equivariance.decision import Decision
+from gcnnbench.equivariance.exactness import watch
+from gcnnbench.equivariance.factories import Factory, Model, factory
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.nn.fields import Field
+from gcnnbench.nn.groups import GROUPS, P4, Group
+
+
+def explain(
+    model: Model,
+    size: int,
+    group: Group = P4,
+    *,
+    channels: int | None = None,
+    output: Field | None = None,
+    images: Images = sample_images,
+    name: str | None = None,
+    claims_trivial: bool = False,
+) -> str:
+    """Walk through one input size and say in words what breaks there and what would mend it.
+
+    Args:
+        model: a network, or a function that makes one for a size.
+        size: height and width of the input.
+        group: a subgroup of p4m.
+        channels: of the input; tried out where None.
+        output: how the output should transform; invariant logits where None.
+        images: makes real images.
+        name: of the network.
+        claims_trivial: whether it claims no symmetry at all.
+    """
+    found = audit(
+        model,
+        [size],
+        group,
+        channels=channels,
+        output=output,
+        images=images,
+        name=name,
+        claims_trivial=claims_trivial,
+        nearest=True,
+    )
+    make = factory(model, name=found.network)
+    return "\n".join(_lines(found, found.sizes[0], make))
+
+
+def repairs(make: Factory, row: SizeAudit, channels: int, group: Group) -> list[str]:
+    """For each of the nearest sizes that would do, what the breaking layers see there instead of what they see here."""
+    if row.seen is None or row.seen.grid != "broken":
+        return []
+    words = []
+    for size in row.nearest:
+        there = watch(make(size), sample_images(2, channels, size), group.elements)
+        changes = _changes(row.seen, there, group)
+        words.append(f"{size} instead of {row.size}: {', '.join(changes) or 'no operation breaks there'}")
+    return words
+
+
+def _changes(here: Certificate, there: Certificate, group: Group) -> list[str]:
+    counterparts = {sampling.layer: sampling for sampling in there.samplings}
+    return [
+        f"{sampling.layer} sees {counterparts[sampling.layer].rows.input} instead of {sampling.rows.input}"
+        for sampling in here.samplings
+        if sampling.breaks(group.elements) and sampling.layer in counterparts
+    ]
+
+
+def _lines(found: Audit, row: SizeAudit, make: Factory) -> Iterator[str]:
+    group = GROUPS[found.group]
+    yield f"{found.network} at {row.size} under {found.group}: {row.decision}"
+    if row.seen is None or row.measured is None:
+        yield f"it cannot take this size: {row.reason}" if row.seen is None else str(row.reason)
+        return
+    yield f"grid {row.grid}, certificate {row.certificate}, decision {row.decision}"
+    if row.reason:
+        yield row.reason
+    yield ""
+    yield "operations that sample pixels:"
+    for sampling in row.seen.samplings:
+        broken = sampling.breaks(group.elements)
+        yield f"  {'broken   ' if broken else 'symmetric' if broken is False else 'unknown  '}  {sampling}"
+    if not row.seen.samplings:
+        yield "  none"
+    if row.certificate != "exact" and row.seen.reasons[1:]:
+        yield ""
+        yield "also:"
+        yield from (f"  {reason}" for reason in row.seen.reasons[1:])
+    yield ""
+    yield "relative error of each layer whose action is known (weights as given, drawn anew; rounding stays below):"
+    yield from _layers(row.measured)
+    yield ""
+    yield "subgroups: " + ", ".join(f"{name} {verdict}" for name, verdict in row.measured.subgroups.items())
+    words = repairs(make, row, found.channels, group)
+    if words:
+        yield ""
+        yield "what would do:"
+        yield from (f"  {line}" for line in words)
+    elif row.grid == "broken":
+        yield ""
+        yield "no size nearby has a symmetric grid: the operations marked broken are themselves one-sided"
+
+
+def _layers(measured: Decision) -> Iterator[str]:
+    layers = list(dict.fromkeys(one.layer for one in measured.judged))
+    width = max(map(len, layers), default=0)
+    for layer in layers:
+        here = [one for one in measured.judged if one.layer == layer]
+        worst = [max((one.error for one in here if one.state == state), default=None) for state in ("given", "drawn")]
+        errors = "  ".join("      –" if error is None else f"{error:7.1e}" for error in worst)
+        mark = "broken" if any(one.verdict == "approximate" for one in here) else ""
+        yield f"  {layer:<{width}}  {errors}  {max(one.bound for one in here):7.0e}  {mark}".rstrip()

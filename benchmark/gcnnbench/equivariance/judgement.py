@@ -1,0 +1,152 @@
+"""One state of a network, judged by measurement: every deviation beside what rounding can explain of it.
+
+**The bound.** A sum of n products in arithmetic with unit roundoff u is off by at most n·u of the sum of their
+magnitudes (Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1), so that to first order the layers of a
+network put N·u into its features, N = Σ n over the layers, and what is made early grows by the condition κ of the rest.
+Both sides of `g f(x) = f(g x)` are computed, so an exact network stays below `2·N·u·κ`; κ is measured
+(`deviations.py`). For the networks of this suite that is 1e-12 to 1e-9. Where it exceeds 1e-6, rounding and a broken
+symmetry could pass for each other: only an error above the bound, or below 1e-12, tells anything.
+
+**The cross-check.** Rounding falls with precision, by 2²⁹ from float32 to float64; a broken symmetry does not. Where an
+error lies between 1e-12, below which nothing but rounding is ever seen, and 1e-6, the network is measured in float32 as
+well: an error above the bound that fell by a thousand or more, or one below it that did not, is neither, and the
+verdict is *unknown*.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gcnnbench.equivariance.deviations import OUTPUT, Deviation, State, UnjudgedError, deviations
+from gcnnbench.equivariance.precision import best_dtype, device_of
+from gcnnbench.equivariance.results import DecisionVerdict
+from gcnnbench.nn.fields import Field
+from gcnnbench.nn.groups import Element, Group
+
+ROUNDOFF = 2.0**-53
+CEILING = 1e-6
+FALL = 1e3
+NEGLIGIBLE = 1e-12
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One deviation with its bound and its verdict.
+
+    Args:
+        state: of the network, as in `Judgement`.
+        layer: the layer's name, or `output`.
+        element: the group element's name.
+        error: relative, infinite where shapes differ.
+        bound: what rounding stays below.
+        verdict: of this layer under this element.
+    """
+
+    state: str
+    layer: str
+    element: str
+    error: float
+    bound: float
+    verdict: DecisionVerdict
+
+    def __str__(self) -> str:
+        return (
+            f"{self.layer} deviates by {self.error:.2g} under {self.element} with the weights {self.state}; "
+            f"rounding stays below {self.bound:.0e}"
+        )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What measurement says of a network in one state.
+
+    Args:
+        state: what its tensors are: `given`, or `drawn` anew.
+        judged: every deviation, layer by layer in the order in which they ran, the output last.
+        problem: why nothing could be told from the output, or None.
+    """
+
+    state: str
+    judged: tuple[Judged, ...]
+    problem: str | None = None
+
+    def at_output(self, group: Group) -> tuple[Judged, ...]:
+        """The output's deviations under the elements of a group."""
+        names = _moving(group)
+        return tuple(one for one in self.judged if one.layer == OUTPUT and one.element in names)
+
+    def verdict(self, group: Group) -> DecisionVerdict:
+        """That of the output: approximate where an element breaks it, exact where every element was seen not to."""
+        here = self.at_output(group)
+        if any(one.verdict == "approximate" for one in here):
+            return "approximate"
+        seen = {one.element for one in here if one.verdict == "exact"}
+        return "exact" if seen == _moving(group) else "unknown"
+
+    def doubt(self, group: Group) -> str:
+        """Why the verdict is unknown."""
+        if self.problem is not None:
+            return f"with the weights {self.state}: {self.problem}"
+        here = self.at_output(group)
+        missing = _moving(group) - {one.element for one in here}
+        if missing:
+            return f"how the output should move under {', '.join(sorted(missing))} is not known"
+        return str(max((one for one in here if one.verdict == "unknown"), key=lambda one: one.error))
+
+
+def judge(
+    network: nn.Module, name: str, state: State, images: Tensor, group: Group, *, fan_in: int, output: Field
+) -> Judgement:
+    """Measure a network in one state and judge every deviation.
+
+    Args:
+        network: is left as it was.
+        name: of the state, for texts.
+        state: makes the tensors.
+        images: at least two (images, channels, size, size).
+        group: whose elements move the images.
+        fan_in: N of the bound.
+        output: how the output should transform.
+    """
+    device = device_of(network, images)
+    if best_dtype(device) != torch.float64:  # Apple's devices have no float64; the tensors are swapped in anyway
+        device = torch.device("cpu")
+
+    def measured(dtype: torch.dtype) -> list[Deviation]:
+        return deviations(network, state, images.to(device, dtype), group.elements, output)
+
+    try:
+        fine = measured(torch.float64)
+    except UnjudgedError as error:
+        return Judgement(name, (), str(error))
+    coarse: list[Deviation] = []
+    if any(NEGLIGIBLE < one.error <= CEILING for one in fine):
+        with suppress(UnjudgedError):  # with nothing to compare with, what is in doubt stays so
+            coarse = measured(torch.float32)
+    single = {(one.layer, one.element): one.error for one in coarse}
+    judged = []
+    for one in fine:
+        bound = 2 * fan_in * ROUNDOFF * one.condition
+        verdict = verdict_of(one.error, single.get((one.layer, one.element)), bound)
+        judged.append(Judged(name, one.layer, one.element, one.error, bound, verdict))
+    return Judgement(name, tuple(judged))
+
+
+def verdict_of(error: float, single: float | None, bound: float) -> DecisionVerdict:
+    """By the bound and, where the error in single precision is known, by how it falls."""
+    if error <= NEGLIGIBLE and error <= bound:
+        return "exact"
+    if error > CEILING:
+        return "approximate" if error > bound else "unknown"
+    if bound > CEILING or single is None:
+        return "unknown"
+    fell = error * FALL <= single
+    return ("exact" if fell else "unknown") if error <= bound else ("unknown" if fell else "approximate")
+
+
+def _moving(group: Group) -> set[str]:
+    return {element.name for element in group.elements if element != Element()}

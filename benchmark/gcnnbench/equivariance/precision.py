@@ -1,0 +1,114 @@
+"""A network run with other tensors than its own (in float64, say, or randomised) while its own stay untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gcnnbench.equivariance.steering import Wide, has_e2cnn, symmetric_filters
+
+Tensors = dict[str, Tensor]
+"""Parameters and buffers by their full name in the network."""
+
+MEMBERS = ("_parameters", "_buffers", "_modules")
+WIDE = {torch.float64: torch.complex128, torch.float32: torch.complex64}
+"""The complex numbers of each arithmetic."""
+
+
+def device_of(network: nn.Module, images: Tensor) -> torch.device:
+    """The device of the network's parameters and buffers; that of the images where it has none."""
+    return next((tensor.device for tensor in tensors(network).values()), images.device)
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """float64 where the device computes in it, else float32."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def slots(network: nn.Module) -> Tensors:
+    """Every place of a parameter or buffer by one name: shared modules once, shared tensors as often as they stand.
+
+    A shared module must not be given its tensors twice, or it would keep those of the first time for good.
+    """
+    return {
+        f"{prefix}.{name}" if prefix else name: tensor
+        for prefix, module in network.named_modules()
+        for name, tensor in (*module._parameters.items(), *module._buffers.items())
+        if tensor is not None
+    }
+
+
+def tensors(network: nn.Module, dtype: torch.dtype | None = None) -> Tensors:
+    """Every parameter and buffer, converted in its layout but for whole numbers; shared ones stay shared."""
+    own = slots(network)
+    if dtype is None:
+        return own
+    converted = {id(tensor): _converted(tensor.detach(), dtype) for tensor in own.values()}
+    return {name: converted[id(tensor)] for name, tensor in own.items()}
+
+
+def _converted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if tensor.is_complex():
+        return tensor.to(WIDE[dtype])
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The mode that `network.eval()` reaches, without gradients and with TF32 off; then everything is as it was.
+
+    `eval()` is called, not imitated, for a network may override what it does. As such code may do anything (fold, merge
+    or cache weights), every module's attributes and every tensor's contents are put back, and torch's generator too.
+    Modules that would read filters cached by that call instead of the tensors that are swapped in (e2cnn's; they have
+    `expand_parameters`) run in training mode, in which they differ in nothing else.
+    """
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    with _restored(network), torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            network.eval()
+            for module in network.modules():
+                module.training = module.training or hasattr(module, "expand_parameters")
+            with symmetric_filters(network):
+                yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+
+
+@contextmanager
+def _restored(network: nn.Module) -> Iterator[None]:
+    """Give every module its attributes back, and every parameter and buffer its contents."""
+    attributes = {module: dict(vars(module)) for module in network.modules()}
+    members = {module: [dict(vars(module)[kind]) for kind in MEMBERS] for module in attributes}
+    contents = [
+        (tensor, tensor.detach().clone()) for tensor in {id(one): one for one in slots(network).values()}.values()
+    ]
+    try:
+        yield
+    finally:
+        for module, before in attributes.items():
+            vars(module).clear()
+            vars(module).update(before)
+            for kind, held in zip(MEMBERS, members[module], strict=True):
+                vars(module)[kind].clear()
+                vars(module)[kind].update(held)
+        with torch.no_grad():
+            for tensor, value in contents:
+                if not torch.equal(tensor, value):
+                    tensor.copy_(value)
+
+
+def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -> Any:
+    """The network's output with these tensors in the place of its own, on a copy of the images.
+
+    The network may change its images and its buffers in place: neither the caller's nor the next pass's are touched.
+    """
+    buffers = {name for name, tensor in slots(network).items() if not isinstance(tensor, nn.Parameter)}
+    copies = {id(swapped[name]): swapped[name].clone() for name in buffers if name in swapped}
+    own = {name: copies.get(id(tensor), tensor) for name, tensor in swapped.items()}
+    with Wide() if images.dtype == torch.float64 and has_e2cnn(network) else nullcontext():
+        return torch.func.functional_call(network, own, (images.clone(),), tie_weights=False)

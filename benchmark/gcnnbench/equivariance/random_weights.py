@@ -1,0 +1,73 @@
+"""Parameters drawn anew around the given ones, because at initialisation most faults hide."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gcnnbench.equivariance.precision import Tensors, slots, tensors
+from gcnnbench.nn.normalisation import GroupBatchNorm
+
+SPREAD = 0.3
+GENTLER = (0.3, 0.1, 0.03)
+"""How far from the given weights each gentler draw goes, in units of their root mean square."""
+DRAWS = 1 + len(GENTLER)
+
+
+def draw_weights(network: nn.Module, dtype: torch.dtype, *, seed: int = 0, draw: int = 0) -> Tensors:
+    """The network's tensors with every parameter and every batch norm's running statistics drawn anew.
+
+    In the first draw filters and matrices become normal with their old root mean square, so that the size of the
+    features stays; vectors and single numbers (biases, norm scales, slopes) vary around their old mean by 0.3 of their
+    size, one independent draw for each entry. Running means move by 0.3 standard deviations, running variances by
+    factors in [1/2, 2], in torch's batch norms and the suite's own. Later draws stay nearer and nearer to what is
+    given, for networks that the first one leaves without finite or well-conditioned outputs.
+
+    What no optimiser can change stays: buffers (a blur kernel) and parameters that require no gradient.
+
+    Args:
+        network: stays as it is.
+        dtype: of the tensors that are not whole numbers.
+        seed: of the numbers drawn.
+        draw: which draw, 0 to `DRAWS` − 1; the later the gentler.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    found = tensors(network, dtype)
+
+    def normal(like: Tensor) -> Tensor:
+        shape = (*like.shape, 2) if like.is_complex() else like.shape
+        numbers = torch.randn(shape, generator=generator, dtype=torch.float64)
+        return (torch.view_as_complex(numbers) if like.is_complex() else numbers).to(like)
+
+    bases = {name for name, module in network.named_modules() if hasattr(module, "basisexpansion")}
+    made: dict[int, Tensor] = {}
+    for name, parameter in slots(network).items():
+        value = found[name]
+        if not _trainable(parameter) or not value.numel():
+            continue
+        if id(parameter) not in made:
+            size = value.abs().square().mean().sqrt()
+            filters = parameter.ndim > 1 or name.rpartition(".")[0] in bases
+            spread = (size if size > 0 else 1.0) if filters else SPREAD * size.clamp(min=0.1)
+            centre = (0 if filters else value.mean()) if draw == 0 else value
+            made[id(parameter)] = normal(value) * spread * _nearness(draw) + centre
+        found[name] = made[id(parameter)]
+    for name, module in network.named_modules():
+        if not isinstance(module, (nn.modules.batchnorm._BatchNorm, GroupBatchNorm)) or module.running_var is None:
+            continue
+        prefix = f"{name}." if name else ""
+        mean, variance = found[prefix + "running_mean"], found[prefix + "running_var"]
+        factor = torch.rand(variance.shape, generator=generator, dtype=torch.float64).to(variance) * 2 - 1
+        moved = SPREAD * variance.sqrt() * normal(mean)
+        found[prefix + "running_mean"] = mean + moved * _nearness(draw)
+        found[prefix + "running_var"] = variance * 2 ** (factor * _nearness(draw))
+    return found
+
+
+def _trainable(tensor: Tensor) -> bool:
+    """Whether an optimiser could change it."""
+    return isinstance(tensor, nn.Parameter) and tensor.requires_grad
+
+
+def _nearness(draw: int) -> float:
+    return GENTLER[draw - 1] if draw else 1.0

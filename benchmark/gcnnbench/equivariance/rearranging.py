@@ -1,0 +1,139 @@
+"""Padding, slicing and shuffling of pixels: what moves the sampling grid without weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gcnnbench.equivariance.axes import plain, pure_axis, resized
+from gcnnbench.equivariance.grid import AxisSampling, Sampling, by_rule
+from gcnnbench.equivariance.sampling import AXES, one_for_each_axis, only_input, sampled
+from gcnnbench.equivariance.tracing import Tracer, identity
+from gcnnbench.equivariance.tracked import Call, Frame, Tracked
+from gcnnbench.nn.fields import ScalarField
+
+
+def pad(tracer: Tracer, call: Call) -> None:
+    """Padding: judged together with the operation that samples next, or at the end."""
+    found = only_input(tracer, call)
+    if found is None:
+        return None
+    tensor, state, dimensions = found
+    numbers = list(call.arguments["pad" if "pad" in call.arguments else "padding"])
+    is_constant = call.name == "constant_pad_nd"
+    for number in range(len(numbers) // 2):
+        place = tensor.ndim - 1 - number
+        lead, trail = numbers[2 * number : 2 * number + 2]
+        axis = pure_axis(dimensions[place])
+        if axis is None:
+            return tracer.lose(call, "pads pixels that are merged with something else")
+        if axis:
+            state = _framed(state, call, AXES.index(axis), lead, trail, constant=is_constant)
+            dimensions[place] = resized(dimensions[place], call.out.shape[place])
+        elif lead or trail:
+            dimensions[place] = plain(call.out.shape[place])
+            if state.field != ScalarField():
+                state = tracer.stranger(call, state, "adds channels to a field that mixes under the group")
+    return tracer.outputs(call, replace(state, dimensions=tuple(dimensions)))
+
+
+def _framed(state: Tracked, call: Call, axis: int, lead: int, trail: int, *, constant: bool) -> Tracked:
+    """The state with more on both sides of one axis; the same on both sides is forgotten."""
+    frames = list(state.frames)
+    old = frames[axis]
+    new = Frame(old.lead + lead, old.trail + trail, old.constant and constant, call.layer, call.name)
+    frames[axis] = Frame() if new.lead == new.trail else new
+    return replace(state, frames=(frames[0], frames[1]))
+
+
+def slices(tracer: Tracer, call: Call) -> None:
+    """Every step-th row, column or channel; a crop where the step is one."""
+    found = only_input(tracer, call)
+    if found is None:
+        return None
+    tensor, state, dimensions = found
+    place = call.arguments["dim"] % tensor.ndim
+    size, step, length = tensor.shape[place], call.arguments["step"], call.out.shape[place]
+    if length == size:
+        return tracer.outputs(call, state)
+    start = call.arguments["start"] or 0
+    start = max(0, start + size if start < 0 else min(start, size))
+    axis = pure_axis(dimensions[place])
+    if axis is None:
+        return tracer.lose(call, "slices pixels that are merged with something else")
+    if not axis:
+        dimensions[place] = plain(length)
+        if state.field != ScalarField():
+            state = tracer.stranger(call, state, "picks channels of a field that mixes under the group")
+    else:
+        index = AXES.index(axis)
+        dimensions[place] = resized(dimensions[place], length)
+        if step == 1:
+            state = _framed(state, call, index, -start, start + length - size, constant=False)
+        else:
+            frame = state.frames[index]
+            own = AxisSampling(size - frame.lead - frame.trail, length, stride=step, padding=frame.lead - start)
+            frames = [Frame() if number == index else other for number, other in enumerate(state.frames)]
+            state = _sliced(tracer, call, replace(state, frames=(frames[0], frames[1])), index, own)
+    return tracer.outputs(call, replace(state, dimensions=tuple(dimensions)))
+
+
+def _sliced(tracer: Tracer, call: Call, state: Tracked, axis: int, own: AxisSampling) -> Tracked:
+    """A strided slice of one axis: judged alone, and anew together with its twin along the other axis."""
+    axes = [identity(1), identity(1)]
+    axes[axis] = own
+    symmetric = [side.symmetric for side in axes]
+    past, turns = state.past, None
+    if state.sliced is not None and state.sliced[1:] == (1 - axis, own):
+        past &= ~state.sliced[0]
+        axes, symmetric, turns = [own, own], [own.symmetric] * 2, True
+    bit = tracer.add(Sampling(call.layer, call.name, axes[0], axes[1], (symmetric[0], symmetric[1]), turns))
+    lattices = list(state.lattices)
+    lattices[axis] = lattices[axis].sampled(own, bit)
+    return replace(
+        state, past=past | bit, sliced=None if turns else (bit, axis, own), lattices=(lattices[0], lattices[1])
+    )
+
+
+def shuffle(tracer: Tracer, call: Call) -> None:
+    """Pixels into channels or back: the grid of blocks is symmetric, but the channels of a block change places."""
+    found = only_input(tracer, call)
+    if found is None:
+        return None
+    tensor, state, dimensions = found
+    if state.crooked or [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"]:
+        return tracer.lose(call, "shuffles pixels in another order of the axes than rows and columns")
+    dimensions[-3] = plain(call.out.shape[-3])
+    dimensions[-2:] = [resized(dimensions[place], call.out.shape[place]) for place in (-2, -1)]
+    y, x = (
+        lattice.resized(tensor.shape[place], call.out.shape[place], symmetric=True)
+        for lattice, place in zip(state.lattices, (-2, -1), strict=True)
+    )
+    state = replace(state, dimensions=tuple(dimensions), lattices=(y, x))
+    return tracer.outputs(call, tracer.stranger(call, state, "gives every pixel of a block a channel of its own"))
+
+
+def patches(tracer: Tracer, call: Call) -> None:
+    """`unfold`: the windows of a convolution as columns."""
+    found = only_input(tracer, call)
+    if found is None:
+        return None
+    tensor, state, dimensions = found
+    numbers = {
+        name: one_for_each_axis(call.arguments[name], 2, 1) for name in ("kernel_size", "stride", "padding", "dilation")
+    }
+    if [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"] or state.crooked:
+        return tracer.lose(call, "unfolds pixels in another order of the axes than rows and columns")
+    axes = []
+    for number, size in enumerate(tensor.shape[-2:]):
+        kernel, stride, padding, dilation = (
+            numbers[name][number] for name in ("kernel_size", "stride", "padding", "dilation")
+        )
+        length = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        axes.append(AxisSampling(size, length, kernel, stride, dilation, padding))
+    sampling = by_rule(call.layer, call.name, axes[0], axes[1])
+    bit = tracer.add(sampling)
+    merged = resized(dimensions[-2], axes[0].output) + resized(dimensions[-1], axes[1].output)
+    dimensions[-3:] = [plain(call.out.shape[-2]), merged]
+    lattices = sampled(state.lattices, sampling, bit)
+    state = replace(state, dimensions=tuple(dimensions), past=state.past | bit, lattices=lattices)
+    return tracer.outputs(call, tracer.stranger(call, state, "gives every pixel of a window a channel of its own"))

@@ -1,0 +1,26 @@
+"""Real images for audits that have no data set at hand: the handwritten digits that scikit-learn ships."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gcnnbench.data.resize import resize
+
+
+def sample_images(count: int, channels: int, size: int) -> Tensor:
+    """Digits of the UCI set "Optical Recognition of Handwritten Digits", resized, one digit a channel.
+
+    Args:
+        count: images, all different.
+        channels: channels of each, every one another digit, so that exchanged channels show.
+        size: height and width.
+
+    Returns:
+        float32 (count, channels, size, size) in [−1, 1].
+    """
+    from sklearn.datasets import load_digits  # two seconds, which who brings images need not wait
+
+    digits = torch.from_numpy(load_digits().images[: count * channels] * 15.9375).round().to(torch.uint8)
+    images = resize(digits.view(count, channels, 8, 8), size)
+    return images.float() / 127.5 - 1

@@ -1,0 +1,201 @@
+"""The operations that sample pixels: convolutions, pools, resizing, padding, strided slices, pixel shuffling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gcnnbench.equivariance.axes import Dimension, axes_of, plain, pure_axis, resized
+from gcnnbench.equivariance.grid import AxisSampling, Sampling, by_rule
+from gcnnbench.equivariance.lattice import Lattices
+from gcnnbench.equivariance.tracing import Tracer, identity
+from gcnnbench.equivariance.tracked import Call, Frame, Tracked
+from gcnnbench.nn.fields import ScalarField
+
+
+def sampled(lattices: Lattices, sampling: Sampling, bit: int) -> Lattices:
+    """Where pixels lie behind a sampling that is noted as this bit."""
+    y, x = lattices
+    return y.sampled(sampling.rows, bit), x.sampled(sampling.columns, bit)
+
+
+STRAIGHT = (Frame(), Frame())
+AXES = ("y", "x")
+
+
+def only_input(tracer: Tracer, call: Call) -> tuple[Tensor, Tracked, list[Dimension]] | None:
+    """The operation's first tensor where the image comes in through it alone."""
+    tensor = next(value for value in call.arguments.values() if isinstance(value, Tensor))
+    state = tracer.state(tensor)
+    if state is None or state.dimensions is None or len(call.tracked) > 1:
+        tracer.lose(call, "samples with weights that depend on the image")
+        return None
+    return tensor, state, list(state.dimensions)
+
+
+def one_for_each_axis(value: Any, length: int, default: int) -> list[int]:
+    """One number for each axis."""
+    numbers = [value] if isinstance(value, int) else list(value if value is not None else [])
+    return numbers * length if len(numbers) == 1 else numbers or [default] * length
+
+
+def _windows(
+    tracer: Tracer,
+    call: Call,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    *,
+    transposed: bool = False,
+    out: Tensor | None = None,
+) -> tuple[Tracked, list[Dimension]] | None:
+    """Judge windows that slide over the last dimensions; None where that cannot be done and the pixels are lost."""
+    found = only_input(tracer, call)
+    if found is None:
+        return None
+    tensor, state, dimensions = found
+    if all(number == 1 for number in (*kernel, *stride)) and not any(padding):
+        return state, dimensions
+    out = call.out if out is None else out
+    count = len(kernel)
+    places = range(len(dimensions) - count, len(dimensions))
+    along: dict[str, AxisSampling] = {}
+    mixed_padding = False
+    for number, place in enumerate(places):
+        axis = pure_axis(dimensions[place])
+        if axis is None:
+            tracer.lose(call, "slides over pixels that are merged with something else")
+            return None
+        if not axis:
+            dimensions[place] = plain(out.shape[place])
+            continue
+        frame = state.frames[AXES.index(axis)]
+        mixed_padding |= frame.lead != frame.trail and padding[number] > 0
+        along[axis] = AxisSampling(
+            tensor.shape[place] - frame.lead - frame.trail,
+            out.shape[place],
+            kernel[number],
+            stride[number],
+            dilation[number],
+            padding[number] + frame.lead,
+            transposed,
+        )
+        dimensions[place] = resized(dimensions[place], out.shape[place])
+    sampling = _judged(call, state, along)
+    past, lattices = state.past, state.lattices
+    if sampling is not None:
+        if mixed_padding and all(sampling.symmetric):
+            tracer.lose(call, "pads features that were padded on one side before")
+            return None
+        bit = tracer.add(sampling)
+        past, lattices = past | bit, sampled(state.lattices, sampling, bit)
+    state = replace(state, frames=STRAIGHT, past=past, dimensions=tuple(dimensions), lattices=lattices)
+    return state, dimensions
+
+
+def _judged(call: Call, state: Tracked, along: dict[str, AxisSampling]) -> Sampling | None:
+    """The sampling by the rule, under the name of the padding layer where only that one is to blame."""
+    rows, columns = along.get("y"), along.get("x")
+    sides = [side for side in (rows, columns) if side is not None]
+    if not sides:
+        return None
+    layer, op = call.layer, call.name
+    crooked = next((frame for frame in state.frames if frame.lead != frame.trail), None)
+    if crooked is not None and all(side.stride == 1 for side in sides) and not all(side.symmetric for side in sides):
+        layer, op = crooked.layer, crooked.op
+    return by_rule(layer, op, rows or identity(1), columns or identity(1))
+
+
+def convolution(tracer: Tracer, call: Call) -> None:
+    """A convolution or a transposed one; weights of its own make it a stranger, unless it only mixes channels."""
+    arguments = call.arguments
+    weight: Tensor = arguments["weight"]
+    count = weight.ndim - 2
+    kernel = list(weight.shape[2:])
+    found = _windows(
+        tracer,
+        call,
+        kernel,
+        one_for_each_axis(arguments["stride"], count, 1),
+        one_for_each_axis(arguments["padding"], count, 0),
+        one_for_each_axis(arguments["dilation"], count, 1),
+        transposed=bool(arguments.get("transposed", False)),
+    )
+    if found is None:
+        return None
+    state, dimensions = found
+    if axes_of(dimensions[-count - 1]):
+        return tracer.lose(call, "maps all pixels at once by numbers for each of them")
+    dimensions[-count - 1] = plain(call.out.shape[-count - 1])
+    state = replace(state, dimensions=tuple(dimensions))
+    if state.field != ScalarField():
+        state = tracer.stranger(call, state, "convolves a field that mixes under the group with weights of its own")
+    elif math.prod(kernel) > 1:
+        state = tracer.stranger(call, state, "convolves with weights that need not be symmetric")
+    return tracer.outputs(call, state)
+
+
+def pool(tracer: Tracer, call: Call) -> None:
+    """Maximum or average over sliding windows."""
+    arguments = call.arguments
+    count = int(call.name.split("pool")[1][0])
+    kernel = one_for_each_axis(arguments["kernel_size"], count, 1)
+    out = call.out[0] if isinstance(call.out, tuple) else call.out
+    found = _windows(
+        tracer,
+        call,
+        kernel,
+        one_for_each_axis(arguments["stride"], count, 1) if arguments["stride"] else kernel,
+        one_for_each_axis(arguments["padding"], count, 0),
+        one_for_each_axis(arguments.get("dilation", 1), count, 1),
+        out=out,
+    )
+    if found is None:
+        return
+    _set_first(tracer, call, out, found[0])
+
+
+def _set_first(tracer: Tracer, call: Call, out: Tensor, state: Tracked) -> None:
+    """The pooled features; the places of the maxima that come with them tell positions and are lost."""
+    tracer.outputs(call, replace(call.merged, past=state.past))
+    tracer.set(out, state)
+
+
+def tried(tracer: Tracer, call: Call) -> None:
+    """Resizing and adaptive pooling: the operation itself is run on noise and on its mirror images."""
+    found = only_input(tracer, call)
+    if found is None:
+        return None
+    tensor, state, dimensions = found
+    if state.crooked:
+        return tracer.lose(call, "resizes features that were padded on one side")
+    out = call.out[0] if isinstance(call.out, tuple) else call.out
+    if out.ndim != 4 or (pure_axis(dimensions[-2]), pure_axis(dimensions[-1])) != ("y", "x"):
+        return tracer.lose(call, "resizes in another order of the axes than rows and columns")
+    first = next(name for name, value in call.arguments.items() if value is tensor)
+
+    def run(image: Tensor) -> Tensor:
+        result = call.func(**{**call.arguments, first: image})
+        return result[0] if isinstance(result, tuple) else result  # type: ignore[no-any-return]
+
+    generator = torch.Generator().manual_seed(tensor.shape[-1])
+    noise = torch.rand(1, 1, *tensor.shape[-2:], generator=generator, dtype=torch.float64)
+    reference = run(noise)
+    mirrored = [torch.allclose(run(noise.flip(axis)), reference.flip(axis), rtol=0, atol=1e-9) for axis in (-2, -1)]
+    square = tensor.shape[-1] == tensor.shape[-2] and out.shape[-1] == out.shape[-2]
+    turns = square and torch.allclose(run(noise.mT.contiguous()), reference.mT, rtol=0, atol=1e-9)
+    rows, columns = (AxisSampling(tensor.shape[place], out.shape[place]) for place in (-2, -1))
+    bit = tracer.add(Sampling(call.layer, call.name, rows, columns, (mirrored[0], mirrored[1]), turns))
+    dimensions[-2:] = [resized(dimensions[place], out.shape[place]) for place in (-2, -1)]
+    y, x = (
+        lattice.resized(tensor.shape[place], out.shape[place], symmetric=mirrored[place], bit=bit)
+        for lattice, place in zip(state.lattices, (-2, -1), strict=True)
+    )
+    state = replace(state, past=state.past | bit, dimensions=tuple(dimensions), lattices=(y, x))
+    return _set_first(tracer, call, out, state)

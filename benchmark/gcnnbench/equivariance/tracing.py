@@ -1,0 +1,304 @@
+"""One forward pass, watched operation by operation: where pixels are sampled, and what nobody can vouch for.
+
+A torch dispatch mode sees every operation after Python has done its part: functional pools, slices, e2cnn,
+torchvision and scripted code alike. Each tensor that comes from the image carries what is known of it (`Tracked`).
+What the mode cannot see: values computed outside torch (numpy), and the weights' own symmetry; an operation that is
+not in the tables of `operations.py` makes the result unknown, never exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from gcnnbench.equivariance.axes import Dimensions, image_dimensions, pixels, plain, pure_axis, resized
+from gcnnbench.equivariance.grid import AxisSampling
+from gcnnbench.equivariance.tracked import Call, Finding, Known, Obstacle, Stranger, Tracked, merged
+from gcnnbench.nn.fields import Field, ScalarField
+
+MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
+PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "linear", "dot")
+HALF_WAY = frozenset((*MOVES, "mean", "sum", "amax", "amin", "max", "min"))
+"""What may stand between a reduction along one axis of the image and the same reduction along the other."""
+
+Handler = Callable[["Tracer", Call], None]
+ModuleRule = Callable[[nn.Module], Known | None]
+"""What a module is known to do; None where nothing is known."""
+
+
+@dataclass
+class _Running:
+    name: str
+    leaf: bool
+    trusted: bool
+    wraps: bool
+
+
+@dataclass
+class Notes:
+    """What a pass has found: the findings in order, the fan-in summed over layers, the running modules.
+
+    `always` holds the bits of findings that concern the output whatever it depends on, `changes_input` the first
+    operation that writes into the image.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    fan_in: int = 0
+    always: int = 0
+    changes_input: str | None = None
+    stack: list[_Running] = field(default_factory=list)
+
+
+class Tracer(TorchDispatchMode):
+    """The mode that follows the image through the operations; the handlers say what each of them does to it.
+
+    Args:
+        handlers: by the operation's name.
+        pointwise: what to do with operations that work on each entry alone.
+        otherwise: what to do with all the rest.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler], pointwise: Handler, otherwise: Handler) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.handlers, self.pointwise, self.otherwise = handlers, pointwise, otherwise
+        self.notes = Notes()
+        self.image: Tensor | None = None
+        self._states = WeakTensorKeyDictionary()
+        self._written: dict[int, tuple[Any, Tracked]] = {}
+
+    # what is known of a tensor
+
+    def state(self, tensor: Tensor) -> Tracked | None:
+        """What is known of a tensor; None where it does not come from the image."""
+        written = self._written.get(tensor.untyped_storage()._cdata)
+        if written is None:
+            return self._states.get(tensor)  # type: ignore[no-any-return]
+        state = written[1]
+        return replace(state, dimensions=_inherited(state.dimensions, tensor.shape))
+
+    def set(self, tensor: Tensor, state: Tracked) -> None:
+        """Say what is known of a tensor."""
+        key = tensor.untyped_storage()._cdata
+        if key in self._written:
+            self._written[key] = (self._written[key][0], state)
+        self._states[tensor] = state
+
+    def write(self, tensor: Tensor, state: Tracked) -> None:
+        """Say that this was written into a tensor, which may be a view into a larger one."""
+        storage = tensor.untyped_storage()
+        if tensor.numel() * tensor.element_size() == storage.nbytes() and storage._cdata not in self._written:
+            self.set(tensor, state)
+            return
+        before = self.state(tensor)
+        if before is not None:
+            both = merged([state, before], "writing into a tensor")
+            state = replace(both, dimensions=None if before.dimensions is None else state.dimensions)
+        whole = (
+            None
+            if state.dimensions is None or tensor._base is None
+            else _inherited(state.dimensions, tensor._base.shape)
+        )
+        self._written[storage._cdata] = (storage, replace(state, dimensions=whole))
+
+    def outputs(self, call: Call, state: Tracked) -> None:
+        """Say the same of every tensor that an operation puts out."""
+        for tensor in tree_leaves(call.out):
+            if isinstance(tensor, Tensor):
+                self.set(tensor, state)
+
+    # what is found
+
+    @property
+    def trusted(self) -> bool:
+        """Whether a module that is known to be equivariant runs now."""
+        return any(running.trusted for running in self.notes.stack)
+
+    def add(self, finding: Finding) -> int:
+        """Note a finding and return its bit."""
+        self.notes.findings.append(finding)
+        return 1 << (len(self.notes.findings) - 1)
+
+    def lose(self, call: Call, why: str) -> None:
+        """From here the pixels can no longer be followed."""
+        bit, before = self.add(Obstacle(call.layer, call.name, why)), call.merged
+        self.outputs(call, replace(before, past=before.past | bit))
+
+    def unseen(self, call: Call, why: str) -> None:
+        """The features leave torch here, so that nothing downstream can be followed."""
+        self.notes.always |= self.add(Obstacle(call.layer, call.name, why))
+
+    def stranger(self, call: Call, state: Tracked, why: str) -> Tracked:
+        """The same state of a tensor whose action nobody vouches for any more, unless a known layer is at work."""
+        if self.trusted or state.field is None:
+            return replace(state, field=None)
+        return replace(state, field=None, past=state.past | self.add(Stranger(call.layer, call.name, why)))
+
+    # watching
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch would import its compiler, seconds of work, only to keep it out of a method nobody compiles
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        found = [self.state(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        out = func(*args, **kwargs)
+        tracked = tuple(state for state in found if state is not None)
+        if tracked:
+            name = func.overloadpacket.__name__
+            name = name.removesuffix("_") if not name.startswith("__") else name
+            arguments = {
+                argument.name: args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
+                for place, argument in enumerate(func._schema.arguments)
+            }
+            if func._schema.is_mutable and self.notes.changes_input is None:
+                self._notice_writes(func, arguments)
+            self._follow(Call(name, func, arguments, out, tracked, self._label(name)))
+        return out
+
+    def _notice_writes(self, func: Any, arguments: Mapping[str, Any]) -> None:
+        written = (
+            arguments[argument.name]
+            for argument in func._schema.arguments
+            if argument.alias_info is not None and argument.alias_info.is_write
+        )
+        storages = [value.untyped_storage()._cdata for value in written if isinstance(value, Tensor)]
+        if self.image is not None and self.image.untyped_storage()._cdata in storages:
+            self.notes.changes_input = self._label(func.overloadpacket.__name__)
+
+    def _follow(self, call: Call) -> None:
+        self.notes.fan_in += additions(call)
+        if any(state.dimensions is None for state in call.tracked):
+            self.outputs(call, call.merged)
+        elif any(state.half for state in call.tracked) and call.name not in HALF_WAY:
+            self.lose(call, "works on features that were reduced along one axis of the image only")
+        elif call.name in self.handlers:
+            self.handlers[call.name](self, call)
+        elif torch.Tag.pointwise in call.func.tags:
+            self.pointwise(self, call)
+        else:
+            self.otherwise(self, call)
+
+    def _label(self, op: str) -> str:
+        running = self.notes.stack[-1] if self.notes.stack else _Running("", leaf=False, trusted=False, wraps=False)
+        if running.name and (running.leaf or running.trusted):
+            return running.name
+        return f"{running.name}: {op}" if running.name else op
+
+
+def additions(call: Call) -> int:
+    """How many products one entry of the output sums up, in a convolution, a matrix product, a pool or a reduction."""
+    weight = call.arguments.get("weight")
+    if "convolution" in call.name and isinstance(weight, Tensor):
+        return weight.numel() // weight.shape[1 if call.arguments.get("transposed") else 0]
+    entries = [value.numel() for value in call.arguments.values() if isinstance(value, Tensor)]
+    outputs = [value.numel() for value in tree_leaves(call.out) if isinstance(value, Tensor)]
+    if call.name in PRODUCTS:
+        return max(value.shape[-1] for value in call.arguments.values() if isinstance(value, Tensor))
+    return max(1, max(entries, default=1) // max(1, *outputs, 1))
+
+
+def _inherited(dimensions: Dimensions | None, shape: Sequence[int]) -> Dimensions | None:
+    """The dimensions of a tensor that shares memory with one of these, where both hold the same pixels."""
+    if dimensions is None or len(dimensions) != len(shape):
+        return None
+    found = []
+    for dimension, size in zip(dimensions, shape, strict=True):
+        length = 1
+        for factor in dimension:
+            length *= factor.size
+        if length != size and pixels([dimension]):
+            return None
+        found.append(dimension if length == size else plain(size))
+    return tuple(found)
+
+
+@contextmanager
+def watched(
+    network: nn.Module, tracer: Tracer, known: ModuleRule, fields: Callable[[Any, Tracked], Field | None]
+) -> Iterator[None]:
+    """Tell the tracer which module runs, and what the known ones do to the field of their input.
+
+    Args:
+        network: the network that will run.
+        tracer: follows its operations.
+        known: the rule of known modules.
+        fields: the field that an input has by itself (e2cnn's tensors say so), given what is tracked of it.
+    """
+    handles = []
+    entered: list[list[Tracked]] = []
+
+    def entering(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            outer = tracer.notes.stack[-1] if tracer.notes.stack else None
+            shown = outer.name if outer is not None and outer.wraps else name
+            children, trusted = len(list(module.children())), known(module) is not None
+            tracer.notes.stack.append(_Running(shown, children == 0, trusted, trusted and children == 1))
+            states = []
+            for value in tree_leaves((args, kwargs)):
+                tensor = getattr(value, "tensor", value)
+                if isinstance(tensor, Tensor) and (state := tracer.state(tensor)) is not None:
+                    states.append(replace(state, field=fields(value, state)))
+            entered.append(states)
+
+        return enter
+
+    def leaving(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ARG001
+        running, states = tracer.notes.stack.pop(), entered.pop()
+        rule = known(module)
+        tensor = getattr(output, "tensor", output)
+        if rule is None or not states or not isinstance(tensor, Tensor) or (state := tracer.state(tensor)) is None:
+            return
+        if rule.moving_grid and len(states) == 1:
+            state = _moved(states[0], tensor)
+        wrong = next((one.field for one in states if one.field != rule.needs), rule.needs)
+        if all(one.field == rule.needs for one in states):
+            state = replace(state, field=rule.gives)
+        else:
+            state = replace(state, field=None)
+            for one in states:
+                state = replace(state, past=state.past | one.past)
+            if wrong is not None:
+                why = f"it needs {rule.needs} and is given {wrong}"
+                state = replace(state, past=state.past | tracer.add(Stranger(running.name, type(module).__name__, why)))
+        tracer.set(tensor, state)
+
+    for name, module in network.named_modules():
+        handles.append(module.register_forward_pre_hook(entering(name), with_kwargs=True))
+        handles.append(module.register_forward_hook(leaving, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _moved(state: Tracked, output: Tensor) -> Tracked:
+    """What is known behind a layer whose grid moves with the image: the pixels lie as before, only fewer of them."""
+    if state.dimensions is None or state.crooked or len(state.dimensions) != output.ndim:
+        return replace(state, dimensions=None, field=None)
+    dimensions = tuple(
+        resized(old, size) if pure_axis(old) else plain(size)
+        for old, size in zip(state.dimensions, output.shape, strict=True)
+    )
+    return replace(state, dimensions=dimensions)
+
+
+def start(tracer: Tracer, images: Tensor) -> None:
+    """Begin with images (batch, channels, height, width), which are a scalar field."""
+    tracer.image = images
+    tracer.set(images, Tracked(image_dimensions(images.shape), ScalarField()))
+
+
+def identity(size: int) -> AxisSampling:
+    """An axis that is not sampled at all."""
+    return AxisSampling(size, size)

@@ -1,0 +1,131 @@
+"""What is known of a tensor that comes from the image, and what a forward pass can find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gcnnbench.equivariance.axes import Dimensions
+from gcnnbench.equivariance.grid import AxisSampling, Sampling
+from gcnnbench.equivariance.lattice import WHOLE, Lattices
+from gcnnbench.nn.fields import Field
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """An operation after which the sampling grid can no longer be followed."""
+
+    layer: str
+    op: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.why} ({self.op})"
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """An operation that keeps the grid but is of no kind known to be equivariant."""
+
+    layer: str
+    op: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.why} ({self.op})"
+
+
+Finding = Sampling | Obstacle | Stranger
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How far a tensor reaches beyond its reference along one axis, after padding or cropping nobody has judged yet.
+
+    Padding more on one side is no fault in itself: the next strided operation may need exactly that.
+    """
+
+    lead: int = 0
+    trail: int = 0
+    constant: bool = True
+    layer: str = ""
+    op: str = ""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What is known of a tensor that comes from the image.
+
+    Args:
+        dimensions: where its pixels are; None where that is lost.
+        field: how it transforms; None where nobody can vouch for it.
+        frames: along (y, x), padding that waits for its judgement.
+        half: the reduction that has run along one of the two axes and waits for the other.
+        sliced: the strided slice of one axis that waits for its twin: the bit of its finding, the axis, the sampling.
+        past: the findings it depends on, as bits.
+        lattices: where its pixels lie over the image, or lay before they were reduced.
+        restorable: what may have made a broken grid good again, in words; None where nothing can have.
+    """
+
+    dimensions: Dimensions | None
+    field: Field | None
+    frames: tuple[Frame, Frame] = (Frame(), Frame())
+    half: str | None = None
+    sliced: tuple[int, int, AxisSampling] | None = None
+    past: int = 0
+    lattices: Lattices = WHOLE
+    restorable: str | None = None
+
+    @property
+    def crooked(self) -> bool:
+        """Whether padding on one side waits for its judgement."""
+        return any(frame.lead != frame.trail for frame in self.frames)
+
+
+def merged(states: Sequence[Tracked], where: str = "") -> Tracked:
+    """What is left when tensors are joined and their pixels and fields are not looked at: everything they depend on.
+
+    Args:
+        states: of the tensors, at least one.
+        where: they are joined, for texts.
+    """
+    past = 0
+    for state in states:
+        past |= state.past
+    restorable = next((state.restorable for state in states if state.restorable), None)
+    if restorable is None and any(state.lattices != states[0].lattices for state in states):
+        restorable = f"{where} joins features that were sampled on different grids"
+    return Tracked(None, None, past=past, lattices=states[0].lattices, restorable=restorable)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation: its name without the underscore of in-place forms, its arguments by name, its output."""
+
+    name: str
+    func: Any
+    arguments: Mapping[str, Any]
+    out: Any
+    tracked: tuple[Tracked, ...]
+    layer: str
+
+    @property
+    def merged(self) -> Tracked:
+        """All that its results depend on, without pixels or field."""
+        return merged(self.tracked, f"{self.layer}: {self.name}")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a module that is known to be equivariant does.
+
+    Args:
+        needs: the field of its input.
+        gives: the field of its output.
+        moving_grid: whether it samples on a grid that moves with the image, so that its own operations prove nothing.
+    """
+
+    needs: Field
+    gives: Field
+    moving_grid: bool = False

@@ -1,0 +1,112 @@
+"""Exact minus approximate network of one architecture, with Welch's intervals, over benchmarks and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from gcnnbench.cards.schema import split_entry
+from gcnnbench.errors import UserError
+from gcnnbench.figures.drawing import Drawing
+from gcnnbench.figures.style import BLUE, new_figure
+from gcnnbench.leaderboard.board import Board, Contrast, Pair
+from gcnnbench.leaderboard.pairs import COMPARED
+from gcnnbench.statistics import ALPHA
+
+Line = tuple[Board, Pair]
+
+
+def draw_pairs(boards: Sequence[Board]) -> Drawing:
+    """A line for each pair and a panel for each metric.
+
+    Raises:
+        UserError: no pair has records on both sides.
+    """
+    lines = [(board, pair) for board in boards for pair in board.pairs if pair.contrasts]
+    if not lines:
+        raise UserError("there is no pair of an exact and an approximate network with records to draw")
+    metrics = [name for name in COMPARED if any(_contrast(pair, name) for _, pair in lines)]
+    titles = len({board.benchmark for board, _ in lines})
+    figure = new_figure(0.9 + 0.22 * (len(lines) + titles))
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    places = _places(lines)
+    for panel, metric in zip(panels, metrics, strict=True):
+        for line, place in places.items():
+            found = _contrast(lines[line][1], metric)
+            if found:
+                _mark(panel, place, found)
+        panel.axvline(0, color="black", linewidth=0.8, zorder=1)
+        panel.set_title(metric.removeprefix("accuracy.").replace("_", " "))
+        panel.grid(visible=False, axis="y")
+        panel.set_xlabel("points")
+    labels = [_label(lines[line][1]) for line in places]
+    panels[0].set_yticks(list(places.values()), labels)
+    panels[0].set_ylim(max(places.values()) + 0.6, min(places.values()) - 1.4)
+    for board, top in _tops(lines, places).items():
+        panels[0].text(
+            -0.07, top, board, transform=panels[0].get_yaxis_transform(), ha="right", va="center", weight="bold"
+        )
+    return Drawing(figure, "Exact minus approximate", _caption(lines), _alt(lines))
+
+
+def _places(lines: Sequence[Line]) -> dict[int, float]:
+    """The height of each line; a benchmark's name stands above its first one."""
+    found, height, above = {}, 0.0, None
+    for number, (board, _) in enumerate(lines):
+        height += 1.0 if board is above or above is None else 2.0
+        above = board
+        found[number] = height
+    return found
+
+
+def _tops(lines: Sequence[Line], places: dict[int, float]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for number, place in places.items():
+        found.setdefault(lines[number][0].benchmark, place - 1.0)
+    return found
+
+
+def _contrast(pair: Pair, metric: str) -> Contrast | None:
+    return next((found for found in pair.contrasts if found.metric == metric), None)
+
+
+def _mark(axes: Axes, place: float, found: Contrast) -> None:
+    """Filled where told from zero after Holm's adjustment, open where not, a cross where no interval is known."""
+    difference = 100 * found.difference
+    if found.ci95 is None:
+        axes.plot([difference], [place], "x", color=BLUE, markersize=5, zorder=3)
+        return
+    separates = found.p_holm is not None and found.p_holm < ALPHA
+    axes.plot(
+        [100 * end for end in found.ci95], [place, place], "|-", color=BLUE, linewidth=1.2, markersize=6, zorder=2
+    )
+    axes.plot([difference], [place], "o", color=BLUE, markerfacecolor=BLUE if separates else "white", zorder=3)
+
+
+def _label(pair: Pair) -> str:
+    one_slug = split_entry(pair.exact)[0] == pair.architecture
+    other = split_entry(pair.approximate)[1] if one_slug else pair.approximate
+    n = [pair.contrasts[0].exact.n, pair.contrasts[0].approximate.n]
+    return f"{pair.exact} − {other} (n = {n[0] if n[0] == n[1] else f'{n[0]}, {n[1]}'})"
+
+
+def _caption(lines: Sequence[Line]) -> str:
+    single = any(found.ci95 is None for _, pair in lines for found in pair.contrasts)
+    benchmarks = ", ".join(dict.fromkeys(board.benchmark for board, _ in lines))
+    alone = " Crosses: no interval, as one side is one run or neither has any spread." if single else ""
+    return (
+        f"Accuracy of the exact minus that of the approximate network of one architecture on {benchmarks}, in "
+        f"percentage points, with Welch's 95% interval over seeds (n in brackets). Filled: told from zero at {ALPHA} "
+        f"after Holm's adjustment over the pairs of the benchmark; open: not.{alone}"
+    )
+
+
+def _alt(lines: Sequence[Line]) -> str:
+    told = []
+    for board, pair in lines:
+        numbers = ", ".join(
+            f"{found.metric.removeprefix('accuracy.')} {100 * found.difference:+.1f}" for found in pair.contrasts
+        )
+        told.append(f"{board.benchmark} {_label(pair)}: {numbers}.")
+    return f"Dot plot of differences in percentage points. {' '.join(told)}"

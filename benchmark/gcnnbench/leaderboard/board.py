@@ -1,0 +1,127 @@
+"""What the tables of one benchmark say, as plain data: every format is made from this frame and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gcnnbench.leaderboard.reading import EquivarianceName, Machine
+from gcnnbench.runs.measured import Grade
+from gcnnbench.statistics import Summary
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A seed of the protocol that a row lacks, and why."""
+
+    seed: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Times of one row on one machine."""
+
+    machine: Machine
+    train_images_per_second: Summary
+    test_images_per_second: Summary
+    train_seconds: Summary
+    test_seconds: Summary
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry in one numeric mode. `tied` says that it cannot be told from the row above it.
+
+    `test_set_error` is the binomial standard error of the upright accuracy: what the choice of test images adds,
+    apart from the spread over seeds. `records` are the sha256 of the records' files, in the order of the seeds.
+    """
+
+    entry: str
+    rank: int | None
+    tied: bool
+    group: str
+    equivariance: EquivarianceName
+    numeric_mode: str | None
+    seeds: tuple[int, ...]
+    missing: tuple[Missing, ...]
+    metrics: Mapping[str, Summary | None]
+    test_images: int | None
+    test_set_error: float | None
+    parameters: int | None
+    macs: int | None
+    speeds: tuple[Speed, ...]
+    measured: Mapping[Grade, tuple[int, ...]] = field(default_factory=dict)
+    """Where the entry was submitted: which of its seeds are self-reported, re-scored and re-trained."""
+    spec_digest: str | None = None
+    records: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Exact − approximate in one metric: Welch's 95% interval, p, and p by Holm over all pairs of the benchmark."""
+
+    metric: str
+    exact: Summary
+    approximate: Summary
+    difference: float
+    ci95: tuple[float, float] | None
+    p: float | None
+    p_holm: float | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An exact and an approximate network of one architecture, or a network's exact cure and the network itself.
+
+    `why_empty` says why there is nothing to compare.
+    """
+
+    architecture: str
+    exact: str
+    approximate: str
+    contrasts: tuple[Contrast, ...]
+    why_empty: str | None = None
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Records that no row counts, and why: superseded, stale, repeat, unofficial, extra seed, no entry of the card."""
+
+    benchmark: str
+    entry: str
+    why: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A network that came trained: scored by the protocol, never trained here, and never ranked."""
+
+    entry: str
+    equivariance: EquivarianceName
+    metrics: Mapping[str, float | None]
+    parameters: int
+    trained_on: str
+    measured: Grade | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything that the tables of one benchmark say."""
+
+    benchmark: str
+    title: str
+    rank_by: str
+    protocol_seeds: int
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+    aside: tuple[Aside, ...]
+    findings: tuple[str, ...]
+    brought: tuple[Brought, ...] = ()
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether any row has a record, or any network came trained."""
+        return any(row.seeds for row in self.rows) or bool(self.brought)

@@ -1,0 +1,87 @@
+"""Networks that came trained, as a table of their own: they share no ranking with what the fixed recipe trained."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard.board import Brought
+from gcnnbench.leaderboard.layout import Table
+from gcnnbench.leaderboard.reading import decided
+from gcnnbench.metrics import metrics
+from gcnnbench.runs.measured import Measurement
+from gcnnbench.runs.spec import spec
+from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only
+
+COLUMNS = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
+BROUGHT_CAPTION = (
+    "Weights-only: networks that came trained, scored by the same protocol, never trained here and never ranked; one "
+    "network each, accuracies in per cent."
+)
+
+
+def read_brought(
+    registry: Registry, results: Path, measurements: Mapping[tuple[str, str], Measurement]
+) -> tuple[dict[str, tuple[Brought, ...]], list[str]]:
+    """The networks that came trained, by benchmark, in the order of their names; and what is wrong with the others.
+
+    Args:
+        registry: holds the current protocols.
+        results: the results directory.
+        measurements: who measured what, by (benchmark@version, entry).
+    """
+    found: dict[str, list[Brought]] = defaultdict(list)
+    findings = []
+    for place, score in read_weights_only(results):
+        problem = score if isinstance(score, str) else _problem(registry, score)
+        if isinstance(score, str) or problem:
+            findings.append(f"{place}: {problem}")
+            continue
+        card = registry.benchmark(score.benchmark)
+        measurement = measurements.get((score.benchmark, score.entry))
+        found[score.benchmark].append(
+            Brought(
+                entry=score.entry,
+                equivariance=decided(score.exactness)[0],
+                metrics=metrics(
+                    score.counts, card.evaluation.seen, invariance_error=score.equivariance.invariance_error
+                ),
+                parameters=score.parameters,
+                trained_on=score.trained_on,
+                measured=measurement.measured.get(place.name) if measurement else None,
+            )
+        )
+    return {benchmark: tuple(networks) for benchmark, networks in found.items()}, findings
+
+
+def _problem(registry: Registry, score: WeightsOnly) -> str:
+    """Why a score enters no table; empty where it does."""
+    card = registry.card_of(score.benchmark)
+    if card is None or card.full_name != score.benchmark:
+        return f"{score.benchmark} is not a registered benchmark of that version"
+    if score.entry.partition("@")[0] not in registry.models:
+        return f"there is no model {score.entry.partition('@')[0]}"
+    if protocol_of(spec(registry, card, score.entry)) != score.protocol:
+        return "stale: scored by another protocol"
+    return ""
+
+
+def brought_table(networks: Sequence[Brought]) -> Table:
+    """Headings, rows and alignment."""
+    headings = ["entry", "equivariance", "parameters", *(name.removeprefix("accuracy.") for name in COLUMNS)]
+    rows = [
+        [network.entry, network.equivariance, cells.count(network.parameters), *map(_percent, _accuracies(network))]
+        for network in networks
+    ]
+    return [*headings[:-1], "curve mean"], rows, "llr" + "r" * len(COLUMNS)
+
+
+def _accuracies(network: Brought) -> list[float | None]:
+    return [network.metrics.get(name) for name in COLUMNS]
+
+
+def _percent(accuracy: float | None) -> str:
+    return cells.NOTHING if accuracy is None else cells.hundredths(accuracy)

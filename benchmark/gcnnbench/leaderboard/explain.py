@@ -1,0 +1,196 @@
+"""From a cell of a table to its bytes: records, counts, protocol, data, code, machine, and the claims about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcnnbench.cards.copies import on_copies
+from gcnnbench.cards.phrases import choice
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard, split_entry
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.explanation import DataFile, Explanation, File, Origin, Value
+from gcnnbench.leaderboard.kept import Kept, counted, kept_records
+from gcnnbench.leaderboard.revision import in_history
+from gcnnbench.leaderboard.tally import ELSEWHERE, tally
+from gcnnbench.runs.files import blob, weights_path
+from gcnnbench.runs.record import Provenance
+from gcnnbench.runs.spec import spec, spec_digest
+from gcnnbench.statistics import binomial_error, summary
+from gcnnbench.verification.claims import FOLDER
+from gcnnbench.verification.claims_reading import read_claims
+from gcnnbench.verification.evidence import QUARTER_TURNS, gather
+from gcnnbench.verification.judging import judge_claims
+from gcnnbench.verification.rows import ClaimRow, warn_of_edits
+from gcnnbench.verification.tolerances import tolerances_since
+
+BY_ELEMENT = ("accuracy.upright", *QUARTER_TURNS)
+
+
+def explain(
+    registry: Registry, results: Path, benchmark: str, entry: str, metric: str | None = None, seed: int | None = None
+) -> Explanation:
+    """Explain one number of a leaderboard.
+
+    Args:
+        registry: holds the cards.
+        results: the results directory.
+        benchmark: `name` or `name@version`.
+        entry: `slug@size`, one of the benchmark's.
+        metric: as the JSON form of the leaderboard names it, or without `accuracy.`; else the one it is ranked by.
+        seed: explain the records of this seed alone, those that no table counts among them.
+
+    Raises:
+        UserError: there is no such benchmark, entry, metric or record, or a record's spec was edited.
+    """
+    registry = on_copies(registry, results)
+    card = registry.benchmark(benchmark)
+    registry = registry.at(card)
+    if entry not in card.entries:
+        raise UserError(f"{entry} is no entry of {card.full_name}; {choice(entry, card.entries)}")
+    kept = [one for one in kept_records(registry, results, card) if one.run.entry == entry]
+    chosen = counted(kept).get(entry, []) if seed is None else [one for one in kept if one.run.seed == seed]
+    if not chosen:
+        raise UserError(_nothing(card, entry, seed, kept))
+    for one in chosen:
+        if spec_digest(one.record.spec) != one.record.spec_digest:
+            raise UserError(
+                f"{results / one.place}: its spec does not have the digest it states; gcnnbench verify records"
+            )
+    name = _metric(metric or card.rank_by, chosen, card)
+    values = [_value(one, name, results, card) for one in chosen]
+    numbers = [value.value for value in values if value.value is not None]
+    mean = numbers[0] if seed is not None else summary(numbers).mean
+    record = chosen[0].record
+    dataset = registry.dataset(card.dataset)
+    claims = _claims(registry, results, card, entry, name) if seed is None else ()
+    return Explanation(
+        results=str(results),
+        benchmark=card.full_name,
+        title=card.title,
+        entry=entry,
+        metric=name,
+        summary=summary(numbers) if seed is None else None,
+        protocol_seeds=card.seeds,
+        missing=tuple(sorted(set(range(card.seeds)) - {one.run.seed for one in chosen})) if seed is None else (),
+        test_images=chosen[0].run.test_images,
+        test_set_error=binomial_error(mean, chosen[0].run.test_images)
+        if name.startswith("accuracy.") or name == "flips"
+        else None,
+        values=tuple(values),
+        not_counted=tuple(_value(one, name, results, card) for one in kept if one.excluded and one not in chosen),
+        origins=tuple(_origins(chosen)),
+        spec_digest=record.spec_digest,
+        spec=record.spec,
+        spec_is_current=record.spec_digest == spec_digest(spec(registry, card, entry)),
+        assumptions=(*card.assumptions, *registry.model(split_entry(entry)[0]).assumptions),
+        dataset=card.dataset,
+        data=record.spec.get("data", {}),
+        data_files=tuple(DataFile(file.path, file.bytes, file.md5) for file in dataset.files),
+        claims=claims,
+        sources={source: registry.bibliography[source] for source in dict.fromkeys(row.source for row in claims)},
+    )
+
+
+def _nothing(card: BenchmarkCard, entry: str, seed: int | None, kept: Sequence[Kept]) -> str:
+    command = f"gcnnbench run {card.name} --entry {entry}"
+    if seed is not None:
+        have = ", ".join(str(number) for number in sorted({one.run.seed for one in kept})) or "none"
+        return f"{entry} has no record of seed {seed} of {card.full_name} (seeds with one: {have}): {command}"
+    aside = ", ".join(f"seed {one.run.seed}: {one.excluded}" for one in kept)
+    also = f" (not counted are {aside}; --seed explains them)" if aside else ""
+    return f"{entry} has no record of {card.full_name} that counts{also}: {command}"
+
+
+def _metric(given: str, chosen: Sequence[Kept], card: BenchmarkCard) -> str:
+    """The metric's full name.
+
+    Raises:
+        UserError: there is none of that name, or a record lacks it.
+    """
+    known = list(chosen[0].run.metrics)
+    plain = given.strip().replace(" ", "_")
+    name = next((found for found in (plain, f"accuracy.{plain}") if found in known), None)
+    if name is None:
+        raise UserError(f"there is no metric '{given}'; {choice(given, known)}")
+    if any(one.run.metrics.get(name) is None for one in chosen):
+        defined = [other for other in known if all(one.run.metrics.get(other) is not None for one in chosen)]
+        why = ": training has seen every element" if name == "accuracy.unseen" else ""
+        raise UserError(
+            f"{name} is not defined for {chosen[0].run.entry} in {card.full_name}{why}; {choice(None, defined)}"
+        )
+    return name
+
+
+def _value(kept: Kept, metric: str, results: Path, card: BenchmarkCard) -> Value:
+    record, run = kept.record, kept.run
+    path = results / kept.place
+    outputs = record.outputs
+    return Value(
+        seed=run.seed,
+        value=run.metrics.get(metric),
+        tally=tally(metric, record.counts, card.evaluation.seen),
+        field=ELSEWHERE.get(metric),
+        record=kept.place.as_posix(),
+        sha256=kept.sha256,
+        spec_digest=record.spec_digest,
+        tested_epoch=record.training.tested_epoch,
+        weights=_file(weights_path(path, results, record), results, record.weights.sha256, record.weights.bytes),
+        outputs=_file(blob(results, outputs.sha256), results, outputs.sha256, outputs.bytes) if outputs else None,
+        excluded=kept.excluded,
+    )
+
+
+def _file(path: Path, results: Path, sha256: str, size: int) -> File:
+    place = path.relative_to(results).as_posix()
+    if not path.exists():
+        return File(place, sha256, size, "not here")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    return File(place, sha256, size, "here" if found == sha256 else "altered")
+
+
+def _origins(chosen: Sequence[Kept]) -> list[Origin]:
+    """The records by what made them: commit, machine and versions."""
+    groups: dict[tuple[object, ...], list[tuple[int, Provenance]]] = {}
+    for one in chosen:
+        made = one.record.provenance
+        key = (made.commit, made.dirty, _machine(made), made.numeric_mode, tuple(sorted(made.versions.items())))
+        groups.setdefault(key, []).append((one.run.seed, made))
+    return [
+        Origin(
+            seeds=tuple(seed for seed, _ in group),
+            commit=(made := group[0][1]).commit,
+            dirty=made.dirty,
+            in_history=in_history(made.commit) if made.commit else None,
+            machine=_machine(made),
+            numeric_mode=made.numeric_mode,
+            versions=made.versions,
+            started=min(one.started for _, one in group),
+            finished=max(one.finished for _, one in group),
+        )
+        for group in groups.values()
+    ]
+
+
+def _machine(made: Provenance) -> str:
+    threads = "1 thread" if made.threads == 1 else f"{made.threads} threads"
+    return f"{made.device}: {made.device_name}, {threads}; {made.platform}"
+
+
+def _claims(registry: Registry, results: Path, card: BenchmarkCard, entry: str, metric: str) -> tuple[ClaimRow, ...]:
+    """The claims that this number speaks to, judged as `verify claims` judges them."""
+    rows = judge_claims(registry, read_claims(registry), gather(registry, results))
+    about = _quantities(metric)
+    ours = [row for row in rows if row.benchmark == card.name and entry in row.entries and row.quantity in about]
+    since = {source: tolerances_since(FOLDER / f"{source}.yaml") for source in {row.source for row in ours}}
+    return tuple(warn_of_edits(ours, since))
+
+
+def _quantities(metric: str) -> set[str]:
+    """The quantities of claims that a metric is, or is a part of."""
+    wider = {"accuracy.curve_mean": {"accuracy.angle"}, "invariance_error": {"grows"}}.get(metric, set())
+    if metric in BY_ELEMENT:
+        wider = {"identical"} | ({"accuracy.quarter_turns"} if metric in QUARTER_TURNS else set())
+    return {metric} | wider

@@ -1,0 +1,204 @@
+"""An explanation of one number, for readers and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard.explanation import Explanation, File, Origin, Value
+from gcnnbench.leaderboard.layout import folded
+from gcnnbench.leaderboard.tally import Tally
+from gcnnbench.verification.rows import ClaimRow
+
+PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
+"""The parts of a spec that are told as sentences."""
+
+
+def explanation_as_json(found: Explanation) -> str:
+    """One JSON document; accuracies are fractions."""
+    document = asdict(found)
+    document["assumptions"] = [assumption.model_dump() for assumption in found.assumptions]
+    for claim, row in zip(document["claims"], found.claims, strict=True):
+        claim["verdict"] = row.verdict
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def explanation_as_text(found: Explanation) -> str:
+    """The number, its formula, and then layer by layer what it is made of; at most 100 columns wide."""
+    parts = [
+        [f"{found.benchmark}  {found.entry}  {found.metric}: {_headline(found)}", found.title],
+        ["How it is computed", *_formulae(found)],
+        [f"Records in {found.results}", *(line for value in found.values for line in _record(value))],
+        ["Code and machine", *(line for origin in found.origins for line in _origin(origin))],
+        ["Protocol", *_protocol(found)],
+        ["Data", *_data(found)],
+    ]
+    if found.not_counted:
+        parts.append(["Not counted", *(f"  {one.record}: {one.excluded}" for one in found.not_counted)])
+    if found.claims:
+        parts.append(["Claims about this number", *(line for row in found.claims for line in _claim(row))])
+        parts += [[text] for text in found.sources.values()]
+    elif found.summary is not None:
+        parts.append(["Claims about this number", "  none is registered"])
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _number(found: Explanation, value: float) -> str:
+    return f"{value:.6e}" if found.metric == "invariance_error" else f"{value:.6f}"
+
+
+def _headline(found: Explanation) -> str:
+    sample = found.summary
+    if sample is None:
+        return "one record"
+    error = found.metric == "invariance_error"
+    text = cells.error(sample, wide=True) if error else f"{cells.percent(sample)} %"
+    return f"{text} (n = {sample.n} of {found.protocol_seeds} seeds)"
+
+
+def _formulae(found: Explanation) -> Iterator[str]:
+    first = found.values[0]
+    if first.tally is not None:
+        yield _item("metric", f"{first.tally.formula}, over {_fields(first.tally)} of each record")
+    elif first.field is not None:
+        yield _item("metric", first.field)
+    if found.summary is not None:
+        yield from _statistics(found)
+    if found.test_set_error is not None:
+        alone = first.tally is not None and len(first.tally.fields) == 1
+        error = f"√(m (1 − m) / N) = {found.test_set_error:.6f} with N = {found.test_images:,} images"
+        error = error if alone else f"at most {error}"
+        yield _item("test set", f"{error}: what another one of that size would change; not in s")
+
+
+def _statistics(found: Explanation) -> Iterator[str]:
+    sample = found.summary
+    if sample is None:
+        return
+    yield _item("mean", f"m = Σ xᵢ / n = {_number(found, sample.mean)} with n = {sample.n}")
+    if sample.std is None or sample.ci95 is None:
+        yield _item("spread", "none: one seed has no spread")
+    else:
+        yield _item(
+            "spread", f"s = √(Σ (xᵢ − m)² / (n − 1)) = {_number(found, sample.std)}, a sample deviation (ddof = 1)"
+        )
+        ends = ", ".join(_number(found, end) for end in sample.ci95)
+        yield _item("interval", f"m ± t(0.975, n − 1) · s / √n = [{ends}], 95% over seeds")
+    if found.missing:
+        yield _item("missing", f"{cells.listed(found.missing)}: no record that counts, so the row is not ranked")
+
+
+def _fields(found: Tally) -> str:
+    """`counts.elements.rot90, rot180`; a long list by its ends."""
+    kind = found.fields[0].rpartition(".")[0]
+    if any(field.rpartition(".")[0] != kind for field in found.fields):
+        return ", ".join(found.fields)
+    names = [field.rpartition(".")[2] for field in found.fields]
+    told = ", ".join(names) if len(names) <= 8 else f"{names[0]}, {names[1]}, …, {names[-1]} ({len(names)} of them)"
+    return f"{kind}.{told}"
+
+
+def _record(value: Value) -> Iterator[str]:
+    number = cells.NOTHING if value.value is None else f"{value.value!r}"
+    counts = f" = {value.tally.part:,} / {value.tally.total:,}" if value.tally else ""
+    excluded = f"  (not counted: {value.excluded})" if value.excluded else ""
+    yield f"  seed {value.seed}: {number}{counts}{excluded}"
+    yield _path("record", value.record)
+    yield f"            sha256 {value.sha256}"
+    yield from _file("weights", value.weights, f"epoch {value.tested_epoch}")
+    if value.outputs:
+        yield from _file("outputs", value.outputs, "logits and classes of every image")
+
+
+def _file(name: str, file: File, what: str) -> Iterator[str]:
+    state = {
+        "here": "here, and it is that file",
+        "altered": "ALTERED: the file there is another one",
+        "not here": "not here",
+    }[file.state]
+    yield _path(name, file.path)
+    yield f"            sha256 {file.sha256}"
+    yield f"            {what}, {file.bytes:,} bytes; {state}"
+
+
+def _path(name: str, path: str) -> str:
+    """A path is never folded: it is there to be copied."""
+    return f"    {name:<8}{path}"
+
+
+def _origin(origin: Origin) -> Iterator[str]:
+    yield f"  {cells.listed(origin.seeds)}"
+    known = {True: "in this repository's history", False: "NOT in this repository's history", None: "history not known"}
+    state = {True: ", with changes that no commit holds", False: ", nothing uncommitted", None: ""}[origin.dirty]
+    commit = f"{origin.commit}\n            {known[origin.in_history]}{state}" if origin.commit else "not known"
+    yield f"    commit  {commit}"
+    yield folded(f"on      {origin.machine}; {origin.numeric_mode}", indent=" " * 12, first=" " * 4)
+    versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
+    yield folded(f"with    {versions}", indent=" " * 12, first=" " * 4)
+    yield f"    from    {origin.started} to {origin.finished}"
+
+
+def _protocol(found: Explanation) -> Iterator[str]:
+    current = "what the registry asks for today" if found.spec_is_current else "NOT what the registry asks for today"
+    yield f"  spec digest      {found.spec_digest}\n{' ' * 19}{current}"
+    for name in PROTOCOL:
+        yield _item(name, _told(found.spec.get(name, {})))
+    versions = {key: value for key, value in found.spec.items() if key.endswith(("_version", "_versions"))}
+    yield _item("versions", _told(versions))
+    for assumption in found.assumptions:
+        yield _item("assumed", f"{assumption.name} ({assumption.field}); gcnnbench show says why")
+
+
+def _data(found: Explanation) -> Iterator[str]:
+    for part, digest in found.data.items():
+        yield f"  {found.dataset}, part {part}: sha256 of its decoded tensors\n    {digest}"
+    for file in found.data_files:
+        known = f"md5 {file.md5}, {file.bytes:,} bytes" if file.md5 and file.bytes else "no checksum is known"
+        yield f"  {file.path}\n    {known}"
+    if not found.data_files:
+        yield "  no files of its own: the images come with a library"
+
+
+def _claim(row: ClaimRow) -> Iterator[str]:
+    yield folded(f"{row.id} ({row.source}): {row.verdict_text}", indent=" " * 4, first="  ")
+    unit = "" if row.counted == "count" else " %"
+    told = [f"published {row.printed}{unit if row.published else ''}"]
+    if row.published is not None:
+        n = f"n = {row.published.n}" if row.published.std is not None else "one run"
+        told[0] += f", {n}"
+    difference = row.judgement.difference
+    if difference is not None and row.published is not None:
+        at = f" at {row.judgement.at}" if row.judgement.at is not None else ""
+        told.append(
+            f"ours − published{at}: {cells.points(difference)} points, "
+            f"{100 * row.judgement.coverage:.0f}% {cells.interval(row.judgement.interval)}"
+        )
+    if row.tolerance is not None:
+        told.append(f"tolerance ± {100 * row.tolerance:.2f} points")
+    told += [text for text in (f"where: {row.where}", row.warning, row.next and f"next: {row.next}") if text]
+    for text in told:
+        yield folded(text, indent=" " * 6, first=" " * 4)
+
+
+def _item(name: str, text: str) -> str:
+    return folded(f"{name:<17}{text}", indent=" " * 19, first="  ")
+
+
+def _told(value: Any) -> str:
+    """JSON data in words: `epochs 50, optimiser (name adam, learning_rate 0.01)`."""
+    if isinstance(value, Mapping):
+        return ", ".join(_pair(key, inner) for key, inner in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return f"[{_joined(value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _pair(key: str, value: Any) -> str:
+    return f"{key} ({_told(value)})" if isinstance(value, Mapping) else f"{key} {_told(value)}".strip()
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return ", ".join(_told(value) for value in values)

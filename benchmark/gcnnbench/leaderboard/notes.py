@@ -1,0 +1,92 @@
+"""What has to be known beside a table: devices, numeric mode, test set, what is missing and what was not counted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard.board import Board
+from gcnnbench.leaderboard.reading import Machine
+from gcnnbench.statistics import ALPHA
+
+
+def notes(board: Board) -> list[str]:
+    """The notes below a board's tables, each a line."""
+    makers = (_ties, _test_set, _dashes, _machines, _measured, _brought, _missing, _aside)
+    return [note for make in makers for note in make(board)]
+
+
+def machines(board: Board) -> dict[Machine, str]:
+    """A letter for each machine on the board, in the order of the rows."""
+    return cells.lettered(speed.machine for row in board.rows for speed in row.speeds)
+
+
+def _ties(board: Board) -> Iterator[str]:
+    if any(row.tied for row in board.rows):
+        yield f"`=` after a rank: cannot be told from the row above (Welch's test, p ≥ {ALPHA} or no spread to judge)."
+
+
+def _test_set(board: Board) -> Iterator[str]:
+    sizes = sorted({row.test_images for row in board.rows if row.test_images})
+    errors = sorted(row.test_set_error for row in board.rows if row.test_set_error is not None)
+    if errors:
+        low, high = cells.hundredths(errors[0]), cells.hundredths(errors[-1])
+        amount = low if low == high else f"{low} to {high}"
+        images = " or ".join(map(cells.count, sizes))
+        yield (
+            f"Test set: {images} images. Another one of that size would move upright accuracies by {amount} points "
+            "(binomial standard error); that is not in the ±."
+        )
+
+
+def _dashes(board: Board) -> Iterator[str]:
+    lacking: dict[str, list[str]] = defaultdict(list)
+    for row in board.rows:
+        for name, found in row.metrics.items():
+            if found is None and name != "auc":
+                lacking[name].append(row.entry)
+    ran = [row.entry for row in board.rows if row.seeds]
+    for name, entries in lacking.items():
+        if name == "accuracy.unseen" and entries == ran:
+            yield "– under unseen: training has seen every element of the evaluation's group."
+        else:
+            yield f"– under {name.removeprefix('accuracy.')}: not defined for {', '.join(entries)}."
+
+
+def _machines(board: Board) -> Iterator[str]:
+    modes = sorted({row.numeric_mode for row in board.rows if row.numeric_mode})
+    for machine, letter in machines(board).items():
+        threads = "1 thread" if machine.threads == 1 else f"{machine.threads} threads"
+        yield f"{letter}: {machine.device}, {machine.name}, {threads}."
+    if modes:
+        yield f"Numeric mode: {', '.join(modes)}. Images/s: of testing, per machine, never averaged over machines."
+
+
+def _measured(board: Board) -> Iterator[str]:
+    for row in board.rows:
+        told = "; ".join(f"{cells.listed(seeds)} {grade}" for grade, seeds in row.measured.items())
+        if told:
+            yield f"{row.entry} was submitted: {told}."
+
+
+def _brought(board: Board) -> Iterator[str]:
+    for brought in board.brought:
+        by = f" ({brought.measured})" if brought.measured else ""
+        yield f"{brought.entry} came trained{by}; its authors declare: {' '.join(brought.trained_on.split())}"
+
+
+def _missing(board: Board) -> Iterator[str]:
+    for row in board.rows:
+        by_reason: dict[str, list[int]] = defaultdict(list)
+        for lack in row.missing:
+            by_reason[" ".join(lack.why.split())].append(lack.seed)
+        told = "; ".join(f"{cells.listed(tuple(seeds))} {why}" for why, seeds in by_reason.items())
+        if told:
+            yield f"{row.entry}, {told}. Unranked."
+
+
+def _aside(board: Board) -> Iterator[str]:
+    for aside in board.aside:
+        of = "" if aside.benchmark == board.benchmark else f" of {aside.benchmark}"
+        yield f"Not counted: {aside.entry}{of}, {cells.listed(aside.seeds)}: {aside.why}."

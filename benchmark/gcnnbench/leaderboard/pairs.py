@@ -1,0 +1,69 @@
+"""The pair table: what an exact network of an architecture gains or loses against its approximate siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gcnnbench.cards.schema import ModelCard, split_entry
+from gcnnbench.leaderboard.board import Contrast, Pair, Row
+from gcnnbench.statistics import holm, welch
+
+COMPARED = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
+
+
+def pairs(rows: Sequence[Row], models: Mapping[str, ModelCard]) -> tuple[Pair, ...]:
+    """All pairs of an exact and an approximate entry of one architecture in one numeric mode.
+
+    What is exact is taken from the records; where they do not know, from what the model card claims.
+    """
+    verdicts = [(row, _verdict(row, models)) for row in rows]
+    found = [
+        _pair(exact, approximate)
+        for exact, verdict in verdicts
+        if verdict == "exact"
+        for approximate, other in verdicts
+        if other == "approximate" and _same_architecture(exact, approximate)
+    ]
+    ordered = sorted(
+        found, key=lambda pair: (pair.architecture, split_entry(pair.exact), split_entry(pair.approximate))
+    )
+    for metric in COMPARED:
+        tests = {
+            (place, number): contrast.p
+            for place, pair in enumerate(ordered)
+            for number, contrast in enumerate(pair.contrasts)
+            if contrast.metric == metric
+        }
+        for (place, number), p in holm(tests).items():
+            contrasts = list(ordered[place].contrasts)
+            contrasts[number] = replace(contrasts[number], p_holm=p)
+            ordered[place] = replace(ordered[place], contrasts=tuple(contrasts))
+    return tuple(ordered)
+
+
+def _verdict(row: Row, models: Mapping[str, ModelCard]) -> str:
+    slug, size = split_entry(row.entry)
+    if row.equivariance != "unknown":
+        return row.equivariance
+    model = models[slug]
+    return "exact" if size in model.exact_at else "approximate" if size in model.approximate_at else "unknown"
+
+
+def _same_architecture(exact: Row, approximate: Row) -> bool:
+    """One slug at two sizes; or at one size a network and its cure, whose slug goes on after the network's."""
+    (slug, size), (plain, other) = split_entry(exact.entry), split_entry(approximate.entry)
+    modes = {exact.numeric_mode, approximate.numeric_mode} - {None}
+    return len(modes) < 2 and (slug == plain or (size == other and slug.startswith(f"{plain}-")))
+
+
+def _pair(exact: Row, approximate: Row) -> Pair:
+    contrasts = []
+    for metric in COMPARED:
+        ours, theirs = exact.metrics.get(metric), approximate.metrics.get(metric)
+        if ours and theirs:
+            test = welch(ours, theirs)
+            contrasts.append(Contrast(metric, ours, theirs, test.difference, test.interval, test.p, None))
+    lacking = [row.entry for row in (exact, approximate) if not row.seeds]
+    why = f"{' and '.join(lacking)} not run" if lacking else None
+    return Pair(split_entry(approximate.entry)[0], exact.entry, approximate.entry, tuple(contrasts), why)

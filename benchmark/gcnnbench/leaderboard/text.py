@@ -1,0 +1,183 @@
+"""Boards for readers: Markdown that fits 100 columns, and LaTeX with booktabs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gcnnbench.cards.schema import split_entry
+from gcnnbench.escaping import latex, latex_comment, markdown
+from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard.board import Board, Row
+from gcnnbench.leaderboard.brought import BROUGHT_CAPTION, brought_table
+from gcnnbench.leaderboard.layout import WIDTH, Table, folded, pipes, width
+from gcnnbench.leaderboard.notes import machines, notes
+from gcnnbench.statistics import Summary
+
+NARROW = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
+RANKED_ELSEWHERE = {"accuracy.seen", "auc"}
+HEADINGS = {"accuracy.curve_mean": "curve mean", "auc": "AUC"}
+REASONS = ("failed", "unusable", "stale", "limited")
+"""Why a row has no numbers; the note below says it in full."""
+SHORT = {"approximate": "approx.", "equivariance": "equiv.", "curve mean": "curve"}
+
+
+def as_markdown(boards: Sequence[Board], *, wide: bool = False) -> str:
+    """The tables of each board with their notes; at most 100 columns wide unless `wide`."""
+    return "\n".join(_markdown(board, wide) for board in boards)
+
+
+def as_latex(boards: Sequence[Board], *, wide: bool = False) -> str:
+    """The same tables for LaTeX; they need the package booktabs."""
+    return "\n".join(_latex(board, wide) for board in boards)
+
+
+def _markdown(board: Board, wide: bool) -> str:
+    parts = [f"## {markdown(f'{board.benchmark}: {board.title}')}"]
+    parts += [folded(f"**Finding.** {finding}") for finding in board.findings]
+    parts += [folded(caption(board)), _fitting(board, wide), pipes(_networks(board, wide))]
+    if board.pairs:
+        parts += [folded(PAIRS_CAPTION), pipes(_contrasts(board))]
+    if board.brought:
+        parts += [folded(BROUGHT_CAPTION), pipes(brought_table(board.brought))]
+    parts.append("\n".join(folded(f"- {note}", indent="  ") for note in notes(board)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _latex(board: Board, wide: bool) -> str:
+    tables = [(caption(board), _accuracies(board, wide)), ("", _networks(board, wide))]
+    if board.pairs:
+        tables.append((PAIRS_CAPTION, _contrasts(board)))
+    if board.brought:
+        tables.append((BROUGHT_CAPTION, brought_table(board.brought)))
+    lines = [latex_comment(f"{board.benchmark}: {board.title}; needs \\usepackage{{booktabs}}")]
+    for text, (headings, rows, alignment) in tables:
+        title = [f"\\caption{{{latex(text)}}}"] if text else []
+        lines += ["\\begin{table}", "\\centering", *title, *_booktabs(headings, rows, alignment), "\\end{table}"]
+    lines += [latex_comment(note) for note in notes(board)]
+    lines += [latex_comment(f"FINDING: {finding}") for finding in board.findings]
+    return "\n".join(lines) + "\n"
+
+
+PAIRS_CAPTION = (
+    "Exact − approximate network of one architecture, in percentage points; Welch's 95% interval and p, "
+    "and p adjusted over all pairs of the benchmark for one metric (Holm)."
+)
+
+
+def caption(board: Board) -> str:
+    """What the numbers of the first table are."""
+    return (
+        f"Accuracies in per cent: mean ± sample standard deviation (ddof = 1) over n seeds; ranked by {board.rank_by}."
+    )
+
+
+def _fitting(board: Board, wide: bool) -> str:
+    """The accuracy table, its words and then its cells shortened until it fits."""
+    made = pipes(_accuracies(board, wide))
+    if not wide and width(made) > WIDTH:
+        made = pipes(_shortened(_accuracies(board, wide)))
+    if not wide and width(made) > WIDTH:
+        made = pipes(_shortened(_accuracies(board, wide, tight=True)))
+    return made
+
+
+def _accuracies(board: Board, wide: bool, tight: bool = False) -> Table:
+    names = _columns(board, wide)
+    headings = ["#", "entry", "equivariance", "n"]
+    headings += [HEADINGS.get(name, name.removeprefix("accuracy.")) for name in names]
+    rows = []
+    for row in board.rows:
+        n = str(len(row.seeds)) if not row.missing else f"{len(row.seeds)}/{board.protocol_seeds}"
+        rank = f"{row.rank}{' =' if row.tied else ''}" if row.rank else cells.NOTHING
+        metrics = [_accuracy(row, row.metrics.get(name), wide, tight) for name in names]
+        rows.append([rank, _named(board, row), row.equivariance, n, *metrics])
+    return headings, rows, "lllr" + "r" * len(names)
+
+
+def _columns(board: Board, wide: bool) -> list[str]:
+    if wide:
+        found = dict.fromkeys(name for row in board.rows for name in row.metrics)
+        some = [name for name in found if any(row.metrics.get(name) for row in board.rows)]
+        return [name for name in some if name.startswith("accuracy.") or name == "auc"] or list(NARROW)
+    return [*NARROW, board.rank_by] if board.rank_by in RANKED_ELSEWHERE else list(NARROW)
+
+
+def _accuracy(row: Row, found: Summary | None, wide: bool, tight: bool) -> str:
+    if found is not None:
+        return cells.percent(found, wide=wide, tight=tight)
+    if row.seeds:
+        return cells.NOTHING
+    return next((word for word in REASONS if any(lack.why.startswith(word) for lack in row.missing)), "not run")
+
+
+def _networks(board: Board, wide: bool) -> Table:
+    with_auc = board.rank_by != "auc" and any(row.metrics.get("auc") for row in board.rows)
+    headings = ["entry", "group", "parameters", "inv. error", "flips %", "images/s", "on"]
+    if with_auc:
+        headings.insert(3, "AUC %")
+    letters = machines(board)
+    rows = []
+    for row in board.rows:
+        flips = row.metrics.get("flips")
+        network = [_named(board, row), row.group, cells.count(row.parameters)]
+        network += [_accuracy(row, row.metrics.get("auc"), wide, False)] if with_auc else []
+        network += [cells.error(row.metrics.get("invariance_error"), wide=wide)]
+        network += [cells.percent(flips, wide=wide) if flips else cells.NOTHING]
+        for speed in row.speeds:
+            rows.append([*network, cells.count(speed.test_images_per_second.mean), letters[speed.machine]])
+            network = [""] * len(network)
+        if not row.speeds:
+            rows.append([*network, cells.NOTHING, cells.NOTHING])
+    return headings, rows, "ll" + "r" * (len(headings) - 3) + "l"
+
+
+def _contrasts(board: Board) -> Table:
+    headings = ["exact − approx.", "metric", "n", "difference", "95% interval", "p", "p (Holm)"]
+    rows = []
+    for pair in board.pairs:
+        one_slug = split_entry(pair.exact)[0] == pair.architecture
+        name = f"{pair.exact} − {split_entry(pair.approximate)[1] if one_slug else pair.approximate}"
+        if not pair.contrasts:
+            rows.append(
+                [name, cells.NOTHING, cells.NOTHING, "not run" if pair.why_empty else "no metric", *[cells.NOTHING] * 3]
+            )
+        for found in pair.contrasts:
+            metric = found.metric.removeprefix("accuracy.").removesuffix("_mean")
+            n = (
+                str(found.exact.n)
+                if found.exact.n == found.approximate.n
+                else f"{found.exact.n}, {found.approximate.n}"
+            )
+            numbers = [cells.points(found.difference), cells.interval(found.ci95)]
+            rows.append([name, metric, n, *numbers, cells.probability(found.p), cells.probability(found.p_holm)])
+            name = ""
+    return headings, rows, "llrrrrr"
+
+
+def _named(board: Board, row: Row) -> str:
+    """The entry, with its numeric mode where the board has it in several."""
+    modes = {other.numeric_mode for other in board.rows if other.entry == row.entry}
+    return f"{row.entry} ({row.numeric_mode})" if len(modes) > 1 else row.entry
+
+
+def _shortened(table: Table) -> Table:
+    headings, rows, alignment = table
+    return (
+        [SHORT.get(text, text) for text in headings],
+        [[SHORT.get(text, text) for text in row] for row in rows],
+        alignment,
+    )
+
+
+def _booktabs(headings: list[str], rows: list[list[str]], alignment: str) -> list[str]:
+    """A table for LaTeX's booktabs; its columns stand under one another in the source, too."""
+    shown = [[latex(text) for text in row] for row in (headings, *rows)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+
+    def line(row: list[str]) -> str:
+        padded = zip(row, widths, alignment, strict=True)
+        return f" {' & '.join(text.ljust(n) if side == 'l' else text.rjust(n) for text, n, side in padded)} \\\\"
+
+    body = [line(row) for row in shown]
+    start, end = f"\\begin{{tabular}}{{{alignment}}}", "\\end{tabular}"
+    return [start, "\\toprule", body[0], "\\midrule", *body[1:], "\\bottomrule", end]

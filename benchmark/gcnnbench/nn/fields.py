@@ -1,0 +1,106 @@
+"""How a group acts on what a layer puts out: invariants, scalar fields and regular fields.
+
+A layer whose output transforms in a known way says so in an attribute `field`; the audit reads it from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor, nn
+
+from gcnnbench.nn.groups import Element, Group
+
+
+@runtime_checkable
+class Field(Protocol):
+    """How features transform when the image is transformed."""
+
+    def knows(self, element: Element, /) -> bool:
+        """Whether the action of this element is defined."""
+        ...
+
+    def act(self, features: Tensor, element: Element, /) -> Tensor:
+        """The transformed features, by index-exact moves only."""
+        ...
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """Features (batch, channels) that no element changes: logits."""
+
+    def knows(self, _element: Element, /) -> bool:
+        """Every element is known."""
+        return True
+
+    def act(self, features: Tensor, _element: Element, /) -> Tensor:
+        """The features as they are."""
+        return features
+
+
+@dataclass(frozen=True)
+class ScalarField:
+    """Features (batch, channels, height, width) that only move with the pixels: images, ordinary feature maps."""
+
+    def knows(self, _element: Element, /) -> bool:
+        """Every element is known."""
+        return True
+
+    def act(self, features: Tensor, element: Element, /) -> Tensor:
+        """The pixels moved, the channels as they are."""
+        return element.act(features)
+
+
+@dataclass(frozen=True)
+class RegularField:
+    """Features (batch, channels·group, height, width): `[g f](x, h) = f(g⁻¹ x, g⁻¹ h)`.
+
+    Channels are the outer and group elements the inner part of the second axis.
+    """
+
+    group: Group
+
+    def knows(self, element: Element, /) -> bool:
+        """The elements of the group are known."""
+        return element in self.group
+
+    def act(self, features: Tensor, element: Element, /) -> Tensor:
+        """The pixels moved and the group axis permuted."""
+        fibre = [self.group.index(element.inverse * h) for h in self.group.elements]
+        by_group = features.unflatten(1, (-1, len(self.group)))
+        return element.act(by_group[:, :, fibre].flatten(1, 2))
+
+
+@dataclass(frozen=True)
+class CyclicField:
+    """Regular features (batch, channels·order, height, width) of the rotations by 360°/order, as e2cnn has them.
+
+    `[r f](x, h) = f(r⁻¹ x, h − s)` where the rotation r is s steps of 360°/order. Of these rotations only the quarter
+    turns act on the pixel grid, so they alone are known; the order is a multiple of four.
+    """
+
+    order: int
+
+    def knows(self, element: Element, /) -> bool:
+        """The quarter turns are known, the mirrors are not."""
+        return not element.mirrored
+
+    def act(self, features: Tensor, element: Element, /) -> Tensor:
+        """The pixels turned and the orientations shifted."""
+        by_orientation = features.unflatten(1, (-1, self.order))
+        return element.act(by_orientation.roll(element.turns * self.order // 4, 2).flatten(1, 2))
+
+
+def feature_field(group: Group) -> Field:
+    """The field of features (batch, channels·group, height, width): regular, or scalar for the trivial group."""
+    return RegularField(group) if len(group) > 1 else ScalarField()
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def with_field(module: M, field: Field) -> M:
+    """The same module, marked with how its output transforms; for layers such as ReLU that cannot know it."""
+    vars(module)["field"] = field
+    return module

@@ -1,0 +1,122 @@
+"""Equivariant subsampling: where no sampling grid is symmetric, the features themselves choose among the grids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
+
+from gcnnbench.nn.fields import Field, feature_field
+from gcnnbench.nn.groups import Group
+
+TIE = 1e-6
+"""Relative distance from the largest norm within which phases are tied; far above rounding, far below real gaps."""
+
+PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""The (row, column) at which a grid of stride two can start."""
+
+
+def strongest_phase(phases: Sequence[Tensor]) -> Tensor:
+    """For each image the one of these features whose norm `‖f‖ = √Σ f[c](r, s)²` is the largest.
+
+    Quarter turns and mirrors of the input permute the phases and turn or mirror the features in each, which leaves
+    the norm as it is; so the result is the old one, turned or mirrored, index by index.
+
+    **Tie rule**: phases whose norm lies within 10⁻⁶ of the largest are averaged. Features that are symmetric
+    themselves leave no equivariant choice of one; so the layer is exact for them too.
+
+    Args:
+        phases: features (batch, channels, height, width), one for each sampling phase, all of one shape.
+
+    Returns:
+        (batch, channels, height, width).
+    """
+    with torch.no_grad():
+        norms = torch.stack([torch.linalg.vector_norm(features, dim=(1, 2, 3)) for features in phases], 1)
+        tied = norms >= norms.amax(1, keepdim=True) * (1 - TIE)
+        weights = (tied / tied.sum(1, keepdim=True)).to(phases[0].dtype)
+    parts = [features * weights[:, phase, None, None, None] for phase, features in enumerate(phases)]
+    return (parts[0] + parts[3]) + (parts[1] + parts[2])
+
+
+def equivariant_subsample(features: Tensor) -> Tensor:
+    """Every second row and column, on a grid that moves with the features; after Xu et al. 2021 (arXiv 2106.05886).
+
+    An odd size has a symmetric grid, 0, 2, …, n − 1, and that one is taken. An even size n has the grids 0, 2, …, n − 2
+    and 1, 3, …, n − 1 along each axis, which a half turn exchanges: `strongest_phase` chooses among the four. (Xu et
+    al. take the phase of the location of the largest norm; the norm of a whole phase has no ties between neighbours
+    and serves pooled features, whose maximum stands in every phase.)
+
+    Args:
+        features: (batch, channels, height, width), height and width both even or both odd.
+
+    Returns:
+        (batch, channels, ⌈height/2⌉, ⌈width/2⌉).
+    """
+    if features.shape[-1] % 2:
+        return features[..., ::2, ::2]
+    return strongest_phase([features[..., row::2, column::2] for row, column in PHASES])
+
+
+def equivariant_max_pool(features: Tensor) -> Tensor:
+    """2×2 max-pooling with stride 2 that is exact under quarter turns and mirrors at every size.
+
+    At even sizes it is ordinary max-pooling, whose grid is symmetric. At odd sizes windows that start at −1 or at 0
+    along each axis cover every pixel once, one row and one column of them half outside; `strongest_phase` chooses
+    among the four. It is `equivariant_subsample` of the max-pooling with all windows.
+
+    Args:
+        features: (batch, channels, size, size).
+
+    Returns:
+        (batch, channels, ⌈size/2⌉, ⌈size/2⌉).
+    """
+    if features.shape[-1] % 2 == 0:
+        return max_pool2d(features, 2)
+    return strongest_phase(
+        [max_pool2d(features, 2, padding=(1 - row, 1 - column), ceil_mode=True) for row, column in PHASES]
+    )
+
+
+class EquivariantMaxPool(nn.Module):
+    """The layer of `equivariant_max_pool`: (batch, channels·group, size, size) to half the size, rounded up.
+
+    Args:
+        group: the group of the features, which the layer keeps.
+    """
+
+    def __init__(self, group: Group) -> None:
+        super().__init__()
+        self.group = group
+        self.field: Field = feature_field(group)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, channels·group, size, size) -> (batch, channels·group, ⌈size/2⌉, ⌈size/2⌉)."""
+        return equivariant_max_pool(features)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return f"group={self.group.name}"
+
+
+class EquivariantSubsample(nn.Module):
+    """The layer of `equivariant_subsample`, as after a convolution with stride 1 in place of stride 2.
+
+    Args:
+        group: the group of the features, which the layer keeps.
+    """
+
+    def __init__(self, group: Group) -> None:
+        super().__init__()
+        self.group = group
+        self.field: Field = feature_field(group)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, channels·group, size, size) -> (batch, channels·group, ⌈size/2⌉, ⌈size/2⌉)."""
+        return equivariant_subsample(features)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return f"group={self.group.name}"

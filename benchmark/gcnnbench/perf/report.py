@@ -1,0 +1,142 @@
+"""What a measurement leaves: tables with ratios and their spread, as text and as JSON that compares between commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from gcnnbench.cards.schema import Model, Natural, Positive
+from gcnnbench.errors import UserError
+from gcnnbench.perf.timing import Ratio, Timing, ratio
+
+
+class Spread(Model):
+    """A ratio of medians with the quartiles of the ratios of single rounds."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Measured(Model):
+    """One candidate of a comparison. `time` is relative to the comparison's reference; `why` says why it is missing."""
+
+    name: str
+    seconds: float | None = Field(None, description="the median over the rounds")
+    rounds: tuple[float, ...] = Field((), description="the seconds of each round; round r was taken with all others")
+    time: Spread | None = None
+    flops: float | None = Field(None, description="useful operations in a second, two to a multiply-accumulate")
+    share_of_peak: float | None = None
+    memory: Natural | None = Field(None, description="bytes at the high-water mark above what was there before")
+    why: str | None = None
+
+
+class Comparison(Model):
+    """Candidates for the same work, timed in turn."""
+
+    section: str
+    title: str
+    reference: str
+    rows: tuple[Measured, ...]
+
+    def row(self, name: str) -> Measured | None:
+        """The candidate of that name, if it was measured."""
+        return next((row for row in self.rows if row.name == name and row.seconds is not None), None)
+
+
+class Target(Model):
+    """A goal, its stretch, and what was measured; null where it was not."""
+
+    text: str
+    better: Literal["at least", "at most"]
+    bound: float
+    stretch: float | None = None
+    measured: Spread | None = None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the ratio of medians keeps to the bound; null where nothing was measured."""
+        if self.measured is None:
+            return None
+        return self.measured.value >= self.bound if self.better == "at least" else self.measured.value <= self.bound
+
+
+class Report(Model):
+    """One run of `gcnnbench perf`. `peak` is the machine's sgemm in FLOP/s on the threads used."""
+
+    schema_version: Literal[1] = 1
+    commit: str | None
+    dirty: bool | None
+    device: str
+    device_name: str
+    threads: Positive
+    versions: dict[str, str]
+    platform: str
+    started: str
+    seconds: float
+    peak: float | None
+    comparisons: tuple[Comparison, ...]
+    targets: tuple[Target, ...]
+
+
+def compared(
+    section: str,
+    title: str,
+    timings: Mapping[str, Timing],
+    *,
+    reference: str,
+    flops: float | None = None,
+    peak: float | None = None,
+    memory: Mapping[str, int] | None = None,
+    missing: Mapping[str, str] | None = None,
+) -> Comparison:
+    """A comparison of timings taken in turn.
+
+    Args:
+        section: where it belongs.
+        title: what work was done.
+        timings: by candidate.
+        reference: the candidate whose time is 1.
+        flops: useful operations of the work, the same for all candidates.
+        peak: the machine's FLOP/s.
+        memory: bytes at the high-water mark, by candidate.
+        missing: candidates that could not be measured, with the reason.
+    """
+    rows = []
+    for name, timing in timings.items():
+        found = ratio(timing, timings[reference])
+        speed = flops / timing.median if flops else None
+        rows.append(
+            Measured(
+                name=name,
+                seconds=timing.median,
+                rounds=timing.seconds,
+                time=spread(found),
+                flops=speed,
+                share_of_peak=speed / peak if speed and peak else None,
+                memory=(memory or {}).get(name),
+            )
+        )
+    rows += [Measured(name=name, why=why) for name, why in (missing or {}).items()]
+    return Comparison(section=section, title=title, reference=reference, rows=tuple(rows))
+
+
+def spread(found: Ratio) -> Spread:
+    """A ratio in the form that reports keep."""
+    return Spread(value=found.value, low=found.low, high=found.high)
+
+
+def read_report(path: str, content: bytes) -> Report:
+    """A report from its JSON.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return Report.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole file"
+        raise UserError(f"{path}: no report of gcnnbench perf: {where}: {first['msg']}") from None

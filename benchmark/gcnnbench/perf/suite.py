@@ -1,0 +1,70 @@
+"""The whole measurement: sections in order, each in its own time, into one report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from gcnnbench.device import arithmetic, choose, describe, keep_freed_memory
+from gcnnbench.errors import UserError
+from gcnnbench.perf import harness, sections
+from gcnnbench.perf.bench import Bench, sgemm_peak
+from gcnnbench.perf.report import Comparison, Report
+from gcnnbench.perf.targets import targets
+from gcnnbench.runs import provenance
+
+SECTIONS: Mapping[str, Callable[[Bench], Iterator[Comparison]]] = {
+    "training": sections.training,
+    "evaluation": sections.evaluation,
+    "layers": sections.layers,
+    "cell": harness.cell,
+    "seeds": sections.seeds,
+    "scaling": sections.scaling,
+    "start-up": harness.startup,
+    "tables": harness.tables,
+}
+
+
+def measure(
+    names: Sequence[str], *, device: str, threads: int, seconds: float, tell: Callable[[Comparison], None]
+) -> Report:
+    """Measure these sections, or all.
+
+    Args:
+        names: sections.
+        device: where the networks are.
+        threads: CPU threads.
+        seconds: about how long one comparison may take.
+        tell: told of every comparison as soon as it is made.
+
+    Raises:
+        UserError: there is no such section.
+    """
+    for name in names:
+        if name not in SECTIONS:
+            raise UserError(f"there is no section {name!r}: one of {', '.join(SECTIONS)}")
+    keep_freed_memory()  # as the processes that run cells do
+    place, started, start = choose(device), provenance.now(), time.perf_counter()
+    found: list[Comparison] = []
+    with arithmetic(place, "fp32", threads):
+        peak = sgemm_peak(place)
+        bench = Bench(place, seconds, peak)
+        for name in names or SECTIONS:
+            for comparison in SECTIONS[name](bench):
+                found.append(comparison)
+                tell(comparison)
+    commit, dirty = provenance.commit()
+    return Report(
+        commit=commit,
+        dirty=dirty,
+        device=place.type,
+        device_name=describe(place),
+        threads=threads,
+        versions=provenance.versions(),
+        platform=provenance.platform_name(),
+        started=started,
+        seconds=time.perf_counter() - start,
+        peak=peak,
+        comparisons=tuple(found),
+        targets=targets(found),
+    )

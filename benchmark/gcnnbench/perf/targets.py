@@ -1,0 +1,88 @@
+"""What the suite sets out to reach, and whether a report shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gcnnbench.perf.harness import BARE, READ, RECORDS, SUITE
+from gcnnbench.perf.networks import FLOOR, NARROW, NCHW, OURS, P4CNN, P4MCNN, WIDE, Setting
+from gcnnbench.perf.report import Comparison, Spread, Target, spread
+from gcnnbench.perf.timing import Timing, ratio
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A bound on the time of one candidate in units of another, in the comparison with that title.
+
+    Without `other` it is a bound on the seconds of `one`.
+    """
+
+    section: str
+    title: str
+    one: str
+    other: str | None
+    better: Literal["at least", "at most"]
+    bound: float
+    stretch: float | None = None
+
+    @property
+    def text(self) -> str:
+        """As tables show it."""
+        what = f"time of {self.one} / time of {self.other}" if self.other else f"seconds of {self.one}"
+        return f"{', '.join(filter(None, (self.section, self.title)))}: {what}"
+
+
+def _faster(section: str, setting: Setting, bound: float, stretch: float) -> Goal:
+    return Goal(section, setting.title, "e2cnn", OURS, "at least", bound, stretch)
+
+
+def _near(section: str, setting: Setting, limit: str, bound: float, stretch: float) -> Goal:
+    return Goal(section, setting.title, OURS, limit, "at most", bound, stretch)
+
+
+GOALS = (
+    _faster("training", P4CNN, 1.25, 1.30),
+    _faster("evaluation", P4CNN, 1.75, 1.9),
+    _faster("training", NARROW, 1.20, 1.25),
+    _near("training", NARROW, NCHW, 0.87, 0.82),
+    _faster("evaluation", NARROW, 1.28, 1.35),
+    _faster("training", WIDE, 1.10, 1.15),
+    *(_near("training", setting, FLOOR, 1.12, 1.08) for setting in (P4CNN, P4MCNN, NARROW, WIDE)),
+    *(_near("evaluation", setting, FLOOR, 1.05, 1.03) for setting in (P4CNN, P4MCNN, NARROW, WIDE)),
+    Goal("cell", "", SUITE, BARE, "at most", 1.03),
+    Goal("start-up", "", "gcnnbench list", None, "at most", 0.5),
+    Goal("tables", "rendering", f"{RECORDS:,} records", None, "at most", 2.0),
+    # twice as many records may take twice as long, and a tenth for the noise of the clock
+    Goal("tables", "reading", f"{READ[-1]:,} records", f"{READ[-2]:,} records", "at most", 2.2),
+)
+
+
+def targets(comparisons: Sequence[Comparison]) -> tuple[Target, ...]:
+    """Every goal with what was measured of it; goals of sections that were not asked for are left out."""
+    sections = {comparison.section for comparison in comparisons}
+    return tuple(
+        Target(
+            text=goal.text,
+            better=goal.better,
+            bound=goal.bound,
+            stretch=goal.stretch,
+            measured=_measured(goal, comparisons),
+        )
+        for goal in GOALS
+        if goal.section in sections
+    )
+
+
+def _measured(goal: Goal, comparisons: Sequence[Comparison]) -> Spread | None:
+    for comparison in comparisons:
+        if comparison.section != goal.section or not comparison.title.startswith(goal.title):
+            continue
+        one = comparison.row(goal.one)
+        other = comparison.row(goal.other) if goal.other else None
+        if one is None or (goal.other and other is None):
+            return None
+        alone = Timing((1.0,) * len(one.rounds))  # seconds are ratios to one second
+        return spread(ratio(Timing(one.rounds), Timing(other.rounds) if other else alone))
+    return None

@@ -1,0 +1,96 @@
+"""The page of a results directory: every table, figure and verdict under the command that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.figures.gallery import Drawn, draw
+from gcnnbench.leaderboard.board import Board
+from gcnnbench.leaderboard.layout import folded
+from gcnnbench.leaderboard.text import as_markdown
+from gcnnbench.verification.claims_reading import read_claims
+from gcnnbench.verification.claims_summary import summary_text
+from gcnnbench.verification.claims_text import claims_as_markdown
+from gcnnbench.verification.evidence import gather
+from gcnnbench.verification.judging import judge_claims
+
+PAGE = "README.md"
+FIGURES = "figures"
+"""The folder below the results directory that holds the figures made from it."""
+UNDECIDED = ("not run", "not covered", "not comparable")
+
+TEMPLATE = """\
+# Results
+
+{{ "Made from the records in this folder by `gcnnbench leaderboard --write`; nothing on this page or in `tables/` and \
+`figures/` is typed by hand. Each part stands under the command that makes it alone, and `gcnnbench explain BENCHMARK \
+ENTRY METRIC` leads from any number to its records. `gcnnbench verify records` recomputes them all."|folded }}
+{% for section in sections %}
+{{ section.table }}
+Made by `gcnnbench leaderboard {{ section.name }}`.
+{% for figure in section.figures %}
+{{ figure|shown }}
+{% endfor -%}
+{% endfor %}
+## Exact minus approximate, over all benchmarks
+
+{{ pairs|shown }}
+
+## Published numbers
+
+{{ counts|folded }}
+
+{{ "Made by `gcnnbench verify claims`, which also lists what is not run, not covered and not comparable, and \
+why. Those with a verdict:"|folded }}
+
+{{ claims }}"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One benchmark's part of the page."""
+
+    name: str
+    table: str
+    figures: tuple[Drawn, ...]
+
+
+def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Path) -> str:
+    """The page as Markdown, after drawing its figures; the same records give the same bytes.
+
+    Args:
+        registry: holds the cards.
+        results: the results directory.
+        boards: all its boards.
+        folder: where the figures are written; the page names them as if it were `figures/` beside it.
+    """
+
+    def figures(board: Board) -> tuple[Drawn, ...]:
+        name = registry.benchmark(board.benchmark).short_name
+        return tuple(draw(registry, results, figure, name, folder) for figure in ("curve", "relaxation"))
+
+    rows = judge_claims(registry, read_claims(registry), gather(registry, results))
+    environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    environment.filters |= {"folded": folded, "shown": _shown}
+    return environment.from_string(TEMPLATE).render(
+        sections=[
+            Section(registry.benchmark(board.benchmark).short_name, as_markdown([board]), figures(board))
+            for board in boards
+            if board.has_runs
+        ],
+        pairs=draw(registry, results, "pairs", None, folder),
+        counts=summary_text(rows),
+        claims=claims_as_markdown([row for row in rows if row.verdict not in UNDECIDED]).replace("## ", "### "),
+    )
+
+
+def _shown(figure: Drawn) -> str:
+    """An image that leads to its own file, its caption and its command."""
+    (name,) = (path.name for path in figure.files if path.suffix == ".svg")
+    caption = folded(f"*{figure.title}.* {figure.caption}")
+    return f"![{figure.alt}]({FIGURES}/{name})\n\n{caption}\n\nMade by `{figure.command}`."

@@ -1,0 +1,73 @@
+"""A cell: benchmark × entry × seed, what determines its numbers, and what its bits depend on beside that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard, ModelCard, split_entry
+from gcnnbench.runs import provenance
+from gcnnbench.runs.spec import spec, spec_digest
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Benchmark × entry × seed, and where it runs; picklable, and safe to run twice.
+
+    Args:
+        registry: the cards, from which the network and the data set are loaded by name.
+        benchmark: the benchmark's name.
+        entry: `slug@size`.
+        seed: the seed that every random stream is derived from.
+        device: `cpu`, `cuda` or `mps`.
+        threads: CPU threads; the bits of the result depend on them.
+        data: the data directory.
+        limit: at most so many images of each share of the split; such a record is unofficial.
+    """
+
+    registry: Registry
+    benchmark: str
+    entry: str
+    seed: int
+    device: str
+    threads: int
+    data: Path
+    limit: int | None = None
+
+    @property
+    def card(self) -> BenchmarkCard:
+        """The benchmark's card."""
+        return self.registry.benchmark(self.benchmark)
+
+    @property
+    def model(self) -> ModelCard:
+        """The card of the entry's network."""
+        return self.registry.model(split_entry(self.entry)[0])
+
+    @property
+    def name(self) -> str:
+        """`benchmark@version entry seed n`, as messages show it."""
+        return f"{self.card.full_name} {self.entry} seed {self.seed}"
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """What determines this cell's numbers, but for the seed."""
+        return spec(self.registry, self.card, self.entry)
+
+    @cached_property
+    def digest(self) -> str:
+        """The spec digest."""
+        return spec_digest(self.spec)
+
+    @property
+    def machine(self) -> str:
+        """What the bits depend on beside spec and seed: a state is resumed only where this is the same."""
+        import torch
+
+        from gcnnbench.device import describe
+
+        device, libraries = describe(torch.device(self.device)), provenance.versions()
+        return f"{device}; {self.threads} threads; torch {libraries['torch']}; limit {self.limit}"

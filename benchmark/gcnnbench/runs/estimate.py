@@ -1,0 +1,145 @@
+"""What a plan will take on this machine, from a few steps really made: time and space, before anyone waits a week."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gcnnbench.cards.schema import DatasetCard, split_entry
+from gcnnbench.data.images import Images, prepare
+from gcnnbench.data.parts import Part
+from gcnnbench.data.splits import order_seed, split_indices
+from gcnnbench.device import (
+    arithmetic,
+    choose,
+    free_memory,
+    peak_memory,
+    reset_peak_memory,
+    scoring_batch,
+    seeded,
+    synchronise,
+)
+from gcnnbench.errors import UserError
+from gcnnbench.many_seeds import train_together
+from gcnnbench.nn.groups import group
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES
+from gcnnbench.training import Task, TrainingState, train
+
+STEPS = 3
+PROBE = 8
+PATIENCE = 5.0
+"""Seconds that steps with whole batches may take; where they would take longer, those of `PROBE` images are scaled."""
+RECORD_BYTES = 40_000
+BYTES_PER_COUNT = 9
+MEASURED_AS = 4  # passes that equivariance costs for each image and element: before and after, in float64
+MEMORY_SHARE = 0.8
+"""The share of the free memory that seeds trained at once may take together."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds and bytes of one cell; `committed` bytes are the record and small weights, `kept` lie outside git."""
+
+    train_seconds: float
+    test_seconds: float
+    committed: int
+    kept: int
+
+
+def estimate(cell: Cell) -> Estimate:
+    """Train a few steps and score one batch on made-up images of the right form, and scale up.
+
+    Raises:
+        UserError: the network cannot be built.
+    """
+    card, device = cell.card, choose(cell.device)
+    dataset = cell.registry.dataset(card.dataset)
+    parts = {name: part.images for name, part in dataset.parts.items()}
+    shares = split_indices(parts, card.split, order_seed(card.name, cell.seed, card.split), cell.seed)
+    counts = {name: min(len(indices), cell.limit or len(indices)) for name, indices in shares.items()}
+    with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
+        size = split_entry(cell.entry)[1]
+        network = cell.registry.build(cell.entry, card).to(device)
+        for batch in dict.fromkeys((min(PROBE, card.recipe.batch_size), card.recipe.batch_size)):
+            images = prepare(_made_up(dataset, STEPS * batch), card.input, size, device)
+            recipe = card.recipe.model_copy(update={"epochs": 2, "batch_size": batch, "drop_last": False})
+            task = Task("estimate", 0, recipe, images, None, device, cell.threads)
+            epochs = [state.history[-1]["seconds"] for state in train(network, task, TrainingState())]
+            step = epochs[-1] / STEPS * (card.recipe.batch_size / batch)  # the first epoch warms up
+            if len(epochs) * STEPS * step > PATIENCE:
+                break
+        per_image = _scoring_seconds(network, images, device)
+    elements, angles = len(group(card.evaluation.group)), len(card.evaluation.curve.angles)
+    conditions = elements + angles - 1  # 0° is upright
+    steps = card.recipe.epochs * -(-counts["train"] // card.recipe.batch_size)
+    validated = card.recipe.epochs * counts.get("validation", 0)
+    if card.recipe.norm_statistics:
+        validated += counts["train"] * (card.recipe.epochs if card.split.validation else 1)  # a pass forward each
+    measured = MEASURED_AS * elements * card.evaluation.equivariance_images
+    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    outputs = counts["test"] * (elements * dataset.classes * 4 + angles * 2)
+    record = RECORD_BYTES + BYTES_PER_COUNT * dataset.classes**2 * (conditions + elements)
+    small = weights <= COMMITTED_WEIGHTS_BYTES
+    return Estimate(
+        train_seconds=steps * step + validated * per_image,
+        test_seconds=(conditions * counts["test"] + measured) * per_image,
+        committed=record + (weights if small else 0),
+        kept=outputs + (0 if small else weights),
+    )
+
+
+def seeds_that_fit(cell: Cell, most: int, jobs: int = 1) -> int:
+    """How many seeds of this cell's entry, at most `most`, can be trained as one computation in the memory there is.
+
+    What one seed takes is the difference of the high-water marks of a step with two seeds and of one with one.
+
+    Args:
+        cell: benchmark, entry and device.
+        most: how many are wanted.
+        jobs: processes that share the memory.
+    """
+    card, device = cell.card, choose(cell.device)
+    dataset = cell.registry.dataset(card.dataset)
+    batch = _made_up(dataset, card.recipe.batch_size)
+    recipe = card.recipe.model_copy(update={"epochs": 1, "drop_last": False})
+    free, peaks = free_memory(device), []
+    for seeds in (1, 2):
+        with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
+            networks = [cell.registry.build(cell.entry, card).to(device) for _ in range(seeds)]
+            images = prepare(batch, card.input, split_entry(cell.entry)[1], device)
+        tasks = [Task("estimate", seed, recipe, images, None, device, cell.threads) for seed in range(seeds)]
+        reset_peak_memory(device)
+        try:
+            for _ in train_together(networks, tasks, [TrainingState() for _ in range(seeds)]):
+                pass
+        except UserError:
+            return 1  # the executor says why
+        peaks.append(peak_memory(device))
+    pixels = sum(part.images for part in dataset.parts.values()) * dataset.channels * dataset.size**2
+    each = max(peaks[1] - peaks[0], 0) + pixels * (1 if dataset.pixels == "uint8" else 4)
+    return max(1, min(most, int(free * MEMORY_SHARE / jobs) // each))
+
+
+def _made_up(dataset: DatasetCard, images: int) -> Part:
+    """Random images of a data set's form; only their shape and type matter here."""
+    shape = (images, dataset.channels, dataset.size, dataset.size)
+    pixels: Tensor = torch.randint(256, shape, dtype=torch.uint8) if dataset.pixels == "uint8" else torch.rand(shape)
+    return Part(pixels, torch.arange(images) % dataset.classes)
+
+
+@torch.inference_mode()
+def _scoring_seconds(network: torch.nn.Module, images: Images, device: torch.device) -> float:
+    """Seconds to score one image, from the faster of two batches."""
+    network.eval()
+    batch = images.batch(slice(scoring_batch(device, images.size)))
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        network(batch)
+        synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / len(batch)

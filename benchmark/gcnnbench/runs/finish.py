@@ -1,0 +1,195 @@
+"""From the last state of a cell to its record, its weights and its per-image outputs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from gcnnbench.cards.schema import BenchmarkCard, Model, ModelCard
+from gcnnbench.data.images import Images
+from gcnnbench.device import describe
+from gcnnbench.equivariance.errors import measure
+from gcnnbench.equivariance.exactness import exactness
+from gcnnbench.equivariance.results import EquivarianceState, Exactness
+from gcnnbench.evaluation import count
+from gcnnbench.macs import forward_macs
+from gcnnbench.metrics import metrics
+from gcnnbench.nn.groups import group
+from gcnnbench.outside_text import as_line
+from gcnnbench.probes import probing
+from gcnnbench.runs import provenance
+from gcnnbench.runs.record import (
+    SCHEMA_VERSION,
+    Cost,
+    Epoch,
+    Equivariance,
+    Outputs,
+    Provenance,
+    Record,
+    Training,
+    Weights,
+    sealed,
+)
+
+if TYPE_CHECKING:
+    from gcnnbench.runs.cell import Cell
+    from gcnnbench.runs.running import CellState
+
+COMMITTED_WEIGHTS_BYTES = 200_000
+EXACTNESS_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The record of a finished cell and the contents of the two safetensors files that go with it."""
+
+    record: Record
+    weights: bytes
+    outputs: bytes
+
+
+class Measured(Model):
+    """Equivariance errors and exactness of one state of the network."""
+
+    state: EquivarianceState
+    exactness: Exactness
+
+
+def equivariance_now(network: nn.Module, test: Images, card: BenchmarkCard, model: ModelCard) -> Measured:
+    """Measure the network as it is, on the protocol's fixed images: the first ones of the test share."""
+    protocol = card.evaluation
+    images = test.batch(slice(protocol.equivariance_images))
+    return Measured(
+        state=measure(network, images, group(protocol.group).elements),
+        exactness=exactness(network, images[:EXACTNESS_IMAGES], group(protocol.group), model.group == "trivial"),
+    )
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What is measured on the tested network itself: its equivariance, trainable parameters, and MACs of one image.
+
+    `probes` holds what the benchmark has read from it beside that, null where it asks for nothing.
+    """
+
+    after: Measured
+    parameters: int
+    macs: int
+    probes: dict[str, Any] | None = None
+
+
+def finish(cell: Cell, state: CellState, network: nn.Module, test: Images) -> Finished:
+    """The record and its files. The network holds the tested weights."""
+    return assemble(cell, state, measurements(network, test, cell.card, cell.model), test.labels)
+
+
+def measurements(network: nn.Module, test: Images, card: BenchmarkCard, model: ModelCard) -> Measurements:
+    """Measure the tested network; no label is looked at."""
+    return Measurements(
+        after=equivariance_now(network, test, card, model),
+        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        macs=multiply_accumulates(network, test.batch(slice(1))),
+        probes=probe(network) if (probe := probing(card.evaluation, test, "end")) else None,
+    )
+
+
+def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tensor) -> Finished:
+    """The record and its files, from what training, scoring and measuring gave, and the true labels (images,)."""
+    card, training, evaluation = cell.card, state.training, state.evaluation
+    before, after = Measured.model_validate_json(state.before), measured.after
+    classes = cell.registry.dataset(card.dataset).classes
+    counts = count(evaluation, labels, classes, auc=bool(card.evaluation.auc))
+    tested = {name: value.detach().cpu().contiguous() for name, value in training.tested_network.items()}
+    weights = safetensors.torch.save(tested)
+    outputs = safetensors.torch.save(
+        {
+            "logits": torch.stack(list(evaluation.logits.values())),
+            "angle_classes": torch.stack(list(evaluation.classes.values())),
+            "labels": labels.cpu(),
+        }
+    )
+    commit, dirty = provenance.commit()
+    train_seconds = sum(epoch["seconds"] for epoch in training.history)
+    record = Record(
+        schema_version=SCHEMA_VERSION,
+        benchmark=card.full_name,
+        entry=cell.entry,
+        seed=cell.seed,
+        spec_digest=cell.digest,
+        spec=cell.spec,
+        official=cell.limit is None,
+        unofficial_because=None if cell.limit is None else f"limited to {cell.limit} images a share",
+        metrics=metrics(counts, card.evaluation.seen, invariance_error=after.state.invariance_error),
+        counts=counts,
+        equivariance=Equivariance(
+            images=min(card.evaluation.equivariance_images, len(labels)),
+            before=before.state,
+            after=after.state,
+            relaxation=relaxation(before.state, after.state),
+            exactness_before=before.exactness,
+            exactness_after=after.exactness,
+        ),
+        training=Training(
+            history=tuple(Epoch(**epoch) for epoch in training.history),
+            steps=training.steps,
+            tested_epoch=training.tested_epoch,
+        ),
+        cost=Cost(
+            parameters=measured.parameters,
+            macs=measured.macs,
+            train_images_per_second=training.images_seen / train_seconds,
+            test_images_per_second=evaluation.scored / evaluation.seconds,
+            train_seconds=train_seconds,
+            test_seconds=evaluation.seconds,
+            peak_memory_bytes=state.peak_memory,
+        ),
+        provenance=Provenance(
+            suite_version=provenance.versions()["gcnnbench"],
+            commit=commit,
+            dirty=dirty,
+            device=cell.device,
+            device_name=as_line(describe(torch.device(cell.device))),
+            threads=cell.threads,
+            numeric_mode=card.recipe.numeric_mode,
+            deterministic_algorithms=torch.are_deterministic_algorithms_enabled(),
+            versions=provenance.versions(),
+            platform=provenance.platform_name(),
+            started=state.started,
+            finished=max(state.started, provenance.now()),
+            sessions=state.sessions,
+            seeds_at_once=state.seeds_at_once if state.seeds_at_once > 1 else None,
+        ),
+        weights=Weights(
+            sha256=hashlib.sha256(weights).hexdigest(),
+            bytes=len(weights),
+            committed=len(weights) <= COMMITTED_WEIGHTS_BYTES,
+        ),
+        outputs=Outputs(sha256=hashlib.sha256(outputs).hexdigest(), bytes=len(outputs)),
+        probes=measured.probes,
+    )
+    return Finished(sealed(record), weights, outputs)
+
+
+def relaxation(before: EquivarianceState, after: EquivarianceState) -> dict[str, float | None]:
+    """The change of the relative equivariance error over training, at each depth and at the `logits`."""
+    early, late = ({depth.depth: depth.relative for depth in state.depths} for state in (before, after))
+    early["logits"], late["logits"] = before.invariance_error, after.invariance_error
+    return {name: _difference(late[name], early[name]) for name in late if name in early}
+
+
+def _difference(late: float | None, early: float | None) -> float | None:
+    return None if late is None or early is None else late - early
+
+
+def multiply_accumulates(network: nn.Module, image: torch.Tensor) -> int:
+    """MACs of one image (1, channels, height, width) through the network in evaluation mode.
+
+    Counts convolutions and matrix products, two operations to a MAC.
+    """
+    network.eval()
+    return forward_macs(network, image)

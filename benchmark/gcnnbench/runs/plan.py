@@ -1,0 +1,114 @@
+"""A plan is a list of cells; the state of each is what the results directory says of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.record import Record
+from gcnnbench.runs.store import Store
+
+CellStatus = Literal["planned", "interrupted", "running", "done", "failed", "stale", "incomplete", "unreadable"]
+
+
+def seeds_from(text: str) -> tuple[int, ...]:
+    """The seeds that a text like `0-4` or `0,2,5-7` names, in order.
+
+    Raises:
+        UserError: the text has another form.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise UserError(f"seeds {text!r}: write single seeds and ranges, as in 0-4 or 0,2,5-7")
+        seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(dict.fromkeys(seeds))
+
+
+def plan(
+    registry: Registry,
+    benchmarks: Sequence[str],
+    *,
+    entries: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    data: Path = Path(),
+    limit: int | None = None,
+) -> list[Cell]:
+    """The cells of these benchmarks, seed by seed, so that every entry has its first seed before any has its second.
+
+    Args:
+        registry: the cards.
+        benchmarks: names of benchmarks.
+        entries: only these entries; all of a card without.
+        seeds: these seeds; those of the protocol without.
+        device: where the cells run.
+        threads: CPU threads of each cell.
+        data: the data directory.
+        limit: at most so many images of each share: the records are unofficial.
+
+    Raises:
+        UserError: a benchmark is unknown, or none of them has one of the entries.
+    """
+    cards = [registry.benchmark(name) for name in benchmarks]
+    for card in cards:
+        if card.superseded_by is not None:
+            raise UserError(
+                f"{card.full_name} is superseded by version {card.superseded_by} and no longer run; its records stay: "
+                f"gcnnbench leaderboard {card.full_name}"
+            )
+    known = {entry for card in cards for entry in card.entries}
+    for entry in entries:
+        if entry not in known:
+            raise UserError(f"no entry {entry!r} in {', '.join(benchmarks)}: one of {', '.join(sorted(known))}")
+    return [
+        Cell(registry, card.name, entry, seed, device, threads, data, limit)
+        for card in cards
+        for seed in (range(card.seeds) if seeds is None else seeds)
+        for entry in card.entries
+        if not entries or entry in entries
+    ]
+
+
+def status(store: Store, cell: Cell) -> CellStatus:
+    """What the results directory says of a cell; nothing is written to find out.
+
+    `stale`: there is a record of the same version made by another protocol; `incomplete`: a record without the weights
+    that it commits. Both would be run again. `unreadable`: what stands in the place of its record is none.
+    """
+    try:
+        record = store.record(cell)
+    except UserError:
+        return "unreadable"
+    if is_done(store, cell, record):
+        return "done"
+    if store.is_held(cell):
+        return "running"
+    if store.state_path(cell).is_file():
+        return "interrupted"
+    if store.failure_path(cell).exists():
+        return "failed"
+    if record is None:
+        return "planned"
+    return "incomplete" if record.spec_digest == cell.digest else "stale"
+
+
+def is_done(store: Store, cell: Cell, record: Record | None) -> bool:
+    """Whether this is the whole record of a cell's own protocol."""
+    return record is not None and record.spec_digest == cell.digest and store.is_whole(cell, record)
+
+
+def unfinished(store: Store, cells: Iterable[Cell]) -> list[Cell]:
+    """The cells without a whole record of their own protocol.
+
+    Raises:
+        UserError: what stands in the place of a cell's record is none.
+    """
+    return [cell for cell in cells if not is_done(store, cell, store.record(cell))]

@@ -1,0 +1,149 @@
+"""Running a cell: train, then score, as a run of states to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gcnnbench.cards.schema import split_entry
+from gcnnbench.data.fitted import shares_of
+from gcnnbench.data.images import Images, prepare
+from gcnnbench.data.parts import Part
+from gcnnbench.data.streams import derive
+from gcnnbench.device import arithmetic, choose, peak_memory, reset_peak_memory, seeded
+from gcnnbench.evaluation import EvaluationState, evaluate
+from gcnnbench.many_seeds import train_together
+from gcnnbench.nn.groups import group
+from gcnnbench.probes import probing
+from gcnnbench.runs import provenance
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.finish import Finished, equivariance_now, finish
+from gcnnbench.training import DivergedError, Task, TrainingState, train
+
+Phase = Literal["build", "training", "evaluation"]
+
+
+@dataclass
+class CellState:
+    """All that a cell knows at some moment, in plain tensors, numbers and strings: what a checkpoint holds."""
+
+    digest: str
+    machine: str
+    started: str
+    phase: Phase = "build"
+    sessions: int = 1
+    seeds_at_once: int = 1
+    peak_memory: int = 0
+    before: str = ""
+    training: TrainingState = field(default_factory=TrainingState)
+    evaluation: EvaluationState = field(default_factory=EvaluationState)
+
+    def resumed(self) -> CellState:
+        """This state in a further session; a clock that was set back since its start does not end before it began."""
+        return replace(self, sessions=self.sessions + 1, started=min(self.started, provenance.now()))
+
+
+@dataclass(frozen=True)
+class Material:
+    """The network as initialised, and the images of each share at its size, all on the device."""
+
+    network: nn.Module
+    train: Images
+    validation: Images | None
+    test: Images
+
+
+def start(cell: Cell) -> CellState:
+    """The state of a cell of which nothing is done."""
+    return CellState(cell.digest, cell.machine, provenance.now())
+
+
+def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[dict[int, DivergedError]]:
+    """Train cells of one entry, which differ in their seed only, as one computation; `run_cell` goes on from there.
+
+    Yields:
+        After every epoch, the cells lost so far by their position, with the reason.
+
+    Raises:
+        UserError: the data or the networks cannot be loaded, or a layer has no form for several seeds at once.
+    """
+    device = choose(cells[0].device)
+    reset_peak_memory(device)
+    networks, tasks = [], []
+    for cell in cells:
+        with arithmetic(device, "fp32", cell.threads):
+            material = prepare_material(cell, device)
+        networks.append(material.network)
+        tasks.append(_task(cell, material, device))
+    for lost in train_together(networks, tasks, [state.training for state in states]):
+        for state in states:
+            state.phase, state.peak_memory = "training", max(state.peak_memory, peak_memory(device))
+        yield lost
+
+
+def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState | Finished]:
+    """Train and score one cell, yielding its state after every epoch and condition, and last what it leaves.
+
+    The state is one object that changes between yields: keep what is needed of it before asking for the next.
+
+    Args:
+        cell: what to run.
+        state: an earlier state of the same cell on the same machine, to go on from with the same bits.
+
+    Raises:
+        UserError: the data or the entry's network cannot be loaded.
+        DivergedError: the loss is not finite.
+        UnusableError: the logits are not finite, or one class is predicted throughout.
+    """
+    state = state or start(cell)
+    card, device = cell.card, choose(cell.device)
+    reset_peak_memory(device)
+    with arithmetic(device, "fp32", cell.threads):
+        material = prepare_material(cell, device)
+        network, test = material.network, material.test
+        state.before = state.before or equivariance_now(network, test, card, cell.model).model_dump_json()
+    state.phase = "training"
+    for _ in train(network, _task(cell, material, device), state.training):
+        state.peak_memory = max(state.peak_memory, peak_memory(device))
+        yield state
+    state.phase = "evaluation"
+    load_weights(network, state.training.tested_network)
+    conditions = group(card.evaluation.group)
+    for _ in evaluate(network, test, card.evaluation, conditions, cell.threads, state.evaluation):
+        state.peak_memory = max(state.peak_memory, peak_memory(device))
+        yield state
+    with arithmetic(device, "fp32", cell.threads):
+        yield finish(cell, state, network, test)
+
+
+def _task(cell: Cell, material: Material, device: torch.device) -> Task:
+    card = cell.card
+    train, validation = material.train, material.validation
+    probe = probing(card.evaluation, material.test)
+    return Task(card.name, cell.seed, card.recipe, train, validation, device, cell.threads, probe)
+
+
+def prepare_material(cell: Cell, device: torch.device) -> Material:
+    """Build the network from its own random stream and bring the split's images to its size, on the device."""
+    card = cell.card
+    size = split_entry(cell.entry)[1]
+    parts = cell.registry.load_dataset(card.dataset, cell.data)
+    shares = shares_of(card, parts, cell.seed, cell.limit)
+
+    def images(part: Part) -> Images:
+        return prepare(part, card.input, size, device)
+
+    with seeded(device, derive(card.name, cell.seed, "initialisation")):
+        network = cell.registry.build(cell.entry, card).to(device)
+    validation = None if shares.validation is None else images(shares.validation)
+    return Material(network, images(shares.train), validation, images(shares.test))
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load weights in training mode: e2cnn keeps expanded filters in evaluation mode, and they would go stale."""
+    network.train()
+    network.load_state_dict(weights)

@@ -1,0 +1,154 @@
+"""What in one record contradicts itself or its own protocol: checked from the record alone, without data or weights.
+
+Cheap, so that every table makes these checks of every record that it shows; `verify records` adds those that need the
+registry, the weights, or a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from math import ceil, isclose
+
+from gcnnbench.cards.schema import ELEMENTS
+from gcnnbench.metrics import differences, images, inconsistencies, metrics
+from gcnnbench.outside_text import as_line
+from gcnnbench.runs.provenance import EARLIEST
+from gcnnbench.runs.record import Record, checksum
+from gcnnbench.runs.spec import spec_digest
+
+CLOCKS = timedelta(days=1)
+"""By how much another machine's clock may be ahead of ours."""
+
+
+def self_findings(record: Record) -> list[str]:
+    """What contradicts itself, in words; empty where nothing does."""
+    return [finding for check in CHECKS for finding in guarded(check, record)]
+
+
+def guarded(check: Callable[[Record], Iterator[str]], record: Record) -> Iterator[str]:
+    """The findings of a check; a spec or counts in which it cannot find its way are a finding, too."""
+    try:
+        yield from check(record)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+        told = as_line(f"{type(error).__name__}: {error}", 200)
+        yield f"spec or counts: not what a record of this form holds ({told})"
+
+
+def _checksum(record: Record) -> Iterator[str]:
+    if record.checksum is not None and record.checksum != checksum(record):
+        yield "checksum: not that of the record's content, so something in it was changed after it was made"
+
+
+def _spec(record: Record) -> Iterator[str]:
+    if spec_digest(record.spec) != record.spec_digest:
+        yield "spec: it does not have the digest that the record states, so protocol or digest was edited"
+    if record.spec.get("entry") != record.entry:
+        yield f"spec.entry: {record.spec.get('entry')}, but the record is of {record.entry}"
+    if record.official == (record.unofficial_because is not None):
+        yield "official: a record is official, or says in unofficial_because why it is not"
+
+
+def _counts(record: Record) -> Iterator[str]:
+    yield from inconsistencies(record.counts)
+
+
+def _metrics(record: Record) -> Iterator[str]:
+    seen: Sequence[str] = record.spec["evaluation"]["seen"]
+    error = record.equivariance.after.invariance_error
+    made = metrics(record.counts, seen, invariance_error=error)
+    yield from differences(record.metrics, made)
+    if lacking := sorted(name for name in made if name not in record.metrics and name.startswith("accuracy.")):
+        yield f"metrics: {', '.join(lacking)} missing"
+
+
+def _conditions(record: Record) -> Iterator[str]:
+    """The group's elements, the curve's angles and the number of test images are those of the protocol."""
+    protocol = record.spec["evaluation"]
+    if set(record.counts.elements) != set(ELEMENTS[protocol["group"]]):
+        yield f"counts.elements: {', '.join(record.counts.elements)} are not the elements of {protocol['group']}"
+    if {int(angle) for angle in record.counts.angles} != set(range(0, 360, protocol["curve"]["step"])):
+        yield f"counts.angles: not every {protocol['curve']['step']} degrees, as the protocol asks"
+    asked, counted = record.spec["split"]["test"].get("images"), images(record.counts)
+    if record.official and asked is not None and counted != asked:
+        yield f"counts: {counted} test images, but the protocol has {asked}"
+    if len(record.counts.elements["upright"]) != record.spec["classes"]:
+        yield f"counts: not the {record.spec['classes']} classes of the data set"
+    if bool(protocol.get("auc")) != (record.counts.ordered is not None):
+        what = "missing, but the protocol asks" if protocol.get("auc") else "there, but the protocol does not ask"
+        yield f"counts.ordered: {what} for the AUC"
+
+
+def _training(record: Record) -> Iterator[str]:
+    """The course of training is that of the recipe, and the tested epoch the one that it would choose."""
+    recipe, training = record.spec["recipe"], record.training
+    epochs = [epoch.epoch for epoch in training.history]
+    if epochs != list(range(1, recipe["epochs"] + 1)):
+        yield f"training.history: {len(epochs)} epochs, but the recipe has {recipe['epochs']}"
+        return
+    asked = record.spec["split"]["train"].get("images")
+    if record.official and asked is not None:
+        batches = asked // recipe["batch_size"] if recipe["drop_last"] else ceil(asked / recipe["batch_size"])
+        if training.steps != batches * recipe["epochs"]:
+            yield f"training.steps: {training.steps}, but the recipe makes {batches * recipe['epochs']}"
+    validated = [epoch.validation_accuracy for epoch in training.history]
+    if any((accuracy is None) == ("validation" in record.spec["split"]) for accuracy in validated):
+        yield "training.history: validation accuracies where there is no validation share, or none where there is one"
+        return
+    chosen = recipe["epochs"]
+    if recipe["tested_model"] == "best-validation":
+        scores = [accuracy or 0.0 for accuracy in validated]
+        chosen = epochs[scores.index(max(scores))]
+    if training.tested_epoch != chosen:
+        yield f"training.tested_epoch: {training.tested_epoch}, but the history chooses {chosen}"
+
+
+def _relaxation(record: Record) -> Iterator[str]:
+    """Relaxation is after minus before."""
+    measured = record.equivariance
+    early, late = (
+        {depth.depth: depth.relative for depth in state.depths} | {"logits": state.invariance_error}
+        for state in (measured.before, measured.after)
+    )
+    for depth, value in measured.relaxation.items():
+        then, now = early.get(depth), late.get(depth)
+        made = None if then is None or now is None else now - then
+        if made != value:
+            yield f"equivariance.relaxation.{depth}: {value} is not the error after training minus the one before"
+
+
+def _cost(record: Record) -> Iterator[str]:
+    """Seconds add up, and a rate times its seconds is the number of images that the protocol shows."""
+    cost, training, recipe = record.cost, record.training, record.spec["recipe"]
+    if not isclose(cost.train_seconds, sum(epoch.seconds for epoch in training.history), rel_tol=1e-9):
+        yield f"cost.train_seconds: {cost.train_seconds}, but the seconds of the epochs do not add up to it"
+    trained = _whole(cost.train_images_per_second * cost.train_seconds)
+    batches, epochs = training.steps, len(training.history)
+    most = batches * recipe["batch_size"]
+    least = most if recipe["drop_last"] else most - epochs * (recipe["batch_size"] - 1)
+    if trained is None or trained % epochs or not least <= trained <= most:
+        yield "cost.train_images_per_second: with its seconds it does not give the images of the recipe's epochs"
+    scored = _whole(cost.test_images_per_second * cost.test_seconds)
+    if scored is None or scored % images(record.counts):
+        yield "cost.test_images_per_second: with its seconds it does not give whole passes over the test images"
+
+
+def _whole(number: float) -> int | None:
+    """The integer that a product of rounded factors stands for; null where it stands for none."""
+    return round(number) if number >= 0.5 and isclose(number, round(number), rel_tol=1e-9) else None
+
+
+def _provenance(record: Record) -> Iterator[str]:
+    made, asked = record.provenance, record.spec["recipe"]["numeric_mode"]
+    if made.numeric_mode != asked:
+        yield f"provenance.numeric_mode: {made.numeric_mode}, but the protocol has {asked}"
+    started, finished = (datetime.fromisoformat(text) for text in (made.started, made.finished))
+    if finished < started:
+        yield "provenance: finished before it was started"
+    if started < datetime.fromisoformat(EARLIEST):
+        yield f"provenance.started: {made.started}, before there was this suite"
+    if finished > datetime.now(UTC) + CLOCKS:
+        yield f"provenance.finished: {made.finished}, which is still to come"
+
+
+CHECKS = (_checksum, _spec, _counts, _metrics, _conditions, _training, _relaxation, _cost, _provenance)

@@ -1,0 +1,112 @@
+"""What a network's card says of it, held against the network: parameters, multiply-accumulates, exactness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gcnnbench.cards.schema import ParameterCount
+from gcnnbench.data.images import Images
+from gcnnbench.device import seeded
+from gcnnbench.equivariance.audit import audit
+from gcnnbench.macs import forward_macs
+from gcnnbench.nn.groups import P4, P4M
+from gcnnbench.submissions.findings import Finding
+from gcnnbench.submissions.subject import CPU, Subject
+
+BATCH = 8
+STREAM = 1
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A subject under examination: its images at the entry's size, and the report of what is measured."""
+
+    subject: Subject
+    images: Images
+    report: Report = field(default_factory=dict)
+
+    def network(self) -> nn.Module:
+        """A new network, with the weights that were given where there are any."""
+        return self.subject.load(self.subject.build())
+
+    @property
+    def configuration(self) -> tuple[int, int, int]:
+        """Channels, classes and size of the entry."""
+        return self.subject.card.input.channels, self.subject.classes, self.subject.size
+
+    @property
+    def stated(self) -> ParameterCount | None:
+        """What the card states for this configuration."""
+        stated = self.subject.model.parameters
+        return next((one for one in stated if (one.channels, one.classes, one.size) == self.configuration), None)
+
+
+def parameters(probe: Probe) -> Iterator[Finding]:
+    """The number of trainable parameters is stated for this configuration, and right."""
+    count = sum(parameter.numel() for parameter in probe.network().parameters() if parameter.requires_grad)
+    probe.report["parameters"] = count
+    where = "{} channels, {} classes, size {}".format(*probe.configuration)
+    if probe.stated is None:
+        what = f"the card states no number of parameters for {where}"
+        yield Finding(check="parameters", what=what, remedy=f"state count: {count} for it")
+    elif count != probe.stated.count:
+        what = f"the network has {count} trainable parameters at {where}, and the card says {probe.stated.count}"
+        yield Finding(check="parameters", what=what, remedy=f"state count: {count}, or build the network of the card")
+
+
+def costs(probe: Probe) -> Iterator[Finding]:
+    """MACs of one image are those of the card, and scoring a batch takes no more of them than training on it."""
+    macs = forward_macs(probe.network().eval(), probe.images.batch(slice(1)))
+    scored = forward_macs(probe.network().eval(), probe.images.batch(slice(BATCH)))
+    with seeded(CPU, STREAM):
+        trained = forward_macs(probe.network().train(), probe.images.batch(slice(BATCH)))
+    passes = scored / trained if trained else 1.0
+    probe.report.update(macs=macs, passes=round(passes, 3))
+    said = probe.stated.macs if probe.stated else None
+    if said is not None and said != macs:
+        what = f"one image takes {macs} multiply-accumulates, and the card says {said}"
+        yield Finding(check="macs", what=what, remedy=f"state macs: {macs}, or build the network of the card")
+    if passes > 1.01:
+        what = f"scoring a batch takes {passes:.3g} times the multiply-accumulates of training on it, forward"
+        remedy = "score by one pass of the network that is trained: an ensemble or an average over an orbit is another"
+        yield Finding(check="passes", what=what, remedy=remedy)
+
+
+def exactness(probe: Probe) -> Iterator[Finding]:
+    """The certificate and the decision at every size that the card names, against what it says."""
+    model = probe.subject.model
+    sizes = tuple(dict.fromkeys((*model.exact_at, *model.approximate_at, probe.subject.size)))
+    if model.group == "trivial":
+        return
+
+    def shown(count: int, channels: int, size: int) -> Tensor:
+        spread = probe.images.batch(torch.arange(count) * (len(probe.images) // count))[:, :channels]
+        return F.interpolate(spread, (size, size), mode="bilinear", antialias=True)
+
+    found = audit(
+        lambda size: probe.subject.build(size),
+        sizes,
+        P4M if model.group == "p4m" else P4,
+        channels=probe.subject.card.input.channels,
+        images=shown,
+        name=model.name,
+    )
+    probe.report["exactness"] = found.document()
+    for row in found.sizes:
+        claimed = "exact" if row.size in model.exact_at else "approximate" if row.size in model.approximate_at else None
+        if claimed is None and not row.disagreement:
+            what = f"the card does not say whether the network is exact at {row.size}, where it is entered"
+            yield Finding(check="exactness", what=what, remedy=f"it is {row.decision}: name {row.size} there")
+        elif row.disagreement or row.decision != claimed:
+            evidence = row.reason or f"an error of {row.invariance_error or 0:.1e} at the output, which is rounding"
+            what = f"the card says {claimed} at {row.size}, and the audit finds {row.decision}: {evidence}"
+            remedy = "claim what the network is, or mend the layer that breaks"
+            yield Finding(check="exactness", what=what, remedy=remedy)

@@ -1,0 +1,86 @@
+"""`submit --check`: everything that can be known of a submission before it is trained, all findings at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import safetensors.torch
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+from gcnnbench.runs.cell import Cell
+from gcnnbench.submissions.findings import Finding, Refused, guarded
+from gcnnbench.submissions.folder import CODE, WEIGHTS, Submission, examine
+from gcnnbench.submissions.trial import Weights, probe
+
+
+def check(submission: Submission, data: Path, *, trust: bool = False) -> tuple[Finding, ...]:
+    """Look at the network of every entry, in isolation.
+
+    Args:
+        submission: what a folder holds, as far as it is right.
+        data: the data directory.
+        trust: whether the code may run where there is no isolation.
+
+    Returns:
+        Everything that is wrong; nothing where all is right.
+
+    Raises:
+        UserError: a data set is not here, or there is no isolation and no trust.
+    """
+    findings = list(_taken(submission))
+    if CODE in submission.files:
+        for benchmark, entry in submission.entries:
+            cell = Cell(submission.registry, benchmark, entry, 0, "cpu", 1, data)
+            findings += probe(cell, submission.code, brought_weights(submission), trust=trust)
+    return tuple(dict.fromkeys(findings))
+
+
+def check_folder(path: Path, data: Path, include: Sequence[Path] = (), *, trust: bool = False) -> Submission:
+    """Look at a submission's folder, its card and its networks, and say all that is wrong with them at once.
+
+    Args:
+        path: the folder.
+        data: the data directory.
+        include: further cards, as of a benchmark that is not registered.
+        trust: whether its code may run where there is no isolation.
+
+    Raises:
+        UserError: there is no folder, a data set is not here, or there is no isolation and no trust.
+        Refused: something is wrong with it; everything that was found.
+    """
+    found = examine(path, include)
+    findings = list(found.findings)
+    with guarded(path):
+        if found.submission is not None:
+            try:
+                findings += check(found.submission, data, trust=trust)
+            except UserError as error:
+                if not findings:
+                    raise
+                remedy = "mend what else is wrong first"
+                findings.append(Finding(check="unchecked", what=f"the network was not tried: {error}", remedy=remedy))
+    if findings or found.submission is None:
+        raise Refused(findings)
+    return found.submission
+
+
+def brought_weights(submission: Submission) -> Weights:
+    """The weights that a submission brings; none where it is trained here."""
+    content = submission.files.get(WEIGHTS)
+    return {} if content is None else safetensors.torch.load(content)
+
+
+def _taken(submission: Submission) -> Iterator[Finding]:
+    """Whether another model is registered under this name."""
+    name, registered = submission.card.name, Registry.load()
+    if name not in registered.models:
+        return
+    folder = registered.folder("model", name)
+    if any(
+        not (folder / file).is_file() or (folder / file).read_bytes() != content
+        for file, content in submission.files.items()
+    ):
+        remedy = "another network, or another width of it, is another name"
+        yield Finding(check="name-taken", what=f"the name {name} is taken by {folder}", remedy=remedy)

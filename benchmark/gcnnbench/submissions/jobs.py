@@ -1,0 +1,49 @@
+"""The three jobs of the contained process by name, and what becomes of an error in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from gcnnbench.submissions.findings import Finding
+from gcnnbench.submissions.integrity import Snapshot, snapshot
+from gcnnbench.submissions.limits import broken_limit
+from gcnnbench.submissions.probe import probe_job
+from gcnnbench.submissions.subject import RefusedError, Subject
+from gcnnbench.submissions.training_job import Done, score_job, train_job
+
+JOBS: Mapping[str, Callable[[Subject, Snapshot], Done]] = {"probe": probe_job, "train": train_job, "score": score_job}
+
+
+def run_job(given: Path, job: str, arguments: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, Any], bytes]:
+    """Do a job.
+
+    Args:
+        given: the folder that the host laid out.
+        job: its name.
+        arguments: of the job.
+
+    Returns:
+        Findings and report as JSON data, and the tensors as a safetensors file.
+    """
+    subject, before = Subject.read(given, arguments), snapshot()
+    try:
+        findings, report, tensors = JOBS[job](subject, before)
+    except Exception as error:
+        findings, report, tensors = [finding_of(error)], {}, {}
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    return [one.model_dump() for one in findings], report, safetensors.torch.save(contiguous) if tensors else b""
+
+
+def finding_of(error: Exception, check: str = "crash") -> Finding:
+    """What an exception in submitted code says about it; under the name of a limit where it tells of one."""
+    limit = broken_limit(error)
+    if limit is not None:
+        return Finding(check=limit[0], what=limit[1], remedy="look for what takes it; a network needs far less")
+    if isinstance(error, RefusedError):
+        return error.finding
+    said = " ".join(str(error).split())[:300]
+    return Finding(check=check, what=f"{type(error).__name__}: {said}", remedy="let the code run to its end")

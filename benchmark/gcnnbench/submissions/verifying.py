@@ -1,0 +1,181 @@
+"""`verify bundle`: is it whole, is its submission right, is every number what its outputs give, do the weights give the
+outputs, does the recipe give the weights? What foreign code is needed for comes after what is only read, in isolation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isclose
+from pathlib import Path
+from typing import Literal
+
+import safetensors.torch
+import torch
+
+from gcnnbench.cards.schema import Model
+from gcnnbench.evaluation import EvaluationState
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.finish import Measurements
+from gcnnbench.runs.measured import Grade
+from gcnnbench.submissions.bundle import Bundle, open_bundle
+from gcnnbench.submissions.bundle_records import REMEDY, Kept, kept, record_findings, record_of
+from gcnnbench.submissions.checking import check
+from gcnnbench.submissions.findings import Finding, Refused, guarded
+from gcnnbench.submissions.retraining import Wanted, draw, drawn_in_words, grades_of
+from gcnnbench.submissions.submitting import cells_of
+from gcnnbench.submissions.tree import WEIGHTS_BYTES, read_inside
+from gcnnbench.submissions.trial import counts_of, differences, outputs_of, score, shares, try_cell
+
+Depth = Literal["read", "check", "rescore"]
+"""How far a bundle is verified: only read; its networks held against the checks of `submit --check`; also scored."""
+CLOSE, ZERO = 1e-6, 1e-9
+"""Errors of equivariance are measured in float64: they repeat to a millionth, and below a thousand-millionth are 0."""
+Say = Callable[[str], None]
+
+
+class Measured(Model):
+    """Who measured a record: its cell in words, its file, the grade it has reached, and what is to be known of it."""
+
+    cell: str
+    place: str
+    grade: Grade
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BundleReport:
+    """What a bundle's verification found."""
+
+    bundle: Bundle
+    measured: tuple[Measured, ...]
+
+
+def verify_bundle(
+    path: Path,
+    data: Path,
+    *,
+    depth: Depth = "rescore",
+    retrain: Wanted = 0,
+    trust: bool = False,
+    include: Sequence[Path] = (),
+    say: Say = lambda _: None,
+) -> BundleReport:
+    """Verify a bundle of records.
+
+    Args:
+        path: the bundle.
+        data: the data directory.
+        depth: how far.
+        retrain: how many cells are trained again, or all; the verifier draws them.
+        trust: whether its code may run where there is no isolation.
+        include: further cards, as of a benchmark that is not registered.
+        say: told what is being done.
+
+    Returns:
+        The grade of every record; one that is refused is none.
+
+    Raises:
+        UserError: there is no bundle, a data set is not here, or there is no isolation and no trust.
+        Refused: something is wrong; everything that was found.
+    """
+    bundle = open_bundle(path, include)
+    with guarded(path):
+        return _verify(bundle, data, depth, retrain, trust, say)
+
+
+def _verify(bundle: Bundle, data: Path, depth: Depth, retrain: Wanted, trust: bool, say: Say) -> BundleReport:
+    cells = cells_of(bundle.submission, data)
+    say(f"{len(bundle.manifest.files)} files have their sha256, and the manifest its digest")
+    findings = record_findings(bundle, cells)
+    if depth == "read" and findings:
+        raise Refused(findings)
+    if depth == "read":
+        say("nothing of it was run: the checks of `submit --check` were not made")
+    else:
+        say("its networks are held against the checks of `submit --check`")
+        findings += check(bundle.submission, data, trust=trust)
+    if findings:
+        raise Refused(findings)
+    kept_of = {cell.name: kept(bundle, cell) for cell in cells}
+    say(f"{len(cells)} records are complete, of today's protocol, and recompute from their counts")
+    grades: dict[str, tuple[Grade, str]] = {cell.name: ("self-reported", "") for cell in cells}
+    if depth == "rescore":
+        for cell in cells:
+            findings += _rescored(bundle, cell, kept_of[cell.name], trust)
+            grades[cell.name] = ("re-scored", "")
+            say(f"{cell.name}: weights scored again in a fresh process")
+        if findings:
+            raise Refused(findings)
+    if retrain and not bundle.submission.trained_elsewhere:
+        drawn = draw(cells, retrain)
+        say(drawn_in_words(drawn, cells))
+        for cell, graded in grades_of(
+            drawn,
+            lambda cell: record_of(bundle, cell),
+            lambda cell: try_cell(cell, bundle.submission.code, trust=trust).record,
+        ):
+            grades[cell.name] = graded
+            say(f"{cell.name}: {graded[0]}; {graded[1]}")
+    measured = (
+        Measured(
+            cell=cell.name,
+            place=kept_of[cell.name].place.relative_to(bundle.results).as_posix(),
+            grade=grades[cell.name][0],
+            note=grades[cell.name][1],
+        )
+        for cell in cells
+    )
+    return BundleReport(bundle, tuple(measured))
+
+
+def _rescored(bundle: Bundle, cell: Cell, found: Kept, trust: bool) -> Iterator[Finding]:
+    """The outputs against the true labels, and the weights against the outputs."""
+    test = shares(cell).test
+    recorded = _outputs(bundle, cell, found, test.labels)
+    if recorded is None:
+        what = f"{cell.name}: its outputs are not those of the test images, or keep other labels than the data set has"
+        yield Finding(check="outputs", what=what, remedy=REMEDY)
+        return
+    if counts_of(cell, recorded, test.labels) != found.counts:
+        what = f"{cell.name}: its outputs do not give the counts that it states"
+        yield Finding(check="outputs", what=what, remedy=REMEDY)
+    weights = safetensors.torch.load(_read(bundle, found.weights))
+    try:
+        scored = score(cell, bundle.submission.code, weights, test.images, trust=trust)
+    except Refused as error:
+        yield from error.findings
+        return
+    for difference in (*differences(recorded, scored.evaluation), *_other_measurements(found, scored.measured)):
+        what = f"{cell.name}: its weights, scored again, give something else: {difference}"
+        yield Finding(check="rescore", what=what, remedy=REMEDY)
+
+
+def _other_measurements(kept: Kept, now: Measurements) -> Iterator[str]:
+    """Where stated costs and equivariance are not those that the weights have."""
+    if kept.parameters != now.parameters:
+        yield f"{now.parameters} parameters, not {kept.parameters}"
+    if kept.macs != now.macs:
+        yield f"{now.macs} MACs, not {kept.macs}"
+    if kept.exactness is None or kept.exactness.decision != now.after.exactness.decision:
+        yield f"the network is {now.after.exactness.decision}, which it does not state"
+    then, error = kept.after.invariance_error, now.after.state.invariance_error
+    if (then is None) != (error is None) or (
+        then is not None and error is not None and not isclose(then, error, rel_tol=CLOSE, abs_tol=ZERO)
+    ):
+        yield f"invariance error {error}, not {then}"
+
+
+def _outputs(bundle: Bundle, cell: Cell, found: Kept, labels: torch.Tensor) -> EvaluationState | None:
+    """The kept outputs, of the shapes that the protocol determines; None where they are others or for other labels."""
+    if found.outputs is None:
+        return None
+    tensors = safetensors.torch.load(_read(bundle, found.outputs))
+    theirs = tensors.get("labels")
+    if theirs is None or theirs.dtype != labels.dtype or not torch.equal(theirs, labels):
+        return None
+    return outputs_of(cell, tensors, len(labels))
+
+
+def _read(bundle: Bundle, path: Path) -> bytes:
+    return read_inside(bundle.path, path.relative_to(bundle.path).as_posix(), WEIGHTS_BYTES)

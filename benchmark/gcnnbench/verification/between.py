@@ -1,0 +1,88 @@
+"""What only shows between records: copies, seeds that are missing below others, and weights without a record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gcnnbench.leaderboard.cells import listed
+from gcnnbench.runs.files import Kind
+from gcnnbench.runs.record import Record
+from gcnnbench.verification.record_rows import RecordRow
+
+
+class Cells:
+    """What only shows between records: copies, and seeds that are missing below others."""
+
+    def __init__(self) -> None:
+        self.accounted: set[tuple[str, str, int]] = set()
+        """Seeds without a record of which a file says why: a failure, or one that cannot be read."""
+        self.seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self.weights: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
+        self.contents: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
+
+    def add(self, place: str, kind: Kind, record: Record) -> None:
+        """Take note of a record and where it stands."""
+        cell = (record.benchmark, record.entry, record.seed)
+        if kind == "seed":
+            self.seeds[record.benchmark, record.entry].add(record.seed)
+        self.weights[record.weights.sha256].append((place, cell))
+        counts = hashlib.sha256(record.counts.model_dump_json().encode()).hexdigest()
+        self.contents[counts + record.entry].append((place, cell))
+
+    def compared(self, rows: Sequence[RecordRow], protocol_seeds: Mapping[str, int]) -> list[RecordRow]:
+        """The rows, those refused whose weights or counts another cell has, too; the last seed says what is to come.
+
+        Args:
+            rows: one for each file.
+            protocol_seeds: the number of seeds by full name of the benchmark.
+        """
+        copies: dict[str, list[str]] = defaultdict(list)
+        for what, groups in (("weights", self.weights), ("counts", self.contents)):
+            for group in groups.values():
+                for place, cell in group:
+                    others = [other for other, its in group if its != cell]
+                    if others:
+                        copies[place].append(f"{what}: the same as those of {others[0]}, a cell of its own")
+        later = dict(self.to_come(protocol_seeds))
+        return [
+            replace(
+                row,
+                grade="refused" if row.id in copies else row.grade,
+                findings=row.findings + tuple(copies[row.id]),
+                notes=row.notes + later.get(row.id, ()),
+            )
+            for row in rows
+        ]
+
+    def to_come(self, protocol_seeds: Mapping[str, int]) -> Iterator[tuple[str, tuple[str]]]:
+        """The last seed of each entry that has not all seeds of the protocol yet, and which it lacks.
+
+        Seeds are run from 0 upwards, so what is missing at the end is only not run yet, and no fault.
+        """
+        for (benchmark, entry), seeds in self.seeds.items():
+            last, asked = max(seeds), protocol_seeds.get(benchmark, 0)
+            left = [s for s in range(last + 1, asked) if (benchmark, entry, s) not in self.accounted]
+            if left:
+                told = f"{len(seeds)} of {asked} seeds: {listed(tuple(left))} not run yet"
+                yield f"{benchmark}/{entry}/seed-{last}.json", (told,)
+
+    def gaps(self) -> Iterator[tuple[str, str]]:
+        """Entries that lack seeds below the highest one they have, unless these failed."""
+        for (benchmark, entry), seeds in sorted(self.seeds.items()):
+            lacking = [s for s in range(max(seeds)) if s not in seeds and (benchmark, entry, s) not in self.accounted]
+            if lacking:
+                told = listed(tuple(lacking))
+                why = "missing below others and not failed: seeds are all run, none is picked"
+                command = f"gcnnbench run {benchmark.partition('@')[0]} --entry {entry}"
+                yield f"{benchmark}/{entry}", f"{told} {why}; {command} --seeds {','.join(map(str, lacking))}"
+
+
+def orphans(results: Path) -> Iterator[str]:
+    """Weights beside which there is no record."""
+    for path in sorted(results.glob("*@*/*@*/*.safetensors")):
+        if not path.with_suffix(".json").exists():
+            yield f"{path.relative_to(results)}: weights without a record"

@@ -1,0 +1,122 @@
+"""Claims cards read strictly and checked against the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gcnnbench.cards.phrases import choice
+from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.verification.claims import FOLDER, Claim, ClaimsCard, CurveClaim, Equal, NumberClaim, StatementClaim
+from gcnnbench.verification.judging import assumptions, entries_of, row_ids
+
+
+def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
+    """All claims cards of the registry, in the order of their sources.
+
+    Raises:
+        CardsError: any card is wrong, or names a source, benchmark, entry or tolerance that is not there; all at once.
+    """
+    cards: list[ClaimsCard] = []
+    findings: list[Finding] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            file = open_card(path, ClaimsCard)
+        except CardsError as error:
+            findings += error.errors
+        else:
+            cards.append(file.card)
+            findings += _cross_check(file, registry)
+    if findings:
+        raise CardsError(findings)
+    return cards
+
+
+def _cross_check(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Finding]:
+    card = file.card
+    if card.source != file.path.stem:
+        yield file.error(("source",), f"'{card.source}' must be {file.path.stem}, as the file is called")
+    if card.source not in registry.bibliography:
+        near = choice(card.source, sorted(registry.bibliography))
+        yield file.error(("source",), f"'{card.source}' is not in references.bib; {near}")
+    for place, claim in enumerate(card.claims):
+        for tolerance in _tolerance_names(claim):
+            if tolerance not in card.tolerances:
+                near = choice(tolerance, sorted(card.tolerances))
+                yield file.error(("claims", place), f"there is no tolerance '{tolerance}'; {near}")
+        if claim.benchmark is None:
+            continue
+        if claim.benchmark not in registry.benchmarks:
+            near = choice(claim.benchmark, sorted(registry.benchmarks))
+            yield file.error(("claims", place, "benchmark"), f"there is no benchmark '{claim.benchmark}'; {near}")
+            continue
+        benchmark = registry.benchmarks[claim.benchmark]
+        for entry in _entries(claim):
+            if entry not in benchmark.entries:
+                near = choice(entry, list(benchmark.entries))
+                yield file.error(("claims", place), f"{entry} is no entry of {benchmark.name}; {near}")
+        for at in _misplaced(claim, benchmark):
+            yield file.error(("claims", place, "at"), f"{at} is not measured in {benchmark.name}")
+        for name in _calibrated(claim):
+            known = assumptions(registry, benchmark, _entries(claim))
+            if name not in known:
+                yield file.error(("claims", place), f"there is no assumption '{name}'; {choice(name, sorted(known))}")
+    yield from _within(file)
+
+
+def _within(file: CardFile[ClaimsCard]) -> Iterator[Finding]:
+    """What a card says of its own claims: which are primary, and which repeat another."""
+    card = file.card
+    rows = [row for claim in card.claims for row in row_ids(claim)]
+    for place, row in enumerate(card.primary):
+        if row not in rows:
+            yield file.error(("primary", place), f"there is no row '{row}'; {choice(row, rows)}")
+    numbers = {claim.id: claim for claim in card.claims if isinstance(claim, NumberClaim)}
+    for place, claim in enumerate(card.claims):
+        if not isinstance(claim, NumberClaim) or claim.repeats is None:
+            continue
+        repeated = numbers.get(claim.repeats)
+        if (
+            repeated is None
+            or repeated.repeats
+            or (repeated.benchmark, repeated.entry)
+            != (
+                claim.benchmark,
+                claim.entry,
+            )
+        ):
+            rule = f"'{claim.repeats}' is no number of {claim.entry} in {claim.benchmark} that repeats none itself"
+            yield file.error(("claims", place, "repeats"), rule)
+
+
+def _calibrated(claim: Claim) -> Iterator[str]:
+    """The assumptions that a claim, or a reading of it, was used to choose."""
+    readings = claim.readings if isinstance(claim, StatementClaim) else ()
+    yield from (name for name in (claim.calibrates, *(one.calibrates for one in readings)) if name is not None)
+
+
+def _tolerance_names(claim: Claim) -> Sequence[str]:
+    if isinstance(claim, NumberClaim | CurveClaim):
+        return [claim.tolerance]
+    if isinstance(claim, StatementClaim):
+        return [reading.test.tolerance for reading in claim.readings if isinstance(reading.test, Equal)]
+    return []
+
+
+def _entries(claim: Claim) -> Sequence[str]:
+    if isinstance(claim, NumberClaim | CurveClaim):
+        return [claim.entry] if claim.entry else []
+    if isinstance(claim, StatementClaim):
+        return [entry for reading in claim.readings for entry in entries_of(reading.test)]
+    return []
+
+
+def _misplaced(claim: Claim, benchmark: BenchmarkCard) -> Sequence[int]:
+    """The places of a curve that the benchmark does not measure."""
+    if not isinstance(claim, CurveClaim):
+        return []
+    angles = claim.quantity == "accuracy.angle"
+    measured = benchmark.evaluation.curve.angles if angles else range(1, benchmark.recipe.epochs + 1)
+    return [at for at in claim.at if at not in measured]

@@ -1,0 +1,46 @@
+"""The determinism audit for readers."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from gcnnbench.verification.determinism import Audit
+from gcnnbench.verification.noise import FACTOR
+
+
+def audit_as_text(audit: Audit) -> str:
+    """What ran, the table of differences, and what it means."""
+    libraries = ", ".join(f"{name} {number}" for name, number in audit.versions.items())
+    settings = "; ".join(f"{name}: {value}" for name, value in audit.flags.items())
+    columns = ["entry", "threads", "batch", "repeats", "max |Δlogit|", "relative", "flips"]
+    table = [
+        [
+            entry.entry,
+            way.threads,
+            way.batch_size,
+            "same bits" if way.repeats else "OTHER BITS",
+            f"{way.difference:.1e}",
+            f"{way.relative:.1e}",
+            way.flips,
+        ]
+        for entry in audit.entries
+        for way in entry.variations
+    ]
+    training = [
+        f"{entry.entry}: {entry.steps} training steps made twice give "
+        f"{'the same bits' if entry.training_repeats else 'OTHER BITS'}; against float64: {entry.float64:.1e}"
+        for entry in audit.entries
+    ]
+    noise = max(entry.noise for entry in audit.entries)
+    meaning = (
+        f"Differences are against one thread and batches of {audit.entries[0].variations[0].batch_size}. The largest "
+        f"is {noise:.1e} of the logits' root mean square; records are re-scored with {FACTOR} times it as tolerance."
+    )
+    parts = [
+        f"{audit.device}: {audit.device_name}\n{libraries}\n{settings}",
+        tabulate(table, columns, "github", disable_numparse=True),
+        "\n".join(training),
+        meaning,
+        "\n".join(f"PROBLEM  {problem}" for problem in audit.problems) or "No problem found.",
+    ]
+    return "\n\n".join(parts) + "\n"

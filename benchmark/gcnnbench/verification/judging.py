@@ -1,0 +1,282 @@
+"""Claims against evidence: one row a claim, with its verdict and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import Assumption, BenchmarkCard, split_entry
+from gcnnbench.statistics import Summary, summary
+from gcnnbench.verification.claims import (
+    FOLDER,
+    Claim,
+    ClaimsCard,
+    CurveClaim,
+    Equal,
+    Greater,
+    Grows,
+    Identical,
+    NumberClaim,
+    Reading,
+    StatementClaim,
+)
+from gcnnbench.verification.curve_test import CurveTest, curve_power, curve_test
+from gcnnbench.verification.evidence import Evidence
+from gcnnbench.verification.families import with_families
+from gcnnbench.verification.power import POWER, power, seeds_for_power
+from gcnnbench.verification.rows import ClaimRow, Counted
+from gcnnbench.verification.single_runs import published_runs
+from gcnnbench.verification.verdicts import (
+    CURVE_SEEDS,
+    Judgement,
+    judge,
+    judge_curve,
+    judge_equal,
+    judge_growth,
+    judge_identity,
+    judge_order,
+    testable,
+)
+
+Test = Greater | Equal | Identical | Grows
+Gathered = Mapping[tuple[str, str], Sequence[Evidence]]
+CURVED = ("accuracy.angle", "accuracy.curve_mean")
+"""Quantities on which the protocol of the rotation curve has an influence."""
+
+
+def judge_claims(registry: Registry, cards: Sequence[ClaimsCard], gathered: Gathered) -> list[ClaimRow]:
+    """One row for each claim, and for each reading of a statement, in the order of the cards."""
+    return [row for card in cards for row in with_families(_card(registry, card, gathered))]
+
+
+def row_ids(claim: Claim) -> list[str]:
+    """The names of a claim's rows: its own, or one for each reading of a statement."""
+    return [f"{claim.id}/{one.name}" for one in claim.readings] if isinstance(claim, StatementClaim) else [claim.id]
+
+
+def _card(registry: Registry, card: ClaimsCard, gathered: Gathered) -> list[ClaimRow]:
+    rows = [row for claim in card.claims for row in _rows(registry, card, claim, gathered)]
+    return [replace(row, primary=row.id in card.primary) for row in rows]
+
+
+def _rows(registry: Registry, card: ClaimsCard, claim: Claim, gathered: Gathered) -> Iterator[ClaimRow]:
+    if isinstance(claim, NumberClaim):
+        yield _finished(_number(card, claim, gathered), claim, registry)
+    elif isinstance(claim, CurveClaim):
+        yield _finished(_curve(card, claim, gathered), claim, registry)
+    elif isinstance(claim, StatementClaim):
+        for reading in claim.readings:
+            row = replace(_reading(card, claim, reading, gathered), counted=_reading_counts(registry, claim, reading))
+            yield _finished(row, claim, registry)
+
+
+def _blank(card: ClaimsCard, claim: Claim, entries: Sequence[str], quantity: str, printed: str) -> ClaimRow:
+    return ClaimRow(
+        id=claim.id,
+        source=card.source,
+        benchmark=claim.benchmark,
+        entries=tuple(entries),
+        quantity=quantity,
+        printed=printed,
+        where=claim.where,
+        standing=claim.standing,
+        note=claim.note,
+        counted="evidence" if claim.calibrates is None else "calibration",
+        because=claim.calibrates or "",
+    )
+
+
+def _number(card: ClaimsCard, claim: NumberClaim, gathered: Gathered) -> ClaimRow:
+    entries = [claim.entry] if claim.entry else []
+    tolerance = card.tolerances[claim.tolerance].of(claim.published)
+    row = replace(
+        _blank(card, claim, entries, claim.quantity, claim.printed), published=claim.published, tolerance=tolerance
+    )
+    if claim.counts:
+        row = replace(row, counted="count")
+    else:
+        row = replace(row, needed=seeds_for_power(claim.published, tolerance))
+    if claim.repeats is not None:
+        row = replace(row, counted="repeat", because=claim.repeats)
+    if not testable(claim.published, tolerance):
+        row = replace(row, judgement=Judgement("not testable"))
+    runs = _runs(claim, entries, gathered)
+    values = [one.quantity(claim.quantity) for one in runs[0]] if runs else []
+    ours = _summary(values)
+    if ours is None:
+        return row
+    if claim.counts:
+        right = claim.is_count_of(ours.mean) and not ours.std
+        found = Judgement("reproduced" if right else "refuted", ours.mean - claim.published.mean)
+    else:
+        found = judge(ours, claim.published, tolerance)
+        row = replace(row, power=power(ours.n, claim.published, tolerance))
+    return replace(_measured(row, runs), ours=ours, seeds=ours.n, judgement=found)
+
+
+def _curve(card: ClaimsCard, claim: CurveClaim, gathered: Gathered) -> ClaimRow:
+    tolerances = [card.tolerances[claim.tolerance].of(point) for point in claim.published]
+    row = _blank(card, claim, [claim.entry], claim.quantity, f"{len(claim.at)} points, n = {claim.runs}")
+    path = FOLDER / f"{card.source}.yaml"
+    theirs = published_runs(path, claim)
+    powers = _powers(path, claim, tuple(tolerances))
+    row = replace(row, needed=next((seeds for seeds, found in powers.items() if found >= POWER), None))
+    runs = _runs(claim, [claim.entry], gathered)
+    curves = [[one.curves[claim.quantity].get(at) for at in claim.at] for one in runs[0]] if runs else []
+    ours = [[value for value in curve if value is not None] for curve in curves]
+    if not ours or min(map(len, ours)) < len(claim.at):
+        return row
+    untested = CurveTest(None, None, len(claim.at))
+    test = untested if theirs is None else curve_test(np.array(ours), theirs)
+    points = [summary(column) for column in zip(*ours, strict=True)]
+    found = judge_curve(points, claim.published, tolerances, test)
+    at = found.at or 0
+    return replace(
+        _measured(row, runs),
+        judgement=replace(found, at=claim.at[at]),
+        published=claim.published[at],
+        ours=points[at],
+        seeds=len(ours),
+        tolerance=tolerances[at],
+        power=max((powers[seeds] for seeds in powers if seeds <= len(ours)), default=None),
+    )
+
+
+@lru_cache(maxsize=256)
+def _powers(path: Path, claim: CurveClaim, tolerances: tuple[float, ...]) -> Mapping[int, float]:
+    """The power of a curve's equivalence test by seeds; empty without single runs."""
+    theirs = published_runs(path, claim)
+    return {} if theirs is None else curve_power(theirs, np.array(tolerances))
+
+
+def _reading(card: ClaimsCard, claim: StatementClaim, reading: Reading, gathered: Gathered) -> ClaimRow:
+    test = reading.test
+    row = _blank(card, claim, entries_of(test), getattr(test, "quantity", test.name), reading.printed)
+    row = replace(row, id=f"{claim.id}/{reading.name}", source_test=reading.source_test)
+    runs = _runs(claim, row.entries, gathered)
+    if not runs:
+        return row
+    by_entry = dict(zip(row.entries, runs, strict=True))
+    found = _tested(card, test, by_entry)
+    if found is None:
+        return row
+    return replace(_measured(row, runs), judgement=found, seeds=min(map(len, runs)))
+
+
+def _reading_counts(registry: Registry, claim: StatementClaim, reading: Reading) -> Counted:
+    """As what a reading counts; accuracies of a network that is exact at its size are identical by construction."""
+    if reading.calibrates or claim.calibrates:
+        return "calibration"
+    if claim.benchmark and isinstance(reading.test, Identical):
+        entries = [split_entry(entry) for entry in reading.test.entries]
+        if all(size in registry.model(slug).exact_at for slug, size in entries):
+            return "construction"
+    return "evidence"
+
+
+def _tested(
+    card: ClaimsCard, test: Greater | Equal | Identical | Grows, runs: Mapping[str, Sequence[Evidence]]
+) -> Judgement | None:
+    """The judgement of a statement; null where a run lacks what is asked for."""
+    if isinstance(test, Greater | Equal):
+        found = {entry: _summary([one.quantity(test.quantity) for one in here]) for entry, here in runs.items()}
+        known = {entry: sample for entry, sample in found.items() if sample is not None}
+        if len(known) < len(found):
+            return None
+        if isinstance(test, Greater):
+            return judge_order([(known[more], known[less]) for more in test.more for less in test.less])
+        tolerance = card.tolerances[test.tolerance].of(known[test.one])
+        return judge_equal([(known[test.one], known[other]) for other in test.others], tolerance)
+    if isinstance(test, Identical):
+        asked = [[one.quantity(name) for name in test.quantities] for here in runs.values() for one in here]
+        values = [[value for value in one if value is not None] for one in asked]
+        return judge_identity(values) if all(map(all, ([v is not None for v in one] for one in asked))) else None
+    growth = [[one.growth for one in here] for here in runs.values()]
+    known_growth = [[value for value in here if value is not None] for here in growth]
+    return judge_growth(known_growth) if [*map(len, growth)] == [*map(len, known_growth)] else None
+
+
+def entries_of(test: Test) -> tuple[str, ...]:
+    """The entries that a statement is about, each once."""
+    if isinstance(test, Greater):
+        return (*test.more, *test.less)
+    if isinstance(test, Equal):
+        return (test.one, *test.others)
+    return test.entries
+
+
+def assumptions(registry: Registry, card: BenchmarkCard, entries: Sequence[str]) -> dict[str, Assumption]:
+    """The assumptions of a benchmark and of the models of these entries, by name."""
+    models = [registry.models.get(split_entry(entry)[0]) for entry in entries]
+    every = [*card.assumptions, *(found for model in models if model for found in model.assumptions)]
+    return {assumption.name: assumption for assumption in every}
+
+
+def _runs(claim: Claim, entries: Sequence[str], gathered: Gathered) -> list[Sequence[Evidence]]:
+    """The evidence on each entry; empty where one of them has none."""
+    if claim.benchmark is None:
+        return []
+    found = [gathered.get((claim.benchmark, entry), ()) for entry in entries]
+    return found if all(found) else []
+
+
+def _measured(row: ClaimRow, runs: Sequence[Sequence[Evidence]]) -> ClaimRow:
+    """The row with what these records say of themselves: when the first was begun, where, of which version."""
+    every = [one for here in runs for one in here]
+    devices = dict.fromkeys(one.run.machine.device for one in every)
+    return replace(
+        row,
+        first_record=min(one.started for one in every),
+        devices=tuple(devices),
+        protocol=every[0].run.benchmark,
+    )
+
+
+def _summary(values: Sequence[float | None]) -> Summary | None:
+    known = [value for value in values if value is not None]
+    return summary(known) if known and len(known) == len(values) else None
+
+
+def _finished(row: ClaimRow, claim: Claim, registry: Registry) -> ClaimRow:
+    """The row with the verdicts that need no numbers, its assumptions, and what to do next."""
+    if claim.benchmark is None:
+        return replace(row, judgement=Judgement("not covered"), next=claim.not_covered or "")
+    if claim.differs:
+        return replace(row, judgement=replace(row.judgement, verdict="not comparable"), next="; ".join(claim.differs))
+    card = registry.benchmark(claim.benchmark)
+    if row.counted == "calibration" and row.verdict != "not run":
+        row = replace(row, judgement=replace(row.judgement, verdict="calibration"))
+    assumed = assumptions(registry, card, row.entries).values()
+    under = () if row.counted == "count" else tuple(one.name for one in assumed if _matters(one, row))
+    return replace(row, under=under, next=_next(row, card))
+
+
+def _matters(assumption: Assumption, row: ClaimRow) -> bool:
+    return row.quantity in CURVED or not assumption.field.startswith("evaluation.curve")
+
+
+def _next(row: ClaimRow, card: BenchmarkCard) -> str:
+    """The command that would bring a verdict, where there is none."""
+    if card.superseded_by is not None:
+        return ""
+    command = f"gcnnbench run {card.name}" + "".join(f" --entry {entry}" for entry in row.entries)
+    if row.verdict == "not run":
+        return command
+    if row.verdict != "inconclusive":
+        return ""
+    if row.statement:
+        return f"more seeds: {command} --seeds 0-{2 * row.seeds - 1}"
+    if row.curve and row.seeds < CURVE_SEEDS:
+        return f"a curve is judged from {CURVE_SEEDS} seeds on: {command} --seeds 0-{CURVE_SEEDS - 1}"
+    if row.judgement.single_run:
+        return "one published run: no number of seeds is known to decide"
+    if row.needed is None:
+        return "too few published runs: no number of seeds would reproduce a true claim with probability 0.8"
+    if row.seeds < row.needed:
+        return f"{row.needed} seeds would reproduce a true claim: {command} --seeds 0-{row.needed - 1}"
+    return "as many seeds as a true claim needs: the shift is too near the tolerance to tell"

@@ -1,0 +1,132 @@
+"""Float noise: how far the logits of one network move with the way they are computed, and what that excuses.
+
+Two ways to compute one float32 network differ in their last digits: batches of another size, another machine, the norms
+folded or not. `tolerance = 10 · max |Δlogit|`, over batch sizes and against float64, on this machine and this network,
+is what two such computations may differ by; ten, because a handful of images stands for all, and this machine for all.
+A prediction may differ only where it is a tie: where the other class's logit lies within `2 · tolerance` of the largest
+one, as each of the two may move. Counts agree if such images alone can account for every difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+from torch import Tensor, nn
+
+from gcnnbench.data.images import Images
+from gcnnbench.device import CPU_SCORING_BATCH, arithmetic, scoring_batch
+from gcnnbench.equivariance.precision import best_dtype, evaluating, forward, tensors
+from gcnnbench.metrics import Confusion
+from gcnnbench.nn.inference import for_scoring
+
+FACTOR = 10
+NOISE_IMAGES = 256
+OTHER_BATCHES = (1, 7, 64)
+"""A pass over a few images one by one, in uneven batches, and in smaller ones than those that score."""
+SINGLE_IMAGES = 32
+
+Shown = Callable[[slice], Tensor]
+"""From a slice of the images to the network's input, as it is shown under some condition."""
+
+
+@torch.inference_mode()
+def logits(scoring: nn.Module, shown: Shown, images: int, threads: int, batch: int | None = None) -> Tensor:
+    """Logits (images, classes) in float32 on the CPU, computed as a run computes them.
+
+    Args:
+        scoring: what `for_scoring` gives.
+        shown: the images under some condition.
+        images: how many there are.
+        threads: CPU threads.
+        batch: images in a pass, those of a run where None.
+    """
+    first = shown(slice(1))
+    device = first.device
+    batch = batch or scoring_batch(device, first.shape[-1])
+    with arithmetic(device, "fp32", threads):
+        slices = (slice(start, min(start + batch, images)) for start in range(0, images, batch))
+        return torch.cat([scoring(shown(chosen)).float().cpu() for chosen in slices])
+
+
+def tolerance(network: nn.Module, images: Images, threads: int, known: float = 0.0) -> float:
+    """What two float32 computations of this network's logits may differ by.
+
+    Args:
+        network: holds its trained weights.
+        images: the first of them are computed in several ways.
+        threads: CPU threads.
+        known: the largest noise that `doctor` found on this machine, as a share of the logits' root mean square.
+    """
+    few = min(NOISE_IMAGES, len(images))
+    exact = double_logits(network, images.batch(slice(few)))
+    scoring = for_scoring(network)
+    noise = 0.0
+    for batch in (None, *OTHER_BATCHES):
+        shown = min(few, SINGLE_IMAGES) if batch == 1 else few
+        found = logits(scoring, images.batch, shown, threads, batch)
+        noise = max(noise, float((found - exact[:shown]).abs().max()))
+    return FACTOR * max(noise, known * float(exact.square().mean().sqrt()))
+
+
+def double_logits(network: nn.Module, batch: Tensor) -> Tensor:
+    """Logits (images, classes) of the network as it is in float64, where the device has it; on the CPU."""
+    dtype = best_dtype(batch.device)
+    with evaluating(network):
+        swapped = tensors(network, dtype)
+        found: Tensor = torch.cat(
+            [forward(network, swapped, part.to(dtype)) for part in batch.split(CPU_SCORING_BATCH)]
+        )
+    return found.cpu()
+
+
+def choices(found: Tensor, allowed: float) -> Tensor:
+    """Which classes each image may be put into: bool (images, classes), true where a logit ties with the largest."""
+    return found >= found.amax(1, keepdim=True) - 2 * allowed
+
+
+def unexplained(recorded: Confusion, rows: Tensor, columns: Tensor) -> int:
+    """How many of the recorded counts no choice among ties accounts for; 0 where one accounts for all.
+
+    Each image falls into one cell (row, column) of those that its choices allow. Images without a choice are counted;
+    what is left of the record must be an assignment of the others, which is a matching between images and counts.
+
+    Args:
+        recorded: the record's counts (rows, columns).
+        rows: bool (images, classes), the rows that an image may fall into; its true class, or its upright choices.
+        columns: bool (images, classes), the columns that it may fall into.
+    """
+    cells = (rows[:, :, None] & columns[:, None, :]).flatten(1)
+    tied = cells.sum(1) > 1
+    left = torch.tensor(recorded, dtype=torch.int64).flatten() - cells[~tied].sum(0)
+    over, places = int(-left.clamp(max=0).sum()), left.clamp(min=0)
+    if not tied.any():
+        return max(over, int(places.sum()))
+    allowed = cells[tied][:, torch.repeat_interleave(torch.arange(len(places)), places)].numpy()
+    matched = int((maximum_bipartite_matching(csr_array(allowed.astype(np.int8)), perm_type="column") >= 0).sum())
+    images, places_left = allowed.shape
+    return max(over, int(images) - matched, int(places_left) - matched)
+
+
+def possible_orders(found: Tensor, labels: Tensor, allowed: float) -> tuple[int, int]:
+    """Between how many and how many pairs (image of class 1, image of class 0) may the former score higher or alike.
+
+    The score is logit 1 − logit 0; as each logit may move by `allowed`, a difference of two scores may by four times.
+    """
+    scores, labels = found[:, 1].double() - found[:, 0].double(), labels.cpu()
+    lower, upper = scores[labels == 0].sort().values, scores[labels == 1]
+    least, most = (int(torch.searchsorted(lower, upper + shift).sum()) for shift in (-4 * allowed, 4 * allowed))
+    return least, most
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """The true class as the only choice: bool (images, classes)."""
+    return torch.arange(classes) == labels.cpu()[:, None]
+
+
+def ties(found: Sequence[Tensor]) -> int:
+    """How many images have more than one choice under some condition."""
+    return int(torch.stack([choice.sum(1) > 1 for choice in found]).any(0).sum())

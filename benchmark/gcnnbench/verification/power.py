@@ -1,0 +1,78 @@
+"""How probable it is that a true claim is reproduced, from what was published alone: the power of the equivalence test.
+
+Our own seeds do not enter, so the answer stands before the first run and does not move with their noise. Their true
+deviation is not known either: it has the distribution that the published deviation s of m runs leaves open,
+σ² = s² (m − 1) / χ²(m − 1).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import sqrt
+
+import numpy as np
+from scipy import stats
+
+from gcnnbench.statistics import ALPHA, Summary
+from gcnnbench.verification.verdicts import POOLED_RUNS
+
+POWER = 0.8
+MOST_SEEDS = 1_000
+"""Up to so many seeds are tried."""
+GRID = 48
+"""Quantiles of each spread over which the probability is averaged."""
+
+
+def power(seeds: int, published: Summary, tolerance: float) -> float | None:
+    """The probability that a true claim is called reproduced with so many seeds of ours.
+
+    Null for a single published run, whose spread nobody knows.
+    """
+    if published.std is None:
+        return None
+    return _power(seeds, published.n, tolerance / published.std if published.std else float("inf"))
+
+
+def seeds_for_power(published: Summary, tolerance: float) -> int | None:
+    """The smallest number of our seeds at which a true claim is reproduced with probability `POWER`; null if none is.
+
+    Null as well for a single published run.
+    """
+    if published.std is None:
+        return None
+    return _seeds(published.n, tolerance / published.std if published.std else float("inf"))
+
+
+@lru_cache(maxsize=1024)
+def _seeds(runs: int, tolerance: float) -> int | None:
+    low, high = 2, 4
+    while _power(high, runs, tolerance) < POWER:
+        low, high = high, 2 * high
+        if high > MOST_SEEDS:
+            return None
+    while low < high:  # the power rises with the seeds
+        middle = (low + high) // 2
+        if _power(middle, runs, tolerance) >= POWER:
+            high = middle
+        else:
+            low = middle + 1
+    return high
+
+
+@lru_cache(maxsize=4096)
+def _power(seeds: int, runs: int, tolerance: float) -> float:
+    """In units of the published deviation: P(|d| + t · se ≤ tolerance), averaged over both deviations."""
+    quantiles = (np.arange(GRID) + 0.5) / GRID
+    true = np.sqrt((runs - 1) / stats.chi2.ppf(quantiles, runs - 1))[:, None]
+    ours = true**2 * (stats.chi2.ppf(quantiles, seeds - 1) / (seeds - 1) if seeds > 1 else np.zeros(1))
+    if runs >= POOLED_RUNS:
+        df = np.full(1, seeds + runs - 2.0)
+        error = np.sqrt(((seeds - 1) * ours + runs - 1) / df * (1 / seeds + 1 / runs))
+    elif seeds > 1:
+        one, two = ours / seeds, 1 / runs
+        error, df = np.sqrt(one + two), (one + two) ** 2 / (one**2 / (seeds - 1) + two**2 / (runs - 1))
+    else:
+        return 0.0
+    room = tolerance - stats.t.ppf(1 - ALPHA, df) * error
+    reach = stats.norm.cdf(room / (true * sqrt(1 / seeds + 1 / runs)))
+    return float(np.mean(np.maximum(0.0, 2 * reach - 1)))

@@ -1,0 +1,145 @@
+"""One row of the table of claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+from gcnnbench.leaderboard.cells import probability
+from gcnnbench.statistics import ALPHA, Summary
+from gcnnbench.verification.claims import CurveQuantity
+from gcnnbench.verification.verdicts import Judgement, VerdictName
+
+Counted = Literal["evidence", "calibration", "count", "construction", "repeat"]
+"""What a verdict counts as: `calibration` chose an assumption of our cards, `count` is a number of parameters,
+`construction` holds for every exact network, `repeat` is another rounding or a part of a claim that is counted."""
+
+NOT_RUN = Judgement("not run")
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """A claim, what we have on it, and the verdict. Differences and tolerances are fractions.
+
+    `under` names the assumptions of our cards that the verdict holds under; only a refutation without any is a failure.
+    `next` says what would decide, or why nothing can. `first_record` is when the first of our records was begun.
+
+    `power` is the probability that a true claim is reproduced with as many seeds as we have, `needed` the number of
+    seeds at which it is 0.8; null where none is, or where the published spread is not known. `p_family` is the
+    judgement's p adjusted over the row's family (`family`), `because` what a row repeats or which assumption it chose.
+    `protocol` is the benchmark with the version whose records were judged, `devices` what they were made on.
+    """
+
+    id: str
+    source: str
+    benchmark: str | None
+    entries: tuple[str, ...]
+    quantity: str
+    printed: str
+    where: str
+    standing: str
+    note: str | None = None
+    published: Summary | None = None
+    ours: Summary | None = None
+    seeds: int = 0
+    judgement: Judgement = NOT_RUN
+    tolerance: float | None = None
+    under: tuple[str, ...] = ()
+    next: str = ""
+    first_record: str | None = None
+    warning: str = ""
+    counted: Counted = "evidence"
+    because: str = ""
+    primary: bool = False
+    needed: int | None = None
+    power: float | None = None
+    family: str = ""
+    p_family: float | None = None
+    source_test: str | None = None
+    devices: tuple[str, ...] = ()
+    protocol: str | None = None
+
+    @property
+    def verdict(self) -> VerdictName:
+        """The verdict's name."""
+        return self.judgement.verdict
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is an unconditional refutation."""
+        return self.verdict == "refuted" and not self.under
+
+    @property
+    def equality(self) -> Literal["compatible", "differs"] | None:
+        """Whether ours and the published are one by the two-sided test, adjusted over the family; null untested."""
+        if self.p_family is None or self.statement or self.verdict == "not comparable":
+            return None
+        return "differs" if self.p_family < ALPHA else "compatible"
+
+    @property
+    def both(self) -> str:
+        """Both verdicts: `inconclusive, and differs (p = 4e-04)`, `reproduced, compatible (p = 0.312)`."""
+        text = self.verdict + (" (single-run)" if self.judgement.single_run else "")
+        if self.equality is None:
+            return text
+        joined = "and differs" if self.equality == "differs" else "compatible"
+        p, adjusted = probability(self.judgement.p), probability(self.p_family)
+        return f"{text}, {joined} (p = {p}, Holm {adjusted})"
+
+    @property
+    def verdict_text(self) -> str:
+        """Both verdicts and what they hold under: `reproduced, compatible (p = 0.312) under dropout-rate`."""
+        return f"{self.both} under {', '.join(self.conditions)}" if self.conditions else self.both
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The assumptions that the verdict holds under, where there is one that they can touch."""
+        return self.under if self.verdict in ("reproduced", "refuted", "inconclusive", "calibration") else ()
+
+    @property
+    def curve(self) -> bool:
+        """Whether it is a curve, not a number or a statement."""
+        return self.quantity in get_args(CurveQuantity)
+
+    @property
+    def statement(self) -> bool:
+        """Whether it is one reading of a statement, not a number or a curve."""
+        return "/" in self.id
+
+
+def tell_aside(rows: Sequence[ClaimRow], aside: Mapping[tuple[str, str], str]) -> list[ClaimRow]:
+    """The rows, those that are not run saying of records that are there all the same why they do not count.
+
+    Args:
+        rows: rows of claims.
+        aside: reasons by (benchmark, entry), as `set_aside` gives them.
+    """
+    told = []
+    for row in rows:
+        reasons = [aside[row.benchmark or "", entry] for entry in row.entries if (row.benchmark, entry) in aside]
+        told.append(replace(row, next="; ".join([row.next, *reasons])) if row.verdict == "not run" else row)
+    return told
+
+
+def warn_of_edits(rows: Sequence[ClaimRow], since: Mapping[str, Mapping[str, datetime]]) -> list[ClaimRow]:
+    """The rows, with a warning where the tolerance was edited after the first record that it judges was begun.
+
+    Args:
+        rows: rows of claims.
+        since: by source and row, when the tolerance was last changed, where that is known (`tolerances_since`).
+    """
+    warned = []
+    for row in rows:
+        edited, begun = since.get(row.source, {}).get(row.id), row.first_record
+        late = begun is not None and edited is not None and _time(begun) < edited
+        warning = f"the tolerance was edited after these records were begun ({edited:%Y-%m-%d %H:%M})" if late else ""
+        warned.append(replace(row, warning=warning))
+    return warned
+
+
+def _time(text: str) -> datetime:
+    """A record's time; UTC where it says no zone."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,46 @@
+"""Scores of networks that came trained, recomputed as records are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.metrics import differences, inconsistencies, metrics
+from gcnnbench.runs.spec import spec
+from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only, weights_of
+
+
+def weights_only_findings(registry: Registry, results: Path) -> Iterator[tuple[str, str]]:
+    """The place of each score that is refused, and why.
+
+    Args:
+        registry: holds the current protocols.
+        results: the results directory.
+    """
+    for place, found in read_weights_only(results):
+        wrong = [found] if isinstance(found, str) else list(_findings(registry, results, found))
+        yield from ((place.as_posix(), what) for what in wrong)
+
+
+def _findings(registry: Registry, results: Path, found: WeightsOnly) -> Iterator[str]:
+    yield from inconsistencies(found.counts)
+    card = registry.benchmarks.get(found.benchmark.partition("@")[0])
+    if card is None or card.full_name != found.benchmark or found.entry.partition("@")[0] not in registry.models:
+        yield "of a benchmark or a model that is not registered"
+        return
+    if protocol_of(spec(registry, card, found.entry)) != found.protocol:
+        yield f"protocol: not the one that {found.benchmark} has for {found.entry}"
+    try:
+        error = found.equivariance.invariance_error
+        made = metrics(found.counts, card.evaluation.seen, invariance_error=error)
+    except ValueError as problem:
+        yield f"counts: {problem}"
+        return
+    yield from differences(found.metrics, made)
+    path = weights_of(results, found)
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != found.weights.sha256:
+        yield f"weights: {path.name} is not the file whose sha256 is stated"
+    elif found.weights.committed and not path.exists():
+        yield f"weights: {path.name} is missing"
