@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2cnn import nn as enn
 
-from gcnnbench.nn.network import Network, require_size
+from gcnnbench.architectures.sequence import Network, require_size
 from gcnnbench.nn.steerable import Steerable, regular_type, scalar_type, steerable_block, steerable_classifier
 
 

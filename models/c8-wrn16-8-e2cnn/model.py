@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gcnnbench.nn.network import Network
-from gcnnbench.nn.wide import steerable_wide_resnet
+from gcnnbench.architectures.sequence import Network
+from gcnnbench.architectures.wide import steerable_wide_resnet
 
 
 def build(*, size: int, channels: int, classes: int, widths: Sequence[int], blocks: int, dropout: float) -> Network:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from gcnnbench.architectures.initialisation import sepgroupy
+from gcnnbench.architectures.rotmnist import DEPTHS, separable_block, six_valid_convolutions
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, max_pool, require_size
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.initialisation import sepgroupy
-from gcnnbench.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
-from gcnnbench.nn.rotmnist import DEPTHS, separable_block, six_valid_convolutions
+from gcnnbench.nn.layers import Layers
 
 
 def build(*, size: int, channels: int, classes: int, planes: int) -> Network:

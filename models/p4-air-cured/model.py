@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gcnnbench.nn.air import air_network
+from gcnnbench.architectures.air import air_network
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.nn.groups import P4
-from gcnnbench.nn.network import Network
 
 
 def build(

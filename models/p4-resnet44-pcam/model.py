@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gcnnbench.architectures.initialisation import sepgroupy
+from gcnnbench.architectures.residual import residual_network
+from gcnnbench.architectures.sequence import Network, classifier
 from gcnnbench.nn.groups import P4
-from gcnnbench.nn.initialisation import sepgroupy
-from gcnnbench.nn.network import Network, classifier
-from gcnnbench.nn.residual import residual_network
 
 
 def build(*, size: int, channels: int, classes: int, widths: Sequence[int], blocks: Sequence[int]) -> Network:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
+from gcnnbench.architectures.initialisation import sepgroupy
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, require_size
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.fields import RegularField, with_field
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.initialisation import sepgroupy
-from gcnnbench.nn.network import Network, classifier, conv_block, require_size
 
 
 def build(*, size: int, channels: int, classes: int, planes: int, dropout: float, blur: int) -> Network:

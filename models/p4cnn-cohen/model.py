@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from gcnnbench.architectures.initialisation import lecun_normal
+from gcnnbench.architectures.rotmnist import DEPTHS, maximal_logits, six_valid_convolutions
+from gcnnbench.architectures.sequence import Network, conv_block, max_pool, require_size
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.initialisation import lecun_normal
-from gcnnbench.nn.network import Layers, Network, conv_block, max_pool, require_size
-from gcnnbench.nn.rotmnist import DEPTHS, maximal_logits, six_valid_convolutions
+from gcnnbench.nn.layers import Layers
 
 
 def build(*, size: int, channels: int, classes: int, planes: int) -> Network:

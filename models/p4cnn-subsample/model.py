@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gcnnbench.architectures.initialisation import sepgroupy
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, require_size
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.initialisation import sepgroupy
-from gcnnbench.nn.network import Network, classifier, conv_block, require_size
 from gcnnbench.nn.subsampling import EquivariantMaxPool
 
 

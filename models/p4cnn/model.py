@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gcnnbench.architectures.initialisation import sepgroupy
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, max_pool, require_size
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.initialisation import sepgroupy
-from gcnnbench.nn.network import Network, classifier, conv_block, max_pool, require_size
 
 
 def build(*, size: int, channels: int, classes: int, planes: int, dropout: float) -> Network:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gcnnbench.nn.allcnn import all_convolutional
+from gcnnbench.architectures.allcnn import all_convolutional
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.nn.groups import P4M
-from gcnnbench.nn.network import Network
 
 
 def build(

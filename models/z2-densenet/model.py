@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gcnnbench.nn.dense import dense_network
+from gcnnbench.architectures.dense import dense_network
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.nn.groups import TRIVIAL
-from gcnnbench.nn.network import Network
 
 
 def build(*, size: int, channels: int, classes: int, growth: int, blocks: int, compression: float) -> Network:

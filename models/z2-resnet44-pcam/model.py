@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gcnnbench.architectures.heads import flattened_classifier
+from gcnnbench.architectures.initialisation import sepgroupy
+from gcnnbench.architectures.residual import residual_network
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.nn.groups import TRIVIAL
-from gcnnbench.nn.heads import flattened_classifier
-from gcnnbench.nn.initialisation import sepgroupy
-from gcnnbench.nn.network import Network
-from gcnnbench.nn.residual import residual_network
 
 
 def build(*, size: int, channels: int, classes: int, widths: Sequence[int], blocks: Sequence[int]) -> Network:

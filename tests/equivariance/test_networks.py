@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, max_pool
 from gcnnbench.equivariance.assertion import assert_equivariant
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.claims import false_claims
@@ -21,7 +22,6 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import ScalarField
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.network import Network, classifier, conv_block, max_pool
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool
 

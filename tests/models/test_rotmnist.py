@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.architectures.initialisation import lecun_normal, sepgroupy
+from gcnnbench.architectures.rotmnist import separable_block
 from gcnnbench.cards.registry import Registry
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.initialisation import lecun_normal, sepgroupy
 from gcnnbench.nn.normalisation import GroupBatchNorm
-from gcnnbench.nn.rotmnist import separable_block
 from gcnnbench.nn.separable import Separable, SeparableGroupConv
 
 REGISTRY = Registry.load()

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.architectures.sequence import Network, conv_block
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.export import to_plain
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.network import Network, conv_block
 
 
 def test_training_overwrites_the_input_and_evaluation_keeps_it() -> None:

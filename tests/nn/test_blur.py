@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
+from gcnnbench.architectures.sequence import classifier, conv_block
 from gcnnbench.equivariance.certificate import certify
 from gcnnbench.equivariance.random_weights import draw_weights
 from gcnnbench.errors import UserError
 from gcnnbench.nn.blur import BlurPool, binomial_kernel, blur_pool2d
 from gcnnbench.nn.fields import feature_field
 from gcnnbench.nn.groups import GROUPS, P4, P4M, TRIVIAL, Group
-from gcnnbench.nn.network import classifier, conv_block
 
 
 def by_definition(features: Tensor, kernel: Tensor, stride: int) -> Tensor:

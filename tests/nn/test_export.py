@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.architectures.dense import dense_block
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, max_pool
 from gcnnbench.errors import UserError
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
-from gcnnbench.nn.dense import dense_block
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.export import to_plain
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
-from gcnnbench.nn.network import Network, classifier, conv_block, max_pool
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool
 from gcnnbench.nn.separable import SeparableGroupConv
@@ -116,7 +116,7 @@ def test_what_has_no_plain_form_is_named() -> None:
 
 
 def test_wide_e2cnn_networks_become_plain() -> None:
-    from gcnnbench.nn.wide import steerable_wide_resnet
+    from gcnnbench.architectures.wide import steerable_wide_resnet
 
     torch.set_default_dtype(torch.float32)
     network = steerable_wide_resnet(

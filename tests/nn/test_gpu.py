@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.architectures.sequence import Network, classifier, conv_block
 from gcnnbench.device import arithmetic
 from gcnnbench.errors import UserError
 from gcnnbench.nn.dropout import dropout
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
-from gcnnbench.nn.network import Network, classifier, conv_block
 from gcnnbench.nn.subsampling import EquivariantMaxPool
 
 pytestmark = [

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.cards.registry import Registry
 from gcnnbench.nn.groups import P4M
 from gcnnbench.nn.inference import FoldedConv, for_scoring
-from gcnnbench.nn.network import Network
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import Separable, SeparableGroupConv
 

@@ -9,9 +9,9 @@ import torch
 from e2cnn import nn as enn
 from torch import Tensor, nn
 
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.nn.fields import CyclicField, ScalarField
 from gcnnbench.nn.groups import P4
-from gcnnbench.nn.network import Network
 from gcnnbench.nn.steerable import (
     SteerableConv,
     field_of,
@@ -23,7 +23,7 @@ from gcnnbench.nn.steerable import (
 
 
 @pytest.fixture(autouse=True)
-def _single_precision(_double_precision_and_a_seed: None) -> None:
+def _single_precision(double_precision_and_a_seed: None) -> None:
     """e2cnn builds in single precision only."""
     torch.set_default_dtype(torch.float32)
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.architectures.heads import coset_classifier
+from gcnnbench.architectures.residual import residual_network
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import SGD, Adam, Augmentation, OneCycle, Recipe, StepDecay
 from gcnnbench.data.images import Images, prepare
@@ -18,9 +20,7 @@ from gcnnbench.many_seeds import train_together
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.heads import coset_classifier
 from gcnnbench.nn.pooling import GlobalMaxPool
-from gcnnbench.nn.residual import residual_network
 from gcnnbench.nn.stacking import Streams, stack
 from gcnnbench.training import Task, TrainingState, train
 

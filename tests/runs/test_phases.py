@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from gcnnbench.architectures.mnist_study import p4cnn
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import OneCycle, Recipe, RoleRates, TrainingPhase
 from gcnnbench.data.images import prepare
@@ -19,7 +20,6 @@ from gcnnbench.device import seeded
 from gcnnbench.errors import UserError
 from gcnnbench.many_seeds import train_together
 from gcnnbench.nn.groups import P4
-from gcnnbench.nn.mnist_study import p4cnn
 from gcnnbench.nn.pathway import ResidualPathwayConv
 from gcnnbench.nn.projected import ProjectedConv
 from gcnnbench.phases import WEIGHTS, parameter_groups, phases, roles

@@ -26,6 +26,7 @@ from gcnnbench.nn.groups import Element, Group
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
 
 MOVING_GRIDS = (EquivariantMaxPool, EquivariantSubsample)
+SUITE_LAYERS = ("gcnnbench.nn.", "gcnnbench.architectures.", "gcnnbench.rewriting.")
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,14 @@ def _geometric(field_type: Any) -> Field:
 def known_rule(module: nn.Module, elements: Sequence[Element]) -> Known | None:
     """What a module does that is known to be equivariant under these elements.
 
-    Known are the layers of `gcnnbench.nn` and of e2cnn themselves; a class derived from one of them elsewhere may do
+    Known are the suite's own layers and blocks and those of e2cnn; a class derived from one of them elsewhere may do
     something else in its `forward` and is not known.
     """
     home = type(module).__module__
     rule: Known | None = None
     if home.startswith("e2cnn.nn."):
         rule = _e2cnn_rule(module)
-    elif home.startswith("gcnnbench.nn."):
+    elif home.startswith(SUITE_LAYERS):
         rule = _suite_rule(module)
     if rule is None or not all(field.knows(element) for field in (rule.needs, rule.gives) for element in elements):
         return None

@@ -10,17 +10,17 @@ import torch
 from torch import nn
 from torch.fx import symbolic_trace
 
+from gcnnbench.architectures.dense import Dense
+from gcnnbench.architectures.residual import Residual
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.errors import UserError
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.blur import BlurPool
-from gcnnbench.nn.dense import Dense
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.linear import ScaledLinear
-from gcnnbench.nn.network import Network
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool
-from gcnnbench.nn.residual import Residual
 from gcnnbench.nn.separable import SeparableGroupConv
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.convolution import filter_bank
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.groups import TRIVIAL
-from gcnnbench.nn.network import Network
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import SeparableGroupConv
 

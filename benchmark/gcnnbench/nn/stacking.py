@@ -9,16 +9,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.architectures.residual import Residual
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.errors import UserError
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout, dropout_mask
 from gcnnbench.nn.linear import ScaledLinear
-from gcnnbench.nn.network import Network
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool, GlobalMaxPool
-from gcnnbench.nn.residual import Residual
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
 
 CONTAINERS = (nn.Sequential, Network, Residual)

@@ -24,7 +24,7 @@ from torch.nn.functional import conv2d
 
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, with_field
-from gcnnbench.nn.network import Layers
+from gcnnbench.nn.layers import Layers
 
 
 def scalar_type(order: int, channels: int) -> enn.FieldType:

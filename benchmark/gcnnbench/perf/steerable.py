@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from gcnnbench.architectures.residual import Residual
 from gcnnbench.errors import UserError
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import Group
-from gcnnbench.nn.residual import Residual
 
 
 def network(library: str, slug: str, like: nn.Module, classes: int) -> nn.Module:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, max_pool, require_size
 from gcnnbench.nn.groups import TRIVIAL
-from gcnnbench.nn.network import Network, classifier, conv_block, max_pool, require_size
 
 
 def build(*, size: int, channels: int, classes: int, planes: int, dropout: float) -> Network:

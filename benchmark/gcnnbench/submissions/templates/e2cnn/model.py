@@ -5,7 +5,7 @@ from __future__ import annotations
 from e2cnn import nn as enn
 from torch import nn
 
-from gcnnbench.nn.network import Network, require_size
+from gcnnbench.architectures.sequence import Network, require_size
 from gcnnbench.nn.steerable import Steerable, regular_type, scalar_type, steerable_block, steerable_classifier
 
 

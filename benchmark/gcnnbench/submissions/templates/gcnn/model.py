@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, max_pool, require_size
 from gcnnbench.nn.groups import P4, TRIVIAL
-from gcnnbench.nn.network import Network, classifier, conv_block, max_pool, require_size
 
 
 def build(*, size: int, channels: int, classes: int, planes: int) -> nn.Module:

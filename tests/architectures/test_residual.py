@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gcnnbench.architectures.allcnn import all_convolutional
+from gcnnbench.architectures.heads import coset_classifier, flattened_classifier
+from gcnnbench.architectures.initialisation import he_normal, normal, sepgroupy
+from gcnnbench.architectures.residual import Residual, basic_block, convolution, normed, residual_network
+from gcnnbench.architectures.sequence import Network, classifier
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.errors import UserError
-from gcnnbench.nn.allcnn import all_convolutional
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.export import to_plain
 from gcnnbench.nn.fields import feature_field
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
-from gcnnbench.nn.heads import coset_classifier, flattened_classifier
 from gcnnbench.nn.inference import FoldedConv, for_scoring
-from gcnnbench.nn.initialisation import he_normal, normal, sepgroupy
-from gcnnbench.nn.network import Network, classifier
 from gcnnbench.nn.normalisation import GroupBatchNorm
-from gcnnbench.nn.residual import Residual, basic_block, convolution, normed, residual_network
 
 GROUPS = [TRIVIAL, P4, P4M]
 

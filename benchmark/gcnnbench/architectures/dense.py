@@ -7,12 +7,13 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.architectures.initialisation import he_normal
+from gcnnbench.architectures.sequence import Network, require_size
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field, Invariant, ScalarField, feature_field, with_field
 from gcnnbench.nn.groups import TRIVIAL, Group
-from gcnnbench.nn.initialisation import he_normal
-from gcnnbench.nn.network import Layers, Network, require_size
+from gcnnbench.nn.layers import Layers
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool
 

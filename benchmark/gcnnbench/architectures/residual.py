@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from gcnnbench.architectures.sequence import Network, require_halvings
 from gcnnbench.errors import UserError
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field, feature_field, with_field
 from gcnnbench.nn.groups import TRIVIAL, Group
-from gcnnbench.nn.network import Layers, Network, require_halvings
+from gcnnbench.nn.layers import Layers
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import Separable, SeparableGroupConv
 
@@ -21,7 +22,7 @@ Make = Callable[[int, int, int], nn.Module]
 """Makes a layer from in_channels, out_channels and stride; it divides the size by the stride, rounded up."""
 
 Head = Callable[..., Layers]
-"""Makes the layers from features to logits, `head(channels, classes, group=group)`; `gcnnbench.nn.heads` has some."""
+"""Makes the layers from features to logits, `head(channels, classes, group=group)`; `heads.py` has some."""
 
 
 class Residual(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.fields import Invariant, ScalarField, with_field
 from gcnnbench.nn.groups import Group
-from gcnnbench.nn.network import Layers
+from gcnnbench.nn.layers import Layers
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool, GlobalMaxPool
 from gcnnbench.nn.separable import Separable, SeparableGroupConv

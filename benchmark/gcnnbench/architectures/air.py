@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from gcnnbench.architectures.sequence import Network, max_pool, require_size
 from gcnnbench.errors import UserError
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field, Invariant, feature_field, with_field
 from gcnnbench.nn.groups import TRIVIAL, Group
+from gcnnbench.nn.layers import Layers
 from gcnnbench.nn.linear import ScaledLinear
-from gcnnbench.nn.network import Layers, Network, max_pool, require_size
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool, GlobalMaxPool
 from gcnnbench.nn.subsampling import EquivariantMaxPool

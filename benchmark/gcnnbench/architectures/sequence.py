@@ -13,10 +13,9 @@ from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.fields import Invariant, feature_field, with_field
 from gcnnbench.nn.groups import Group
+from gcnnbench.nn.layers import Layers
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool
-
-Layers = dict[str, nn.Module]
 
 
 class Network(nn.Sequential):

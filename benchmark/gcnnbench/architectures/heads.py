@@ -6,14 +6,14 @@ from torch import nn
 
 from gcnnbench.nn.fields import Invariant, ScalarField, feature_field, with_field
 from gcnnbench.nn.groups import Group
-from gcnnbench.nn.network import Layers
+from gcnnbench.nn.layers import Layers
 from gcnnbench.nn.pooling import CosetPool
 
 
 def coset_classifier(channels: int, classes: int, *, group: Group) -> Layers:
     """Coset maximum – global average pooling – linear, to invariant logits.
 
-    The maximum is taken at each pixel; `gcnnbench.nn.network.classifier` takes it of the averages.
+    The maximum is taken at each pixel; `gcnnbench.architectures.sequence.classifier` takes it of the averages.
 
     Args:
         channels: channels of the features.

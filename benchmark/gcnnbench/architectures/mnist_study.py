@@ -7,10 +7,11 @@ from functools import partial
 
 from torch import nn
 
+from gcnnbench.architectures.initialisation import sepgroupy
+from gcnnbench.architectures.sequence import Network, classifier, conv_block, max_pool, require_size
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import TRIVIAL, Group
-from gcnnbench.nn.initialisation import sepgroupy
-from gcnnbench.nn.network import Layers, Network, classifier, conv_block, max_pool, require_size
+from gcnnbench.nn.layers import Layers
 
 DEPTHS = ("relu1", "relu2", "pool", "relu3", "relu4", "relu5", "relu6", "relu7", "coset")
 """The depths of its group networks."""

@@ -1,4 +1,4 @@
-"""Fields act as groups do, and networks name their layers and what they cannot take."""
+"""Fields act as groups do."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import CyclicField, Field, Invariant, RegularField, ScalarField, feature_field, with_field
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Element
-from gcnnbench.nn.network import Network, conv_block, require_size
 
 FIELDS: list[tuple[Field, int]] = [
     (ScalarField(), 3),
@@ -55,18 +53,3 @@ def test_a_field_is_marked_on_a_module() -> None:
     assert isinstance(module, nn.ReLU)
     assert module.field == RegularField(P4)
     assert not module.state_dict()
-
-
-def test_a_block_names_its_layers() -> None:
-    block = conv_block(2, 3, 4, group=P4, in_group=TRIVIAL, dropout=0.5)
-    assert list(block) == ["conv2", "norm2", "relu2", "dropout2"]
-    assert list(conv_block(2, 3, 4, group=P4)) == ["conv2", "norm2", "relu2"]
-    assert list(conv_block(2, 3, 4, group=P4, dropout=0.0))[-1] == "dropout2", "a rate of zero is a rate"
-    assert all(layer.field == RegularField(P4) for layer in block.values())
-
-
-def test_mistakes_are_named() -> None:
-    with pytest.raises(UserError, match="depth 'relu9' names no layer: one of relu1"):
-        Network({"relu1": nn.ReLU()}, depths=("relu9",))
-    with pytest.raises(UserError, match=r"size \(=7\) must be at least 8"):
-        require_size(7, 8)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.architectures.dense import Dense, dense_block, dense_network, transition
+from gcnnbench.architectures.sequence import Network
 from gcnnbench.equivariance.certificate import certify
 from gcnnbench.errors import UserError
-from gcnnbench.nn.dense import Dense, dense_block, dense_network, transition
 from gcnnbench.nn.fields import RegularField
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
 from gcnnbench.nn.inference import for_scoring
-from gcnnbench.nn.network import Network
 from gcnnbench.nn.normalisation import GroupBatchNorm
 
 

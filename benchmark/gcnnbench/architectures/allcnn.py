@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gcnnbench.architectures.heads import averaged_logits
+from gcnnbench.architectures.initialisation import normal
+from gcnnbench.architectures.sequence import Network, require_halvings
 from gcnnbench.errors import UserError
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.fields import ScalarField, feature_field, with_field
 from gcnnbench.nn.groups import TRIVIAL, Group
-from gcnnbench.nn.heads import averaged_logits
-from gcnnbench.nn.initialisation import normal
-from gcnnbench.nn.network import Layers, Network, require_halvings
+from gcnnbench.nn.layers import Layers
 from gcnnbench.nn.normalisation import GroupBatchNorm
 
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from e2cnn import nn as enn
 from torch import nn
 
+from gcnnbench.architectures.residual import Residual
+from gcnnbench.architectures.sequence import Network, require_halvings
 from gcnnbench.errors import UserError
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.fields import with_field
-from gcnnbench.nn.network import Layers, Network, require_halvings
-from gcnnbench.nn.residual import Residual
+from gcnnbench.nn.layers import Layers
 from gcnnbench.nn.steerable import Steerable, SteerableConv, field_of, regular_type, scalar_type, steerable_classifier
 
 

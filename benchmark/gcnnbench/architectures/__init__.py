@@ -1,0 +1,1 @@
+"""Published networks as sequences of layers, with their heads and initialisations."""
