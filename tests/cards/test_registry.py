@@ -15,11 +15,11 @@ import torch
 import gcnnbench.datasets
 import gcnnbench.models
 from gcnnbench.cards.bibliography import read_bibliography
+from gcnnbench.cards.card_files import REGISTRY, cards_at
 from gcnnbench.cards.entries import load_module
 from gcnnbench.cards.reading import CARD_KINDS, CardsError, read_card
 from gcnnbench.cards.registry import Registry, survey
 from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, split_entry
-from gcnnbench.cards.shelf import REGISTRY, cards_at
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import group
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import gcnnbench as package
+from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
-from gcnnbench.cards.shelf import REGISTRY
 from gcnnbench.cli import app, main
 from gcnnbench.cli.cards import describe
 from gcnnbench.cli.known import Known
@@ -255,7 +255,7 @@ def test_an_audit_of_nothing_is_an_error(gcnnbench: Any, tmp_path: Path) -> None
 
 
 def test_validate_of_nothing_is_an_error(gcnnbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gcnnbench.cards.shelf import Shelf
+    from gcnnbench.cards.card_files import Shelf
 
     monkeypatch.setattr("gcnnbench.cards.registry.survey", lambda _: Shelf())
     code, out, err = gcnnbench("validate")

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.cards.card_files import registered_cards
 from gcnnbench.cards.reading import read_card
 from gcnnbench.cards.schema import ModelCard
-from gcnnbench.cards.shelf import registered_cards
 from gcnnbench.device import arithmetic
 from gcnnbench.errors import UserError
 from gcnnbench.nn.convolution import GroupConv

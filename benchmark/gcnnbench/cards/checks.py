@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gcnnbench.cards.phrases import choice
+from gcnnbench.cards.card_files import Kind, Shelf, card_name
+from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, Finding
 from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, DatasetCard, ModelCard, split_entry
-from gcnnbench.cards.shelf import Kind, Shelf, card_name
 
 
 def cross_check(shelf: Shelf) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from gcnnbench.cards.phrases import HYPERPARAMETER, phrase, unknown_key
+from gcnnbench.cards.messages import HYPERPARAMETER, phrase, unknown_key
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard
 from gcnnbench.cards.source import Document, Place, read_source
 from gcnnbench.errors import UserError

@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gcnnbench.cards.card_files import Kind, Shelf, fill_shelf
 from gcnnbench.cards.checks import cross_check
 from gcnnbench.cards.entries import build_network, load_module
 from gcnnbench.cards.reading import CardsError
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, ModelCard, split_entry
-from gcnnbench.cards.shelf import Kind, Shelf, fill_shelf
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.cards.phrases import choice
+from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.disk import write_whole

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from gcnnbench.cards.phrases import choice
+from gcnnbench.cards.messages import choice
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.compare import Comparison, Side, compare_runs
 from gcnnbench.leaderboard.reading import Run, run

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcnnbench.cards.copies import on_copies
-from gcnnbench.cards.phrases import choice
+from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, split_entry
 from gcnnbench.errors import UserError

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.schema import EntryName, Model, Name, Natural, Positive, Some, Text, broken_rule
-from gcnnbench.cards.shelf import REGISTRY
 from gcnnbench.statistics import Summary, sample_std
 
 FOLDER = REGISTRY / "claims"

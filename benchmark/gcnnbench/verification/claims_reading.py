@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gcnnbench.cards.phrases import choice
+from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
