@@ -14,7 +14,7 @@ from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, scoring_batch, synchronise
 from gcnnbench.metrics import Confusion, Counts, Ordered
 from gcnnbench.nn.groups import Element, Group
-from gcnnbench.nn.inference import for_scoring
+from gcnnbench.rewriting.folded import for_scoring
 
 
 class UnusableError(Exception):

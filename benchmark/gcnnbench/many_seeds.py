@@ -15,10 +15,10 @@ from gcnnbench.data.images import Images
 from gcnnbench.device import CPU_SCORING_BATCH, arithmetic, scoring_batch, synchronise
 from gcnnbench.errors import UserError
 from gcnnbench.lookahead import SlowWeights
-from gcnnbench.nn.inference import for_scoring
-from gcnnbench.nn.stacking import Streams, stack, unstacked
 from gcnnbench.norms import re_estimate
 from gcnnbench.phases import penalties, phases
+from gcnnbench.rewriting.folded import for_scoring
+from gcnnbench.rewriting.stacked import Streams, stack, unstacked
 from gcnnbench.training import (
     DivergedError,
     EpochResult,

@@ -20,9 +20,9 @@ from gcnnbench.data.images import Images
 from gcnnbench.data.streams import derive, generator
 from gcnnbench.device import arithmetic, scoring_batch, seeded, synchronise
 from gcnnbench.lookahead import SlowWeights
-from gcnnbench.nn.inference import for_scoring
 from gcnnbench.norms import re_estimate
 from gcnnbench.phases import Phase, parameter_groups, penalties, phases, total_penalty, training_only
+from gcnnbench.rewriting.folded import for_scoring
 
 
 class DivergedError(Exception):

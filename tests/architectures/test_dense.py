@@ -12,8 +12,8 @@ from gcnnbench.equivariance.certificate import certify
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import RegularField
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
-from gcnnbench.nn.inference import for_scoring
 from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.rewriting.folded import for_scoring
 
 
 @torch.no_grad()

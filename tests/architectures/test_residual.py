@@ -18,11 +18,11 @@ from gcnnbench.equivariance.audit import audit
 from gcnnbench.errors import UserError
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
-from gcnnbench.nn.export import to_plain
 from gcnnbench.nn.fields import feature_field
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
-from gcnnbench.nn.inference import FoldedConv, for_scoring
 from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.rewriting.folded import FoldedConv, for_scoring
+from gcnnbench.rewriting.plain import to_plain
 
 GROUPS = [TRIVIAL, P4, P4M]
 

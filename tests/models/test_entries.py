@@ -21,9 +21,9 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import P4, P4M, Element, Group
-from gcnnbench.nn.inference import for_scoring
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import SeparableGroupConv
+from gcnnbench.rewriting.folded import for_scoring
 
 PATHS = [path for kind, path in registered_cards() if kind == "model"]
 CARDS = {path.parent.name: read_card(path, ModelCard) for path in sorted(PATHS)}

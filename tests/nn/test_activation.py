@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gcnnbench.architectures.sequence import Network, conv_block
 from gcnnbench.nn.activation import ReLU
-from gcnnbench.nn.export import to_plain
 from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.rewriting.plain import to_plain
 
 
 def test_training_overwrites_the_input_and_evaluation_keeps_it() -> None:

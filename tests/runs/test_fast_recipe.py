@@ -15,8 +15,8 @@ from gcnnbench.cards.schema import SGD, Augmentation, Lookahead, NormBiases, Rec
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.lookahead import SlowWeights
 from gcnnbench.many_seeds import train_together
-from gcnnbench.nn.export import to_plain
 from gcnnbench.phases import phases
+from gcnnbench.rewriting.plain import to_plain
 from gcnnbench.training import Task, TrainingState, every_batch, optimiser_for, schedule_for, train
 
 SIZE, SEEDS = 9, (0, 3)

@@ -21,7 +21,7 @@ from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, TRIVIAL
 from gcnnbench.nn.pooling import GlobalMaxPool
-from gcnnbench.nn.stacking import Streams, stack
+from gcnnbench.rewriting.stacked import Streams, stack
 from gcnnbench.training import Task, TrainingState, train
 
 SEEDS = (0, 3)

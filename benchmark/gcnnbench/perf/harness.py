@@ -24,10 +24,10 @@ from gcnnbench.leaderboard.frame import boards
 from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.leaderboard.text import as_markdown
 from gcnnbench.nn.groups import group
-from gcnnbench.nn.inference import for_scoring
 from gcnnbench.perf import synthetic
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.report import Comparison
+from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.training import Task, TrainingState, train
 
 BENCHMARK, ENTRY = "mnist-upright", "p4cnn@28"

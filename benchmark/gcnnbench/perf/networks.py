@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
 from gcnnbench.nn.dropout import Dropout
-from gcnnbench.nn.export import to_plain
 from gcnnbench.perf import steerable
+from gcnnbench.rewriting.plain import to_plain
 
 OURS, FLOOR, NCHW = "gcnnbench", "floor", "nchw"
 """`nchw` is the limit of plain convolutions with leaf filter banks of the expanded size and norms of their own for each

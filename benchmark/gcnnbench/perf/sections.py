@@ -14,14 +14,14 @@ from torch.nn import functional as F
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
-from gcnnbench.nn.inference import for_scoring
 from gcnnbench.nn.normalisation import GroupBatchNorm
-from gcnnbench.nn.stacking import Streams, stack
 from gcnnbench.perf import networks
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.networks import FLOOR, NCHW, OURS, P4CNN, SETTINGS, Setting
 from gcnnbench.perf.report import Comparison
 from gcnnbench.perf.timing import Work
+from gcnnbench.rewriting.folded import for_scoring
+from gcnnbench.rewriting.stacked import Streams, stack
 
 SCALING: Mapping[str, tuple[Setting, ...]] = {
     "batch": tuple(replace(P4CNN, batch=batch) for batch in (16, 64, 256)),

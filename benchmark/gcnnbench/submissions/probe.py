@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcnnbench.device import arithmetic, seeded
-from gcnnbench.nn.inference import for_scoring
+from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.submissions.card_rules import BATCH, STREAM, Probe, Report, costs, exactness, parameters
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.integrity import Snapshot, changes

@@ -19,7 +19,7 @@ from torch import Tensor
 from gcnnbench.cards.schema import Model, Positive
 from gcnnbench.device import arithmetic, choose, describe
 from gcnnbench.disk import read_plain
-from gcnnbench.nn.inference import for_scoring
+from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.running import Material, prepare_material

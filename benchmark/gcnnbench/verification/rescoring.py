@@ -13,8 +13,8 @@ from gcnnbench.device import arithmetic, choose
 from gcnnbench.errors import UserError
 from gcnnbench.evaluation import by_upright_class
 from gcnnbench.nn.groups import Element, group
-from gcnnbench.nn.inference import for_scoring
 from gcnnbench.probes import probing
+from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Measured, equivariance_now, multiply_accumulates
 from gcnnbench.runs.running import load_weights, prepare_material

@@ -9,9 +9,9 @@ from torch import nn
 from gcnnbench.architectures.sequence import Network
 from gcnnbench.cards.registry import Registry
 from gcnnbench.nn.groups import P4M
-from gcnnbench.nn.inference import FoldedConv, for_scoring
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import Separable, SeparableGroupConv
+from gcnnbench.rewriting.folded import FoldedConv, for_scoring
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout
-from gcnnbench.nn.export import to_plain
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool
 from gcnnbench.nn.separable import SeparableGroupConv
 from gcnnbench.nn.subsampling import EquivariantMaxPool
+from gcnnbench.rewriting.plain import to_plain
 
 
 def trained(network: nn.Module, channels: int = 2) -> nn.Module:
