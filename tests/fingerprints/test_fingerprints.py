@@ -52,7 +52,7 @@ from gcnnbench.metrics import METRIC_VERSIONS, Counts, Ordered, metrics
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, P4M
 from gcnnbench.runs.spec import NUMERICS_VERSION
-from gcnnbench.training import Task, TrainingState, train
+from gcnnbench.training.loop import Task, TrainingState, train
 
 PINNED = Path(__file__).with_name("fingerprints.json")
 CPU = torch.device("cpu")

@@ -21,7 +21,7 @@ from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.running import CellState, run_cell, start
 from gcnnbench.runs.store import Store
-from gcnnbench.training import DivergedError
+from gcnnbench.training.loop import DivergedError
 
 TIMES = {"checksum", "seconds", "started", "finished", "sessions"}
 
@@ -184,7 +184,7 @@ def test_a_diverging_cell_fails_with_its_epoch(make_cell: Callable[..., Cell], m
     def broken(*_: object, **__: object) -> torch.Tensor:
         return torch.full((), float("nan"), requires_grad=True)
 
-    monkeypatch.setattr("gcnnbench.training.F.cross_entropy", broken)
+    monkeypatch.setattr("gcnnbench.training.loop.F.cross_entropy", broken)
     with pytest.raises(DivergedError, match=r"the loss is nan in epoch 1"):
         finish(make_cell())
 
@@ -200,7 +200,7 @@ def test_training_is_that_of_pytorch_written_out(tiny_registry: Registry) -> Non
     """The loop against a bare one: Adam with decay in the gradient, StepLR after each epoch, first best epoch kept."""
     from gcnnbench.data.images import prepare
     from gcnnbench.data.streams import derive, generator
-    from gcnnbench.training import Task, TrainingState, train
+    from gcnnbench.training.loop import Task, TrainingState, train
 
     card = tiny_registry.benchmark("tiny")
     part = tiny_registry.load_dataset("digits", Path("unused"))["all"]

@@ -21,7 +21,7 @@ from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Failure, Record
 from gcnnbench.runs.running import CellState, run_cell
 from gcnnbench.runs.store import Store
-from gcnnbench.training import DivergedError
+from gcnnbench.training.loop import DivergedError
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 

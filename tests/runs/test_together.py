@@ -15,7 +15,7 @@ from gcnnbench.runs.record import Record
 from gcnnbench.runs.running import CellState, train_cells
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.together import Batches
-from gcnnbench.training import DivergedError
+from gcnnbench.training.loop import DivergedError
 
 MakeCell = Callable[..., Cell]
 
@@ -109,7 +109,7 @@ def test_an_entry_without_a_stacked_form_runs_one_by_one_and_it_is_said(
     def refuse(*_: object) -> None:
         raise UserError("conv1 (Conv2d) has no form for several seeds at once")
 
-    monkeypatch.setattr("gcnnbench.many_seeds.stack", refuse)
+    monkeypatch.setattr("gcnnbench.training.many_seeds.stack", refuse)
     store, told = Store(tmp_path), list[Event]()
     ended = execute(pair, store, told.append, parallel=2)
     assert [event.kind for event in ended] == ["finished", "finished"]

@@ -31,7 +31,7 @@ def augment(batch: Tensor, card: Augmentation, scale: Input, generator: torch.Ge
 
     Flips have probability 1/2 and the four quarter turns 1/4 each, drawn for each image. What a crop brings in from
     outside is black, as in torchvision's `RandomCrop` on the image before normalisation, or the image reflected.
-    The alternating flip comes last and is not made here: it depends on the epoch (`gcnnbench.training.Task.batches`).
+    The alternating flip comes last and is not made here: it depends on the epoch (`training/loop.py`).
 
     Args:
         batch: normalised images (batch, channels, size, size); one channel stands for channels that are all alike.

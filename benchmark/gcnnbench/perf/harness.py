@@ -28,7 +28,7 @@ from gcnnbench.perf import synthetic
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.report import Comparison
 from gcnnbench.rewriting.folded import for_scoring
-from gcnnbench.training import Task, TrainingState, train
+from gcnnbench.training.loop import Task, TrainingState, train
 
 BENCHMARK, ENTRY = "mnist-upright", "p4cnn@28"
 STEPS = 2

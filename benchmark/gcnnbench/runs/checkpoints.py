@@ -17,7 +17,7 @@ from gcnnbench.outside_text import as_line
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.running import CellState
 from gcnnbench.runs.store import Store
-from gcnnbench.training import TrainingState
+from gcnnbench.training.loop import TrainingState
 
 FORM = b"gcnnbench state 1"
 STATE_BYTES = 64_000_000_000

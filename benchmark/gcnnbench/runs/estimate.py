@@ -23,11 +23,11 @@ from gcnnbench.device import (
     synchronise,
 )
 from gcnnbench.errors import UserError
-from gcnnbench.many_seeds import train_together
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES
-from gcnnbench.training import Task, TrainingState, train
+from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.many_seeds import train_together
 
 STEPS = 3
 PROBE = 8

@@ -25,7 +25,7 @@ from gcnnbench.runs.record import SCHEMA_VERSION, Failure
 from gcnnbench.runs.running import CellState, run_cell, start, train_cells
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.together import Batches, started_together
-from gcnnbench.training import DivergedError
+from gcnnbench.training.loop import DivergedError
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue

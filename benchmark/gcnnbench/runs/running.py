@@ -16,13 +16,13 @@ from gcnnbench.data.parts import Part
 from gcnnbench.data.streams import derive
 from gcnnbench.device import arithmetic, choose, peak_memory, reset_peak_memory, seeded
 from gcnnbench.evaluation import EvaluationState, evaluate
-from gcnnbench.many_seeds import train_together
 from gcnnbench.nn.groups import group
 from gcnnbench.probes import probing
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Finished, equivariance_now, finish
-from gcnnbench.training import DivergedError, Task, TrainingState, train
+from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
+from gcnnbench.training.many_seeds import train_together
 
 Phase = Literal["build", "training", "evaluation"]
 

@@ -23,7 +23,7 @@ from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.integrity import Snapshot, changes
 from gcnnbench.submissions.metamorphic import contents, scoring_findings
 from gcnnbench.submissions.subject import CPU, WEIGHTS, RefusedError, Subject
-from gcnnbench.training import DivergedError, Task, TrainingState, train
+from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
 
 Done = tuple[list[Finding], dict[str, Any], dict[str, Tensor]]
 

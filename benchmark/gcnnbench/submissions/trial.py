@@ -36,7 +36,7 @@ from gcnnbench.runs.weights_only import WeightsOnly, protocol_of
 from gcnnbench.submissions.findings import Finding, Refused
 from gcnnbench.submissions.limits import Limits
 from gcnnbench.submissions.sandbox import Code, Job, Outcome, run_isolated
-from gcnnbench.training import TrainingState
+from gcnnbench.training.loop import TrainingState
 
 MEMORY_BYTES = 2**33
 CELL_SECONDS = 24 * 3600.0

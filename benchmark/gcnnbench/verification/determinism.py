@@ -25,7 +25,7 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.running import Material, prepare_material
 from gcnnbench.runs.store import Store
 from gcnnbench.strict_json import parse_model
-from gcnnbench.training import Task, TrainingState, train
+from gcnnbench.training.loop import Task, TrainingState, train
 from gcnnbench.verification.noise import double_logits, logits
 from gcnnbench.verification.packages import torchvision_problem
 

@@ -41,8 +41,8 @@ def _learning_rates(recipe: str, epochs: int, steps: int) -> tuple[float, ...] |
     """The learning rate at the start of each epoch, from the schedule itself; null where the network has a say."""
     import torch
 
-    from gcnnbench.phases import phases
-    from gcnnbench.training import every_batch, optimiser_for, schedule_for
+    from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
+    from gcnnbench.training.phases import phases
 
     card, rates = Recipe.model_validate_json(recipe), list[float]()
     if card.epochs != epochs:

@@ -24,7 +24,7 @@ from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Provenance, Record
 from gcnnbench.runs.running import run_cell
 from gcnnbench.statistics import prediction_interval, summary
-from gcnnbench.training import DivergedError
+from gcnnbench.training.loop import DivergedError
 from gcnnbench.verification.deeper import NotCheckableError, Outcome
 
 FEWEST_OTHERS = 2

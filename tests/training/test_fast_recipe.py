@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import SGD, Augmentation, Lookahead, NormBiases, Recipe, Triangular
 from gcnnbench.data.images import Images, prepare
-from gcnnbench.lookahead import SlowWeights
-from gcnnbench.many_seeds import train_together
-from gcnnbench.phases import phases
 from gcnnbench.rewriting.plain import to_plain
-from gcnnbench.training import Task, TrainingState, every_batch, optimiser_for, schedule_for, train
+from gcnnbench.training.lookahead import SlowWeights
+from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.many_seeds import train_together
+from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
+from gcnnbench.training.phases import phases
 
 SIZE, SEEDS = 9, (0, 3)
 CHANGES: dict[str, Any] = {

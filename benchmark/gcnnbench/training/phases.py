@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gcnnbench.cards import schema
 from gcnnbench.errors import UserError
-from gcnnbench.norms import norms_of
+from gcnnbench.training.norm_statistics import norms_of
 
 WEIGHTS = "weights"
 NORM_BIASES = "norm-biases"

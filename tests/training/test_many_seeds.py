@@ -16,13 +16,13 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import SGD, Adam, Augmentation, OneCycle, Recipe, StepDecay
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.errors import UserError
-from gcnnbench.many_seeds import train_together
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, TRIVIAL
 from gcnnbench.nn.pooling import GlobalMaxPool
 from gcnnbench.rewriting.stacked import Streams, stack
-from gcnnbench.training import Task, TrainingState, train
+from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.many_seeds import train_together
 
 SEEDS = (0, 3)
 SIZE = 9

@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
+from torch.optim import Optimizer
 
 from gcnnbench.cards import schema
 from gcnnbench.data.augment import flip
 from gcnnbench.data.images import Images
 from gcnnbench.data.streams import derive, generator
 from gcnnbench.device import arithmetic, scoring_batch, seeded, synchronise
-from gcnnbench.lookahead import SlowWeights
-from gcnnbench.norms import re_estimate
-from gcnnbench.phases import Phase, parameter_groups, penalties, phases, total_penalty, training_only
 from gcnnbench.rewriting.folded import for_scoring
+from gcnnbench.training.lookahead import SlowWeights
+from gcnnbench.training.norm_statistics import re_estimate
+from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
+from gcnnbench.training.phases import Phase, penalties, phases, total_penalty, training_only
 
 
 class DivergedError(Exception):
@@ -145,52 +145,6 @@ class Task:
     def network_stream(self, epoch: int) -> int:
         """The seed of what the network draws in an epoch, as for dropout."""
         return derive(self.benchmark, self.seed, "network", epoch)
-
-
-def optimiser_for(network: nn.Module, phase: Phase) -> Optimizer:
-    """A phase's optimiser over the parameters that it trains; weight decay is part of the gradient, as in PyTorch."""
-    groups, card = parameter_groups(network, phase), phase.optimiser
-    if isinstance(card, schema.Adam):
-        return Adam(groups, lr=card.learning_rate, weight_decay=card.weight_decay)
-    return SGD(
-        groups,
-        lr=card.learning_rate,
-        momentum=card.momentum,
-        nesterov=card.nesterov,
-        weight_decay=card.weight_decay,
-    )
-
-
-def schedule_for(optimiser: Optimizer, phase: Phase, steps_per_epoch: int) -> LRScheduler:
-    """A phase's learning-rate schedule; it scales the rates of all groups alike."""
-    card = phase.schedule
-    if isinstance(card, schema.StepDecay):
-        return StepLR(optimiser, card.every, card.factor)
-    if isinstance(card, schema.MultiStepDecay):
-        return MultiStepLR(optimiser, list(card.epochs), card.factor)
-    if isinstance(card, schema.OneCycle):
-        peaks = [group["lr"] for group in optimiser.param_groups]
-        return OneCycleLR(optimiser, peaks, epochs=phase.epochs, steps_per_epoch=steps_per_epoch)
-    if isinstance(card, schema.Triangular):
-        return LambdaLR(optimiser, _triangle(card, phase.epochs * steps_per_epoch))
-    return ConstantLR(optimiser, factor=1.0, total_iters=0)
-
-
-def _triangle(card: schema.Triangular, steps: int) -> Callable[[int], float]:
-    """The factor of the learning rate at each step."""
-
-    def factor(step: int) -> float:
-        peak = card.rise * steps
-        if step < peak:
-            return card.start + (1 - card.start) * step / peak
-        return 1 - (1 - card.end) * (step - peak) / (steps - peak)
-
-    return factor
-
-
-def every_batch(phase: Phase) -> bool:
-    """Whether the schedule is stepped after every batch, or else after every epoch."""
-    return isinstance(phase.schedule, schema.OneCycle | schema.Triangular)
 
 
 @torch.inference_mode()

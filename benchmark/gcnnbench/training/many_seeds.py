@@ -14,21 +14,13 @@ from torch.optim import Optimizer
 from gcnnbench.data.images import Images
 from gcnnbench.device import CPU_SCORING_BATCH, arithmetic, scoring_batch, synchronise
 from gcnnbench.errors import UserError
-from gcnnbench.lookahead import SlowWeights
-from gcnnbench.norms import re_estimate
-from gcnnbench.phases import penalties, phases
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.rewriting.stacked import Streams, stack, unstacked
-from gcnnbench.training import (
-    DivergedError,
-    EpochResult,
-    Task,
-    TrainingState,
-    check_finite,
-    every_batch,
-    optimiser_for,
-    schedule_for,
-)
+from gcnnbench.training.lookahead import SlowWeights
+from gcnnbench.training.loop import DivergedError, EpochResult, Task, TrainingState, check_finite
+from gcnnbench.training.norm_statistics import re_estimate
+from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
+from gcnnbench.training.phases import penalties, phases
 
 
 def train_together(

@@ -18,12 +18,13 @@ from gcnnbench.cards.schema import OneCycle, Recipe, RoleRates, TrainingPhase
 from gcnnbench.data.images import prepare
 from gcnnbench.device import seeded
 from gcnnbench.errors import UserError
-from gcnnbench.many_seeds import train_together
 from gcnnbench.nn.groups import P4
 from gcnnbench.nn.pathway import ResidualPathwayConv
 from gcnnbench.nn.projected import ProjectedConv
-from gcnnbench.phases import WEIGHTS, parameter_groups, phases, roles
-from gcnnbench.training import DivergedError, Task, TrainingState, optimiser_for, schedule_for, train
+from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
+from gcnnbench.training.many_seeds import train_together
+from gcnnbench.training.optimisers import optimiser_for, schedule_for
+from gcnnbench.training.phases import WEIGHTS, parameter_groups, phases, roles
 
 CPU = torch.device("cpu")
 

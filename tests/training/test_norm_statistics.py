@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gcnnbench.nn.groups import P4
 from gcnnbench.nn.normalisation import GroupBatchNorm
-from gcnnbench.norms import re_estimate
+from gcnnbench.training.norm_statistics import re_estimate
 
 
 def batches() -> Iterator[Tensor]:
