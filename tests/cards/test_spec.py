@@ -16,9 +16,9 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Model, ModelCard
 from gcnnbench.cards.source import parse_source
 from gcnnbench.errors import UserError
-from gcnnbench.metrics import METRIC_VERSIONS
 from gcnnbench.runs import spec as spec_module
 from gcnnbench.runs.spec import spec, spec_digest
+from gcnnbench.scoring.metrics import METRIC_VERSIONS
 
 TRIAL = (Path(__file__).parent / "right" / "trial.yaml").read_text(encoding="utf-8")
 ENTRY = "p4cnn@28"

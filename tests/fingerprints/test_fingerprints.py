@@ -47,11 +47,11 @@ from gcnnbench.data.splits import order_seed, split_indices
 from gcnnbench.data.streams import derive
 from gcnnbench.device import seeded
 from gcnnbench.equivariance.errors import measure
-from gcnnbench.evaluation import EvaluationState, count, evaluate
-from gcnnbench.metrics import METRIC_VERSIONS, Counts, Ordered, metrics
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, P4M
 from gcnnbench.runs.spec import NUMERICS_VERSION
+from gcnnbench.scoring.conditions import EvaluationState, count, evaluate
+from gcnnbench.scoring.metrics import METRIC_VERSIONS, Counts, Ordered, metrics
 from gcnnbench.training.loop import Task, TrainingState, train
 
 PINNED = Path(__file__).with_name("fingerprints.json")

@@ -15,9 +15,9 @@ from gcnnbench.cards.schema import BenchmarkCard, ModelCard
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.frame import boards
 from gcnnbench.leaderboard.reading import Results, run
-from gcnnbench.metrics import Counts, metrics
 from gcnnbench.runs.record import Failure, Record
 from gcnnbench.runs.spec import spec_digest
+from gcnnbench.scoring.metrics import Counts, metrics
 
 ELEMENTS = ("upright", "rot90", "rot180", "rot270")
 ENTRIES = ("z2cnn@28", "p4cnn@28", "p4cnn@27", "p4cnn@29")

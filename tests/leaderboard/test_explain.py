@@ -18,9 +18,9 @@ from gcnnbench.leaderboard.explain_text import explanation_as_json, explanation_
 from gcnnbench.leaderboard.explanation import Explanation
 from gcnnbench.leaderboard.revision import in_history
 from gcnnbench.leaderboard.tally import tally
-from gcnnbench.metrics import metrics
 from gcnnbench.runs.provenance import commit
 from gcnnbench.runs.spec import spec, spec_digest
+from gcnnbench.scoring.metrics import metrics
 from gcnnbench.statistics import binomial_error, pooled, sample_std, summary
 from gcnnbench.verification.claims import ClaimsCard, published
 from gcnnbench.verification.claims_reading import read_claims

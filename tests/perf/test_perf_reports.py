@@ -14,7 +14,6 @@ from torch import nn
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.perf_verb import perf
 from gcnnbench.errors import UserError
-from gcnnbench.metrics import inconsistencies
 from gcnnbench.perf import networks, sections, synthetic, timing
 from gcnnbench.perf.report import Comparison, Report, compared, read_report
 from gcnnbench.perf.suite import SECTIONS, measure
@@ -23,6 +22,7 @@ from gcnnbench.perf.text import compare_as_markdown, report_as_markdown
 from gcnnbench.perf.timing import Timing, interleaved, ratio
 from gcnnbench.runs.files import read_files
 from gcnnbench.runs.record import Record
+from gcnnbench.scoring.metrics import inconsistencies
 
 
 class Clock:

@@ -14,13 +14,13 @@ from torch import nn
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import Adam
-from gcnnbench.metrics import differences, inconsistencies, metrics
 from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.running import CellState, run_cell, start
 from gcnnbench.runs.store import Store
+from gcnnbench.scoring.metrics import differences, inconsistencies, metrics
 from gcnnbench.training.loop import DivergedError
 
 TIMES = {"checksum", "seconds", "started", "finished", "sessions"}

@@ -12,7 +12,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing, counted
 from gcnnbench.figures.networks import Network
 from gcnnbench.figures.style import DARK, GREY, Look, looks, new_figure
-from gcnnbench.metrics import angle_accuracies
+from gcnnbench.scoring.metrics import angle_accuracies
 from gcnnbench.statistics import Summary, summary
 from gcnnbench.verification.claims import ClaimsCard, CurveClaim
 

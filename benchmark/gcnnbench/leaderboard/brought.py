@@ -11,10 +11,10 @@ from gcnnbench.leaderboard import cells
 from gcnnbench.leaderboard.board import Brought
 from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.reading import decided
-from gcnnbench.metrics import metrics
 from gcnnbench.runs.measured import Measurement
 from gcnnbench.runs.spec import spec
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only
+from gcnnbench.scoring.metrics import metrics
 
 COLUMNS = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
 BROUGHT_CAPTION = (

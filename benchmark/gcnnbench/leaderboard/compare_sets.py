@@ -13,9 +13,9 @@ from gcnnbench.cards.messages import choice
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.compare import Comparison, Side, compare_runs
 from gcnnbench.leaderboard.reading import Run, run
-from gcnnbench.metrics import metrics
 from gcnnbench.runs.files import read_files
 from gcnnbench.runs.record import Record
+from gcnnbench.scoring.metrics import metrics
 
 State = Literal["same file", "same numbers", "other numbers", "only first", "only second"]
 

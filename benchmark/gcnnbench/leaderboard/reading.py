@@ -9,10 +9,10 @@ from typing import Literal
 
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.equivariance.results import Exactness
-from gcnnbench.metrics import images, metrics
 from gcnnbench.runs.files import Kind, read_files, seed_of
 from gcnnbench.runs.measured import Measurement, read_measurements
 from gcnnbench.runs.record import Failure, Record
+from gcnnbench.scoring.metrics import images, metrics
 
 EquivarianceName = Literal["exact", "approximate", "none", "unknown"]
 

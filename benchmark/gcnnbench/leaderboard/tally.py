@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gcnnbench.metrics import UPRIGHT, Confusion, Counts
+from gcnnbench.scoring.metrics import UPRIGHT, Confusion, Counts
 
 ELSEWHERE: Mapping[str, str] = {
     "invariance_error": "equivariance.after.invariance_error: measured in float64 where the device has it",
@@ -30,7 +30,7 @@ def tally(metric: str, counts: Counts, seen: Sequence[str]) -> Tally | None:
     `Σ right / Σ shown`.
 
     Args:
-        metric: as `gcnnbench.metrics.metrics` names it.
+        metric: as `gcnnbench.scoring.metrics.metrics` names it.
         counts: the record's counts.
         seen: names of the elements that training has seen.
     """

@@ -19,7 +19,6 @@ from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.rotate import rotate
 from gcnnbench.device import arithmetic, synchronise
-from gcnnbench.evaluation import EvaluationState, UnusableError, evaluate
 from gcnnbench.leaderboard.frame import boards
 from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.leaderboard.text import as_markdown
@@ -28,6 +27,7 @@ from gcnnbench.perf import synthetic
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.report import Comparison
 from gcnnbench.rewriting.folded import for_scoring
+from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
 from gcnnbench.training.loop import Task, TrainingState, train
 
 BENCHMARK, ENTRY = "mnist-upright", "p4cnn@28"

@@ -12,11 +12,11 @@ import io
 import torch
 
 from gcnnbench.disk import read_plain
-from gcnnbench.evaluation import EvaluationState
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.running import CellState
 from gcnnbench.runs.store import Store
+from gcnnbench.scoring.conditions import EvaluationState
 from gcnnbench.training.loop import TrainingState
 
 FORM = b"gcnnbench state 1"

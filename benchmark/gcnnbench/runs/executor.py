@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal
 
 from gcnnbench.device import keep_freed_memory
 from gcnnbench.errors import UserError
-from gcnnbench.evaluation import UnusableError
 from gcnnbench.nn.groups import group
 from gcnnbench.runs import checkpoints, provenance
 from gcnnbench.runs.cell import Cell
@@ -25,6 +24,7 @@ from gcnnbench.runs.record import SCHEMA_VERSION, Failure
 from gcnnbench.runs.running import CellState, run_cell, start, train_cells
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.together import Batches, started_together
+from gcnnbench.scoring.conditions import UnusableError
 from gcnnbench.training.loop import DivergedError
 
 if TYPE_CHECKING:

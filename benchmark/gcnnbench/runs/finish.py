@@ -16,9 +16,6 @@ from gcnnbench.device import describe
 from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.exactness import exactness
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
-from gcnnbench.evaluation import count
-from gcnnbench.macs import forward_macs
-from gcnnbench.metrics import metrics
 from gcnnbench.nn.groups import group
 from gcnnbench.outside_text import as_line
 from gcnnbench.probes import probing
@@ -35,6 +32,9 @@ from gcnnbench.runs.record import (
     Weights,
     sealed,
 )
+from gcnnbench.scoring.conditions import count
+from gcnnbench.scoring.macs import forward_macs
+from gcnnbench.scoring.metrics import metrics
 
 if TYPE_CHECKING:
     from gcnnbench.runs.cell import Cell

@@ -1,8 +1,8 @@
 """The record: what one finished cell leaves behind, enough to argue about every number in it.
 
 The form is versioned. `schema_version` changes only when an old reader would misread a new record; a new optional
-field is null in old records. Metrics are recomputed from `counts` by `gcnnbench.metrics`, never trusted. Every number
-is finite and in a range, every text one that can be shown (`gcnnbench.cards.values`).
+field is null in old records. Metrics are recomputed from `counts` by `gcnnbench.scoring.metrics`, never trusted. Every
+number is finite and in a range, every text one that can be shown (`gcnnbench.cards.values`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from gcnnbench.cards.values import (
     Time,
 )
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
-from gcnnbench.metrics import Counts
 from gcnnbench.runs.spec import spec_digest
+from gcnnbench.scoring.metrics import Counts
 
 SCHEMA_VERSION: Literal[1] = 1
 

@@ -15,12 +15,12 @@ from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.streams import derive
 from gcnnbench.device import arithmetic, choose, peak_memory, reset_peak_memory, seeded
-from gcnnbench.evaluation import EvaluationState, evaluate
 from gcnnbench.nn.groups import group
 from gcnnbench.probes import probing
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Finished, equivariance_now, finish
+from gcnnbench.scoring.conditions import EvaluationState, evaluate
 from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
 from gcnnbench.training.many_seeds import train_together
 

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from math import ceil, isclose
 
 from gcnnbench.cards.schema import ELEMENTS
-from gcnnbench.metrics import differences, images, inconsistencies, metrics
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.provenance import EARLIEST
 from gcnnbench.runs.record import Record, checksum
 from gcnnbench.runs.spec import spec_digest
+from gcnnbench.scoring.metrics import differences, images, inconsistencies, metrics
 
 CLOCKS = timedelta(days=1)
 """By how much another machine's clock may be ahead of ours."""

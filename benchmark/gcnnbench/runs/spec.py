@@ -10,7 +10,7 @@ from typing import Any
 from gcnnbench.cards.copies import UNKNOWN
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, Model, split_entry
-from gcnnbench.metrics import METRIC_VERSIONS
+from gcnnbench.scoring.metrics import METRIC_VERSIONS
 
 NUMERICS_VERSION = 1
 """Bumped when the suite's own code gives other numbers for the same spec: layers, training, data, evaluation."""

@@ -17,9 +17,9 @@ from gcnnbench.cards.schema import EntryName, Model
 from gcnnbench.cards.values import FullName, NotNegative, OutsideLine, OutsideText, PlainData, PositiveCount, Time
 from gcnnbench.disk import read_plain
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
-from gcnnbench.metrics import Counts
 from gcnnbench.runs.files import blob
 from gcnnbench.runs.record import Outputs, Weights
+from gcnnbench.scoring.metrics import Counts
 from gcnnbench.strict_json import parse_model
 
 STEM = "weights-only"

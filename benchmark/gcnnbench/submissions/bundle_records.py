@@ -8,12 +8,12 @@ from pathlib import Path
 
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
-from gcnnbench.metrics import Counts
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.weights_only import STEM, WeightsOnly, weights_of, weights_only_path
+from gcnnbench.scoring.metrics import Counts
 from gcnnbench.strict_json import parse_model
 from gcnnbench.submissions.bundle import Bundle
 from gcnnbench.submissions.findings import Finding, Refused, guarded

@@ -14,8 +14,8 @@ from gcnnbench.cards.schema import ParameterCount
 from gcnnbench.data.images import Images
 from gcnnbench.device import seeded
 from gcnnbench.equivariance.audit import audit
-from gcnnbench.macs import forward_macs
 from gcnnbench.nn.groups import P4, P4M
+from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.subject import CPU, Subject
 

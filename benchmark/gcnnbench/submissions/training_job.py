@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, peak_memory, reset_peak_memory
 from gcnnbench.equivariance.decision import ControlError
-from gcnnbench.evaluation import EvaluationState, UnusableError, evaluate
 from gcnnbench.nn.groups import group
 from gcnnbench.probes import probing
 from gcnnbench.runs.finish import equivariance_now, measurements
 from gcnnbench.runs.running import load_weights
+from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.integrity import Snapshot, changes
 from gcnnbench.submissions.metamorphic import contents, scoring_findings

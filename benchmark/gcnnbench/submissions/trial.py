@@ -23,8 +23,6 @@ from gcnnbench.cards.values import PlainData
 from gcnnbench.data.fitted import shares_of
 from gcnnbench.data.splits import Splits
 from gcnnbench.device import arithmetic
-from gcnnbench.evaluation import EvaluationState, count
-from gcnnbench.metrics import Counts, metrics
 from gcnnbench.nn.groups import group
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
@@ -33,6 +31,8 @@ from gcnnbench.runs.record import Epoch, Outputs
 from gcnnbench.runs.record import Weights as WeightsFile
 from gcnnbench.runs.running import start
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of
+from gcnnbench.scoring.conditions import EvaluationState, count
+from gcnnbench.scoring.metrics import Counts, metrics
 from gcnnbench.submissions.findings import Finding, Refused
 from gcnnbench.submissions.limits import Limits
 from gcnnbench.submissions.sandbox import Code, Job, Outcome, run_isolated

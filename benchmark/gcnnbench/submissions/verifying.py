@@ -14,10 +14,10 @@ import safetensors.torch
 import torch
 
 from gcnnbench.cards.schema import Model
-from gcnnbench.evaluation import EvaluationState
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Measurements
 from gcnnbench.runs.measured import Grade
+from gcnnbench.scoring.conditions import EvaluationState
 from gcnnbench.submissions.bundle import Bundle, open_bundle
 from gcnnbench.submissions.bundle_records import REMEDY, Kept, kept, record_findings, record_of
 from gcnnbench.submissions.checking import check

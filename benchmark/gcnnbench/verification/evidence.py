@@ -10,10 +10,10 @@ from gcnnbench.cards.copies import on_copies
 from gcnnbench.cards.registry import Registry
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import Run, run
-from gcnnbench.metrics import angle_accuracies
 from gcnnbench.runs.files import read_files
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.spec import spec, spec_digest
+from gcnnbench.scoring.metrics import angle_accuracies
 from gcnnbench.verification.protocols import difference_from_now
 
 QUARTER_TURNS = ("accuracy.rot90", "accuracy.rot180", "accuracy.rot270")

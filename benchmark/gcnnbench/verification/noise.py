@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from gcnnbench.data.images import Images
 from gcnnbench.device import CPU_SCORING_BATCH, arithmetic, scoring_batch
 from gcnnbench.equivariance.precision import best_dtype, evaluating, forward, tensors
-from gcnnbench.metrics import Confusion
 from gcnnbench.rewriting.folded import for_scoring
+from gcnnbench.scoring.metrics import Confusion
 
 FACTOR = 10
 NOISE_IMAGES = 256

@@ -36,7 +36,7 @@ def outputs_findings(results: Path, record: Record) -> Iterator[str]:
 def _counted_again(content: bytes, record: Record) -> Iterator[str]:
     import safetensors.torch  # costs an import of torch, which a clone without outputs does not need
 
-    from gcnnbench.evaluation import EvaluationState, count
+    from gcnnbench.scoring.conditions import EvaluationState, count
 
     counts = record.counts
     try:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, choose
 from gcnnbench.errors import UserError
-from gcnnbench.evaluation import by_upright_class
 from gcnnbench.nn.groups import Element, group
 from gcnnbench.probes import probing
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Measured, equivariance_now, multiply_accumulates
 from gcnnbench.runs.running import load_weights, prepare_material
+from gcnnbench.scoring.conditions import by_upright_class
 from gcnnbench.verification.deeper import Conditions, NotCheckableError
 from gcnnbench.verification.noise import Shown, logits, tolerance
 from gcnnbench.verification.seed import Origin, origin

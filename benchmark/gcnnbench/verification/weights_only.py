@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.metrics import differences, inconsistencies, metrics
 from gcnnbench.runs.spec import spec
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only, weights_of
+from gcnnbench.scoring.metrics import differences, inconsistencies, metrics
 
 
 def weights_only_findings(registry: Registry, results: Path) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gcnnbench.metrics import METRIC_VERSIONS, Confusion, Counts, differences, images, inconsistencies, metrics
+from gcnnbench.scoring.metrics import METRIC_VERSIONS, Confusion, Counts, differences, images, inconsistencies, metrics
 
 Classes = NDArray[np.int64]
 ELEMENTS = ("upright", "rot90", "rot180", "rot270")

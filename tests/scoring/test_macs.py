@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.macs import forward_macs
+from gcnnbench.scoring.macs import forward_macs
 
 
 class Attention(nn.Module):
@@ -43,7 +43,7 @@ def test_the_count_is_that_of_torch(which: str, training: bool) -> None:
 
 def test_counting_does_not_import_the_compiler() -> None:
     code = (
-        "import sys, torch; from gcnnbench.macs import forward_macs; "
+        "import sys, torch; from gcnnbench.scoring.macs import forward_macs; "
         "assert forward_macs(torch.nn.Linear(3, 2), torch.rand(5, 3)) == 30; assert 'torch._dynamo' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

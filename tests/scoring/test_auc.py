@@ -7,8 +7,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from gcnnbench.evaluation import EvaluationState, count
-from gcnnbench.metrics import Confusion, Counts, Ordered, differences, inconsistencies, metrics
+from gcnnbench.scoring.conditions import EvaluationState, count
+from gcnnbench.scoring.metrics import Confusion, Counts, Ordered, differences, inconsistencies, metrics
 
 
 def scored(logits: Tensor, labels: Tensor) -> Counts:

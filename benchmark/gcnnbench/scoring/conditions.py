@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from gcnnbench.cards.schema import Evaluation
 from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, scoring_batch, synchronise
-from gcnnbench.metrics import Confusion, Counts, Ordered
 from gcnnbench.nn.groups import Element, Group
 from gcnnbench.rewriting.folded import for_scoring
+from gcnnbench.scoring.metrics import Confusion, Counts, Ordered
 
 
 class UnusableError(Exception):
