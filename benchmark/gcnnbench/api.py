@@ -20,9 +20,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from gcnnbench.cards.copies import lacks_digests, on_copies, settle
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.options import default_data, default_results
+from gcnnbench.data.copies import lacks_digests, on_copies, settle
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.streams import derive
 from gcnnbench.device import choose, seeded
 from gcnnbench.errors import UserError
@@ -132,7 +133,7 @@ def run_cell(
     cards, folder = cards or registry(), Path(data) if data is not None else default_data()
     name = cards.benchmark(benchmark).dataset
     if lacks_digests(cards.dataset(name)):
-        cards.load_dataset(name, folder)
+        load_dataset(cards, name, folder)
         cards = on_copies(cards, folder) if results is None else settle(cards, name, folder, Path(results))
     cell = Cell(
         cards,

@@ -9,6 +9,7 @@ import torch
 
 from gcnnbench import api
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.errors import UserError
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
@@ -50,7 +51,7 @@ def prepared(cards: Registry) -> tuple[torch.Tensor, torch.Tensor]:
     from gcnnbench.data.splits import order_seed, split
 
     card = cards.benchmark("tiny")
-    shares = split(cards.load_dataset("digits", Path("unused")), card.split, order_seed("tiny", 0, card.split))
+    shares = split(load_dataset(cards, "digits", Path("unused")), card.split, order_seed("tiny", 0, card.split))
     test = prepare(shares.test, card.input, 8)
     return test.batch(slice(None)), test.labels
 

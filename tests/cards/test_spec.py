@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from gcnnbench.cards.copies import UNKNOWN, on_copies, record_copy
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Model, ModelCard
 from gcnnbench.cards.source import parse_source
+from gcnnbench.data.copies import UNKNOWN, on_copies, record_copy
 from gcnnbench.errors import UserError
 from gcnnbench.runs import spec as spec_module
 from gcnnbench.runs.spec import spec, spec_digest

@@ -16,17 +16,18 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR100
 
-from gcnnbench.cards.copies import copy_path, on_copies, recorded_copy, settle
 from gcnnbench.cards.reading import read_card
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import Augmentation, DatasetCard, Fill, Input
 from gcnnbench.cards.schema import Part as PartCard
 from gcnnbench.data import images as images_module
 from gcnnbench.data import pcam
+from gcnnbench.data.copies import copy_path, on_copies, recorded_copy, settle
 from gcnnbench.data.fetching import fetch
 from gcnnbench.data.files import load_parts
 from gcnnbench.data.images import prepare
 from gcnnbench.data.parts import Part, digest
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.errors import UserError
 
 COUNTS = {"PCam": {"train": 9, "validation": 4, "test": 5}, "pcam-sample": {"train": 3, "validation": 2, "test": 1}}
@@ -116,7 +117,7 @@ def test_the_missing_sample_says_where_it_comes_from(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"train_x\.h5 is missing \(and 5 more .*\); they are not downloaded .*unpack"
     ) as e:
-        registry.load_dataset("pcam-sample", tmp_path)
+        load_dataset(registry, "pcam-sample", tmp_path)
     assert "\n" not in str(e.value)
     with pytest.raises(UserError, match=r"pcam-sample cannot be downloaded: .*is missing\. By hand"):
         fetch(registry.dataset("pcam-sample"), module("pcam-sample"), tmp_path, lambda _: None)

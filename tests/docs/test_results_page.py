@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gcnnbench.cards.copies import on_copies
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import on_copies
 from gcnnbench.leaderboard.tables import leaderboard
 from gcnnbench.results_page import FIGURES, PAGE, page
 

@@ -43,6 +43,7 @@ from gcnnbench.cards.schema import (
 )
 from gcnnbench.data.augment import augment
 from gcnnbench.data.images import Images, prepare
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import order_seed, split_indices
 from gcnnbench.data.streams import derive
 from gcnnbench.device import seeded
@@ -93,7 +94,7 @@ class Double(Images):
 
 
 def digits(registry: Registry, size: int, first: int, number: int) -> Double:
-    part = registry.load_dataset("digits", Path("unused"))["all"].select(slice(first, first + number))
+    part = load_dataset(registry, "digits", Path("unused"))["all"].select(slice(first, first + number))
     return Double(**vars(prepare(part, GREY, size)))
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gcnnbench.cards.copies import on_copies, record_copy
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import on_copies, record_copy
 from gcnnbench.figures.networks import networks
 from gcnnbench.leaderboard.compare import compare
 from gcnnbench.leaderboard.explain import explain

@@ -17,6 +17,7 @@ from gcnnbench.cards.schema import Input, split_entry
 from gcnnbench.data.files import faults
 from gcnnbench.data.images import prepare
 from gcnnbench.data.parts import Part
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.errors import UserError
 
 REGISTRY = Registry.load()
@@ -48,7 +49,7 @@ def source_of(slug: str) -> Source:
 @cache
 def first_images(dataset: str) -> Part:
     """Three images of a data set: a norm over two values has no gradient, and some networks end in a pixel."""
-    return next(iter(REGISTRY.load_dataset(dataset, FOLDER).values())).select(slice(3))
+    return next(iter(load_dataset(REGISTRY, dataset, FOLDER).values())).select(slice(3))
 
 
 def network_and_size(slug: str, channels: int, classes: int) -> tuple[nn.Module, int]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import Adam
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Finished
@@ -203,7 +204,7 @@ def test_training_is_that_of_pytorch_written_out(tiny_registry: Registry) -> Non
     from gcnnbench.training.loop import Task, TrainingState, train
 
     card = tiny_registry.benchmark("tiny")
-    part = tiny_registry.load_dataset("digits", Path("unused"))["all"]
+    part = load_dataset(tiny_registry, "digits", Path("unused"))["all"]
     images = prepare(part.select(slice(96)), card.input, 16)
     adam = Adam(name="adam", learning_rate=0.01, weight_decay=1e-5)
     recipe = card.recipe.model_copy(update={"epochs": 7, "tested_model": "last", "optimiser": adam})

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gcnnbench import api
-from gcnnbench.cards.copies import record_copy, recorded_copy
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import record_copy, recorded_copy
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.tables import leaderboard
 

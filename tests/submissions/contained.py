@@ -19,6 +19,7 @@ from torch import Tensor
 from gcnnbench.cards.reading import read_card
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, ModelCard, ParameterCount
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import Splits, order_seed, split
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.jobs import run_job
@@ -46,7 +47,7 @@ needs_isolation = pytest.mark.skipif(
 
 def shares() -> Splits:
     """The shares of `tiny`, as the files hold them."""
-    parts = Registry.load().load_dataset("digits", Path("unused"))
+    parts = load_dataset(Registry.load(), "digits", Path("unused"))
     return split(parts, TINY.split, order_seed("tiny", 0, TINY.split))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import SGD, Augmentation, Lookahead, NormBiases, Recipe, Triangular
 from gcnnbench.data.images import Images, prepare
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.rewriting.plain import to_plain
 from gcnnbench.training.lookahead import SlowWeights
 from gcnnbench.training.loop import Task, TrainingState, train
@@ -63,7 +64,7 @@ def recipe(tiny_registry: Registry) -> Recipe:
 
 
 def task(registry: Registry, recipe: Recipe, seed: int = 0) -> Task:
-    part = registry.load_dataset("digits", Path("unused"))["all"].select(slice(9 * seed, 9 * seed + 72))
+    part = load_dataset(registry, "digits", Path("unused"))["all"].select(slice(9 * seed, 9 * seed + 72))
     images = Doubles(**vars(prepare(part, registry.benchmark("tiny").input, SIZE)))
     return Task("tiny", seed, recipe, images, None, torch.device("cpu"), 1)
 

@@ -16,6 +16,7 @@ from gcnnbench.architectures.mnist_study import p4cnn
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import OneCycle, Recipe, RoleRates, TrainingPhase
 from gcnnbench.data.images import prepare
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.device import seeded
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import P4
@@ -57,7 +58,7 @@ def with_phases(recipe: Recipe, *cards: TrainingPhase) -> Recipe:
 
 
 def task(registry: Registry, recipe: Recipe, **changes: Any) -> Task:
-    part = registry.load_dataset("digits", Path("unused"))["all"].select(slice(48))
+    part = load_dataset(registry, "digits", Path("unused"))["all"].select(slice(48))
     images = prepare(part, registry.benchmark("tiny").input, 8)
     return Task("tiny", 0, recipe, images, None, CPU, 1, **changes)
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from gcnnbench.data.parts import Part
-
 CardT = TypeVar("CardT", bound=Described)
 
 
@@ -151,20 +149,6 @@ class Registry:
         if kind == "dataset":
             self.dataset(name)
         return load_module(kind, name, self.folder(kind, name), requires)
-
-    def load_dataset(self, name: str, folder: Path) -> dict[str, Part]:
-        """The parts of a data set, checked against its card.
-
-        Args:
-            name: the data set.
-            folder: the data directory.
-
-        Raises:
-            UserError: a file is missing or damaged, or the images are not those of the card.
-        """
-        from gcnnbench.data.files import load_parts
-
-        return load_parts(self.dataset(name), self.module("dataset", name), folder)
 
 
 def survey(include: Sequence[Path] = ()) -> Shelf:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcnnbench.cards.copies import lacks_digests, on_copies
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, Described, split_entry
+from gcnnbench.data.copies import lacks_digests, on_copies
 
 if TYPE_CHECKING:
     from gcnnbench.runs.record import Record

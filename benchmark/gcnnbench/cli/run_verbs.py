@@ -78,9 +78,10 @@ def run(
     Ends with 3 if a cell failed; its reason is kept and shown, the other cells are run all the same, and it is tried
     again when the command is repeated. Two processes on one results directory share the cells between them.
     """
-    from gcnnbench.cards.copies import on_copies, settle
     from gcnnbench.cards.registry import Registry
     from gcnnbench.cli.progress import RunReport
+    from gcnnbench.data.copies import on_copies, settle
+    from gcnnbench.data.registered import load_dataset
     from gcnnbench.device import choose
     from gcnnbench.runs.executor import execute
     from gcnnbench.runs.plan import plan, seeds_from, unfinished
@@ -104,7 +105,7 @@ def run(
         typer.echo(_forecast(todo, len(cells), at_once))
         return
     for name in dict.fromkeys(cell.card.dataset for cell in todo):
-        registry.load_dataset(name, data)  # a missing file is said once, before anything is trained
+        load_dataset(registry, name, data)  # a missing file is said once, before anything is trained
         registry = settle(registry, name, data, results)
     todo = [replace(cell, registry=registry) for cell in todo]
     with RunReport(len(todo)) as report:
@@ -141,8 +142,8 @@ def status(
     """Say of every cell whether it is planned, running, interrupted, done, failed or stale."""
     from tabulate import tabulate
 
-    from gcnnbench.cards.copies import on_copies
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.data.copies import on_copies
     from gcnnbench.runs import plan
     from gcnnbench.runs.store import Store
 

@@ -54,8 +54,8 @@ def claims(
 
     Ends with 1 if a claim is refuted without any assumption.
     """
-    from gcnnbench.cards.copies import on_copies
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.data.copies import on_copies
 
     registry = on_copies(Registry.load(include), results)
     _claims(registry, results, paper, benchmark, output, device.value if rerun else None, data)
@@ -96,8 +96,8 @@ def records(
     makes them again from their seed. Ends with 1 if a record, its weights or a kept table is refused, or if nothing
     could be checked of what was asked for.
     """
-    from gcnnbench.cards.copies import on_copies
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.data.copies import on_copies
 
     registry = on_copies(Registry.load(include), results)
     chosen = _chosen(registry, benchmark, entries, seeds)
@@ -157,8 +157,9 @@ def _claims(
 
 def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device: str, data: Path) -> int:
     """Run the cells that undecided claims lack, and say how many failed."""
-    from gcnnbench.cards.copies import settle
     from gcnnbench.cli.progress import RunReport
+    from gcnnbench.data.copies import settle
+    from gcnnbench.data.registered import load_dataset
     from gcnnbench.device import choose
     from gcnnbench.runs.executor import execute
     from gcnnbench.runs.store import Store
@@ -167,7 +168,7 @@ def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device
     store, place = Store(results), choose(device).type
     cells = awaited_cells(registry, rows, store, place, data)
     for dataset in dict.fromkeys(cell.card.dataset for cell in cells):
-        registry.load_dataset(dataset, data)  # a missing file is said once, before anything is trained
+        load_dataset(registry, dataset, data)  # a missing file is said once, before anything is trained
         registry = settle(registry, dataset, data, results)
     cells = [replace(cell, registry=registry) for cell in cells]
     typer.echo(f"{len(cells)} cells of the protocols have no record yet and are run now", err=True)

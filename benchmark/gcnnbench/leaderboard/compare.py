@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from gcnnbench.cards.copies import on_copies
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.cells import listed
 from gcnnbench.leaderboard.frame import excluded

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcnnbench.cards.copies import on_copies
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, split_entry
+from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.explanation import DataFile, Explanation, File, Origin, Value
 from gcnnbench.leaderboard.kept import Kept, counted, kept_records

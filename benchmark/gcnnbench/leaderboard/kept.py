@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.cards.copies import on_copies
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import Run, run

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from gcnnbench.cards.copies import on_copies
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.brought import read_brought

@@ -13,6 +13,7 @@ from gcnnbench.cards.schema import split_entry
 from gcnnbench.data.fitted import shares_of
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.streams import derive
 from gcnnbench.device import arithmetic, choose, peak_memory, reset_peak_memory, seeded
 from gcnnbench.nn.groups import group
@@ -131,7 +132,7 @@ def prepare_material(cell: Cell, device: torch.device) -> Material:
     """Build the network from its own random stream and bring the split's images to its size, on the device."""
     card = cell.card
     size = split_entry(cell.entry)[1]
-    parts = cell.registry.load_dataset(card.dataset, cell.data)
+    parts = load_dataset(cell.registry, card.dataset, cell.data)
     shares = shares_of(card, parts, cell.seed, cell.limit)
 
     def images(part: Part) -> Images:

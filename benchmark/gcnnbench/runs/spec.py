@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gcnnbench.cards.copies import UNKNOWN
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, Model, split_entry
+from gcnnbench.data.copies import UNKNOWN
 from gcnnbench.scoring.metrics import METRIC_VERSIONS
 
 NUMERICS_VERSION = 1

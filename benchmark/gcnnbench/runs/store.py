@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
-from gcnnbench.cards.copies import UNKNOWN
 from gcnnbench.cards.schema import Model
+from gcnnbench.data.copies import UNKNOWN
 from gcnnbench.disk import read_plain, sweep, sync_folder, write_whole
 from gcnnbench.errors import UserError
 from gcnnbench.runs.files import blob, weights_path

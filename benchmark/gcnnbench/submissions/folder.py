@@ -17,10 +17,10 @@ from pathlib import Path
 
 from gcnnbench.cards.card_files import fill_shelf
 from gcnnbench.cards.checks import cross_check
-from gcnnbench.cards.copies import lacks_digests
 from gcnnbench.cards.reading import CardFile, CardsError, open_card
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ModelCard, split_entry
+from gcnnbench.data.copies import lacks_digests
 from gcnnbench.errors import UserError
 from gcnnbench.submissions.findings import Finding, Refused, guarded
 from gcnnbench.submissions.tree import PICKLE_STARTS, PICKLED, TEXT_BYTES, WEIGHTS_BYTES, read_inside, survey_tree

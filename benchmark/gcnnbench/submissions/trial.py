@@ -21,6 +21,7 @@ from torch import Tensor
 from gcnnbench.cards.schema import Model, Natural, Positive
 from gcnnbench.cards.values import PlainData
 from gcnnbench.data.fitted import shares_of
+from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import Splits
 from gcnnbench.device import arithmetic
 from gcnnbench.nn.groups import group
@@ -96,7 +97,7 @@ def shares(cell: Cell) -> Splits:
     Raises:
         UserError: the data set is not here, or is damaged.
     """
-    parts = cell.registry.load_dataset(cell.card.dataset, cell.data)
+    parts = load_dataset(cell.registry, cell.card.dataset, cell.data)
     return shares_of(cell.card, parts, cell.seed, cell.limit)
 
 

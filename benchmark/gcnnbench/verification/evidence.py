@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.cards.copies import on_copies
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import on_copies
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import Run, run
 from gcnnbench.runs.files import read_files

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from gcnnbench.cards.copies import on_copies
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import split_entry
+from gcnnbench.data.copies import on_copies
 from gcnnbench.disk import read_plain
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import decided, run

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,6 @@ def on_copies(registry: Registry, folder: Path) -> Registry:
     Raises:
         UserError: a recorded copy cannot be read.
     """
-    from dataclasses import replace
-
     known = {name: _completed(card, folder) for name, card in registry.datasets.items()}
     return registry if known == registry.datasets else replace(registry, datasets=known)
 
