@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gcnnbench.architectures.dense import Dense, dense_block, dense_network, transition
 from gcnnbench.architectures.sequence import Network
-from gcnnbench.equivariance.certificate import certify
+from gcnnbench.equivariance.certificate.verdict import certify
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import RegularField
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group

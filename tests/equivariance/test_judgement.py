@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.certificate import certify
+from gcnnbench.equivariance.certificate.verdict import certify
 from gcnnbench.equivariance.deviations import OUTPUT, deviations
 from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.exactness import exactness

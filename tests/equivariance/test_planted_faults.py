@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcnnbench.equivariance.certificate import certify
+from gcnnbench.equivariance.certificate.verdict import certify
 from gcnnbench.equivariance.controls import ControlNetwork
 from gcnnbench.equivariance.decision import ControlError, decide, run_controls
 from gcnnbench.equivariance.exactness import exactness, watch

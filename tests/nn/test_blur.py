@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from gcnnbench.architectures.sequence import classifier, conv_block
-from gcnnbench.equivariance.certificate import certify
+from gcnnbench.equivariance.certificate.verdict import certify
 from gcnnbench.equivariance.random_weights import draw_weights
 from gcnnbench.errors import UserError
 from gcnnbench.nn.blur import BlurPool, binomial_kernel, blur_pool2d

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from gcnnbench.equivariance.certificate import Certificate
+from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
 from gcnnbench.equivariance.exactness import REFUSALS, Verdict, nearest_sizes, watch
 from gcnnbench.equivariance.factories import Factory, Model, factory, name_of

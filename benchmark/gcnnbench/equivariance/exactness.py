@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.certificate import Certificate, certify, example
+from gcnnbench.equivariance.certificate.verdict import Certificate, certify, example
 from gcnnbench.equivariance.decision import Decision, decide
 from gcnnbench.equivariance.precision import device_of, tensors
 from gcnnbench.equivariance.results import Exactness

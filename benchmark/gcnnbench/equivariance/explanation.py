@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gcnnbench.equivariance.audit import Audit, Images, SizeAudit, audit
-from gcnnbench.equivariance.certificate import Certificate
+from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import Decision
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory, Model, factory

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from gcnnbench.equivariance.grid import AxisSampling, reversals
+from gcnnbench.equivariance.certificate.grid import AxisSampling, reversals
 from gcnnbench.nn.groups import Element
 
 

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.axes import pixels
+from gcnnbench.equivariance.certificate.axes import pixels
+from gcnnbench.equivariance.certificate.grid import Sampling
+from gcnnbench.equivariance.certificate.handlers import HANDLERS
+from gcnnbench.equivariance.certificate.operations import otherwise, pointwise
+from gcnnbench.equivariance.certificate.reductions import one_sided, reframed
+from gcnnbench.equivariance.certificate.tracing import Tracer, start, watched
+from gcnnbench.equivariance.certificate.tracked import Finding, Known, Obstacle, Stranger, Tracked
 from gcnnbench.equivariance.depths import GeometricField, is_geometric, output_tensor
-from gcnnbench.equivariance.grid import Sampling
-from gcnnbench.equivariance.handlers import HANDLERS
 from gcnnbench.equivariance.lattice import off_centre
-from gcnnbench.equivariance.operations import otherwise, pointwise
 from gcnnbench.equivariance.precision import evaluating
-from gcnnbench.equivariance.reductions import one_sided, reframed
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
-from gcnnbench.equivariance.tracing import Tracer, start, watched
-from gcnnbench.equivariance.tracked import Finding, Known, Obstacle, Stranger, Tracked
 from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
 from gcnnbench.nn.groups import Element, Group
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample

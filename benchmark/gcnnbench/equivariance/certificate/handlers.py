@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcnnbench.equivariance.operations import (
+from gcnnbench.equivariance.certificate.operations import (
     cat,
     constant,
     copy,
@@ -17,10 +17,17 @@ from gcnnbench.equivariance.operations import (
     turn,
     view,
 )
-from gcnnbench.equivariance.rearranging import pad, patches, shuffle, slices
-from gcnnbench.equivariance.reductions import batch_norm, decided_in_python, layer_norm, product, reduction, softmax
-from gcnnbench.equivariance.sampling import convolution, pool, tried
-from gcnnbench.equivariance.tracing import Handler
+from gcnnbench.equivariance.certificate.rearranging import pad, patches, shuffle, slices
+from gcnnbench.equivariance.certificate.reductions import (
+    batch_norm,
+    decided_in_python,
+    layer_norm,
+    product,
+    reduction,
+    softmax,
+)
+from gcnnbench.equivariance.certificate.sampling import convolution, pool, tried
+from gcnnbench.equivariance.certificate.tracing import Handler
 
 
 def _table(handler: Handler, names: str) -> dict[str, Handler]:

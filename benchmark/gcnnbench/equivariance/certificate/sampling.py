@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gcnnbench.equivariance.axes import Dimension, axes_of, plain, pure_axis, resized
-from gcnnbench.equivariance.grid import AxisSampling, Sampling, by_rule
+from gcnnbench.equivariance.certificate.axes import Dimension, axes_of, plain, pure_axis, resized
+from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule
+from gcnnbench.equivariance.certificate.tracing import Tracer, identity
+from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.equivariance.lattice import Lattices
-from gcnnbench.equivariance.tracing import Tracer, identity
-from gcnnbench.equivariance.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcnnbench.equivariance.certificate import certify
-from gcnnbench.equivariance.grid import AxisSampling, by_rule
+from gcnnbench.equivariance.certificate.grid import AxisSampling, by_rule
+from gcnnbench.equivariance.certificate.verdict import certify
 from gcnnbench.nn.groups import P2, P4, P4M, PM, Element, Group
 
 Case = tuple[AxisSampling, bool]

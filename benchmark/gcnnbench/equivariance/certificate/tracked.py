@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gcnnbench.equivariance.axes import Dimensions
-from gcnnbench.equivariance.grid import AxisSampling, Sampling
+from gcnnbench.equivariance.certificate.axes import Dimensions
+from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling
 from gcnnbench.equivariance.lattice import WHOLE, Lattices
 from gcnnbench.nn.fields import Field
 

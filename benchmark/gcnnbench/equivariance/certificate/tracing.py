@@ -19,9 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from gcnnbench.equivariance.axes import Dimensions, image_dimensions, pixels, plain, pure_axis, resized
-from gcnnbench.equivariance.grid import AxisSampling
-from gcnnbench.equivariance.tracked import Call, Finding, Known, Obstacle, Stranger, Tracked, merged
+from gcnnbench.equivariance.certificate.axes import Dimensions, image_dimensions, pixels, plain, pure_axis, resized
+from gcnnbench.equivariance.certificate.grid import AxisSampling
+from gcnnbench.equivariance.certificate.tracked import Call, Finding, Known, Obstacle, Stranger, Tracked, merged
 from gcnnbench.nn.fields import Field, ScalarField
 
 MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")

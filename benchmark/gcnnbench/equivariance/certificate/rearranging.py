@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gcnnbench.equivariance.axes import plain, pure_axis, resized
-from gcnnbench.equivariance.grid import AxisSampling, Sampling, by_rule
-from gcnnbench.equivariance.sampling import AXES, one_for_each_axis, only_input, sampled
-from gcnnbench.equivariance.tracing import Tracer, identity
-from gcnnbench.equivariance.tracked import Call, Frame, Tracked
+from gcnnbench.equivariance.certificate.axes import plain, pure_axis, resized
+from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule
+from gcnnbench.equivariance.certificate.sampling import AXES, one_for_each_axis, only_input, sampled
+from gcnnbench.equivariance.certificate.tracing import Tracer, identity
+from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
 

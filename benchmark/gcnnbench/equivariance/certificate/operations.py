@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from gcnnbench.equivariance.axes import Dimension, Dimensions, axes_of, expanded, pixels, plain, reshaped
-from gcnnbench.equivariance.tracing import Tracer
-from gcnnbench.equivariance.tracked import Call, Frame, Tracked
+from gcnnbench.equivariance.certificate.axes import Dimension, Dimensions, axes_of, expanded, pixels, plain, reshaped
+from gcnnbench.equivariance.certificate.tracing import Tracer
+from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import Field, ScalarField
 
 

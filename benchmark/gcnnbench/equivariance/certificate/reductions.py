@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from gcnnbench.equivariance.axes import axes_of, pixels, plain
-from gcnnbench.equivariance.grid import AxisSampling, Sampling
-from gcnnbench.equivariance.operations import dimensions_of, first_input, otherwise, places_of
-from gcnnbench.equivariance.tracing import Tracer, identity
-from gcnnbench.equivariance.tracked import Call, Frame, Tracked
+from gcnnbench.equivariance.certificate.axes import axes_of, pixels, plain
+from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling
+from gcnnbench.equivariance.certificate.operations import dimensions_of, first_input, otherwise, places_of
+from gcnnbench.equivariance.certificate.tracing import Tracer, identity
+from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
 BOTH = frozenset({"y", "x"})
