@@ -29,7 +29,7 @@ from gcnnbench.device import choose, seeded
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard import tables
 from gcnnbench.leaderboard.board import Board
-from gcnnbench.runs import running
+from gcnnbench.runs import cell_run
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.files import weights_path
 from gcnnbench.runs.finish import Finished
@@ -96,7 +96,7 @@ def load_model(
     if hashlib.sha256(content).hexdigest() != record.weights.sha256:
         raise UserError(f"{path}: not the weights that the record of {cell.name} names")
     network = build(entry, benchmark, seed=seed, cards=cards)
-    running.load_weights(network, safetensors.torch.load(content))
+    cell_run.load_weights(network, safetensors.torch.load(content))
     return network.eval()
 
 
@@ -145,7 +145,7 @@ def run_cell(
         folder,
         limit,
     )
-    *_, last = running.run_cell(cell)
+    *_, last = cell_run.run_cell(cell)
     if not isinstance(last, Finished):
         raise TypeError(f"a cell ends with its record, not with {type(last).__name__}")
     if results is not None:

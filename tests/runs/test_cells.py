@@ -17,9 +17,10 @@ from gcnnbench.cards.schema import Adam
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
-from gcnnbench.runs.running import CellState, run_cell, start
+from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.metrics import differences, inconsistencies, metrics
 from gcnnbench.training.loop import DivergedError

@@ -11,11 +11,11 @@ import pytest
 
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.files import blob, read_files, weights_path
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.plan import plan, seeds_from, status, unfinished
 from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record
-from gcnnbench.runs.running import run_cell
 from gcnnbench.runs.store import Store, read_record
 
 

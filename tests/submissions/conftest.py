@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished
-from gcnnbench.runs.running import run_cell
 from gcnnbench.runs.store import Store
 from gcnnbench.submissions.bundle import pack
 from gcnnbench.submissions.folder import read_submission

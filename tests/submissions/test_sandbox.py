@@ -24,8 +24,8 @@ from safetensors.torch import load
 from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished, Measured
-from gcnnbench.runs.running import run_cell
 from gcnnbench.submissions import containment, sandbox
 from gcnnbench.submissions.containment import Isolation, Kind, isolation
 from gcnnbench.submissions.limits import usage

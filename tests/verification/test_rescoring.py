@@ -18,10 +18,10 @@ from torch import Tensor
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.files import blob
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
-from gcnnbench.runs.running import run_cell
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.metrics import metrics
 from gcnnbench.verification import retraining

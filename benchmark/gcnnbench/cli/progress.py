@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from gcnnbench.runs.executor import Event
+    from gcnnbench.runs.events import Event
 
 LINE_SECONDS = 30.0
 

@@ -83,7 +83,7 @@ def run(
     from gcnnbench.data.copies import on_copies, settle
     from gcnnbench.data.registered import load_dataset
     from gcnnbench.device import choose
-    from gcnnbench.runs.executor import execute
+    from gcnnbench.runs.local import execute
     from gcnnbench.runs.plan import plan, seeds_from, unfinished
     from gcnnbench.runs.store import Store
 

@@ -161,7 +161,7 @@ def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device
     from gcnnbench.data.copies import settle
     from gcnnbench.data.registered import load_dataset
     from gcnnbench.device import choose
-    from gcnnbench.runs.executor import execute
+    from gcnnbench.runs.local import execute
     from gcnnbench.runs.store import Store
     from gcnnbench.verification.rerun import awaited_cells
 

@@ -14,7 +14,7 @@ import torch
 from gcnnbench.disk import read_plain
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.running import CellState
+from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.conditions import EvaluationState
 from gcnnbench.training.loop import TrainingState

@@ -38,7 +38,7 @@ from gcnnbench.scoring.metrics import metrics
 
 if TYPE_CHECKING:
     from gcnnbench.runs.cell import Cell
-    from gcnnbench.runs.running import CellState
+    from gcnnbench.runs.state import CellState
 
 COMMITTED_WEIGHTS_BYTES = 200_000
 EXACTNESS_IMAGES = 8

@@ -11,7 +11,7 @@ from pathlib import Path
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.cells import hundredths
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.executor import Event
+from gcnnbench.runs.events import Event
 from gcnnbench.runs.files import blob
 from gcnnbench.runs.plan import unfinished
 from gcnnbench.runs.store import Store

@@ -1,6 +1,6 @@
 """The jobs `train` and `score`: the suite's own trainer and scorer around a submitted network, without test labels.
 
-The random streams, the recipe and the order of everything are those of `gcnnbench.runs.running`, so that an entry of
+The random streams, the recipe and the order of everything are those of `gcnnbench.runs.cell_run`, so that an entry of
 the suite ends here with the same bits as by `run`.
 """
 
@@ -16,8 +16,8 @@ from gcnnbench.device import arithmetic, peak_memory, reset_peak_memory
 from gcnnbench.equivariance.decision import ControlError
 from gcnnbench.nn.groups import group
 from gcnnbench.probes import probing
+from gcnnbench.runs.cell_run import load_weights
 from gcnnbench.runs.finish import equivariance_now, measurements
-from gcnnbench.runs.running import load_weights
 from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.integrity import Snapshot, changes

@@ -30,7 +30,7 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES, Finished, Measured, Measurements, assemble
 from gcnnbench.runs.record import Epoch, Outputs
 from gcnnbench.runs.record import Weights as WeightsFile
-from gcnnbench.runs.running import start
+from gcnnbench.runs.state import start
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of
 from gcnnbench.scoring.conditions import EvaluationState, count
 from gcnnbench.scoring.metrics import Counts, metrics

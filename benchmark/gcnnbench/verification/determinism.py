@@ -22,7 +22,7 @@ from gcnnbench.disk import read_plain
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.running import Material, prepare_material
+from gcnnbench.runs.cell_run import Material, prepare_material
 from gcnnbench.runs.store import Store
 from gcnnbench.strict_json import parse_model
 from gcnnbench.training.loop import Task, TrainingState, train

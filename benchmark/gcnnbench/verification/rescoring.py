@@ -15,8 +15,8 @@ from gcnnbench.nn.groups import Element, group
 from gcnnbench.probes import probing
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import load_weights, prepare_material
 from gcnnbench.runs.finish import Measured, equivariance_now, multiply_accumulates
-from gcnnbench.runs.running import load_weights, prepare_material
 from gcnnbench.scoring.conditions import by_upright_class
 from gcnnbench.verification.deeper import Conditions, NotCheckableError
 from gcnnbench.verification.noise import Shown, logits, tolerance

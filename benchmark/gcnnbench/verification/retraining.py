@@ -19,9 +19,9 @@ from typing import Literal
 
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Provenance, Record
-from gcnnbench.runs.running import run_cell
 from gcnnbench.scoring.conditions import UnusableError
 from gcnnbench.statistics import prediction_interval, summary
 from gcnnbench.training.loop import DivergedError

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.estimate import seeds_that_fit
-from gcnnbench.runs.running import CellState, start
+from gcnnbench.runs.state import CellState, start
 
 
 class Batches:

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from gcnnbench.runs import executor
+from gcnnbench.runs import worker
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.executor import Event, execute
+from gcnnbench.runs.cell_run import run_cell
+from gcnnbench.runs.events import Event
 from gcnnbench.runs.files import read_files
 from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.local import execute
 from gcnnbench.runs.record import Failure, Record
-from gcnnbench.runs.running import CellState, run_cell
+from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
 from gcnnbench.training.loop import DivergedError
 
@@ -62,7 +64,7 @@ def test_a_failing_cell_leaves_its_reason_and_the_next_one_runs(
             raise ZeroDivisionError("a fault of the code")
         return run_cell(cell, state)
 
-    monkeypatch.setattr(executor, "run_cell", sometimes)
+    monkeypatch.setattr(worker, "run_cell", sometimes)
     store, report = Store(tmp_path), Remembered()
     cells = [make_cell("z2cnn@8", seed) for seed in (0, 1, 2)]
     ended = execute(cells, store, report)
@@ -75,7 +77,7 @@ def test_a_failing_cell_leaves_its_reason_and_the_next_one_runs(
     assert first.reason == "the loss is nan in epoch 1"
     assert second.reason == "ZeroDivisionError: a fault of the code"
     assert 'raise ZeroDivisionError("a fault of the code")' in second.details
-    monkeypatch.setattr(executor, "run_cell", run_cell)
+    monkeypatch.setattr(worker, "run_cell", run_cell)
     assert [event.kind for event in execute(cells, store, report)] == ["finished", "finished"]
     assert failures(store) == []
 
@@ -113,7 +115,7 @@ def test_a_cell_that_another_process_holds_is_waited_for_and_taken_over(
     def gone(_: float) -> None:
         held.__exit__(None, None, None)
 
-    monkeypatch.setattr("gcnnbench.runs.executor.time.sleep", gone)
+    monkeypatch.setattr("gcnnbench.runs.worker.time.sleep", gone)
     execute([cell], store, report)
     assert report.told == ["waiting 1", "started tiny@1 z2cnn@8 seed 0", "finished tiny@1 z2cnn@8 seed 0"]
 
@@ -133,7 +135,7 @@ def test_two_processes_share_the_cells(tiny_card: Path, tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on_with_the_same_bits(tiny_card: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from gcnnbench.runs import executor; executor.CHECKPOINT_SECONDS = 0; "
+        "import sys; from gcnnbench.runs import worker; worker.CHECKPOINT_SECONDS = 0; "
         "from gcnnbench.cli import main; main(sys.argv[1:])"
     )
     words = ["run", "tiny", "--entry", "z2cnn@9", "--seeds", "1", "--include", str(tiny_card), "--jobs", "1"]

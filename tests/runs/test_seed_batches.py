@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from gcnnbench.errors import UserError
-from gcnnbench.runs import estimate, executor
+from gcnnbench.runs import estimate, worker
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.executor import Event, execute
+from gcnnbench.runs.cell_run import train_cells
+from gcnnbench.runs.events import Event
+from gcnnbench.runs.local import execute
 from gcnnbench.runs.record import Record
-from gcnnbench.runs.running import CellState, train_cells
+from gcnnbench.runs.seed_batches import Batches
+from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
-from gcnnbench.runs.together import Batches
 from gcnnbench.training.loop import DivergedError
 
 MakeCell = Callable[..., Cell]
@@ -49,7 +51,7 @@ def test_each_seed_has_the_record_that_it_has_alone(pair: list[Cell], tmp_path: 
 def test_interrupted_in_training_or_scoring_it_ends_with_the_same_bits(
     pair: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "CHECKPOINT_SECONDS", 0.0)
     whole, stopped = Store(tmp_path / "whole"), Store(tmp_path / "stopped")
     execute(pair, whole, lambda _: None, parallel=2)
 
@@ -76,7 +78,7 @@ def test_interrupted_in_training_or_scoring_it_ends_with_the_same_bits(
 def test_what_was_trained_together_is_not_gone_on_with_alone(
     pair: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "CHECKPOINT_SECONDS", 0.0)
     store, told = Store(tmp_path), list[Event]()
 
     def interrupt(event: Event) -> None:
@@ -95,7 +97,7 @@ def test_a_seed_that_diverges_fails_alone(pair: list[Cell], tmp_path: Path, monk
     def losing(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[dict[int, DivergedError]]:
         return ({0: DivergedError("the loss is nan in epoch 1")} for _ in train_cells(cells, states))
 
-    monkeypatch.setattr(executor, "train_cells", losing)
+    monkeypatch.setattr(worker, "train_cells", losing)
     store = Store(tmp_path)
     ended = execute(pair, store, lambda _: None, parallel=2)
     assert [(event.kind, event.cell[-6:]) for event in ended] == [("failed", "seed 0"), ("finished", "seed 1")]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,34 +17,12 @@ from gcnnbench.data.streams import derive
 from gcnnbench.device import arithmetic, choose, peak_memory, reset_peak_memory, seeded
 from gcnnbench.nn.groups import group
 from gcnnbench.probes import probing
-from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Finished, equivariance_now, finish
-from gcnnbench.scoring.conditions import EvaluationState, evaluate
-from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
+from gcnnbench.runs.state import CellState, start
+from gcnnbench.scoring.conditions import evaluate
+from gcnnbench.training.loop import DivergedError, Task, train
 from gcnnbench.training.many_seeds import train_together
-
-Phase = Literal["build", "training", "evaluation"]
-
-
-@dataclass
-class CellState:
-    """All that a cell knows at some moment, in plain tensors, numbers and strings: what a checkpoint holds."""
-
-    digest: str
-    machine: str
-    started: str
-    phase: Phase = "build"
-    sessions: int = 1
-    seeds_at_once: int = 1
-    peak_memory: int = 0
-    before: str = ""
-    training: TrainingState = field(default_factory=TrainingState)
-    evaluation: EvaluationState = field(default_factory=EvaluationState)
-
-    def resumed(self) -> CellState:
-        """This state in a further session; a clock that was set back since its start does not end before it began."""
-        return replace(self, sessions=self.sessions + 1, started=min(self.started, provenance.now()))
 
 
 @dataclass(frozen=True)
@@ -56,11 +33,6 @@ class Material:
     train: Images
     validation: Images | None
     test: Images
-
-
-def start(cell: Cell) -> CellState:
-    """The state of a cell of which nothing is done."""
-    return CellState(cell.digest, cell.machine, provenance.now())
 
 
 def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[dict[int, DivergedError]]:

@@ -1,0 +1,96 @@
+"""Runs cells on this machine, in one process or several, and hands what they give to the store."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from queue import Empty
+from typing import TYPE_CHECKING, Literal
+
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.events import Event, Report
+from gcnnbench.runs.plan import unfinished
+from gcnnbench.runs.store import Store
+from gcnnbench.runs.worker import WAIT_SECONDS, Work, take_turns
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+
+def execute(
+    cells: Sequence[Cell], store: Store, report: Report, jobs: int = 1, parallel: int | Literal["auto"] = 1
+) -> list[Event]:
+    """Run every cell that has no record yet, sharing the work with other processes on the same results directory.
+
+    A failing cell leaves its reason and the next one is taken. An interrupt keeps each running cell's last checkpoint.
+    Cells that another process holds are waited for, and taken over if that process goes away.
+
+    Args:
+        cells: the plan.
+        store: where records are kept.
+        report: told of every event.
+        jobs: processes that run cells at the same time.
+        parallel: seeds of an entry that a process trains as one computation; `auto` takes what fits in memory.
+
+    Returns:
+        How each cell ended that was run by this call: events of the kinds `finished` and `failed`.
+    """
+    ended: list[Event] = []
+
+    def tell(event: Event) -> None:
+        if event.kind in ("finished", "failed"):
+            ended.append(event)
+        report(event)
+
+    work = Work(
+        tuple(unfinished(store, cells)), store, {cell.name: store.failure(cell) for cell in cells}, parallel, jobs
+    )
+    if jobs == 1:
+        take_turns(work, tell)
+    else:
+        for event in _events_of_workers(work, jobs):
+            tell(event)
+    return ended
+
+
+def _events_of_workers(work: Work, jobs: int) -> Iterator[Event]:
+    """Start workers on the same plan and pass on what they tell until the last of them is done."""
+    context = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads half-alive
+    events: Queue[Event] = context.Queue()
+    workers = [context.Process(target=_serve, args=(work, events), daemon=True) for _ in range(jobs)]
+    for worker in workers:
+        worker.start()
+    try:
+        while True:
+            alive = any(worker.is_alive() for worker in workers)
+            try:
+                yield events.get(timeout=WAIT_SECONDS)
+            except Empty:
+                if not alive:
+                    break
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+    lost = [worker.exitcode for worker in workers if worker.exitcode]
+    if lost and work.left(work.cells):
+        yield Event("failed", text=f"{len(lost)} of {jobs} processes ended early (exit code {lost[0]})")
+
+
+def _serve(work: Work, events: Queue[Event]) -> None:
+    """What a worker process does, for as long as its parent is there."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        take_turns(work, events.put)
+    except KeyboardInterrupt:
+        events.cancel_join_thread()
+
+
+def _end_with_parent() -> None:
+    """End this process at once when its parent has been killed; unseen, it would go on to run all that is planned."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
