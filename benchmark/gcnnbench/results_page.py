@@ -9,15 +9,15 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.evidence import gather
+from gcnnbench.claims.judging import judge_claims
+from gcnnbench.claims.reading import read_claims
+from gcnnbench.claims.summary import summary_text
+from gcnnbench.claims.text import claims_as_markdown
 from gcnnbench.figures.gallery import Drawn, draw
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.layout import folded
 from gcnnbench.leaderboard.text import as_markdown
-from gcnnbench.verification.claims_reading import read_claims
-from gcnnbench.verification.claims_summary import summary_text
-from gcnnbench.verification.claims_text import claims_as_markdown
-from gcnnbench.verification.evidence import gather
-from gcnnbench.verification.judging import judge_claims
 
 PAGE = "README.md"
 FIGURES = "figures"

@@ -224,7 +224,7 @@ def test_validate_reads_the_claims_cards(gcnnbench: Any, monkeypatch: pytest.Mon
     def wrong(_: Registry) -> None:
         raise CardsError([Finding(Path("claims.yaml"), 3, 4, "claims[0]", "there is no tolerance 'x'")])
 
-    monkeypatch.setattr("gcnnbench.verification.claims_reading.read_claims", wrong)
+    monkeypatch.setattr("gcnnbench.claims.reading.read_claims", wrong)
     code, out, err = gcnnbench("validate")
     assert (code, out) == (2, "")
     assert err.startswith("claims.yaml:3:4: claims[0]: there is no tolerance 'x'\n1 error in 1 of ")

@@ -19,7 +19,7 @@ from gcnnbench.runs.spec import spec
 from gcnnbench.statistics import detectable, mcnemar, paired, summary, welch
 
 if TYPE_CHECKING:
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 LABELS = np.arange(1000) % 2
 RIGHT = {"p4cnn@28": ([900, 905, 910], 0), "p4cnn@27": ([950, 940, 945], 40)}

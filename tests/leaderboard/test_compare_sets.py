@@ -19,7 +19,7 @@ from gcnnbench.leaderboard.compare_sets_text import sets_as_json, sets_as_markdo
 from gcnnbench.statistics import paired, summary, welch
 
 if TYPE_CHECKING:
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from gcnnbench.leaderboard.export import as_json
 
 if TYPE_CHECKING:
     from gcnnbench.runs.record import Record
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 
 def compared(tmp_path: Path, before: Board, after: Board) -> StateComparison:

@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.claims import ClaimsCard, published
+from gcnnbench.claims.reading import read_claims
 from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.explain import explain
@@ -22,11 +24,9 @@ from gcnnbench.runs.provenance import commit
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.scoring.metrics import metrics
 from gcnnbench.statistics import binomial_error, pooled, sample_std, summary
-from gcnnbench.verification.claims import ClaimsCard, published
-from gcnnbench.verification.claims_reading import read_claims
 
 if TYPE_CHECKING:
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 ENTRY = "p4cnn@28"
 UPRIGHT = [0.976, 0.978, 0.98]

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.claims import ClaimsCard
 from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
 from gcnnbench.figures import style
@@ -24,11 +25,10 @@ from gcnnbench.figures.pairs import draw_pairs
 from gcnnbench.figures.relaxation import FLOOR, draw_relaxation
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import summary
-from gcnnbench.verification.claims import ClaimsCard
 
 if TYPE_CHECKING:
     from gcnnbench.runs.record import Record
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 DEPTHS = {"relu": 1e-16, "pool": 0.1}
 

@@ -18,7 +18,7 @@ from gcnnbench.statistics import summary
 
 if TYPE_CHECKING:
     from gcnnbench.leaderboard.board import Board
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 
 @pytest.mark.parametrize(

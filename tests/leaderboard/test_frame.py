@@ -12,7 +12,7 @@ from gcnnbench.runs.record import Record
 from gcnnbench.statistics import holm, summary, welch
 
 if TYPE_CHECKING:
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 
 def row(board: Board, entry: str) -> Row:

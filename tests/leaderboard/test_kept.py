@@ -18,7 +18,7 @@ from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.runs.spec import spec
 
 if TYPE_CHECKING:
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 ENTRIES = ("p4cnn@28", "z2cnn@28")
 

@@ -24,7 +24,7 @@ from gcnnbench.runs.spec import spec
 from gcnnbench.statistics import summary
 
 if TYPE_CHECKING:
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 
 def parsed(text: str) -> list[dict[str, str]]:

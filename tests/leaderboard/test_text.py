@@ -13,7 +13,7 @@ from gcnnbench.runs.record import Record
 from gcnnbench.statistics import summary
 
 if TYPE_CHECKING:
-    from tests.leaderboard.conftest import Toy
+    from tests.toy_records import Toy
 
 
 def unfolded(text: str) -> str:

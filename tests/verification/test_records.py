@@ -20,7 +20,7 @@ from gcnnbench.verification.records import verify_records
 from gcnnbench.verification.records_text import records_as_json, records_as_text
 
 if TYPE_CHECKING:
-    from tests.verification.conftest import Study
+    from tests.toy_results import Study
 
 
 def verified(study: Study) -> list[RecordRow]:

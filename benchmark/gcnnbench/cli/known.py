@@ -97,8 +97,8 @@ def _about(card: Described, record: Record) -> bool:
 def _claims(registry: Registry, card: Described) -> tuple[Claimed, ...]:
     if not isinstance(card, BenchmarkCard):
         return ()
-    from gcnnbench.verification.claims import CurveClaim, NumberClaim, StatementClaim
-    from gcnnbench.verification.claims_reading import read_claims
+    from gcnnbench.claims.claims import CurveClaim, NumberClaim, StatementClaim
+    from gcnnbench.claims.reading import read_claims
 
     found = []
     for source in read_claims(registry):

@@ -109,7 +109,7 @@ def validate(
     """
     from gcnnbench.cards.reading import CardsError, Finding
     from gcnnbench.cards.registry import Registry, survey
-    from gcnnbench.verification.claims_reading import read_claims
+    from gcnnbench.claims.reading import read_claims
 
     shelf = survey(paths or [])
     if shelf.checked == 0:

@@ -16,9 +16,9 @@ from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.claims.rows import ClaimRow
     from gcnnbench.verification.record_rows import Chosen
     from gcnnbench.verification.records import Further
-    from gcnnbench.verification.rows import ClaimRow
 
 CHECK_FAILED = 1
 
@@ -117,13 +117,13 @@ def _claims(
     device: str | None,
     data: Path,
 ) -> None:
-    from gcnnbench.verification.claims import FOLDER
-    from gcnnbench.verification.claims_reading import read_claims
-    from gcnnbench.verification.claims_text import claims_as_json, claims_as_markdown
-    from gcnnbench.verification.evidence import gather, set_aside
-    from gcnnbench.verification.judging import judge_claims
-    from gcnnbench.verification.rows import tell_aside, warn_of_edits
-    from gcnnbench.verification.tolerances import tolerances_since
+    from gcnnbench.claims.claims import FOLDER
+    from gcnnbench.claims.evidence import gather, set_aside
+    from gcnnbench.claims.judging import judge_claims
+    from gcnnbench.claims.reading import read_claims
+    from gcnnbench.claims.rows import tell_aside, warn_of_edits
+    from gcnnbench.claims.text import claims_as_json, claims_as_markdown
+    from gcnnbench.claims.tolerances import tolerances_since
 
     cards = read_claims(registry)
     sources = [card.source for card in cards]
@@ -157,13 +157,13 @@ def _claims(
 
 def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device: str, data: Path) -> int:
     """Run the cells that undecided claims lack, and say how many failed."""
+    from gcnnbench.claims.rerun import awaited_cells
     from gcnnbench.cli.progress import RunReport
     from gcnnbench.data.copies import settle
     from gcnnbench.data.registered import load_dataset
     from gcnnbench.device import choose
     from gcnnbench.runs.local import execute
     from gcnnbench.runs.store import Store
-    from gcnnbench.verification.rerun import awaited_cells
 
     store, place = Store(results), choose(device).type
     cells = awaited_cells(registry, rows, store, place, data)

@@ -8,13 +8,13 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.claims.claims import ClaimsCard, CurveClaim
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing, counted
 from gcnnbench.figures.networks import Network
 from gcnnbench.figures.style import DARK, GREY, Look, looks, new_figure
 from gcnnbench.scoring.metrics import angle_accuracies
 from gcnnbench.statistics import Summary, summary
-from gcnnbench.verification.claims import ClaimsCard, CurveClaim
 
 Curve = dict[int, Summary]
 """Accuracy by angle in degrees, as fractions."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.claims.reading import read_claims
 from gcnnbench.disk import write_whole
 from gcnnbench.errors import UserError
 from gcnnbench.figures.curve import draw_curve
@@ -19,7 +20,6 @@ from gcnnbench.figures.relaxation import draw_relaxation
 from gcnnbench.figures.style import encoded, styled
 from gcnnbench.leaderboard.tables import leaderboard
 from gcnnbench.runs.store import Store
-from gcnnbench.verification.claims_reading import read_claims
 
 
 @dataclass(frozen=True)

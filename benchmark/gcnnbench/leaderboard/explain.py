@@ -9,6 +9,12 @@ from pathlib import Path
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, split_entry
+from gcnnbench.claims.claims import FOLDER
+from gcnnbench.claims.evidence import QUARTER_TURNS, gather
+from gcnnbench.claims.judging import judge_claims
+from gcnnbench.claims.reading import read_claims
+from gcnnbench.claims.rows import ClaimRow, warn_of_edits
+from gcnnbench.claims.tolerances import tolerances_since
 from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.explanation import DataFile, Explanation, File, Origin, Value
@@ -19,12 +25,6 @@ from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Provenance
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import binomial_error, summary
-from gcnnbench.verification.claims import FOLDER
-from gcnnbench.verification.claims_reading import read_claims
-from gcnnbench.verification.evidence import QUARTER_TURNS, gather
-from gcnnbench.verification.judging import judge_claims
-from gcnnbench.verification.rows import ClaimRow, warn_of_edits
-from gcnnbench.verification.tolerances import tolerances_since
 
 BY_ELEMENT = ("accuracy.upright", *QUARTER_TURNS)
 

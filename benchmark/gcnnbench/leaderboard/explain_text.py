@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.leaderboard import cells
 from gcnnbench.leaderboard.explanation import Explanation, File, Origin, Value
 from gcnnbench.leaderboard.layout import folded
 from gcnnbench.leaderboard.tally import Tally
-from gcnnbench.verification.rows import ClaimRow
 
 PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
 """The parts of a spec that are told as sentences."""

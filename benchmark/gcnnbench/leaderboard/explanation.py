@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gcnnbench.cards.schema import Assumption
+from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.leaderboard.tally import Tally
 from gcnnbench.statistics import Summary
-from gcnnbench.verification.rows import ClaimRow
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import split_entry
+from gcnnbench.claims.protocols import difference_from_now
 from gcnnbench.data.copies import on_copies
 from gcnnbench.disk import read_plain
 from gcnnbench.leaderboard.frame import excluded
@@ -21,7 +22,6 @@ from gcnnbench.strict_json import parse_json
 from gcnnbench.verification.between import Cells, orphans
 from gcnnbench.verification.made_again import MacCount, learning_rate_findings
 from gcnnbench.verification.outputs import outputs_findings
-from gcnnbench.verification.protocols import difference_from_now
 from gcnnbench.verification.record_rows import Chosen, RecordRow
 from gcnnbench.verification.weights import weights_findings
 from gcnnbench.verification.weights_only import weights_only_findings

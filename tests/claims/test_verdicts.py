@@ -10,13 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.statistics import Summary, from_moments, summary, welch
-from gcnnbench.verification.claims import FOLDER, CurveClaim, NumberClaim
-from gcnnbench.verification.claims_reading import read_claims
-from gcnnbench.verification.curve_test import CurveTest, Runs, curve_power, curve_test, distinct
-from gcnnbench.verification.power import power, seeds_for_power
-from gcnnbench.verification.single_runs import published_runs
-from gcnnbench.verification.verdicts import (
+from gcnnbench.claims.claims import FOLDER, CurveClaim, NumberClaim
+from gcnnbench.claims.curve_test import CurveTest, Runs, curve_power, curve_test, distinct
+from gcnnbench.claims.power import power, seeds_for_power
+from gcnnbench.claims.reading import read_claims
+from gcnnbench.claims.single_runs import published_runs
+from gcnnbench.claims.verdicts import (
     CURVE_SEEDS,
     Judgement,
     judge,
@@ -26,6 +25,7 @@ from gcnnbench.verification.verdicts import (
     judge_identity,
     judge_order,
 )
+from gcnnbench.statistics import Summary, from_moments, summary, welch
 
 STD, TOLERANCE, CASES = 0.01, 0.01, 400
 NO_RUNS = CurveTest(None, None, 4)

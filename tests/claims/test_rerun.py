@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.claims import ClaimsCard
+from gcnnbench.claims.evidence import gather
+from gcnnbench.claims.judging import judge_claims
+from gcnnbench.claims.rerun import awaited_cells
+from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.cli.verify_verbs import _run_awaited
 from gcnnbench.runs.store import Store
-from gcnnbench.verification.claims import ClaimsCard
-from gcnnbench.verification.evidence import gather
-from gcnnbench.verification.judging import judge_claims
-from gcnnbench.verification.rerun import awaited_cells
-from gcnnbench.verification.rows import ClaimRow
 
 if TYPE_CHECKING:
-    from tests.verification.conftest import Study
+    from tests.toy_results import Study
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 

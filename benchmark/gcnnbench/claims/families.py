@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.statistics import ALPHA, holm
-from gcnnbench.verification.rows import ClaimRow
 
 
 def with_families(rows: Sequence[ClaimRow]) -> list[ClaimRow]:

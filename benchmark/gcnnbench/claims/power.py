@@ -13,8 +13,8 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
+from gcnnbench.claims.verdicts import POOLED_RUNS
 from gcnnbench.statistics import ALPHA, Summary
-from gcnnbench.verification.verdicts import POOLED_RUNS
 
 POWER = 0.8
 MOST_SEEDS = 1_000

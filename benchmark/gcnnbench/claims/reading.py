@@ -9,8 +9,8 @@ from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
-from gcnnbench.verification.claims import FOLDER, Claim, ClaimsCard, CurveClaim, Equal, NumberClaim, StatementClaim
-from gcnnbench.verification.judging import assumptions, entries_of, row_ids
+from gcnnbench.claims.claims import FOLDER, Claim, ClaimsCard, CurveClaim, Equal, NumberClaim, StatementClaim
+from gcnnbench.claims.judging import assumptions, entries_of, row_ids
 
 
 def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:

@@ -11,8 +11,7 @@ import numpy as np
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import Assumption, BenchmarkCard, split_entry
-from gcnnbench.statistics import Summary, summary
-from gcnnbench.verification.claims import (
+from gcnnbench.claims.claims import (
     FOLDER,
     Claim,
     ClaimsCard,
@@ -25,13 +24,13 @@ from gcnnbench.verification.claims import (
     Reading,
     StatementClaim,
 )
-from gcnnbench.verification.curve_test import CurveTest, curve_power, curve_test
-from gcnnbench.verification.evidence import Evidence
-from gcnnbench.verification.families import with_families
-from gcnnbench.verification.power import POWER, power, seeds_for_power
-from gcnnbench.verification.rows import ClaimRow, Counted
-from gcnnbench.verification.single_runs import published_runs
-from gcnnbench.verification.verdicts import (
+from gcnnbench.claims.curve_test import CurveTest, curve_power, curve_test
+from gcnnbench.claims.evidence import Evidence
+from gcnnbench.claims.families import with_families
+from gcnnbench.claims.power import POWER, power, seeds_for_power
+from gcnnbench.claims.rows import ClaimRow, Counted
+from gcnnbench.claims.single_runs import published_runs
+from gcnnbench.claims.verdicts import (
     CURVE_SEEDS,
     Judgement,
     judge,
@@ -42,6 +41,7 @@ from gcnnbench.verification.verdicts import (
     judge_order,
     testable,
 )
+from gcnnbench.statistics import Summary, summary
 
 Test = Greater | Equal | Identical | Grows
 Gathered = Mapping[tuple[str, str], Sequence[Evidence]]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.plan import plan, unfinished
 from gcnnbench.runs.store import Store
-from gcnnbench.verification.rows import ClaimRow
 
 UNDECIDED = ("not run", "inconclusive")
 

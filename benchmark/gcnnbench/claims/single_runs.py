@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from gcnnbench.cards.schema import EntryName, Model, Name, Natural, Positive, Some, Text
-from gcnnbench.verification.claims import CurveClaim, CurveQuantity
+from gcnnbench.claims.claims import CurveClaim, CurveQuantity
 
 
 class PublishedRuns(Model):

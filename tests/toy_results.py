@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import shutil
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,15 +19,7 @@ from gcnnbench.leaderboard import tables
 from gcnnbench.runs.record import Record, Weights
 from gcnnbench.runs.spec import spec
 from gcnnbench.verification.made_again import mac_count
-
-if TYPE_CHECKING:
-    from tests.leaderboard.conftest import Toy
-else:
-    # Test folders are no packages; the made-up benchmark of the leaderboard's tests is read from its file.
-    _spec = importlib.util.spec_from_file_location("toy", Path(__file__).parents[1] / "leaderboard" / "conftest.py")
-    _module = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(_module)
-    Toy = _module.Toy
+from tests.toy_records import Toy
 
 ENTRIES = ("p4cnn@28", "p4cnn@27", "z2cnn@28")
 SEEDS = 3

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from gcnnbench.verification.power import POWER
-from gcnnbench.verification.rows import ClaimRow
-from gcnnbench.verification.verdicts import VerdictName
+from gcnnbench.claims.power import POWER
+from gcnnbench.claims.rows import ClaimRow
+from gcnnbench.claims.verdicts import VerdictName
 
 TESTED = ("reproduced", "refuted", "inconclusive")
 

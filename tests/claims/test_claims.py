@@ -18,22 +18,22 @@ import yaml
 
 from gcnnbench.cards.reading import CardsError
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.claims import FOLDER, ClaimsCard, CurveClaim, NumberClaim
+from gcnnbench.claims.evidence import gather, set_aside
+from gcnnbench.claims.families import with_families
+from gcnnbench.claims.judging import judge_claims
+from gcnnbench.claims.reading import read_claims
+from gcnnbench.claims.rows import ClaimRow, tell_aside, warn_of_edits
+from gcnnbench.claims.single_runs import published_runs
+from gcnnbench.claims.summary import summary_text
+from gcnnbench.claims.text import claims_as_json, claims_as_markdown
+from gcnnbench.claims.tolerances import tolerances_since
+from gcnnbench.claims.verdicts import Judgement
 from gcnnbench.runs.spec import spec_digest
 from gcnnbench.statistics import holm, pooled, sample_std, summary, welch
-from gcnnbench.verification.claims import FOLDER, ClaimsCard, CurveClaim, NumberClaim
-from gcnnbench.verification.claims_reading import read_claims
-from gcnnbench.verification.claims_summary import summary_text
-from gcnnbench.verification.claims_text import claims_as_json, claims_as_markdown
-from gcnnbench.verification.evidence import gather, set_aside
-from gcnnbench.verification.families import with_families
-from gcnnbench.verification.judging import judge_claims
-from gcnnbench.verification.rows import ClaimRow, tell_aside, warn_of_edits
-from gcnnbench.verification.single_runs import published_runs
-from gcnnbench.verification.tolerances import tolerances_since
-from gcnnbench.verification.verdicts import Judgement
 
 if TYPE_CHECKING:
-    from tests.verification.conftest import Study
+    from tests.toy_results import Study
 
 NUMBER: dict[str, Any] = {
     "kind": "number",

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Literal
 
+from gcnnbench.claims.curve_test import CurveTest
 from gcnnbench.statistics import ALPHA, Difference, Summary, against_single_run, paired, pooled, seen_by, welch
-from gcnnbench.verification.curve_test import CurveTest
 
 VerdictName = Literal[
     "reproduced",

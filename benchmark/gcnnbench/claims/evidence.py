@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.protocols import difference_from_now
 from gcnnbench.data.copies import on_copies
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import Run, run
@@ -14,7 +15,6 @@ from gcnnbench.runs.files import read_files
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.scoring.metrics import angle_accuracies
-from gcnnbench.verification.protocols import difference_from_now
 
 QUARTER_TURNS = ("accuracy.rot90", "accuracy.rot180", "accuracy.rot270")
 

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gcnnbench.claims.rows import ClaimRow
+from gcnnbench.claims.summary import counts, summary_text
 from gcnnbench.leaderboard import cells
 from gcnnbench.leaderboard.layout import folded, pipes
 from gcnnbench.statistics import Summary
-from gcnnbench.verification.claims_summary import counts, summary_text
-from gcnnbench.verification.rows import ClaimRow
 
 
 def claims_as_json(rows: Sequence[ClaimRow]) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
+from gcnnbench.claims.claims import CurveQuantity
+from gcnnbench.claims.verdicts import Judgement, VerdictName
 from gcnnbench.leaderboard.cells import probability
 from gcnnbench.statistics import ALPHA, Summary
-from gcnnbench.verification.claims import CurveQuantity
-from gcnnbench.verification.verdicts import Judgement, VerdictName
 
 Counted = Literal["evidence", "calibration", "count", "construction", "repeat"]
 """What a verdict counts as: `calibration` chose an assumption of our cards, `count` is a number of parameters,

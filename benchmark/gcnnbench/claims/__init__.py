@@ -1,0 +1,1 @@
+"""Published numbers, curves and statements, and what our records say about each."""

@@ -1,1 +1,0 @@
-"""Published numbers and our own records, put to the test."""
