@@ -31,10 +31,10 @@ def doctor(
     directory, outside git, and `verify records` reads it. Ends with 1 if bits do not repeat.
     """
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.determinism.audit import audit_machine, keep
+    from gcnnbench.determinism.text import audit_as_text
     from gcnnbench.device import choose
     from gcnnbench.runs.plan import plan
-    from gcnnbench.verification.determinism import audit_machine, keep
-    from gcnnbench.verification.determinism_text import audit_as_text
 
     registry = Registry.load(include)
     tried = entries or (ENTRIES if benchmark == BENCHMARK else ())

@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
+from gcnnbench.determinism.float_noise import choices, one_hot, possible_orders, ties, unexplained
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
 from gcnnbench.leaderboard.cells import count
 from gcnnbench.runs.finish import Measured
 from gcnnbench.runs.record import Record
 from gcnnbench.verification.deeper import Outcome
-from gcnnbench.verification.noise import choices, one_hot, possible_orders, ties, unexplained
 from gcnnbench.verification.rescoring import Scores, Start
 
 CLOSE, ZERO = 1e-6, 1e-9

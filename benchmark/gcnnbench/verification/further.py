@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.determinism.audit import known_noise
 from gcnnbench.device import choose
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
@@ -16,7 +17,6 @@ from gcnnbench.runs.files import File, blob, read_files, weights_path
 from gcnnbench.runs.record import Record
 from gcnnbench.verification.comparing import compare
 from gcnnbench.verification.deeper import Conditions, NotCheckableError, Outcome, cell_of
-from gcnnbench.verification.determinism import known_noise
 from gcnnbench.verification.record_rows import Grade, RecordRow
 from gcnnbench.verification.rescoring import MisfitError, score
 from gcnnbench.verification.retraining import retrain

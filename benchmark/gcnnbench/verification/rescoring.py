@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from gcnnbench.data.images import Images
+from gcnnbench.determinism.float_noise import Shown, logits, tolerance
 from gcnnbench.device import arithmetic, choose
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import Element, group
@@ -19,7 +20,6 @@ from gcnnbench.runs.cell_run import load_weights, prepare_material
 from gcnnbench.runs.finish import Measured, equivariance_now, multiply_accumulates
 from gcnnbench.scoring.conditions import by_upright_class
 from gcnnbench.verification.deeper import Conditions, NotCheckableError
-from gcnnbench.verification.noise import Shown, logits, tolerance
 from gcnnbench.verification.seed import Origin, origin
 
 

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import build_app
+from gcnnbench.determinism import audit
+from gcnnbench.determinism.audit import Audit, audit_machine, keep, kept_path, known_noise
+from gcnnbench.determinism.float_noise import logits
+from gcnnbench.determinism.text import audit_as_text
 from gcnnbench.runs.cell import Cell
-from gcnnbench.verification import determinism, packages
-from gcnnbench.verification.determinism import Audit, audit_machine, keep, kept_path, known_noise
-from gcnnbench.verification.determinism_text import audit_as_text
-from gcnnbench.verification.noise import logits
+from gcnnbench.verification import packages
 from gcnnbench.verification.packages import torchvision_problem
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
@@ -27,7 +28,7 @@ TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(determinism, "IMAGES", 32)
+    monkeypatch.setattr(audit, "IMAGES", 32)
 
 
 @pytest.fixture
@@ -38,27 +39,27 @@ def cell(tmp_path: Path) -> Cell:
 def test_this_machine_repeats_its_bits_and_the_noise_is_kept(
     cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(determinism, "BATCHES", (128, 7))
-    audit = audit_machine([cell])
-    (entry,) = audit.entries
-    assert audit.problems == ()
+    monkeypatch.setattr(audit, "BATCHES", (128, 7))
+    found = audit_machine([cell])
+    (entry,) = found.entries
+    assert found.problems == ()
     assert entry.training_repeats
     assert entry.steps >= 2
     assert {(way.threads, way.batch_size) for way in entry.variations} >= {(1, 128), (1, 7), (2, 7)}
     assert entry.variations[0].difference == 0
     assert 0 < entry.noise < 1e-4
-    keep(tmp_path, audit)
-    assert Audit.model_validate_json(kept_path(tmp_path, "cpu").read_bytes()) == audit
+    keep(tmp_path, found)
+    assert Audit.model_validate_json(kept_path(tmp_path, "cpu").read_bytes()) == found
     assert known_noise(tmp_path, "cpu") == entry.noise
-    assert "No problem found." in audit_as_text(audit)
+    assert "No problem found." in audit_as_text(found)
 
 
 @pytest.mark.parametrize("change", [{"device_name": "another"}, {"versions": {"torch": "1.0"}}])
 def test_noise_of_another_machine_or_torch_is_not_used(
     cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(determinism, "BATCHES", (128, 1))
-    monkeypatch.setattr(determinism, "_threads", lambda _: [1])
+    monkeypatch.setattr(audit, "BATCHES", (128, 1))
+    monkeypatch.setattr(audit, "_threads", lambda _: [1])
     keep(tmp_path, audit_machine([cell]).model_copy(update=change))
     assert known_noise(tmp_path, "cpu") == 0
     kept_path(tmp_path, "cpu").write_text("{}", "utf-8")
@@ -73,8 +74,8 @@ def unrepeatable(scoring: nn.Module, shown: Callable[[slice], Tensor], images: i
 
 
 def test_bits_that_do_not_repeat_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(determinism, "logits", unrepeatable)
-    monkeypatch.setattr(determinism, "_threads", lambda _: [1])
+    monkeypatch.setattr(audit, "logits", unrepeatable)
+    monkeypatch.setattr(audit, "_threads", lambda _: [1])
     words = ["doctor", "--benchmark", "tiny", "--entry", "z2cnn@8", "--device", "cpu", "--format", "json"]
     result = CliRunner().invoke(build_app(), [*words, "--include", str(TINY), "--results", str(tmp_path)])
     assert result.exit_code == 1
@@ -85,11 +86,11 @@ def test_bits_that_do_not_repeat_are_a_problem(tmp_path: Path, monkeypatch: pyte
 
 
 def test_training_that_does_not_repeat_is_a_problem(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(determinism, "BATCHES", (128, 1))
-    monkeypatch.setattr(determinism, "_threads", lambda _: [1])
+    monkeypatch.setattr(audit, "BATCHES", (128, 1))
+    monkeypatch.setattr(audit, "_threads", lambda _: [1])
     seeds = iter((0, 1))
-    trained = determinism._trained
-    monkeypatch.setattr(determinism, "_trained", lambda cell, device: trained(replace(cell, seed=next(seeds)), device))
+    trained = audit._trained
+    monkeypatch.setattr(audit, "_trained", lambda cell, device: trained(replace(cell, seed=next(seeds)), device))
     (problem,) = audit_machine([cell]).problems
     assert "training steps made twice give other bits" in problem
 

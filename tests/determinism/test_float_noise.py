@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gcnnbench.verification.noise import choices, one_hot, possible_orders, unexplained
+from gcnnbench.determinism.float_noise import choices, one_hot, possible_orders, unexplained
 
 LABELS = torch.tensor([0, 0, 1, 2])
 CLEAR = torch.tensor([[5.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 5.0]])

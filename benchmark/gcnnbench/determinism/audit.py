@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gcnnbench.cards.schema import Model, Positive
+from gcnnbench.determinism.float_noise import double_logits, logits
 from gcnnbench.device import arithmetic, choose, describe
 from gcnnbench.disk import read_plain
 from gcnnbench.rewriting.folded import for_scoring
@@ -26,7 +27,6 @@ from gcnnbench.runs.cell_run import Material, prepare_material
 from gcnnbench.runs.store import Store
 from gcnnbench.strict_json import parse_model
 from gcnnbench.training.loop import Task, TrainingState, train
-from gcnnbench.verification.noise import double_logits, logits
 from gcnnbench.verification.packages import torchvision_problem
 
 IMAGES = 128

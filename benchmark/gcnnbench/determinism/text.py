@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from gcnnbench.verification.determinism import Audit
-from gcnnbench.verification.noise import FACTOR
+from gcnnbench.determinism.audit import Audit
+from gcnnbench.determinism.float_noise import FACTOR
 
 
 def audit_as_text(audit: Audit) -> str:
