@@ -16,9 +16,9 @@ from safetensors.numpy import save
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ParameterCount
 from gcnnbench.leaderboard import tables
+from gcnnbench.record_checks.made_again import mac_count
 from gcnnbench.runs.record import Record, Weights
 from gcnnbench.runs.spec import spec
-from gcnnbench.verification.made_again import mac_count
 from tests.toy_records import Toy
 
 ENTRIES = ("p4cnn@28", "p4cnn@27", "z2cnn@28")

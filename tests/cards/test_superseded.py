@@ -9,11 +9,11 @@ import pytest
 from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.tables import leaderboard
+from gcnnbench.record_checks.conditions import NotCheckableError, cell_of
+from gcnnbench.record_checks.retraining import retrain
 from gcnnbench.runs.files import read_files
 from gcnnbench.runs.plan import plan
 from gcnnbench.runs.record import Record
-from gcnnbench.verification.deeper import NotCheckableError, cell_of
-from gcnnbench.verification.retraining import retrain
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 

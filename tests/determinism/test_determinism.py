@@ -19,9 +19,9 @@ from gcnnbench.determinism import audit
 from gcnnbench.determinism.audit import Audit, audit_machine, keep, kept_path, known_noise
 from gcnnbench.determinism.float_noise import logits
 from gcnnbench.determinism.text import audit_as_text
+from gcnnbench.record_checks import packages
+from gcnnbench.record_checks.packages import torchvision_problem
 from gcnnbench.runs.cell import Cell
-from gcnnbench.verification import packages
-from gcnnbench.verification.packages import torchvision_problem
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 

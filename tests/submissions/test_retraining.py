@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gcnnbench.record_checks.retraining import compare_elsewhere
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import read_record
@@ -16,7 +17,6 @@ from gcnnbench.submissions.findings import Refused
 from gcnnbench.submissions.retraining import draw, drawn_in_words, grades_of
 from gcnnbench.submissions.submitting import cells_of
 from gcnnbench.submissions.verifying import verify_bundle
-from gcnnbench.verification.retraining import compare_elsewhere
 from tests.submissions.tampering import SEED_0
 
 

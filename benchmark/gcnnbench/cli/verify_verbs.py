@@ -17,8 +17,8 @@ from gcnnbench.errors import UserError
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.claims.rows import ClaimRow
-    from gcnnbench.verification.record_rows import Chosen
-    from gcnnbench.verification.records import Further
+    from gcnnbench.record_checks.recomputing import Further
+    from gcnnbench.record_checks.rows import Chosen
 
 CHECK_FAILED = 1
 
@@ -180,8 +180,8 @@ def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device
 
 
 def _chosen(registry: Registry, benchmark: str | None, entries: list[str], seeds: str | None) -> Chosen:
+    from gcnnbench.record_checks.rows import Chosen
     from gcnnbench.runs.plan import seeds_from
-    from gcnnbench.verification.record_rows import Chosen
 
     if benchmark is not None:
         registry.benchmark(benchmark.partition("@")[0])  # records of any version are chosen, also of one gone from here
@@ -192,8 +192,8 @@ def _further(
     registry: Registry, results: Path, data: Path, asked: Rescore, seed: int | None, device: DeviceName | None
 ) -> Further:
     from gcnnbench.device import keep_freed_memory
-    from gcnnbench.verification.deeper import Conditions
-    from gcnnbench.verification.further import GoFurther
+    from gcnnbench.record_checks.conditions import Conditions
+    from gcnnbench.record_checks.grading import GoFurther
 
     keep_freed_memory()
     return GoFurther(
@@ -209,9 +209,9 @@ def _further(
 
 def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Chosen, further: Further | None) -> None:
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.verification.made_again import mac_count
-    from gcnnbench.verification.records import verify_records
-    from gcnnbench.verification.records_text import records_as_json, records_as_text
+    from gcnnbench.record_checks.made_again import mac_count
+    from gcnnbench.record_checks.recomputing import verify_records
+    from gcnnbench.record_checks.text import records_as_json, records_as_text
 
     rows = verify_records(registry, results, chosen, further, mac_count(Registry.load()))
     typer.echo(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), nl=False)

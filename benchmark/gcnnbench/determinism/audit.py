@@ -20,6 +20,7 @@ from gcnnbench.cards.schema import Model, Positive
 from gcnnbench.determinism.float_noise import double_logits, logits
 from gcnnbench.device import arithmetic, choose, describe
 from gcnnbench.disk import read_plain
+from gcnnbench.record_checks.packages import torchvision_problem
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
@@ -27,7 +28,6 @@ from gcnnbench.runs.cell_run import Material, prepare_material
 from gcnnbench.runs.store import Store
 from gcnnbench.strict_json import parse_model
 from gcnnbench.training.loop import Task, TrainingState, train
-from gcnnbench.verification.packages import torchvision_problem
 
 IMAGES = 128
 BATCHES = (128, 1, 7, 32)

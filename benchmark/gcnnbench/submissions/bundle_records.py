@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
+from gcnnbench.record_checks.recomputing import verify_records
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Record
@@ -19,7 +20,6 @@ from gcnnbench.submissions.bundle import Bundle
 from gcnnbench.submissions.findings import Finding, Refused, guarded
 from gcnnbench.submissions.manifest import RECORD_BYTES
 from gcnnbench.submissions.tree import read_inside
-from gcnnbench.verification.records import verify_records
 
 REMEDY = "ask for the bundle of an unedited `gcnnbench submit`"
 

@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from gcnnbench.record_checks.retraining import compare_elsewhere, different, other_stack
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.measured import Grade
 from gcnnbench.runs.record import Record
 from gcnnbench.submissions.findings import Finding, Refused
-from gcnnbench.verification.retraining import compare_elsewhere, different, other_stack
 
 Wanted = int | Literal["all"]
 Graded = tuple[Grade, str]

@@ -14,17 +14,17 @@ from gcnnbench.disk import read_plain
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import decided, run
 from gcnnbench.leaderboard.tables import stale_tables
+from gcnnbench.record_checks.across_records import Cells, orphans
+from gcnnbench.record_checks.made_again import MacCount, learning_rate_findings
+from gcnnbench.record_checks.outputs import outputs_findings
+from gcnnbench.record_checks.rows import Chosen, RecordRow
+from gcnnbench.record_checks.weights import weights_findings
+from gcnnbench.record_checks.weights_only import weights_only_findings
 from gcnnbench.runs.files import File, Kind, read_files, seed_of
 from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record
 from gcnnbench.runs.self_checks import guarded, self_findings
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.strict_json import parse_json
-from gcnnbench.verification.between import Cells, orphans
-from gcnnbench.verification.made_again import MacCount, learning_rate_findings
-from gcnnbench.verification.outputs import outputs_findings
-from gcnnbench.verification.record_rows import Chosen, RecordRow
-from gcnnbench.verification.weights import weights_findings
-from gcnnbench.verification.weights_only import weights_only_findings
 
 Further = Callable[[RecordRow, File, Record], RecordRow]
 """A deeper check: from a recomputed record's row to its row after the check."""

@@ -12,14 +12,14 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.determinism.audit import known_noise
 from gcnnbench.device import choose
 from gcnnbench.errors import UserError
+from gcnnbench.record_checks.comparing import compare
+from gcnnbench.record_checks.conditions import Conditions, NotCheckableError, Outcome, cell_of
+from gcnnbench.record_checks.rescoring import MisfitError, score
+from gcnnbench.record_checks.retraining import retrain
+from gcnnbench.record_checks.rows import Grade, RecordRow
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.files import File, blob, read_files, weights_path
 from gcnnbench.runs.record import Record
-from gcnnbench.verification.comparing import compare
-from gcnnbench.verification.deeper import Conditions, NotCheckableError, Outcome, cell_of
-from gcnnbench.verification.record_rows import Grade, RecordRow
-from gcnnbench.verification.rescoring import MisfitError, score
-from gcnnbench.verification.retraining import retrain
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gcnnbench.leaderboard.cells import listed
+from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs.files import Kind
 from gcnnbench.runs.record import Record
-from gcnnbench.verification.record_rows import RecordRow
 
 
 class Cells:

@@ -11,10 +11,10 @@ from torch import Tensor
 from gcnnbench.determinism.float_noise import choices, one_hot, possible_orders, ties, unexplained
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
 from gcnnbench.leaderboard.cells import count
+from gcnnbench.record_checks.conditions import Outcome
+from gcnnbench.record_checks.rescoring import Scores, Start
 from gcnnbench.runs.finish import Measured
 from gcnnbench.runs.record import Record
-from gcnnbench.verification.deeper import Outcome
-from gcnnbench.verification.rescoring import Scores, Start
 
 CLOSE, ZERO = 1e-6, 1e-9
 """Errors of equivariance are measured in float64: they repeat to a millionth, and below a thousand-millionth are 0."""

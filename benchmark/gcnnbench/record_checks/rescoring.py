@@ -14,13 +14,13 @@ from gcnnbench.device import arithmetic, choose
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import Element, group
 from gcnnbench.probes import probing
+from gcnnbench.record_checks.conditions import Conditions, NotCheckableError
+from gcnnbench.record_checks.seed import Origin, origin
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import load_weights, prepare_material
 from gcnnbench.runs.finish import Measured, equivariance_now, multiply_accumulates
 from gcnnbench.scoring.conditions import by_upright_class
-from gcnnbench.verification.deeper import Conditions, NotCheckableError
-from gcnnbench.verification.seed import Origin, origin
 
 
 class MisfitError(Exception):

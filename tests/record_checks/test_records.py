@@ -13,11 +13,11 @@ import pytest
 
 from gcnnbench.leaderboard.tables import TABLES
 from gcnnbench.outside_text import is_line
+from gcnnbench.record_checks.made_again import mac_count
+from gcnnbench.record_checks.recomputing import verify_records
+from gcnnbench.record_checks.rows import RecordRow, counted
+from gcnnbench.record_checks.text import records_as_json, records_as_text
 from gcnnbench.runs.spec import spec_digest
-from gcnnbench.verification.made_again import mac_count
-from gcnnbench.verification.record_rows import RecordRow, counted
-from gcnnbench.verification.records import verify_records
-from gcnnbench.verification.records_text import records_as_json, records_as_text
 
 if TYPE_CHECKING:
     from tests.toy_results import Study

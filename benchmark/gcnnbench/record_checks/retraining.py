@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gcnnbench.errors import UserError
+from gcnnbench.record_checks.conditions import NotCheckableError, Outcome
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished
@@ -25,7 +26,6 @@ from gcnnbench.runs.record import Provenance, Record
 from gcnnbench.scoring.conditions import UnusableError
 from gcnnbench.statistics import prediction_interval, summary
 from gcnnbench.training.loop import DivergedError
-from gcnnbench.verification.deeper import NotCheckableError, Outcome
 
 FEWEST_OTHERS = 2
 TOLERANCE = 0.02

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from gcnnbench.verification.record_rows import RecordRow, counted
+from gcnnbench.record_checks.rows import RecordRow, counted
 
 
 def records_as_json(rows: Sequence[RecordRow]) -> str:

@@ -17,6 +17,13 @@ import torch
 from torch import Tensor
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.record_checks import retraining
+from gcnnbench.record_checks.comparing import compare
+from gcnnbench.record_checks.conditions import Conditions, NotCheckableError, cell_of
+from gcnnbench.record_checks.grading import GoFurther
+from gcnnbench.record_checks.recomputing import verify_records
+from gcnnbench.record_checks.rescoring import MisfitError, Scores, score
+from gcnnbench.record_checks.rows import Chosen, RecordRow
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.files import blob
@@ -24,13 +31,6 @@ from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.metrics import metrics
-from gcnnbench.verification import retraining
-from gcnnbench.verification.comparing import compare
-from gcnnbench.verification.deeper import Conditions, NotCheckableError, cell_of
-from gcnnbench.verification.further import GoFurther
-from gcnnbench.verification.record_rows import Chosen, RecordRow
-from gcnnbench.verification.records import verify_records
-from gcnnbench.verification.rescoring import MisfitError, Scores, score
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 ENTRY = "p4cnn@9"
