@@ -14,11 +14,11 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import ClaimsCard, published
 from gcnnbench.claims.reading import read_claims
 from gcnnbench.cli.app import build_app
+from gcnnbench.compare.revision import in_history
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.explain import explain
 from gcnnbench.leaderboard.explain_text import explanation_as_json, explanation_as_text
 from gcnnbench.leaderboard.explanation import Explanation
-from gcnnbench.leaderboard.revision import in_history
 from gcnnbench.leaderboard.tally import tally
 from gcnnbench.runs.provenance import commit
 from gcnnbench.runs.spec import spec, spec_digest

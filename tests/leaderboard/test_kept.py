@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.compare.entries import compare
 from gcnnbench.data.copies import on_copies, record_copy
 from gcnnbench.figures.networks import networks
-from gcnnbench.leaderboard.compare import compare
 from gcnnbench.leaderboard.explain import explain
 from gcnnbench.leaderboard.kept import counted, kept_records
 from gcnnbench.leaderboard.reading import read_results

@@ -115,24 +115,24 @@ def compare(
 
 def _entries(results: Path, first: str, second: str, include: list[Path], output: OutputFormat) -> str:
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.leaderboard.compare import compare as compared
-    from gcnnbench.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
+    from gcnnbench.compare.entries import compare as compared
+    from gcnnbench.compare.entries_text import comparison_as_json, comparison_as_markdown
 
     found = compared(Registry.load(include), results, first, second)
     return comparison_as_json(found) if output is OutputFormat.json else comparison_as_markdown(found)
 
 
 def _directories(first: Path, second: Path, benchmarks: list[str], output: OutputFormat) -> str:
-    from gcnnbench.leaderboard.compare_sets import compare_sets
-    from gcnnbench.leaderboard.compare_sets_text import sets_as_json, sets_as_markdown
+    from gcnnbench.compare.directories import compare_sets
+    from gcnnbench.compare.directories_text import sets_as_json, sets_as_markdown
 
     found = compare_sets(first, second, benchmarks)
     return sets_as_json(found) if output is OutputFormat.json else sets_as_markdown(found)
 
 
 def _states(first: Path, second: Path, output: OutputFormat) -> str:
-    from gcnnbench.leaderboard.compare_states import compare_files
-    from gcnnbench.leaderboard.compare_states_text import states_as_json, states_as_markdown
+    from gcnnbench.compare.boards import compare_files
+    from gcnnbench.compare.boards_text import states_as_json, states_as_markdown
 
     found = compare_files(first, second)
     return states_as_json(found) if output is OutputFormat.json else states_as_markdown(found)
@@ -140,9 +140,9 @@ def _states(first: Path, second: Path, output: OutputFormat) -> str:
 
 def _revision(results: Path, revision: str, names: list[str], include: list[Path], output: OutputFormat) -> str:
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.compare.boards import compare_revision
+    from gcnnbench.compare.boards_text import states_as_json, states_as_markdown
     from gcnnbench.leaderboard import tables
-    from gcnnbench.leaderboard.compare_states import compare_revision
-    from gcnnbench.leaderboard.compare_states_text import states_as_json, states_as_markdown
 
     boards, _ = tables.leaderboard(Registry.load(include), results, names)
     found = compare_revision(results, revision, boards)

@@ -15,11 +15,11 @@ from gcnnbench.claims.judging import judge_claims
 from gcnnbench.claims.reading import read_claims
 from gcnnbench.claims.rows import ClaimRow, warn_of_edits
 from gcnnbench.claims.tolerances import tolerances_since
+from gcnnbench.compare.revision import in_history
 from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.explanation import DataFile, Explanation, File, Origin, Value
 from gcnnbench.leaderboard.kept import Kept, counted, kept_records
-from gcnnbench.leaderboard.revision import in_history
 from gcnnbench.leaderboard.tally import ELSEWHERE, tally
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Provenance

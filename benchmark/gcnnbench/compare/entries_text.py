@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from gcnnbench.compare.entries import Comparison, MetricComparison
 from gcnnbench.leaderboard import cells
-from gcnnbench.leaderboard.compare import Comparison, MetricComparison
 from gcnnbench.leaderboard.layout import folded, pipes
 
 

@@ -13,9 +13,9 @@ from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from gcnnbench.cli.app import build_app
+from gcnnbench.compare.directories import SetComparison, compare_sets
+from gcnnbench.compare.directories_text import sets_as_json, sets_as_markdown
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.compare_sets import SetComparison, compare_sets
-from gcnnbench.leaderboard.compare_sets_text import sets_as_json, sets_as_markdown
 from gcnnbench.statistics import paired, summary, welch
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from gcnnbench.cli.app import build_app
+from gcnnbench.compare.boards import Move, StateComparison, compare_files, compare_revision
+from gcnnbench.compare.boards_text import states_as_json, states_as_markdown
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
-from gcnnbench.leaderboard.compare_states import Move, StateComparison, compare_files, compare_revision
-from gcnnbench.leaderboard.compare_states_text import states_as_json, states_as_markdown
 from gcnnbench.leaderboard.export import as_json
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from gcnnbench.compare.boards import Move, StateComparison
 from gcnnbench.leaderboard import cells
-from gcnnbench.leaderboard.compare_states import Move, StateComparison
 from gcnnbench.leaderboard.layout import folded, pipes
 
 

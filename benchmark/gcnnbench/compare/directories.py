@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gcnnbench.cards.messages import choice
+from gcnnbench.compare.entries import Comparison, Side, compare_runs
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.compare import Comparison, Side, compare_runs
 from gcnnbench.leaderboard.reading import Run, run
 from gcnnbench.runs.files import read_files
 from gcnnbench.runs.record import Record

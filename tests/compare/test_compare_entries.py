@@ -12,9 +12,9 @@ import pytest
 from safetensors.numpy import save
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.compare.entries import Comparison, compare
+from gcnnbench.compare.entries_text import comparison_as_json, comparison_as_markdown
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.compare import Comparison, compare
-from gcnnbench.leaderboard.compare_text import comparison_as_json, comparison_as_markdown
 from gcnnbench.runs.spec import spec
 from gcnnbench.statistics import detectable, mcnemar, paired, summary, welch
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
+from gcnnbench.compare.directories import CellPair, Change, SetComparison
+from gcnnbench.compare.entries_text import CAPTION, tables
 from gcnnbench.leaderboard.cells import listed
-from gcnnbench.leaderboard.compare_sets import CellPair, Change, SetComparison
-from gcnnbench.leaderboard.compare_text import CAPTION, tables
 from gcnnbench.leaderboard.layout import folded, pipes
 
 MEANINGS = folded(

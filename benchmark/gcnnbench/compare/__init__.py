@@ -1,0 +1,1 @@
+"""Side by side: two entries, two results directories, two states of a leaderboard."""
