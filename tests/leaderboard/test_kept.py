@@ -11,8 +11,8 @@ import pytest
 from gcnnbench.cards.registry import Registry
 from gcnnbench.compare.entries import compare
 from gcnnbench.data.copies import on_copies, record_copy
+from gcnnbench.explain.lineage import explain
 from gcnnbench.figures.networks import networks
-from gcnnbench.leaderboard.explain import explain
 from gcnnbench.leaderboard.kept import counted, kept_records
 from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.runs.spec import spec

@@ -26,8 +26,8 @@ def explain(
 ) -> None:
     """Walk from one number of a table to its records, counts, protocol, data, code, machine and claims."""
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.leaderboard.explain import explain as explained
-    from gcnnbench.leaderboard.explain_text import explanation_as_json, explanation_as_text
+    from gcnnbench.explain.lineage import explain as explained
+    from gcnnbench.explain.text import explanation_as_json, explanation_as_text
 
     found = explained(Registry.load(include), results, benchmark, entry, metric, seed)
     write = explanation_as_json if output is OutputFormat.json else explanation_as_text

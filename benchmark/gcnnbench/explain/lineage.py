@@ -18,9 +18,9 @@ from gcnnbench.claims.tolerances import tolerances_since
 from gcnnbench.compare.revision import in_history
 from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.explanation import DataFile, Explanation, File, Origin, Value
+from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value
+from gcnnbench.explain.metric_counts import ELSEWHERE, tally
 from gcnnbench.leaderboard.kept import Kept, counted, kept_records
-from gcnnbench.leaderboard.tally import ELSEWHERE, tally
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Provenance
 from gcnnbench.runs.spec import spec, spec_digest

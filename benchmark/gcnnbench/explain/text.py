@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from gcnnbench.claims.rows import ClaimRow
+from gcnnbench.explain.explanation import Explanation, File, Origin, Value
+from gcnnbench.explain.metric_counts import Tally
 from gcnnbench.leaderboard import cells
-from gcnnbench.leaderboard.explanation import Explanation, File, Origin, Value
 from gcnnbench.leaderboard.layout import folded
-from gcnnbench.leaderboard.tally import Tally
 
 PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
 """The parts of a spec that are told as sentences."""

@@ -16,10 +16,10 @@ from gcnnbench.claims.reading import read_claims
 from gcnnbench.cli.app import build_app
 from gcnnbench.compare.revision import in_history
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.explain import explain
-from gcnnbench.leaderboard.explain_text import explanation_as_json, explanation_as_text
-from gcnnbench.leaderboard.explanation import Explanation
-from gcnnbench.leaderboard.tally import tally
+from gcnnbench.explain.explanation import Explanation
+from gcnnbench.explain.lineage import explain
+from gcnnbench.explain.metric_counts import tally
+from gcnnbench.explain.text import explanation_as_json, explanation_as_text
 from gcnnbench.runs.provenance import commit
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.scoring.metrics import metrics
@@ -45,7 +45,7 @@ def claims(registry: Registry) -> list[ClaimsCard]:
 
 @pytest.fixture(autouse=True)
 def _claims_are_read_once(claims: list[ClaimsCard], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gcnnbench.leaderboard.explain.read_claims", lambda _: claims)
+    monkeypatch.setattr("gcnnbench.explain.lineage.read_claims", lambda _: claims)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gcnnbench.cards.schema import Assumption
 from gcnnbench.claims.rows import ClaimRow
-from gcnnbench.leaderboard.tally import Tally
+from gcnnbench.explain.metric_counts import Tally
 from gcnnbench.statistics import Summary
 
 
