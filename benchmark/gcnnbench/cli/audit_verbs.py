@@ -138,7 +138,7 @@ def audit(
     )
     typer.echo(_printed(found, form), nl=form is not AuditFormat.csv)
     if figure is not None:
-        from gcnnbench.equivariance.figures import draw
+        from gcnnbench.figures.audit import draw
 
         for path in draw(found, figure):
             typer.echo(f"wrote {path}", err=True)
