@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import WIDTH
 from gcnnbench.leaderboard.text import as_latex, as_markdown
 from gcnnbench.runs.record import Record
@@ -84,7 +84,7 @@ def test_nothing_unseen_is_said(toy: Toy, study: list[Record]) -> None:
     seen = ["upright", "rot90", "rot180", "rot270"]
     evaluation = toy.card().evaluation.model_dump(mode="json", exclude_none=True) | {"seen": seen}
     text = as_markdown([toy.board(*study, evaluation=evaluation)])
-    assert lines(text, "| p4cnn@28 ")[0][5] == cells.NOTHING
+    assert lines(text, "| p4cnn@28 ")[0][5] == formatting.NOTHING
     assert "- – under unseen: training has seen every element of the evaluation's group." in text
 
 
@@ -134,14 +134,14 @@ def test_the_same_records_make_the_same_bytes(toy: Toy, study: list[Record]) -> 
     [((3,), "seed 3"), ((0, 1, 2, 5), "seeds 0–2, 5"), ((4, 2), "seeds 2, 4")],
 )
 def test_seeds_are_listed(seeds: tuple[int, ...], text: str) -> None:
-    assert cells.listed(seeds) == text
+    assert formatting.listed(seeds) == text
 
 
 def test_numbers_are_written_as_readers_expect() -> None:
-    assert cells.percent(summary([1.0])) == "100.00"
-    assert cells.percent(summary([0.5, 0.6]), tight=True) == "55.00±7.07"
-    assert cells.points(-0.0123) == "−1.23"
-    assert cells.points(0.0123) == "+1.23"
-    assert [cells.probability(p) for p in (None, 0.0456, 2.6e-4, 0.0)] == ["–", "0.046", "3e-04", "<1e-99"]
-    assert cells.count(24990) == "24,990"
-    assert cells.error(summary([2.14e-15])) == "2.1e-15"
+    assert formatting.percent(summary([1.0])) == "100.00"
+    assert formatting.percent(summary([0.5, 0.6]), tight=True) == "55.00±7.07"
+    assert formatting.points(-0.0123) == "−1.23"
+    assert formatting.points(0.0123) == "+1.23"
+    assert [formatting.probability(p) for p in (None, 0.0456, 2.6e-4, 0.0)] == ["–", "0.046", "3e-04", "<1e-99"]
+    assert formatting.count(24990) == "24,990"
+    assert formatting.error(summary([2.14e-15])) == "2.1e-15"

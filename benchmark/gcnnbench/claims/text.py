@@ -9,7 +9,7 @@ from typing import Any
 
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.claims.summary import counts, summary_text
-from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import folded, pipes
 from gcnnbench.statistics import Summary
 
@@ -23,7 +23,7 @@ def claims_as_json(rows: Sequence[ClaimRow]) -> str:
 
 def claims_as_markdown(rows: Sequence[ClaimRow]) -> str:
     """Tables for each source, primary statements first, with what would decide below; and what came out."""
-    letters = cells.lettered(name for row in rows for name in row.conditions)
+    letters = formatting.lettered(name for row in rows for name in row.conditions)
     parts = []
     for source in dict.fromkeys(row.source for row in rows):
         here = [row for row in rows if row.source == source]
@@ -60,7 +60,7 @@ def _table(heading: str, rows: Sequence[ClaimRow], marks: Mapping[str, str]) -> 
         told = [
             [
                 row.id,
-                f"{row.seeds or cells.NOTHING}",
+                f"{row.seeds or formatting.NOTHING}",
                 _difference(row),
                 _seen(row),
                 _verdict(row),
@@ -88,10 +88,10 @@ def _table(heading: str, rows: Sequence[ClaimRow], marks: Mapping[str, str]) -> 
             _published(row),
             _ours(row),
             _difference(row),
-            cells.interval(row.judgement.welch),
-            cells.NOTHING if row.tolerance is None or row.counted == "count" else f"{100 * row.tolerance:.2f}",
+            formatting.interval(row.judgement.welch),
+            formatting.NOTHING if row.tolerance is None or row.counted == "count" else f"{100 * row.tolerance:.2f}",
             _seen(row),
-            f"{row.needed or cells.NOTHING}",
+            f"{row.needed or formatting.NOTHING}",
             _verdict(row),
             marks[row.id],
         ]
@@ -129,7 +129,7 @@ def _published(row: ClaimRow) -> str:
     if row.published is None or row.counted == "count":
         return row.printed
     n = row.published.n if row.published.std is not None else "one run"
-    return f"{_at(row)}{cells.percent(row.published, tight=True)} ({n})"
+    return f"{_at(row)}{formatting.percent(row.published, tight=True)} ({n})"
 
 
 def _at(row: ClaimRow) -> str:
@@ -140,24 +140,26 @@ def _at(row: ClaimRow) -> str:
 
 def _ours(row: ClaimRow) -> str:
     if row.ours is None:
-        return cells.NOTHING
+        return formatting.NOTHING
     if row.counted == "count":
-        return cells.count(row.ours.mean)
-    return f"{cells.percent(row.ours, tight=True)} ({row.ours.n})"
+        return formatting.count(row.ours.mean)
+    return f"{formatting.percent(row.ours, tight=True)} ({row.ours.n})"
 
 
 def _difference(row: ClaimRow) -> str:
     found = row.judgement
     if row.counted == "count" or found.difference is None:
-        return cells.NOTHING
-    return f"{cells.points(found.difference)}" + (f" {cells.interval(found.interval)}" if found.interval else "")
+        return formatting.NOTHING
+    return f"{formatting.points(found.difference)}" + (
+        f" {formatting.interval(found.interval)}" if found.interval else ""
+    )
 
 
 def _seen(row: ClaimRow) -> str:
     seen = row.judgement.seen
     if seen is None:
-        return cells.NOTHING
-    return f"{seen:.1f} σ" if row.curve else cells.hundredths(seen)
+        return formatting.NOTHING
+    return f"{seen:.1f} σ" if row.curve else formatting.hundredths(seen)
 
 
 def _verdict(row: ClaimRow) -> str:
@@ -165,7 +167,7 @@ def _verdict(row: ClaimRow) -> str:
 
 
 def _p(row: ClaimRow) -> str:
-    return cells.probability(row.judgement.p if row.p_family is None else row.p_family)
+    return formatting.probability(row.judgement.p if row.p_family is None else row.p_family)
 
 
 def _row(row: ClaimRow) -> dict[str, Any]:

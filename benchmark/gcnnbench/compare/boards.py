@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from gcnnbench.compare.revision import files_at
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
-from gcnnbench.leaderboard.cells import listed
 from gcnnbench.leaderboard.export import as_json
+from gcnnbench.leaderboard.formatting import listed
 from gcnnbench.leaderboard.tables import TABLES
 
 What = Literal["new", "gone", "moved", "changed", "same"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from gcnnbench.compare.boards import Move, StateComparison
-from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import folded, pipes
 
 
@@ -44,11 +44,11 @@ def _reasons(moves: Sequence[Move]) -> str:
 
 
 def _rank(move: Move) -> str:
-    before, after = (str(rank) if rank is not None else cells.NOTHING for rank in move.ranks)
+    before, after = (str(rank) if rank is not None else formatting.NOTHING for rank in move.ranks)
     return before if before == after else f"{before} → {after}"
 
 
 def _means(move: Move) -> list[str]:
     before, after = move.means
-    difference = cells.points(after - before) if before is not None and after is not None else cells.NOTHING
-    return [*(cells.NOTHING if mean is None else cells.hundredths(mean) for mean in move.means), difference]
+    difference = formatting.points(after - before) if before is not None and after is not None else formatting.NOTHING
+    return [*(formatting.NOTHING if mean is None else formatting.hundredths(mean) for mean in move.means), difference]

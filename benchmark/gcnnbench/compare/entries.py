@@ -16,7 +16,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.cells import listed
+from gcnnbench.leaderboard.formatting import listed
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import Run, read_results
 from gcnnbench.runs.files import blob

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from gcnnbench.compare.entries import Comparison, MetricComparison
-from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import folded, pipes
 
 
@@ -37,7 +37,7 @@ def tables(comparison: Comparison) -> Iterator[str]:
     yield pipes((headings, [_row(found) for found in comparison.metrics], "l" + "r" * 7))
     if comparison.images:
         rows = [
-            [str(found.seed), str(found.first_only), str(found.second_only), cells.probability(found.p)]
+            [str(found.seed), str(found.first_only), str(found.second_only), formatting.probability(found.p)]
             for found in comparison.images
         ]
         yield "Upright images that one network gets right and the other of the same seed does not (McNemar, exact):"
@@ -45,21 +45,21 @@ def tables(comparison: Comparison) -> Iterator[str]:
     if comparison.bootstrap:
         yield folded(
             "Mean upright difference had other test images been drawn, the same networks: "
-            f"{cells.interval(comparison.bootstrap)} (95%, paired bootstrap)."
+            f"{formatting.interval(comparison.bootstrap)} (95%, paired bootstrap)."
         )
     if comparison.gaps:
         yield "\n".join(folded(f"- {gap}", indent="  ") for gap in comparison.gaps)
 
 
 def _row(found: MetricComparison) -> list[str]:
-    detectable = cells.NOTHING if found.detectable is None else cells.hundredths(found.detectable)
+    detectable = formatting.NOTHING if found.detectable is None else formatting.hundredths(found.detectable)
     return [
         found.metric.removeprefix("accuracy."),
-        cells.percent(found.first, tight=True),
-        cells.percent(found.second, tight=True),
-        cells.points(found.welch.difference),
-        cells.interval(found.welch.interval),
-        cells.probability(found.welch.p),
-        cells.probability(found.paired.p) if found.paired else cells.NOTHING,
+        formatting.percent(found.first, tight=True),
+        formatting.percent(found.second, tight=True),
+        formatting.points(found.welch.difference),
+        formatting.interval(found.welch.interval),
+        formatting.probability(found.welch.p),
+        formatting.probability(found.paired.p) if found.paired else formatting.NOTHING,
         detectable,
     ]

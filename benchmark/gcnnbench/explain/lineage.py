@@ -20,7 +20,7 @@ from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
-from gcnnbench.leaderboard.kept import Kept, counted, kept_records
+from gcnnbench.leaderboard.records import Kept, counted, kept_records
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Provenance
 from gcnnbench.runs.spec import spec, spec_digest

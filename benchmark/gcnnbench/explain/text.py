@@ -10,7 +10,7 @@ from typing import Any
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.explanation import Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import Tally
-from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import folded
 
 PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
@@ -55,7 +55,7 @@ def _headline(found: Explanation) -> str:
     if sample is None:
         return "one record"
     error = found.metric == "invariance_error"
-    text = cells.error(sample, wide=True) if error else f"{cells.percent(sample)} %"
+    text = formatting.error(sample, wide=True) if error else f"{formatting.percent(sample)} %"
     return f"{text} (n = {sample.n} of {found.protocol_seeds} seeds)"
 
 
@@ -88,7 +88,7 @@ def _statistics(found: Explanation) -> Iterator[str]:
         ends = ", ".join(_number(found, end) for end in sample.ci95)
         yield _item("interval", f"m ± t(0.975, n − 1) · s / √n = [{ends}], 95% over seeds")
     if found.missing:
-        yield _item("missing", f"{cells.listed(found.missing)}: no record that counts, so the row is not ranked")
+        yield _item("missing", f"{formatting.listed(found.missing)}: no record that counts, so the row is not ranked")
 
 
 def _fields(found: Tally) -> str:
@@ -102,7 +102,7 @@ def _fields(found: Tally) -> str:
 
 
 def _record(value: Value) -> Iterator[str]:
-    number = cells.NOTHING if value.value is None else f"{value.value!r}"
+    number = formatting.NOTHING if value.value is None else f"{value.value!r}"
     counts = f" = {value.tally.part:,} / {value.tally.total:,}" if value.tally else ""
     excluded = f"  (not counted: {value.excluded})" if value.excluded else ""
     yield f"  seed {value.seed}: {number}{counts}{excluded}"
@@ -130,7 +130,7 @@ def _path(name: str, path: str) -> str:
 
 
 def _origin(origin: Origin) -> Iterator[str]:
-    yield f"  {cells.listed(origin.seeds)}"
+    yield f"  {formatting.listed(origin.seeds)}"
     known = {True: "in this repository's history", False: "NOT in this repository's history", None: "history not known"}
     state = {True: ", with changes that no commit holds", False: ", nothing uncommitted", None: ""}[origin.dirty]
     commit = f"{origin.commit}\n            {known[origin.in_history]}{state}" if origin.commit else "not known"
@@ -173,8 +173,8 @@ def _claim(row: ClaimRow) -> Iterator[str]:
     if difference is not None and row.published is not None:
         at = f" at {row.judgement.at}" if row.judgement.at is not None else ""
         told.append(
-            f"ours − published{at}: {cells.points(difference)} points, "
-            f"{100 * row.judgement.coverage:.0f}% {cells.interval(row.judgement.interval)}"
+            f"ours − published{at}: {formatting.points(difference)} points, "
+            f"{100 * row.judgement.coverage:.0f}% {formatting.interval(row.judgement.interval)}"
         )
     if row.tolerance is not None:
         told.append(f"tolerance ± {100 * row.tolerance:.2f} points")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, split_entry
-from gcnnbench.leaderboard.kept import counted, kept_records
 from gcnnbench.leaderboard.reading import EquivarianceName
+from gcnnbench.leaderboard.records import counted, kept_records
 from gcnnbench.runs.record import Record
 
 ORDER = ("exact", "approximate", "none", "unknown")

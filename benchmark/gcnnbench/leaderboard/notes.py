@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.reading import Machine
 from gcnnbench.statistics import ALPHA
@@ -19,7 +19,7 @@ def notes(board: Board) -> list[str]:
 
 def machines(board: Board) -> dict[Machine, str]:
     """A letter for each machine on the board, in the order of the rows."""
-    return cells.lettered(speed.machine for row in board.rows for speed in row.speeds)
+    return formatting.lettered(speed.machine for row in board.rows for speed in row.speeds)
 
 
 def _ties(board: Board) -> Iterator[str]:
@@ -31,9 +31,9 @@ def _test_set(board: Board) -> Iterator[str]:
     sizes = sorted({row.test_images for row in board.rows if row.test_images})
     errors = sorted(row.test_set_error for row in board.rows if row.test_set_error is not None)
     if errors:
-        low, high = cells.hundredths(errors[0]), cells.hundredths(errors[-1])
+        low, high = formatting.hundredths(errors[0]), formatting.hundredths(errors[-1])
         amount = low if low == high else f"{low} to {high}"
-        images = " or ".join(map(cells.count, sizes))
+        images = " or ".join(map(formatting.count, sizes))
         yield (
             f"Test set: {images} images. Another one of that size would move upright accuracies by {amount} points "
             "(binomial standard error); that is not in the ±."
@@ -65,7 +65,7 @@ def _machines(board: Board) -> Iterator[str]:
 
 def _measured(board: Board) -> Iterator[str]:
     for row in board.rows:
-        told = "; ".join(f"{cells.listed(seeds)} {grade}" for grade, seeds in row.measured.items())
+        told = "; ".join(f"{formatting.listed(seeds)} {grade}" for grade, seeds in row.measured.items())
         if told:
             yield f"{row.entry} was submitted: {told}."
 
@@ -81,7 +81,7 @@ def _missing(board: Board) -> Iterator[str]:
         by_reason: dict[str, list[int]] = defaultdict(list)
         for lack in row.missing:
             by_reason[" ".join(lack.why.split())].append(lack.seed)
-        told = "; ".join(f"{cells.listed(tuple(seeds))} {why}" for why, seeds in by_reason.items())
+        told = "; ".join(f"{formatting.listed(tuple(seeds))} {why}" for why, seeds in by_reason.items())
         if told:
             yield f"{row.entry}, {told}. Unranked."
 
@@ -89,4 +89,4 @@ def _missing(board: Board) -> Iterator[str]:
 def _aside(board: Board) -> Iterator[str]:
     for aside in board.aside:
         of = "" if aside.benchmark == board.benchmark else f" of {aside.benchmark}"
-        yield f"Not counted: {aside.entry}{of}, {cells.listed(aside.seeds)}: {aside.why}."
+        yield f"Not counted: {aside.entry}{of}, {formatting.listed(aside.seeds)}: {aside.why}."

@@ -11,11 +11,11 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
-from gcnnbench.leaderboard.brought import read_brought
 from gcnnbench.leaderboard.export import as_csv, as_json, pairs_as_csv
 from gcnnbench.leaderboard.frame import boards
 from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.leaderboard.text import as_latex, as_markdown
+from gcnnbench.leaderboard.weights_only import read_brought
 from gcnnbench.runs.spec import spec, spec_digest
 
 FormatName = Literal["md", "csv", "json", "tex"]

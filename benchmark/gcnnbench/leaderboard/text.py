@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.escaping import latex, latex_comment, markdown
-from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.board import Board, Row
-from gcnnbench.leaderboard.brought import BROUGHT_CAPTION, brought_table
 from gcnnbench.leaderboard.layout import WIDTH, Table, folded, pipes, width
 from gcnnbench.leaderboard.notes import machines, notes
+from gcnnbench.leaderboard.weights_only import BROUGHT_CAPTION, brought_table
 from gcnnbench.statistics import Summary
 
 NARROW = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
@@ -88,7 +88,7 @@ def _accuracies(board: Board, wide: bool, tight: bool = False) -> Table:
     rows = []
     for row in board.rows:
         n = str(len(row.seeds)) if not row.missing else f"{len(row.seeds)}/{board.protocol_seeds}"
-        rank = f"{row.rank}{' =' if row.tied else ''}" if row.rank else cells.NOTHING
+        rank = f"{row.rank}{' =' if row.tied else ''}" if row.rank else formatting.NOTHING
         metrics = [_accuracy(row, row.metrics.get(name), wide, tight) for name in names]
         rows.append([rank, _named(board, row), row.equivariance, n, *metrics])
     return headings, rows, "lllr" + "r" * len(names)
@@ -104,9 +104,9 @@ def _columns(board: Board, wide: bool) -> list[str]:
 
 def _accuracy(row: Row, found: Summary | None, wide: bool, tight: bool) -> str:
     if found is not None:
-        return cells.percent(found, wide=wide, tight=tight)
+        return formatting.percent(found, wide=wide, tight=tight)
     if row.seeds:
-        return cells.NOTHING
+        return formatting.NOTHING
     return next((word for word in REASONS if any(lack.why.startswith(word) for lack in row.missing)), "not run")
 
 
@@ -119,15 +119,15 @@ def _networks(board: Board, wide: bool) -> Table:
     rows = []
     for row in board.rows:
         flips = row.metrics.get("flips")
-        network = [_named(board, row), row.group, cells.count(row.parameters)]
+        network = [_named(board, row), row.group, formatting.count(row.parameters)]
         network += [_accuracy(row, row.metrics.get("auc"), wide, False)] if with_auc else []
-        network += [cells.error(row.metrics.get("invariance_error"), wide=wide)]
-        network += [cells.percent(flips, wide=wide) if flips else cells.NOTHING]
+        network += [formatting.error(row.metrics.get("invariance_error"), wide=wide)]
+        network += [formatting.percent(flips, wide=wide) if flips else formatting.NOTHING]
         for speed in row.speeds:
-            rows.append([*network, cells.count(speed.test_images_per_second.mean), letters[speed.machine]])
+            rows.append([*network, formatting.count(speed.test_images_per_second.mean), letters[speed.machine]])
             network = [""] * len(network)
         if not row.speeds:
-            rows.append([*network, cells.NOTHING, cells.NOTHING])
+            rows.append([*network, formatting.NOTHING, formatting.NOTHING])
     return headings, rows, "ll" + "r" * (len(headings) - 3) + "l"
 
 
@@ -139,7 +139,13 @@ def _contrasts(board: Board) -> Table:
         name = f"{pair.exact} − {split_entry(pair.approximate)[1] if one_slug else pair.approximate}"
         if not pair.contrasts:
             rows.append(
-                [name, cells.NOTHING, cells.NOTHING, "not run" if pair.why_empty else "no metric", *[cells.NOTHING] * 3]
+                [
+                    name,
+                    formatting.NOTHING,
+                    formatting.NOTHING,
+                    "not run" if pair.why_empty else "no metric",
+                    *[formatting.NOTHING] * 3,
+                ]
             )
         for found in pair.contrasts:
             metric = found.metric.removeprefix("accuracy.").removesuffix("_mean")
@@ -148,8 +154,10 @@ def _contrasts(board: Board) -> Table:
                 if found.exact.n == found.approximate.n
                 else f"{found.exact.n}, {found.approximate.n}"
             )
-            numbers = [cells.points(found.difference), cells.interval(found.ci95)]
-            rows.append([name, metric, n, *numbers, cells.probability(found.p), cells.probability(found.p_holm)])
+            numbers = [formatting.points(found.difference), formatting.interval(found.ci95)]
+            rows.append(
+                [name, metric, n, *numbers, formatting.probability(found.p), formatting.probability(found.p_holm)]
+            )
             name = ""
     return headings, rows, "llrrrrr"
 

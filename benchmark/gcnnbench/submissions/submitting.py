@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.cells import hundredths
+from gcnnbench.leaderboard.formatting import hundredths
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event
 from gcnnbench.runs.files import blob

@@ -13,8 +13,8 @@ from gcnnbench.compare.entries import compare
 from gcnnbench.data.copies import on_copies, record_copy
 from gcnnbench.explain.lineage import explain
 from gcnnbench.figures.networks import networks
-from gcnnbench.leaderboard.kept import counted, kept_records
 from gcnnbench.leaderboard.reading import read_results
+from gcnnbench.leaderboard.records import counted, kept_records
 from gcnnbench.runs.spec import spec
 
 if TYPE_CHECKING:

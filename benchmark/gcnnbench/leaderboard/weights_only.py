@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.leaderboard import cells
+from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.board import Brought
 from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.reading import decided
@@ -73,7 +73,12 @@ def brought_table(networks: Sequence[Brought]) -> Table:
     """Headings, rows and alignment."""
     headings = ["entry", "equivariance", "parameters", *(name.removeprefix("accuracy.") for name in COLUMNS)]
     rows = [
-        [network.entry, network.equivariance, cells.count(network.parameters), *map(_percent, _accuracies(network))]
+        [
+            network.entry,
+            network.equivariance,
+            formatting.count(network.parameters),
+            *map(_percent, _accuracies(network)),
+        ]
         for network in networks
     ]
     return [*headings[:-1], "curve mean"], rows, "llr" + "r" * len(COLUMNS)
@@ -84,4 +89,4 @@ def _accuracies(network: Brought) -> list[float | None]:
 
 
 def _percent(accuracy: float | None) -> str:
-    return cells.NOTHING if accuracy is None else cells.hundredths(accuracy)
+    return formatting.NOTHING if accuracy is None else formatting.hundredths(accuracy)
