@@ -17,8 +17,8 @@ from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.cli import app, main
+from gcnnbench.cli.card_background import Known
 from gcnnbench.cli.cards import describe
-from gcnnbench.cli.known import Known
 from gcnnbench.cli.options import default_data, default_results
 from gcnnbench.errors import UserError
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
-from gcnnbench.cli.telling import protocol
+from gcnnbench.cli.protocol_text import protocol
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.cli.known import Known
+    from gcnnbench.cli.card_background import Known
 
 WIDTH = 80
 fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)

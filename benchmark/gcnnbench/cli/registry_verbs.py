@@ -76,8 +76,8 @@ def show(
 ) -> None:
     """Show one card as a reader wants it: what it is, where it comes from, what it assumes, what has been run."""
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.cli.card_background import known_of
     from gcnnbench.cli.cards import describe
-    from gcnnbench.cli.known import known_of
 
     registry = Registry.load(include)
     kind, card = _card(registry, name)
