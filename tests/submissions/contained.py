@@ -21,8 +21,8 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, ModelCard, ParameterCount
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import Splits, order_seed, split
+from gcnnbench.submissions.contained.jobs import run_job
 from gcnnbench.submissions.findings import Finding
-from gcnnbench.submissions.jobs import run_job
 from gcnnbench.submissions.sandbox import Code, Job, Limits, Outcome, isolation, run_isolated
 
 BAD = Path(__file__).with_name("bad")

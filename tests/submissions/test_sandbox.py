@@ -27,9 +27,9 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished, Measured
 from gcnnbench.submissions import containment, sandbox
+from gcnnbench.submissions.contained.syscalls import LIBRARY
 from gcnnbench.submissions.containment import Isolation, Kind, isolation
 from gcnnbench.submissions.limits import usage
-from gcnnbench.submissions.syscalls import LIBRARY
 from tests.submissions.contained import HONEST, LIMITS, TINY, Submission, needs_isolation, shares, submission
 
 PROJECT = Path(__file__).parents[2]

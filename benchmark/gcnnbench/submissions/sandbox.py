@@ -105,7 +105,15 @@ def run_isolated(
         given, scratch = _prepare(place, code, job, arguments, tensors, limits)
         view = View((*interpreter_files(), given), scratch, limits.output_bytes, limits.files)
         outputs = (results.fileno(), values.fileno())
-        child = [sys.executable, "-s", "-P", "-m", "gcnnbench.submissions.child", str(given), *map(str, outputs)]
+        child = [
+            sys.executable,
+            "-s",
+            "-P",
+            "-m",
+            "gcnnbench.submissions.contained.child",
+            str(given),
+            *map(str, outputs),
+        ]
         process = subprocess.Popen(
             contained(offered.kind, view, [*child, offered.kind]),
             stdin=subprocess.DEVNULL,

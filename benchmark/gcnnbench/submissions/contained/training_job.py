@@ -19,10 +19,10 @@ from gcnnbench.probes import probing
 from gcnnbench.runs.cell_run import load_weights
 from gcnnbench.runs.finish import equivariance_now, measurements
 from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
+from gcnnbench.submissions.contained.integrity import Snapshot, changes
+from gcnnbench.submissions.contained.metamorphic import contents, scoring_findings
+from gcnnbench.submissions.contained.subject import CPU, WEIGHTS, RefusedError, Subject
 from gcnnbench.submissions.findings import Finding
-from gcnnbench.submissions.integrity import Snapshot, changes
-from gcnnbench.submissions.metamorphic import contents, scoring_findings
-from gcnnbench.submissions.subject import CPU, WEIGHTS, RefusedError, Subject
 from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
 
 Done = tuple[list[Finding], dict[str, Any], dict[str, Tensor]]

@@ -8,12 +8,12 @@ from typing import Any
 
 import safetensors.torch
 
+from gcnnbench.submissions.contained.integrity import Snapshot, snapshot
+from gcnnbench.submissions.contained.probe import probe_job
+from gcnnbench.submissions.contained.subject import RefusedError, Subject
+from gcnnbench.submissions.contained.training_job import Done, score_job, train_job
 from gcnnbench.submissions.findings import Finding
-from gcnnbench.submissions.integrity import Snapshot, snapshot
 from gcnnbench.submissions.limits import broken_limit
-from gcnnbench.submissions.probe import probe_job
-from gcnnbench.submissions.subject import RefusedError, Subject
-from gcnnbench.submissions.training_job import Done, score_job, train_job
 
 JOBS: Mapping[str, Callable[[Subject, Snapshot], Done]] = {"probe": probe_job, "train": train_job, "score": score_job}
 

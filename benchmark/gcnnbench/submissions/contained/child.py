@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from gcnnbench.submissions.contained.syscalls import shut_doors
 from gcnnbench.submissions.limits import Limits, bind
-from gcnnbench.submissions.syscalls import shut_doors
 
 
 def main(given: Path, report: int, values: int, kind: str) -> None:
@@ -25,7 +25,7 @@ def main(given: Path, report: int, values: int, kind: str) -> None:
     bind(limits, contained=kind != "none")
     if kind != "none":
         shut_doors()
-    from gcnnbench.submissions.jobs import run_job
+    from gcnnbench.submissions.contained.jobs import run_job
 
     findings, measured, tensors = run_job(given, document["job"], document["arguments"])
     _write(values, tensors)

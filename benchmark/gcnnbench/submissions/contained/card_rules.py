@@ -16,8 +16,8 @@ from gcnnbench.device import seeded
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.nn.groups import P4, P4M
 from gcnnbench.scoring.macs import forward_macs
+from gcnnbench.submissions.contained.subject import CPU, Subject
 from gcnnbench.submissions.findings import Finding
-from gcnnbench.submissions.subject import CPU, Subject
 
 BATCH = 8
 STREAM = 1

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from gcnnbench.device import arithmetic, seeded
 from gcnnbench.rewriting.folded import for_scoring
-from gcnnbench.submissions.card_rules import BATCH, STREAM, Probe, Report, costs, exactness, parameters
+from gcnnbench.submissions.contained.card_rules import BATCH, STREAM, Probe, Report, costs, exactness, parameters
+from gcnnbench.submissions.contained.integrity import Snapshot, changes
+from gcnnbench.submissions.contained.metamorphic import contents, scoring_findings
+from gcnnbench.submissions.contained.subject import CPU, RefusedError, Subject
 from gcnnbench.submissions.findings import Finding
-from gcnnbench.submissions.integrity import Snapshot, changes
 from gcnnbench.submissions.limits import broken_limit
-from gcnnbench.submissions.metamorphic import contents, scoring_findings
-from gcnnbench.submissions.subject import CPU, RefusedError, Subject
 
 Rule = Callable[[Probe], Iterator[Finding]]
 
