@@ -53,8 +53,8 @@ def list_cards(
 
     registry = Registry.load(include)
     if write is not None:
-        from gcnnbench.cli.registry_page import page
         from gcnnbench.disk import write_whole
+        from gcnnbench.pages.registry import page
 
         write_whole(write, page(registry).encode())
         typer.echo(f"written: {write}")

@@ -58,7 +58,7 @@ def _keep(registry: Registry, results: Path, boards: list[Board], *, everything:
         for name, text in tables.table_files(board).items():
             store.write(results / tables.TABLES / name, text.encode())
     if everything:
-        from gcnnbench.results_page import FIGURES, PAGE, page
+        from gcnnbench.pages.results import FIGURES, PAGE, page
 
         store.write(results / PAGE, page(registry, results, boards, results / FIGURES).encode())
 

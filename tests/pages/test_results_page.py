@@ -5,7 +5,7 @@ from pathlib import Path
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import on_copies
 from gcnnbench.leaderboard.tables import leaderboard
-from gcnnbench.results_page import FIGURES, PAGE, page
+from gcnnbench.pages.results import FIGURES, PAGE, page
 
 RESULTS = Path(__file__).parents[2] / "results"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cli.registry_page import PAGE, page
+from gcnnbench.pages.registry import PAGE, page
 
 ROOT = Path(__file__).parents[2]
 

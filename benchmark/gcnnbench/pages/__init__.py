@@ -1,0 +1,1 @@
+"""Markdown pages made from cards and results."""
