@@ -5,8 +5,10 @@
     record = api.run_cell("quickstart", "p4cnn@12", seed=0)
     trained = api.load_model("p4cnn@12", "quickstart", seed=0, results="my-results")
     boards = api.leaderboard("quickstart", results="my-results")
+    found = api.audit(network, sizes=(27, 28, 29))
+    lineage = api.explain("mnist-upright@1", "p4cnn@28", "upright")
 
-Audits of any network are in `gcnnbench.equivariance.audit`, group layers in `gcnnbench.nn`.
+What a verb prints, the function of its name returns as plain data; group layers are in `gcnnbench.nn`.
 """
 
 from __future__ import annotations
@@ -21,20 +23,52 @@ import torch
 from torch import nn
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.evidence import gather
+from gcnnbench.claims.judging import judge_claims
+from gcnnbench.claims.reading import read_claims
+from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.cli.options import default_data, default_results
+from gcnnbench.compare import directories, entries
 from gcnnbench.data.copies import lacks_digests, on_copies, settle
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.streams import derive
 from gcnnbench.device import choose, seeded
+from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.errors import UserError
+from gcnnbench.explain import lineage
+from gcnnbench.explain.explanation import Explanation
+from gcnnbench.figures import gallery
 from gcnnbench.leaderboard import tables
 from gcnnbench.leaderboard.board import Board
+from gcnnbench.record_checks import recomputing
+from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs import cell_run
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.files import weights_path
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
+from gcnnbench.submissions import checking, verifying
+from gcnnbench.submissions.folder import Submission
+from gcnnbench.submissions.verifying import BundleReport, Depth
+
+__all__ = [
+    "Audit",
+    "audit",
+    "build",
+    "check_submission",
+    "compare",
+    "compare_directories",
+    "explain",
+    "figure",
+    "leaderboard",
+    "load_model",
+    "registry",
+    "run_cell",
+    "verify_bundle",
+    "verify_claims",
+    "verify_records",
+]
 
 Folder = str | PathLike[str]
 
@@ -84,7 +118,7 @@ def load_model(
     Raises:
         UserError: there is no record, its weights are not here, or they are not those that it names.
     """
-    cards, store = cards or registry(), Store(Path(results) if results is not None else default_results())
+    cards, store = cards or registry(), Store(_results(results))
     cell = Cell(cards, cards.benchmark(benchmark).name, entry, seed, "cpu", 1, default_data())
     record = store.record(cell)
     if record is None:
@@ -130,7 +164,7 @@ def run_cell(
         DivergedError: the loss is not finite.
         UnusableError: the predictions cannot be scored.
     """
-    cards, folder = cards or registry(), Path(data) if data is not None else default_data()
+    cards, folder = cards or registry(), _data(data)
     name = cards.benchmark(benchmark).dataset
     if lacks_digests(cards.dataset(name)):
         load_dataset(cards, name, folder)
@@ -167,5 +201,134 @@ def leaderboard(*benchmarks: str, results: Folder | None = None, cards: Registry
     Raises:
         UserError: there is no such benchmark, or no record of any.
     """
-    folder = Path(results) if results is not None else default_results()
-    return tables.leaderboard(cards or registry(), folder, benchmarks)[0]
+    return tables.leaderboard(cards or registry(), _results(results), benchmarks)[0]
+
+
+def explain(
+    benchmark: str,
+    entry: str,
+    metric: str | None = None,
+    *,
+    seed: int | None = None,
+    results: Folder | None = None,
+    cards: Registry | None = None,
+) -> Explanation:
+    """From one number of a leaderboard to its records, counts, protocol, data, commit, machine and claims.
+
+    Args:
+        benchmark: `name` or `name@version`.
+        entry: `slug@size`.
+        metric: as in the JSON form of the leaderboard, or without `accuracy.`; the one that is ranked by where None.
+        seed: the records of this seed alone.
+        results: the results directory, the checkout's `results/` where none is given.
+        cards: the registry, read anew where none is given.
+
+    Raises:
+        UserError: there is no such benchmark, entry, metric or record.
+    """
+    return lineage.explain(cards or registry(), _results(results), benchmark, entry, metric, seed)
+
+
+def compare(
+    first: str, second: str, *, results: Folder | None = None, cards: Registry | None = None
+) -> entries.Comparison:
+    """Two entries of one benchmark, `BENCHMARK/SLUG@SIZE` each: differences with intervals, and image by image.
+
+    Raises:
+        UserError: a name is wrong, the benchmarks differ, or one of the entries has no official record.
+    """
+    return entries.compare(cards or registry(), _results(results), first, second)
+
+
+def compare_directories(first: Folder, second: Folder, *benchmarks: str) -> directories.SetComparison:
+    """Two results directories, cell by cell: equal to the bit, other numbers, or only in one of them.
+
+    Raises:
+        UserError: a directory is not there, or they share no cell.
+    """
+    return directories.compare_sets(Path(first), Path(second), benchmarks)
+
+
+def figure(
+    name: str,
+    benchmark: str | None = None,
+    *,
+    folder: Folder,
+    results: Folder | None = None,
+    cards: Registry | None = None,
+) -> gallery.Drawn:
+    """Draw a figure as SVG and PNG: `curve`, `relaxation` or `pairs`.
+
+    Args:
+        name: of the figure.
+        benchmark: whose; `pairs` can do without.
+        folder: where the files are written.
+        results: the results directory, the checkout's `results/` where none is given.
+        cards: the registry, read anew where none is given.
+
+    Raises:
+        UserError: there is no such figure or benchmark, or nothing to draw.
+    """
+    return gallery.draw(cards or registry(), _results(results), name, benchmark, Path(folder))
+
+
+def verify_claims(
+    benchmark: str | None = None, *, results: Folder | None = None, cards: Registry | None = None
+) -> list[ClaimRow]:
+    """The verdict on every published claim, or on those about one benchmark.
+
+    Raises:
+        UserError: there is no such benchmark.
+    """
+    cards = cards or registry()
+    card = None if benchmark is None else cards.benchmark(benchmark)
+    cards = cards if card is None else cards.at(card)
+    rows = judge_claims(cards, read_claims(cards), gather(cards, _results(results)))
+    return [row for row in rows if card is None or row.benchmark == card.name]
+
+
+def verify_records(*, results: Folder | None = None, cards: Registry | None = None) -> list[RecordRow]:
+    """Every record recomputed from its own counts; scoring and training again is left to `gcnnbench verify records`."""
+    return recomputing.verify_records(cards or registry(), _results(results))
+
+
+def check_submission(path: Folder, *, data: Folder | None = None, trust: bool = False) -> Submission:
+    """Look at a submission's folder, its card and its networks; nothing is trained.
+
+    Args:
+        path: the folder.
+        data: the data directory, the platform's cache folder where none is given.
+        trust: whether its code may run where there is no isolation.
+
+    Raises:
+        UserError: there is no folder, a data set is not here, or there is no isolation and no trust.
+        Refused: something is wrong with it; everything that was found.
+    """
+    return checking.check_folder(Path(path), _data(data), trust=trust)
+
+
+def verify_bundle(
+    path: Folder, *, data: Folder | None = None, depth: Depth = "rescore", retrain: int = 0, trust: bool = False
+) -> BundleReport:
+    """Verify a bundle of records that somebody submits.
+
+    Args:
+        path: the bundle.
+        data: the data directory, the platform's cache folder where none is given.
+        depth: how far it is checked.
+        retrain: how many cells are trained again; the verifier draws them.
+        trust: whether its code may run where there is no isolation.
+
+    Raises:
+        UserError: there is no bundle, a data set is not here, or there is no isolation and no trust.
+        Refused: something is wrong; everything that was found.
+    """
+    return verifying.verify_bundle(Path(path), _data(data), depth=depth, retrain=retrain, trust=trust)
+
+
+def _results(folder: Folder | None) -> Path:
+    return Path(folder) if folder is not None else default_results()
+
+
+def _data(folder: Folder | None) -> Path:
+    return Path(folder) if folder is not None else default_data()

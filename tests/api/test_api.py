@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,53 @@ def test_other_weights_are_refused(cards: Registry, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(UserError, match="not the weights that the record"):
         api.load_model("z2cnn@8", "tiny", 0, results=tmp_path, cards=cards)
+
+
+@pytest.fixture(scope="module")
+def kept(cards: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records of two networks of the tiny benchmark."""
+    folder = tmp_path_factory.mktemp("kept")
+    for entry in ("z2cnn@8", "z2cnn@9"):
+        api.run_cell("tiny", entry, device="cpu", threads=1, results=folder, cards=cards)
+    return folder
+
+
+def test_a_number_is_explained(cards: Registry, kept: Path) -> None:
+    found = api.explain("tiny", "z2cnn@8", "upright", results=kept, cards=cards)
+    assert (found.benchmark, found.entry, found.metric) == ("tiny@1", "z2cnn@8", "accuracy.upright")
+    assert [value.seed for value in found.values] == [0]
+
+
+def test_entries_and_directories_are_compared(cards: Registry, kept: Path, tmp_path: Path) -> None:
+    found = api.compare("tiny/z2cnn@8", "tiny/z2cnn@9", results=kept, cards=cards)
+    assert (found.first, found.second) == ("z2cnn@8", "z2cnn@9")
+    shutil.copytree(kept, tmp_path / "copy")
+    same = api.compare_directories(kept, tmp_path / "copy")
+    assert len(same.cells) == 2
+    assert not any(pair.differs for pair in same.cells)
+    assert not same.comparisons
+
+
+def test_a_figure_is_drawn(cards: Registry, kept: Path, tmp_path: Path) -> None:
+    drawn = api.figure("curve", "tiny", folder=tmp_path, results=kept, cards=cards)
+    assert {path.suffix for path in drawn.files} == {".svg", ".png"}
+    assert all(path.is_file() for path in drawn.files)
+
+
+def test_records_and_claims_are_verified(cards: Registry, kept: Path) -> None:
+    assert {row.grade for row in api.verify_records(results=kept, cards=cards) if "seed-0" in row.id} == {"recomputed"}
+    rows = api.verify_claims("mnist-upright", results=kept, cards=cards)
+    assert rows
+    assert {row.benchmark for row in rows} == {"mnist-upright"}
+
+
+def test_any_network_is_audited() -> None:
+    found = api.audit(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten()), sizes=(9,), channels=1)
+    assert [row.size for row in found.sizes] == [9]
+
+
+def test_a_submission_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        api.check_submission(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="nowhere"):
+        api.verify_bundle(tmp_path / "nowhere")

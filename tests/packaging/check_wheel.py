@@ -29,6 +29,8 @@ def main(dist: Path) -> None:
     (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    if "gcnnbench/py.typed" not in held:
+        sys.exit(f"{wheel.name}: lacks gcnnbench/py.typed, without which type checkers pass it over")
     if held != expected():
         sys.exit(f"{wheel.name}: lacks {sorted(expected() - held)[:5]}, has too much {sorted(held - expected())[:5]}")
     with tarfile.open(sdist) as archive:
@@ -41,7 +43,10 @@ def main(dist: Path) -> None:
         "tox.ini",
         "constraints.txt",
         "benchmark/gcnnbench/__init__.py",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
     }
+    needed |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md")}
     needed |= {f"models/{path.parent.name}/model.yaml" for path in ROOT.glob("models/*/model.yaml")}
     if lacking := sorted(needed - names):
         sys.exit(f"{sdist.name}: lacks {lacking}")
