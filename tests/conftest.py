@@ -8,7 +8,14 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mutants", type=int, default=12, help="how many mutants a corpus of mutations makes")
     parser.addoption("--gpu-required", action="store_true", help="a skipped test marked `gpu` counts as failed")
+
+
+@pytest.fixture
+def mutants(request: pytest.FixtureRequest) -> int:
+    """How many mutants a corpus makes: a small sample by default, hundreds in `tox -e hostile`."""
+    return int(request.config.getoption("--mutants"))
 
 
 @pytest.hookimpl(wrapper=True)

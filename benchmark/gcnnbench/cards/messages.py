@@ -69,7 +69,7 @@ def choice(given: object, allowed: Iterable[str]) -> str:
     """`did you mean X?` where one of the allowed names is near, and else all of them."""
     names = list(allowed)
     begun = [name for name in names if given and name.startswith(str(given))]
-    near = begun if len(begun) == 1 else get_close_matches(str(given), names, n=1, cutoff=0.6)
+    near = begun if len(begun) == 1 else get_close_matches(str(given)[:100], names, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]}?"
     return f"write {names[0]}" if len(names) == 1 else f"one of {', '.join(names)}"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from gcnnbench.cards.messages import HYPERPARAMETER, phrase, unknown_key
+from gcnnbench.cards.scalars import ECHO
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard
-from gcnnbench.cards.source import Document, Place, read_source
+from gcnnbench.cards.source import MOST_ERRORS, Document, Place, read_source
 from gcnnbench.errors import UserError
+from gcnnbench.outside_text import as_line
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -37,11 +41,20 @@ class Finding:
 
 
 class CardsError(UserError):
-    """Everything that is wrong with one or more card files."""
+    """Everything that is wrong with one or more card files, at most `MOST_ERRORS` a file."""
 
     def __init__(self, errors: Iterable[Finding]) -> None:
-        self.errors = tuple(sorted(set(errors)))
+        self.errors = tuple(_capped(sorted(set(errors))))
         super().__init__("\n".join(str(error) for error in self.errors))
+
+
+def _capped(errors: Sequence[Finding]) -> Iterator[Finding]:
+    for path, found in groupby(errors, lambda error: error.path):
+        told = list(found)
+        yield from told[:MOST_ERRORS]
+        if len(told) > MOST_ERRORS:
+            last = told[MOST_ERRORS]
+            yield Finding(path, last.line, last.column, "", "further errors are not shown; mend those before first")
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,8 @@ def open_card(path: Path, kind: type[CardT]) -> CardFile[CardT]:
         try:
             card = kind.model_validate_json(json.dumps(document.data, allow_nan=False))
         except ValidationError as error:
-            errors += _schema_errors(path, document, kind, error.errors(include_url=False))
+            details = error.errors(include_url=False)[: 2 * MOST_ERRORS]
+            errors += _schema_errors(path, document, kind, details)
         else:
             if not errors:
                 return CardFile(path, card, document)
@@ -151,7 +165,7 @@ def _place(data: Any, loc: tuple[int | str, ...], *, of_key: bool) -> tuple[Plac
 
 def _allowed(kind: type[Model], loc: tuple[int | str, ...]) -> list[str]:
     """The keys that the mapping at `loc` may have, as the JSON Schema of the card tells."""
-    schema = kind.model_json_schema()
+    schema = _schema(kind)
     definitions = schema.get("$defs", {})
     node: Any = schema
     for part in loc:
@@ -166,6 +180,12 @@ def _allowed(kind: type[Model], loc: tuple[int | str, ...]) -> list[str]:
         else:
             node = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), {})
     return list(_resolved(node, definitions).get("properties", {}))
+
+
+@cache
+def _schema(kind: type[Model]) -> dict[str, Any]:
+    """Built once for a kind of card."""
+    return kind.model_json_schema()
 
 
 def _resolved(node: Any, definitions: Mapping[str, Any]) -> Any:
@@ -192,7 +212,7 @@ def _dotted(place: Place) -> str:
     """A place in words, as `recipe.optimiser.name` or `entries[2]`."""
     text = ""
     for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{as_line(part, ECHO)}" if text else as_line(part, ECHO)
     return text
 
 

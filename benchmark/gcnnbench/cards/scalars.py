@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from benchmark.outside_text import as_line
+
 Scalar = None | bool | int | float | str
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
@@ -15,9 +17,11 @@ _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 _CLOCK = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
+ECHO = 80
+"""Characters of a card that a message repeats."""
 _BASES = {"x": 16, "o": 8, "b": 2}
 _TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
-_DIGITS = 300
+_DIGITS = 18
 
 
 class GuessError(ValueError):
@@ -33,42 +37,45 @@ def plain(text: str) -> Scalar:
     Raises:
         GuessError: the scalar has a form that some reader of YAML takes for something else than text.
     """
+    shown = as_line(text, ECHO)
     if text in ("null", "true", "false"):
         return {"null": None, "true": True, "false": False}[text]
     if _INTEGER.fullmatch(text):
-        if len(text) > _DIGITS:
-            raise GuessError(f"a number of {len(text)} digits; write at most {_DIGITS}")
+        if len(text.lstrip("-")) > _DIGITS:
+            raise GuessError(f"a number of {len(text.lstrip('-'))} digits; write at most {_DIGITS}")
         return int(text)
     if _REAL.fullmatch(text):
         value = float(text)
         if not math.isfinite(value):
-            raise GuessError(f"{text} is too large for a float; write a finite number")
+            raise GuessError(f"{shown} is too large for a float; write a finite number")
+        if value == 0 and re.search("[1-9]", text.partition("e")[0]):
+            raise GuessError(f"{shown} is too small for a float, which would hold 0.0; write 0.0 or a larger number")
         return value
-    _refuse_guesses(text)
+    _refuse_guesses(text, shown)
     return text
 
 
-def _refuse_guesses(text: str) -> None:
+def _refuse_guesses(text: str, shown: str) -> None:
     """Raise for everything that only looks like text."""
     word = text.lower()
     if text == "":
         raise GuessError("no value stands here; write one, or null, or leave the key out")
     if text == "~" or word == "null":
-        raise GuessError(f"{text} is YAML's guess at nothing; write null, or quote it: '{text}'")
+        raise GuessError(f"{shown} is YAML's guess at nothing; write null, or quote it: '{shown}'")
     if word in _TRUE or word in _FALSE:
         right = "true" if word in _TRUE else "false"
-        raise GuessError(f"{text} is a truth value to some readers, text to others; write {right}, or '{text}'")
+        raise GuessError(f"{shown} is a truth value to some readers, text to others; write {right}, or '{shown}'")
     if _NOT_FINITE.fullmatch(text):
-        raise GuessError(f"{text} is no finite number; write one, or quote it: '{text}'")
+        raise GuessError(f"{shown} is no finite number; write one, or quote it: '{shown}'")
     if _DATE.fullmatch(text):
-        raise GuessError(f"{text} is a date to some readers; quote it: '{text}'")
+        raise GuessError(f"{shown} is a date to some readers; quote it: '{shown}'")
     if _CLOCK.fullmatch(text):
-        raise GuessError(f"{text} is a number to base 60 to some readers; quote it: '{text}', or write the number")
+        raise GuessError(f"{shown} is a number to base 60 to some readers; quote it: '{shown}', or write the number")
     if text in ("=", "<<"):
-        raise GuessError(f"{text} has a meaning of its own in YAML; quote it: '{text}'")
+        raise GuessError(f"{shown} has a meaning of its own in YAML; quote it: '{shown}'")
     number = _right_number(text)
     if number is not None:
-        raise GuessError(f"{text} is a number to some readers, text to others; write {number}, or quote it: '{text}'")
+        raise GuessError(f"{shown} is a number to some readers, text to others; write {number}, or quote it: '{shown}'")
 
 
 def _right_number(text: str) -> str | None:
@@ -77,16 +84,22 @@ def _right_number(text: str) -> str | None:
     sign = "-" if text.startswith("-") else ""
     if based := _BASED.fullmatch(text):
         try:
-            return f"{sign}{int(based['digits'].replace('_', ''), _BASES[based['base'].lower()])}"
+            return _short(int(f"{sign}{based['digits'].replace('_', '')}", _BASES[based["base"].lower()]))
         except ValueError:
             return None
     if _OCTAL.fullmatch(text):
+        if len(digits) > _DIGITS:
+            return "a shorter number"
         return f"{int(digits)} (or {int(digits, 8)}, which is what YAML 1.1 reads)"
     if not _NUMBER_LIKE.fullmatch(text):
         return None
     if re.fullmatch(r"[-+]?[0-9]+", digits):
-        return str(int(digits)) if len(digits) < _DIGITS else "a shorter number"
+        return _short(int(digits)) if len(digits) < 4000 else "a shorter number"
     return canonical_float(float(digits))
+
+
+def _short(value: int) -> str:
+    return str(value) if abs(value) < 10**_DIGITS else "a shorter number"
 
 
 def canonical_float(value: float) -> str:

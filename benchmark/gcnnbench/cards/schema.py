@@ -6,24 +6,32 @@ so a new field changes the digest of no benchmark that does not use it.
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from itertools import pairwise
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from benchmark.outside_text import unfit
+
 _NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-_ENTRY = r"^[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]*$"
+_ENTRY = r"^[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]{0,3}$"
 _IDENTIFIER = r"^[a-z][a-z0-9_]*$"
 _FIELD = r"^[a-z][a-z0-9_]*(\.[a-z0-9_-]+)*$"
 _PATH = r"^\w[\w.-]*(/\w[\w.-]*)*$"
+_REQUIREMENT = (
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*( ?[<>=!~]=? ?[0-9][A-Za-z0-9.*+!-]*(, ?[<>=!~]=? ?[0-9][A-Za-z0-9.*+!-]*)*)?$"
+)
 _SHA256 = r"^[0-9a-f]{64}$"
 _MD5 = r"^[0-9a-f]{32}$"
 
 FORMS: Mapping[str, str] = {
     _NAME: "small letters and digits, in words joined by '-', as p4cnn-subsample is",
-    _ENTRY: "SLUG@SIZE, as p4cnn@28 is",
+    _ENTRY: "SLUG@SIZE, as p4cnn@28 is, of at most 9999 pixels",
+    _REQUIREMENT: "a package, with its versions if need be, as e2cnn>=0.2.3 is",
     _IDENTIFIER: "a name of small letters, digits and '_' that starts with a letter, as weight_decay is",
     _FIELD: "the way to a field of this card, as hyperparameters.dropout is",
     _PATH: "a path below the data directory, with '/' between its parts, as MNIST/raw/images-ubyte is",
@@ -32,15 +40,74 @@ FORMS: Mapping[str, str] = {
 }
 """What each pattern asks for, in words."""
 
+LINE, TEXT, MOST = 300, 20_000, 10**15
+"""Characters of a line and of a text, and the largest whole number: a float64 holds it exactly."""
+BUILD_ARGUMENTS = ("size", "channels", "classes")
+"""What `build` is given beside the hyper-parameters."""
+
+T = TypeVar("T")
+
+
+def broken_rule(rule: str, *place: str | int) -> PydanticCustomError:
+    """The error of a validator: the rule that is broken, in words, and the field below the model that breaks it."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule, "place": place})
+
+
+def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
+    seen: set[Hashable] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            raise broken_rule(f"{value} stands twice; name each once", index)
+        seen.add(value)
+    return values
+
+
+def _line(text: str) -> str:
+    if found := unfit(text):
+        raise broken_rule(f"it holds {found}; write one line of text in which every character shows")
+    return text
+
+
+def _text(text: str) -> str:
+    if found := unfit(text, "\n\t"):
+        raise broken_rule(f"it holds {found}; write text in which every character shows")
+    return text
+
+
+def _free(name: str) -> str:
+    """A name that `build` can take beside its own arguments."""
+    if name in BUILD_ARGUMENTS:
+        raise broken_rule(f"{name} is given to build by the benchmark; choose another name")
+    if keyword.iskeyword(name):
+        raise broken_rule(f"{name} is a word of Python, which no argument can be called; choose another name")
+    return name
+
+
 Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=60)]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=LINE, strip_whitespace=True), AfterValidator(_line)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT, strip_whitespace=True), AfterValidator(_text)]
+Requirement = Annotated[str, StringConstraints(pattern=_REQUIREMENT, max_length=100)]
 Sha256 = Annotated[str, StringConstraints(pattern=_SHA256)]
 Md5 = Annotated[str, StringConstraints(pattern=_MD5)]
 EntryName = Annotated[str, StringConstraints(pattern=_ENTRY)]
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+Natural = Annotated[int, Field(ge=0, le=MOST)]
+Size = Annotated[int, Field(ge=1, le=9999)]
+Channels = Annotated[int, Field(ge=1, le=10_000)]
+Classes = Annotated[int, Field(ge=2, le=100_000)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Version = Annotated[int, Field(ge=1, le=10_000)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Hyperparameter = bool | int | float | str | tuple[int, ...]
+Rate = Annotated[float, Field(gt=0, le=1000)]
+Decay = Annotated[float, Field(ge=0, le=1000)]
+Factor = Annotated[float, Field(gt=0, le=1)]
+Pixel = Annotated[float, Field(ge=-1000, le=1000)]
+"""A pixel's value, a mean or a fill, after any normalisation."""
+Degrees = Annotated[float, Field(ge=-360, le=360)]
+Hyperparameter = (
+    bool | int | float | Annotated[str, StringConstraints(max_length=LINE), AfterValidator(_line)] | tuple[int, ...]
+)
+HyperparameterName = Annotated[str, StringConstraints(pattern=_IDENTIFIER, max_length=60), AfterValidator(_free)]
 RoleName = Annotated[str, StringConstraints(pattern=_NAME, max_length=30)]
 """What a network's parameters are for, in its own words: `degree`, `free`, `weights`."""
 GroupName = Literal["trivial", "p4", "p4m", "C4", "C8", "C16"]
@@ -62,22 +129,9 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = {
 }
 """The elements of each grid group, as `gcnnbench.nn.groups` names them (which costs an import of torch)."""
 
-T = TypeVar("T")
-
-
-def broken_rule(rule: str, *place: str | int) -> PydanticCustomError:
-    """The error of a validator: the rule that is broken, in words, and the field below the model that breaks it."""
-    return PydanticCustomError("rule", "{rule}", {"rule": rule, "place": place})
-
-
-def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise broken_rule(f"{value} stands twice; name each once", index)
-    return values
-
-
 Some = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_unique)]
+Each = Annotated[tuple[T, ...], AfterValidator(_unique)]
+"""Any number of values, each once."""
 
 
 class Model(BaseModel):
@@ -90,7 +144,7 @@ class Source(Model):
     """Where something was published: a key of `references.bib` and the place in it."""
 
     key: Name
-    where: Text | None = None
+    where: Line | None = None
 
 
 class Assumption(Model):
@@ -104,9 +158,9 @@ class Assumption(Model):
 class ParameterCount(Model):
     """The number of trainable parameters of one configuration, and the multiply-accumulates of one image through it."""
 
-    channels: Positive
-    classes: Positive
-    size: Positive
+    channels: Channels
+    classes: Classes
+    size: Size
     count: Positive
     published: Positive | None = None
     macs: Positive | None = None
@@ -116,14 +170,14 @@ class Entering(Model):
     """A benchmark that a model enters by its own card, at these input sizes."""
 
     benchmark: Name
-    sizes: Some[Positive]
+    sizes: Some[Size]
 
 
 class Described(Model):
     """What every card says of itself."""
 
     name: Name
-    title: Text
+    title: Line
     summary: Text
     sources: tuple[Source, ...] = ()
 
@@ -131,21 +185,32 @@ class Described(Model):
 class ModelCard(Described):
     """A network: a folder `models/<name>` with this card and a `model.py` that has `build`."""
 
-    model_version: Positive
-    authors: Some[Text]
-    licence: Text
+    model_version: Version
+    authors: Some[Line]
+    licence: Line
     group: GroupName
-    exact_at: tuple[Positive, ...] = ()
-    approximate_at: tuple[Positive, ...] = ()
-    hyperparameters: dict[Annotated[str, StringConstraints(pattern=_IDENTIFIER)], Hyperparameter]
+    exact_at: Each[Size] = ()
+    approximate_at: Each[Size] = ()
+    hyperparameters: dict[HyperparameterName, Hyperparameter]
     parameters: Some[ParameterCount]
-    requires: tuple[Text, ...] = ()
+    requires: Each[Requirement] = ()
     deviations: tuple[Text, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     enters: tuple[Entering, ...] | None = None
     citation: Text | None = None
     trained_on: Text | None = None
     """What the weights beside the card were trained on: such a network is scored, never trained here."""
+
+    @model_validator(mode="after")
+    def _one_count_a_configuration(self) -> Self:
+        seen: set[tuple[int, int, int]] = set()
+        for index, one in enumerate(self.parameters):
+            configuration = (one.channels, one.classes, one.size)
+            if configuration in seen:
+                where = "{} channels, {} classes, size {}".format(*configuration)
+                raise broken_rule(f"a second count for {where}; state one", "parameters", index)
+            seen.add(configuration)
+        return self
 
     @model_validator(mode="after")
     def _claims_fit_the_group(self) -> Self:
@@ -188,16 +253,25 @@ class File(Model):
 class DatasetCard(Described):
     """A data set: a folder `datasets/<name>` with this card and a `dataset.py` that has `load`."""
 
-    licence: Text
-    classes: Annotated[int, Field(ge=2)]
-    channels: Positive
-    size: Positive
+    licence: Line
+    classes: Classes
+    channels: Channels
+    size: Size
     pixels: Literal["uint8", "float32"]
     parts: Annotated[dict[Name, Part], Field(min_length=1)]
     files: tuple[File, ...] = ()
     download_bytes: Natural
     disk_bytes: Natural
     by_hand: Text | None = None
+
+    @model_validator(mode="after")
+    def _each_file_once(self) -> Self:
+        seen: set[str] = set()
+        for index, file in enumerate(self.files):
+            if file.path in seen:
+                raise broken_rule(f"{file.path} stands twice; name each file once", "files", index, "path")
+            seen.add(file.path)
+        return self
 
 
 class Share(Model):
@@ -232,12 +306,12 @@ class Split(Model):
 class Input(Model):
     """How an image becomes the network's input: resized as 8-bit pixels, scaled to [0, 1], normalised."""
 
-    channels: Positive
+    channels: Channels
     resize: Literal["none", "pillow-bilinear"]
     fitted: Literal["standardised", "contrast-zca"] | None = None
     """What is fitted to the training images first (`gcnnbench.data.fitted`); mean and std act on what it gives."""
-    mean: Annotated[tuple[float, ...], Field(min_length=1)]
-    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    mean: Annotated[tuple[Pixel, ...], Field(min_length=1)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0, le=1000)], ...], Field(min_length=1)]
 
     @property
     def black(self) -> tuple[float, ...]:
@@ -262,26 +336,32 @@ class Adam(Model):
     """Adam; the weight decay is added to the gradient."""
 
     name: Literal["adam"]
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Rate
+    weight_decay: Decay = 0.0
 
 
 class NormBiases(Model):
     """What the optimiser does otherwise with the biases of norms."""
 
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    learning_rate: Rate
+    weight_decay: Decay
 
 
 class SGD(Model):
     """Stochastic gradient descent; the weight decay is added to the gradient."""
 
     name: Literal["sgd"]
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Rate
     momentum: Fraction = 0.0
     nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Decay = 0.0
     norm_biases: NormBiases | None = None
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise broken_rule("nesterov looks ahead along a momentum of 0; give momentum, or leave it out", "nesterov")
+        return self
 
 
 class Constant(Model):
@@ -294,16 +374,23 @@ class StepDecay(Model):
     """The learning rate is multiplied by `factor` after every `every` epochs."""
 
     name: Literal["step"]
-    every: Positive
-    factor: Annotated[float, Field(gt=0)]
+    every: Epochs
+    factor: Factor
 
 
 class MultiStepDecay(Model):
     """The learning rate is multiplied by `factor` after each of these epochs."""
 
     name: Literal["multi-step"]
-    epochs: Some[Positive]
-    factor: Annotated[float, Field(gt=0)]
+    epochs: Some[Epochs]
+    factor: Factor
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for index, (before, after) in enumerate(pairwise(self.epochs), start=1):
+            if after < before:
+                raise broken_rule(f"{after} stands after {before}; write the epochs in order", "epochs", index)
+        return self
 
 
 class OneCycle(Model):
@@ -331,8 +418,8 @@ class UniformAngle(Model):
     """An angle in degrees, uniform in [low, high)."""
 
     name: Literal["uniform"]
-    low: float
-    high: float
+    low: Degrees
+    high: Degrees
 
     @model_validator(mode="after")
     def _low_is_below_high(self) -> Self:
@@ -345,15 +432,21 @@ class NormalAngle(Model):
     """An angle in degrees from a normal distribution."""
 
     name: Literal["normal"]
-    mean: float
-    std: Annotated[float, Field(gt=0)]
+    mean: Degrees
+    std: Annotated[float, Field(gt=0, le=360)]
 
 
 class Fill(Model):
     """What stands outside the image: `value` before normalisation (0 is black) or after it (0 is the mean)."""
 
-    value: float
+    value: Pixel
     scale: Literal["before-normalisation", "after-normalisation"]
+
+    @model_validator(mode="after")
+    def _a_pixel_lies_between_black_and_white(self) -> Self:
+        if self.scale == "before-normalisation" and not 0 <= self.value <= 1:
+            raise broken_rule(f"{self.value} must lie in [0, 1], black to white, before normalisation", "value")
+        return self
 
 
 class Rotation(Model):
@@ -367,7 +460,7 @@ class Rotation(Model):
 class Augmentation(Model):
     """Random changes of each training batch, in this order."""
 
-    crop_padding: Positive | None = None
+    crop_padding: Size | None = None
     crop_border: Literal["reflected"] | None = None
     """What a crop brings in from outside: the image reflected at its border pixels; black where null."""
     horizontal_flip: bool | None = None
@@ -399,8 +492,8 @@ class Lookahead(Model):
 class RoleRates(Model):
     """The peak learning rate and the weight decay of one role's parameters, where they differ from the optimiser's."""
 
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    learning_rate: Rate | None = None
+    weight_decay: Decay | None = None
 
 
 class TrainingPhase(Model):
@@ -410,7 +503,7 @@ class TrainingPhase(Model):
     breaks it, `weights` for the rest. Only the roles that `trains` names change, all where it is left out.
     """
 
-    epochs: Positive | None = None
+    epochs: Epochs | None = None
     optimiser: Annotated[Adam | SGD, Field(discriminator="name")] | None = None
     schedule: Schedule | None = None
     roles: dict[RoleName, RoleRates] | None = None
@@ -420,8 +513,8 @@ class TrainingPhase(Model):
 class Recipe(Model):
     """How a network is trained. The loss is the cross entropy of the logits plus a network's own penalty."""
 
-    epochs: Positive
-    batch_size: Positive
+    epochs: Epochs
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)]
     drop_last: bool
     optimiser: Annotated[Adam | SGD, Field(discriminator="name")]
     schedule: Schedule
@@ -435,6 +528,17 @@ class Recipe(Model):
     numeric_mode: Literal["fp32", "tf32", "bf16"]
     phases: Annotated[tuple[TrainingPhase, ...], Field(min_length=1)] | None = None
     """One after another; only the last one may leave its epochs out, and has those that are left."""
+
+    @model_validator(mode="after")
+    def _the_schedule_acts_within_the_epochs(self) -> Self:
+        for index, epoch in enumerate(self.schedule.epochs if isinstance(self.schedule, MultiStepDecay) else ()):
+            if epoch >= self.epochs:
+                rule = f"{epoch} is no epoch after which training goes on: the recipe has {self.epochs}"
+                raise broken_rule(rule, "schedule", "epochs", index)
+        if isinstance(self.schedule, StepDecay) and self.schedule.every > self.epochs:
+            rule = f"{self.schedule.every} is more than the {self.epochs} epochs of the recipe; write constant"
+            raise broken_rule(rule, "schedule", "every")
+        return self
 
     @model_validator(mode="after")
     def _phases_make_up_the_epochs(self) -> Self:
@@ -473,7 +577,7 @@ class Evaluation(Model):
     group: GridGroupName
     seen: Some[ElementName]
     curve: Curve
-    equivariance_images: Positive
+    equivariance_images: Annotated[int, Field(ge=1, le=1_000_000)]
     auc: bool | None = None
     labels: dict[ElementName, tuple[Natural, ...]] | None = None
     """The class that each class becomes where an element moves the image, such as 6 to 9; as it is for the others."""
@@ -494,7 +598,7 @@ class Evaluation(Model):
 class BenchmarkCard(Described):
     """A benchmark, complete on its own: data, split, input, recipe, evaluation, entries and seeds."""
 
-    version: Positive
+    version: Version
     dataset: Name
     split: Split
     input: Input
@@ -502,7 +606,7 @@ class BenchmarkCard(Described):
     evaluation: Evaluation
     rank_by: RankName
     entries: Some[EntryName]
-    seeds: Positive
+    seeds: Annotated[int, Field(ge=1, le=1000)]
     deviations: tuple[Text, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     superseded_by: Positive | None = None
@@ -546,7 +650,7 @@ def split_entry(entry: str) -> tuple[str, int]:
     Raises:
         ValueError: the name has another form.
     """
-    match = re.fullmatch(r"([a-z0-9-]+)@([1-9][0-9]*)", entry)
+    match = re.fullmatch(r"([a-z0-9-]+)@([1-9][0-9]{0,3})", entry)
     if not match:
         raise ValueError(f"{entry!r} is no entry: write SLUG@SIZE, as in p4cnn@28")
     return match[1], int(match[2])

@@ -6,24 +6,26 @@ canonical form (see `scalars`), duplicate keys, anchors, aliases, merge keys, ta
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gcnnbench.cards.scalars import GuessError, plain
+from gcnnbench.cards.scalars import ECHO, GuessError, plain
+from gcnnbench.outside_text import as_line, unfit
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Key = str | int
 Place = tuple[Key, ...]
 """The way to a node from the top of a file: keys of mappings and indices of lists."""
 
-_MAX_BYTES = 1_000_000
+_MAX_BYTES = 100_000
 _MAX_DEPTH = 40
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+MOST_ERRORS = 100
+"""Errors of a file that are told; who has made more mends these first."""
 
 
 @dataclass(frozen=True, order=True)
@@ -94,8 +96,10 @@ def read_source(path: Path) -> Document:
 
 def parse_source(text: str) -> Document:
     """Read one YAML text strictly, as `read_source` does."""
-    errors = list(_character_errors(text))
-    text = _CONTROL.sub("?", text.replace("\t", " "))
+    text = text.replace("\r\n", "\n")
+    errors = list(islice(_character_errors(text), MOST_ERRORS))
+    if errors:
+        text = "".join(letter if letter == "\n" or unfit(letter) is None else " " for letter in text)
     try:
         errors += _token_errors(text)
         node = yaml.compose(text, Loader=Loader) if not any(error.message in _FATAL for error in errors) else None
@@ -113,7 +117,8 @@ def parse_source(text: str) -> Document:
 _SEVERAL = "a second document starts here; write one card a file"
 _DEEP = f"nested more than {_MAX_DEPTH} deep; no card needs that"
 _ALIAS = "aliases (*) are refused; write the value out"
-_FATAL = frozenset({_SEVERAL, _DEEP, _ALIAS})
+_MANY = f"more than {MOST_ERRORS} errors up to here; what follows was not read"
+_FATAL = frozenset({_SEVERAL, _DEEP, _ALIAS, _MANY})
 _REFUSED = {
     yaml.AnchorToken: "anchors (&) are refused; write the value out where it is needed",
     yaml.AliasToken: _ALIAS,
@@ -130,15 +135,18 @@ _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndTo
 
 
 def _character_errors(text: str) -> Iterator[SourceError]:
-    """Tabs and control characters."""
+    """Tabs, and characters that do not show: readers of YAML take some of them for the end of a line or a comment."""
     for number, line in enumerate(text.split("\n"), start=1):
-        tab = line.find("\t")
-        if tab >= 0:
-            yield SourceError(Position(number, tab + 1), "a tab; YAML is indented and spaced with blanks")
-        control = _CONTROL.search(line)
-        if control:
-            code = f"U+{ord(control[0]):04X}"
-            yield SourceError(Position(number, control.start() + 1), f"control character {code}; take it out")
+        if unfit(line) is None:
+            continue
+        for column, letter in enumerate(line, start=1):
+            if letter == "\t":
+                yield SourceError(Position(number, column), "a tab; YAML is indented and spaced with blanks")
+                break
+            if found := unfit(letter):
+                what = f"{found}, which does not show; take it out, or write it as an escape in double quotes"
+                yield SourceError(Position(number, column), what)
+                break
 
 
 def _token_errors(text: str) -> list[SourceError]:
@@ -161,6 +169,8 @@ def _token_errors(text: str) -> list[SourceError]:
         elif isinstance(token, _CLOSING):
             depth -= 1
         content = content or isinstance(token, (*_OPENING, yaml.ScalarToken))
+        if len(errors) > MOST_ERRORS:
+            return [*errors, SourceError(_position(token.start_mark), _MANY)]
     return errors
 
 
@@ -214,13 +224,14 @@ class _Walk:
 
     def key(self, node: yaml.ScalarNode, place: Place) -> str:
         text = str(node.value)
+        shown = as_line(text, ECHO)
         if not node.style:
             try:
                 if isinstance(plain(text), str):
                     return text
-                problem = f"the key {text} is not text to readers of YAML; quote it: '{text}'"
+                problem = f"the key {shown} is not text to readers of YAML; quote it: '{shown}'"
             except GuessError:
-                problem = f"the key {text} is not text to every reader of YAML; quote it: '{text}'"
+                problem = f"the key {shown} is not text to every reader of YAML; quote it: '{shown}'"
             self.wrong(_position(node.start_mark), problem, (*place, text))
         return text
 
