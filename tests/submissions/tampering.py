@@ -52,11 +52,12 @@ def edit_manifest(change: Callable[[Json], object]) -> Callable[[Path], None]:
 
 
 def edit_record(change: Callable[[Json], object], place: str = SEED_0) -> Callable[[Path], None]:
-    """A change of a record's data; manifest and digest are made to agree."""
+    """A change of a record's data; checksum, manifest and digest are made to agree."""
 
     def edit(bundle: Path) -> None:
         data = json.loads((bundle / place).read_text())
         change(data)
+        data.pop("checksum", None)
         (bundle / place).write_text(json.dumps(data))
         reseal(bundle)
 
@@ -82,6 +83,7 @@ def replace_outputs(bundle: Path, content: bytes, place: str = SEED_0, **names: 
     (folder / f"{record['outputs']['sha256']}.safetensors").unlink()
     sha256 = hashlib.sha256(content).hexdigest()
     (folder / f"{names.get('name', sha256)}.safetensors").write_bytes(content)
+    record.pop("checksum", None)
     record["outputs"] = {"sha256": names.get("stated", sha256), "bytes": len(content)}
     (bundle / place).write_text(json.dumps(record))
     reseal(bundle)
