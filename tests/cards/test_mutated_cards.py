@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmark.cards.checks import cross_check
-from benchmark.cards.reading import CardsError, open_card
-from benchmark.cards.schema import BenchmarkCard, DatasetCard, ModelCard
-from benchmark.cards.shelf import Shelf, fill_shelf
-from benchmark.cards.source import MOST_ERRORS
-from benchmark.outside_text import unfit
+from gcnnbench.cards.card_files import Shelf, fill_shelf
+from gcnnbench.cards.checks import cross_check
+from gcnnbench.cards.reading import CardsError, open_card
+from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, ModelCard
+from gcnnbench.cards.source import MOST_ERRORS
+from gcnnbench.outside_text import unfit
 
 Kind = type[ModelCard] | type[DatasetCard] | type[BenchmarkCard]
 Mutation = Callable[[str, random.Random], str]

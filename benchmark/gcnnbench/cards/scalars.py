@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from benchmark.outside_text import as_line
+from gcnnbench.outside_text import as_line
 
 Scalar = None | bool | int | float | str
 

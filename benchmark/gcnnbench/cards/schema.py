@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from benchmark.outside_text import unfit
+from gcnnbench.outside_text import unfit
 
 _NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _ENTRY = r"^[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]{0,3}$"
