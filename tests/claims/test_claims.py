@@ -416,6 +416,11 @@ def test_an_edited_tolerance_is_flagged(study: Study, tmp_path: Path) -> None:
     write({**NUMBER, "note": "a text"}, {**NUMBER, "id": "another", "tolerance": "wide"}, wide=wide)
     git("commit", "-q", "-a", "-m", "another claim with a tolerance of its own", at="2024-06-01T00:00:00+00:00")
     assert tolerances_since(path) == first | {"another": datetime(2024, 6, 1, tzinfo=UTC)}
+    (tmp_path / "moved").mkdir()
+    git("mv", "cohen2016.yaml", "moved/cohen2016.yaml")
+    git("commit", "-q", "-m", "a move edits nothing", at="2024-09-01T00:00:00+00:00")
+    path = tmp_path / "moved" / "cohen2016.yaml"
+    assert tolerances_since(path) == first | {"another": datetime(2024, 6, 1, tzinfo=UTC)}
     write(NUMBER, points=9.0)
     assert tolerances_since(path)["exact-upright"] > datetime(2025, 1, 1, tzinfo=UTC), "an edit that is not committed"
     edits: dict[str, dict[str, Any]] = {

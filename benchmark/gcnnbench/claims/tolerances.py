@@ -23,20 +23,26 @@ def tolerances_since(path: Path) -> dict[str, datetime]:
     Returns:
         Times by the claim's id; a statement's readings are named as in rows, `claim/reading`.
     """
-    log = _git(path, "log", "--format=%H %cI", "--", path.name)
-    if not log or _git(path, "rev-parse", "--is-shallow-repository") != "false\n":
+    history = _history(path)
+    if not history or _git(path, "rev-parse", "--is-shallow-repository") != "false\n":
         return {}
     current = _tolerances(path.read_text(encoding="utf-8"))
     since: dict[str, datetime] = {}
     unchanged = set(current)
-    for line in log.splitlines():
-        commit, _, time = line.partition(" ")
-        past = _tolerances(_git(path, "show", f"{commit}:./{path.name}") or "")
+    for commit, time, place in history:
+        past = _tolerances(_git(path, "show", f"{commit}:{place}") or "")
         unchanged = {claim for claim in unchanged if past.get(claim) == current[claim]}
         since |= dict.fromkeys(unchanged, datetime.fromisoformat(time))
         if not unchanged:
             break
     return dict.fromkeys(current, datetime.now().astimezone()) | since
+
+
+def _history(path: Path) -> list[tuple[str, str, str]]:
+    """Commit, time and path within the repository of each version of a file, newest first, through renames."""
+    log = _git(path, "log", "--follow", "--name-only", "--format=%x00%H %cI", "--", path.name) or ""
+    entries = [entry.split() for entry in log.split("\0") if entry]
+    return [(commit, time, place) for commit, time, place in entries]
 
 
 def _tolerances(text: str) -> dict[str, Any]:
