@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gcnnbench.leaderboard import formatting
+from gcnnbench.leaderboard.board import Fold
+from gcnnbench.leaderboard.export import board_data
+from gcnnbench.leaderboard.folds import pooled
 from gcnnbench.leaderboard.layout import WIDTH
 from gcnnbench.leaderboard.text import as_latex, as_markdown
 from gcnnbench.runs.record import Record
@@ -145,3 +148,40 @@ def test_numbers_are_written_as_readers_expect() -> None:
     assert [formatting.probability(p) for p in (None, 0.0456, 2.6e-4, 0.0)] == ["–", "0.046", "3e-04", "<1e-99"]
     assert formatting.count(24990) == "24,990"
     assert formatting.error(summary([2.14e-15])) == "2.1e-15"
+
+
+def test_folds_stand_one_by_one_and_pooled(toy: Toy) -> None:
+    split = {"train": {"part": "all"}, "test": {"part": "all"}, "shuffle": "seed", "folds": 3}
+    found = [
+        toy.record(entry, seed, 0.5 + seed / 10, 0.5, auc=0.6)
+        for entry in ("p4cnn@28", "z2cnn@28")
+        for seed in range(3)
+    ]
+    broken = ("approximate", "approximate")
+    found += [toy.record("p4cnn@27", seed, 0.6 + seed / 20, 0.4, exactness=broken) for seed in range(2)]
+    board = toy.board(*found, split=split)
+    text = as_markdown([board])
+    assert ["p4cnn@28", "upright", "50.00", "60.00", "70.00", "60.00"] in lines(text, "p4cnn@28 ")
+    assert ["", "AUC", "60.00", "60.00", "60.00", "60.00"] in lines(text, "AUC")
+    assert ["p4cnn@27", "upright", "60.00", "65.00", "–", "62.50"] in lines(text, "p4cnn@27 ")
+    pair = next(cell for cell in lines(text, "p4cnn@28 − 27") if cell[1] == "upright")
+    assert pair[3:5] == ["−7.50", "[−39.27, +24.27]"], "over the two folds of both, not of the means"
+    assert "Student's 95% interval over the folds of both" in unfolded(text)
+    assert "all of them on 2,000 or 3,000 images" in unfolded(text)
+    row = next(row for row in board_data(board)["rows"] if row["entry"] == "p4cnn@28")
+    assert row["folds"]["pooled"]["accuracy.upright"] == pytest.approx(0.6)
+    assert [each["fold"] for each in row["folds"]["each"]] == [0, 1, 2]
+    assert row["test_images"] == 3000
+    assert "folds" not in board_data(toy.board(*found))["rows"][0]
+    assert "Cross-testing" in as_latex([board])
+
+
+def test_pooled_counts_every_image_and_every_pair_once() -> None:
+    folds = (
+        Fold(0, 0, 10, 21, {"accuracy.upright": 0.5, "auc": 0.6, "accuracy.orbit": 0.5}),
+        Fold(1, 1, 30, 200, {"accuracy.upright": 0.9, "auc": 0.8, "accuracy.orbit": None}),
+    )
+    assert pooled(folds, "accuracy.upright") == pytest.approx(32 / 40)
+    assert pooled(folds, "auc") == pytest.approx((21 * 0.6 + 200 * 0.8) / 221)
+    assert pooled(folds, "accuracy.orbit") is None
+    assert pooled((), "auc") is None

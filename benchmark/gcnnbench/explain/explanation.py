@@ -73,7 +73,8 @@ class Explanation:
     Paths are below `results`. `summary` is null where one record is explained, `spec` is what determines the number and
     `spec_is_current` whether the registry asks for the same today. `data` maps each part that is used to the sha256 of
     its decoded tensors. `test_set_error` is the binomial standard error that the choice of test images adds, at most
-    that for a mean over several conditions of the same images.
+    that for a mean over several conditions of the same images. `folds` is the number of
+    folds, of which each seed tests one.
     """
 
     results: str
@@ -85,6 +86,7 @@ class Explanation:
     protocol_seeds: int
     missing: tuple[int, ...]
     test_images: int
+    folds: int | None
     test_set_error: float | None
     values: tuple[Value, ...]
     not_counted: tuple[Value, ...]

@@ -20,6 +20,7 @@ from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
+from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.records import Kept, counted, kept_records
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Provenance
@@ -63,7 +64,9 @@ def explain(
     values = [_value(one, name, results, card) for one in chosen]
     numbers = [value.value for value in values if value.value is not None]
     mean = numbers[0] if seed is not None else summary(numbers).mean
-    record = chosen[0].record
+    record, runs = chosen[0].record, [one.run for one in chosen]
+    folds = folds_of(card, runs)
+    images = tested_images(folds, runs)
     dataset = registry.dataset(card.dataset)
     claims = _claims(registry, results, card, entry, name) if seed is None else ()
     return Explanation(
@@ -75,10 +78,9 @@ def explain(
         summary=summary(numbers) if seed is None else None,
         protocol_seeds=card.seeds,
         missing=tuple(sorted(set(range(card.seeds)) - {one.run.seed for one in chosen})) if seed is None else (),
-        test_images=chosen[0].run.test_images,
-        test_set_error=binomial_error(mean, chosen[0].run.test_images)
-        if name.startswith("accuracy.") or name == "flips"
-        else None,
+        test_images=images,
+        folds=card.split.folds,
+        test_set_error=binomial_error(mean, images) if name.startswith("accuracy.") or name == "flips" else None,
         values=tuple(values),
         not_counted=tuple(_value(one, name, results, card) for one in kept if one.excluded and one not in chosen),
         origins=tuple(_origins(chosen)),

@@ -71,7 +71,10 @@ def _formulae(found: Explanation) -> Iterator[str]:
         alone = first.tally is not None and len(first.tally.fields) == 1
         error = f"√(m (1 − m) / N) = {found.test_set_error:.6f} with N = {found.test_images:,} images"
         error = error if alone else f"at most {error}"
-        yield _item("test set", f"{error}: what another one of that size would change; not in s")
+        if found.folds:
+            yield _item("test set", f"{error} of {found.folds} folds, one a seed; s holds the choice of images, too")
+        else:
+            yield _item("test set", f"{error}: what another one of that size would change; not in s")
 
 
 def _statistics(found: Explanation) -> Iterator[str]:

@@ -31,6 +31,17 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One seed under cross-testing: its fold, the images of that fold and their pairs of two classes."""
+
+    seed: int
+    fold: int
+    images: int
+    pairs: int
+    metrics: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
 class Row:
     """One entry in one numeric mode. `tied` says that it cannot be told from the row above it.
 
@@ -56,6 +67,7 @@ class Row:
     """Where the entry was submitted: which of its seeds are self-reported, re-scored and re-trained."""
     spec_digest: str | None = None
     records: tuple[str, ...] = ()
+    folds: tuple[Fold, ...] = ()
 
 
 @dataclass(frozen=True)

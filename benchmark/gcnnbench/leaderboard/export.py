@@ -11,6 +11,7 @@ from typing import Any
 
 from gcnnbench.escaping import csv_cell
 from gcnnbench.leaderboard.board import Board, Contrast, Pair, Row, Speed
+from gcnnbench.leaderboard.folds import pooled
 from gcnnbench.statistics import Summary
 
 
@@ -100,7 +101,17 @@ def _row(row: Row) -> dict[str, Any]:
         "speeds": [_speed(speed) for speed in row.speeds],
         "spec_digest": row.spec_digest,
         "records": list(row.records),
+        **({"folds": _folds(row)} if row.folds else {}),
     }
+
+
+def _folds(row: Row) -> dict[str, Any]:
+    each = [
+        {"seed": fold.seed, "fold": fold.fold, "images": fold.images, "metrics": dict(fold.metrics)}
+        for fold in row.folds
+    ]
+    names = [name for name in row.metrics if name.startswith("accuracy.") or name == "auc"]
+    return {"each": each, "pooled": {name: pooled(row.folds, name) for name in names}}
 
 
 def _summary(found: Summary | None) -> dict[str, Any] | None:

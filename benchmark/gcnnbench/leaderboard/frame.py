@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from gcnnbench.cards.schema import BenchmarkCard, ModelCard, split_entry
 from gcnnbench.leaderboard.board import Aside, Board, Missing, Row, Speed
+from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.pairs import pairs
 from gcnnbench.leaderboard.reading import EquivarianceName, Machine, Results, Run
 from gcnnbench.runs.measured import Grade, Measurement
@@ -152,7 +153,8 @@ def _rows(
         missing = [seed for seed in range(card.seeds) if seed not in seeds]
         why = {seed: elsewhere.get(seed) or reasons.get((entry, seed), "not run") for seed in missing}
         metrics = _summaries([run.metrics for run in here])
-        upright, images = metrics.get("accuracy.upright"), here[0].test_images if here else None
+        folds = folds_of(card, here)
+        upright, images = metrics.get("accuracy.upright"), tested_images(folds, here) if here else None
         yield Row(
             entry=entry,
             rank=None,
@@ -170,6 +172,7 @@ def _rows(
             speeds=tuple(_speeds(here)),
             spec_digest=here[0].digest if here else None,
             records=tuple(run.sha256 for run in here),
+            folds=folds,
         )
 
 

@@ -34,6 +34,13 @@ def _test_set(board: Board) -> Iterator[str]:
         low, high = formatting.hundredths(errors[0]), formatting.hundredths(errors[-1])
         amount = low if low == high else f"{low} to {high}"
         images = " or ".join(map(formatting.count, sizes))
+        if any(row.folds for row in board.rows):
+            yield (
+                f"Each seed is tested on a fold of its own, all of them on {images} images: the ± holds the choice of "
+                f"test images, too, which over all folds makes {amount} points upright (binomial standard error). "
+                "Folds share most of their training images, so intervals over folds are somewhat too narrow."
+            )
+            return
         yield (
             f"Test set: {images} images. Another one of that size would move upright accuracies by {amount} points "
             "(binomial standard error); that is not in the ±."

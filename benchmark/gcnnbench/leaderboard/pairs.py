@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gcnnbench.cards.schema import ModelCard, split_entry
 from gcnnbench.leaderboard.board import Contrast, Pair, Row
-from gcnnbench.statistics import holm, welch
+from gcnnbench.statistics import Difference, holm, paired, welch
 
 COMPARED = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
 
@@ -62,8 +62,16 @@ def _pair(exact: Row, approximate: Row) -> Pair:
     for metric in COMPARED:
         ours, theirs = exact.metrics.get(metric), approximate.metrics.get(metric)
         if ours and theirs:
-            test = welch(ours, theirs)
+            test = _by_fold(metric, exact, approximate) or welch(ours, theirs)
             contrasts.append(Contrast(metric, ours, theirs, test.difference, test.interval, test.p, None))
     lacking = [row.entry for row in (exact, approximate) if not row.seeds]
     why = f"{' and '.join(lacking)} not run" if lacking else None
     return Pair(split_entry(approximate.entry)[0], exact.entry, approximate.entry, tuple(contrasts), why)
+
+
+def _by_fold(metric: str, exact: Row, approximate: Row) -> Difference | None:
+    """Under cross-testing the paired test over the folds that both have; null elsewhere."""
+    theirs = {fold.seed: fold.metrics.get(metric) for fold in approximate.folds}
+    both = [(fold.metrics.get(metric), theirs.get(fold.seed)) for fold in exact.folds]
+    differences = [one - other for one, other in both if one is not None and other is not None]
+    return paired(differences) if differences else None

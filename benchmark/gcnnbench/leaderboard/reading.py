@@ -12,7 +12,7 @@ from gcnnbench.equivariance.results import Exactness
 from gcnnbench.runs.files import Kind, read_files, seed_of
 from gcnnbench.runs.measured import Measurement, read_measurements
 from gcnnbench.runs.record import Failure, Record
-from gcnnbench.scoring.metrics import images, metrics
+from gcnnbench.scoring.metrics import images, metrics, pairs
 
 EquivarianceName = Literal["exact", "approximate", "none", "unknown"]
 
@@ -50,6 +50,8 @@ class Run:
     peak_memory_bytes: int
     outputs: str | None
     """The sha256 under which its per-image outputs are kept, where they are."""
+    test_pairs: int = 0
+    """Pairs of an image of each of two classes."""
     sha256: str = ""
     """Of the record's file, where it was read from one."""
 
@@ -114,6 +116,7 @@ def run(record: Record, kind: Kind, card: BenchmarkCard | None) -> Run:
         machine=Machine(record.provenance.device, record.provenance.device_name, record.provenance.threads),
         metrics=found,
         test_images=images(record.counts) if found else 0,
+        test_pairs=pairs(record.counts) if found else 0,
         equivariance=equivariance,
         disagreement=disagreement,
         parameters=record.cost.parameters,

@@ -8,6 +8,7 @@ from gcnnbench.cards.schema import split_entry
 from gcnnbench.escaping import latex, latex_comment, markdown
 from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.board import Board, Row
+from gcnnbench.leaderboard.folds import FOLDS_CAPTION, folds_table
 from gcnnbench.leaderboard.layout import WIDTH, Table, folded, pipes, width
 from gcnnbench.leaderboard.notes import machines, notes
 from gcnnbench.leaderboard.weights_only import BROUGHT_CAPTION, brought_table
@@ -35,8 +36,10 @@ def _markdown(board: Board, wide: bool) -> str:
     parts = [f"## {markdown(f'{board.benchmark}: {board.title}')}"]
     parts += [folded(f"**Finding.** {finding}") for finding in board.findings]
     parts += [folded(caption(board)), _fitting(board, wide), pipes(_networks(board, wide))]
+    if any(row.folds for row in board.rows):
+        parts += [folded(FOLDS_CAPTION), pipes(folds_table(board))]
     if board.pairs:
-        parts += [folded(PAIRS_CAPTION), pipes(_contrasts(board))]
+        parts += [folded(pairs_caption(board)), pipes(_contrasts(board))]
     if board.brought:
         parts += [folded(BROUGHT_CAPTION), pipes(brought_table(board.brought))]
     parts.append("\n".join(folded(f"- {note}", indent="  ") for note in notes(board)))
@@ -45,8 +48,10 @@ def _markdown(board: Board, wide: bool) -> str:
 
 def _latex(board: Board, wide: bool) -> str:
     tables = [(caption(board), _accuracies(board, wide)), ("", _networks(board, wide))]
+    if any(row.folds for row in board.rows):
+        tables.append((FOLDS_CAPTION, folds_table(board)))
     if board.pairs:
-        tables.append((PAIRS_CAPTION, _contrasts(board)))
+        tables.append((pairs_caption(board), _contrasts(board)))
     if board.brought:
         tables.append((BROUGHT_CAPTION, brought_table(board.brought)))
     lines = [latex_comment(f"{board.benchmark}: {board.title}; needs \\usepackage{{booktabs}}")]
@@ -58,10 +63,17 @@ def _latex(board: Board, wide: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-PAIRS_CAPTION = (
-    "Exact − approximate network of one architecture, in percentage points; Welch's 95% interval and p, "
-    "and p adjusted over all pairs of the benchmark for one metric (Holm)."
-)
+def pairs_caption(board: Board) -> str:
+    """What the numbers of the pair table are."""
+    test = (
+        "Student's 95% interval over the folds of both"
+        if any(row.folds for row in board.rows)
+        else "Welch's 95% interval"
+    )
+    return (
+        f"Exact − approximate network of one architecture, in percentage points; {test} and p, "
+        "and p adjusted over all pairs of the benchmark for one metric (Holm)."
+    )
 
 
 def caption(board: Board) -> str:

@@ -100,6 +100,12 @@ def images(counts: Counts) -> int:
     return _total(counts.elements[UPRIGHT])
 
 
+def pairs(counts: Counts) -> int:
+    """The number of pairs of a test image of one class and one of the other; 0 where there are not two classes."""
+    rows = counts.elements[UPRIGHT]
+    return sum(rows[0]) * sum(rows[1]) if len(rows) == 2 else 0
+
+
 def angle_accuracies(counts: Counts) -> dict[int, float]:
     """Accuracy by angle in degrees: the curve of which `accuracy.curve_mean` is the mean.
 
