@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from gcnnbench.nn.fields import RegularField
-from gcnnbench.nn.groups import P4, P4M, TRIVIAL
+from gcnnbench.nn.groups import P2, P4, P4M, TRIVIAL, Group
 from gcnnbench.nn.subsampling import (
     EquivariantMaxPool,
     EquivariantSubsample,
@@ -126,3 +126,27 @@ def test_modules_say_how_they_transform() -> None:
     assert torch.equal(
         EquivariantSubsample(TRIVIAL)(features[..., 1:, 1:]), equivariant_subsample(features[..., 1:, 1:])
     )
+
+
+WIDEST = [(8, 40, 28, 28), (8, 64, 56, 56), (2, 512, 56, 56), (8, 40, 27, 27), (2, 128, 31, 31)]
+
+
+@pytest.mark.parametrize("shape", WIDEST)
+@pytest.mark.parametrize("group", [P2, P4M], ids=lambda group: group.name)
+def test_ties_are_exact_in_single_precision_at_the_widest_shapes(shape: tuple[int, ...], group: Group) -> None:
+    draws = torch.randn(shape, dtype=torch.float32).relu()
+    alike = torch.stack([g.act(draws) for g in group.elements]).sum(0).contiguous(memory_format=torch.channels_last)
+    for rule in (equivariant_subsample, equivariant_max_pool):
+        given = rule(alike)
+        for g in group.elements:
+            turned = rule(g.act(alike).contiguous(memory_format=torch.channels_last))
+            far = float((turned - g.act(given)).abs().max())
+            assert far < 1e-5 * float(given.abs().max()), f"{rule.__name__} chose another phase under {g.name}"
+
+
+def test_the_tolerance_follows_the_rounding_of_the_features() -> None:
+    draws = torch.randn(8, 20, 8, 8, dtype=torch.float32).relu()
+    alike = draws + draws.rot90(2, (-2, -1))
+    rounded = (alike * (1 + 1e-3 * torch.randn(alike.shape, dtype=torch.float32))).bfloat16()
+    given = equivariant_subsample(rounded).float()
+    assert torch.allclose(given.rot90(2, (-2, -1)), given, rtol=0.05, atol=0.05)
