@@ -140,3 +140,90 @@ def test_it_raises_where_it_is_not_defined_and_is_never_a_silent_zero() -> None:
         local_errors(small(), blobs(1).expand(3, 1, 33, 33), "rotation")
     with pytest.raises(UserError, match="unknown motion 'shear'"):
         local_errors(small(), blobs(), "shear")  # type: ignore[arg-type]
+
+
+def fields(*layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*(with_field(layer, ScalarField()) for layer in layers), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def linear(kernel: int = 3, **options: int) -> nn.Conv2d:
+    return nn.Conv2d(1, 1, kernel, bias=False, stride=options.get("stride", 1), padding=options.get("padding", 0))
+
+
+@pytest.mark.parametrize("motion", ["translation-x", "translation-y"])
+def test_valid_convolutions_commute_with_shifts_whatever_their_maps_sizes(motion: Motion) -> None:
+    """Of 24 pixels five valid convolutions leave 14, nearer to 24/2 than to 24/1; the step is one all along."""
+    images = torch.zeros(4, 1, 24, 24, dtype=torch.float64)
+    images[..., 11:13, 11:13] = torch.rand(4, 1, 2, 2, dtype=torch.float64)
+    layers = tuple(str(number) for number in range(5))
+    errors = local_errors(fields(*(linear() for _ in range(5))), images, motion, layers=layers)
+    assert [error.layer for error in errors] == [*layers, "output"]
+    assert max(error.relative for error in errors[:-1]) < 1e-12
+
+
+@pytest.mark.parametrize(("stride", "size"), [(1, 29), (2, 29), (2, 32), (3, 31), (3, 29)])
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_steps_and_centres_are_those_of_the_operations(motion: Motion, stride: int, size: int) -> None:
+    """A linear ramp is moved the same by its own slope, on every lattice: only the right step and centre give zero."""
+    from gcnnbench.equivariance.certificate.verdict import lattices_of
+
+    network = fields(linear(3, stride=stride, padding=0), linear(3))
+    images = torch.rand(2, 1, size, size)
+    y, x = lattices_of(network, images, ("0",))["0"]
+    axis = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    windows = axis.unfold(0, 3, stride).mean(-1)
+    assert y == x
+    assert float(y.step or 0) == stride
+    assert float(y.centre) == pytest.approx(float(windows.mean()))
+    plane = torch.stack([2 * axis[:, None] + 3 * axis, axis[:, None] - axis])[:, None]
+    slope = generator(plane, motion)
+    coarse = plane.unfold(-1, 3, stride).unfold(-3, 3, stride).mean((-1, -2))
+    expected = slope.unfold(-1, 3, stride).unfold(-3, 3, stride).mean((-1, -2))
+    inside = (..., slice(2, -2), slice(2, -2))
+    assert torch.allclose(generator(coarse, motion, (y, x))[inside], expected[inside], rtol=0, atol=1e-9)
+
+
+def test_layers_without_an_action_are_refused_by_name() -> None:
+    images, model = blobs(3, 16), small()
+    model.append(nn.Identity())
+    with pytest.raises(UserError, match=r"there is no layer '22' in Sequential; did you mean 2"):
+        local_errors(model, images, "rotation", layers=("22",))
+    with pytest.raises(UserError, match=r"7 \(Identity\) has no `field`"):
+        local_errors(model, images, "rotation", layers=("7",))
+
+    class Unused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.spare = small(), with_field(nn.ReLU(), ScalarField())
+
+        def forward(self, shown: Tensor) -> Tensor:
+            logits: Tensor = self.body(shown)
+            return logits
+
+    with pytest.raises(UserError, match="spare puts out no tensor in a forward pass"):
+        local_errors(Unused(), images, "rotation", layers=("spare",))
+    lost = fields(Rolled())
+    with pytest.raises(UserError, match="where the pixels of 0 lie over the image cannot be followed"):
+        local_errors(lost, images, "rotation", layers=("0",))
+    tokens = nn.Sequential(with_field(nn.Flatten(2), ScalarField()), nn.Linear(256, 3), nn.Flatten())
+    with pytest.raises(UserError, match="0 puts out tokens"):
+        local_errors(tokens, images, "rotation", layers=("0",))
+    with pytest.raises(UserError, match="the images are 16×12; a rotation needs square ones"):
+        local_errors(model, images[..., :12], "rotation", layers=())
+
+
+class Rolled(nn.Module):
+    """Rows in another order."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.roll(1, -1).tanh()
+
+
+def test_attention_has_a_forward_derivative() -> None:
+    class Attending(nn.Module):
+        def forward(self, shown: Tensor) -> Tensor:
+            tokens = shown.flatten(2).mT[:, None]
+            return nn.functional.scaled_dot_product_attention(tokens, tokens, tokens).flatten(1)[:, :3]
+
+    (error,) = local_errors(Attending(), blobs(3, 9), "rotation", layers=())
+    assert error.mean_square > 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.judgement import judge
-from gcnnbench.equivariance.precision import Tensors, tensors
+from gcnnbench.equivariance.precision import Tensors, evaluating, tensors
 from gcnnbench.equivariance.random_weights import draw_weights
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import Group
@@ -32,17 +32,18 @@ def breaking_parameter(
     Returns:
         Its full name; None where nothing was drawn.
     """
-    given, anew = tensors(network, torch.float64), draw_weights(network, torch.float64, draw=draw)
+    with evaluating(network):
+        given, anew = tensors(network, torch.float64), draw_weights(network, torch.float64, images=images, draw=draw)
     names = [name for name in given if not torch.equal(given[name], anew[name])]
     intact, broken = 0, len(names)
     while broken - intact > 1:
         middle = (intact + broken) // 2
-        state = partial(_mixed, names=names[:middle], draw=draw)
+        state = partial(_mixed, images=images, names=names[:middle], draw=draw)
         found = judge(network, "mixed", state, images, group, fan_in=fan_in, output=output)
         intact, broken = (intact, middle) if found.verdict(group) == "approximate" else (middle, broken)
     return names[broken - 1] if names else None
 
 
-def _mixed(network: nn.Module, dtype: torch.dtype, names: list[str], draw: int) -> Tensors:
-    anew = draw_weights(network, dtype, draw=draw)
+def _mixed(network: nn.Module, dtype: torch.dtype, images: Tensor, names: list[str], draw: int) -> Tensors:
+    anew = draw_weights(network, dtype, images=images, draw=draw)
     return tensors(network, dtype) | {name: anew[name] for name in names}

@@ -159,7 +159,7 @@ def _decide(network: nn.Module, images: Tensor, group: Group, fan_in: int, outpu
     anew = measure(DRAWN, draw_weights)
     while anew.verdict(group) == "unknown" and draw + 1 < DRAWS:
         draw += 1
-        anew = measure(DRAWN, partial(draw_weights, draw=draw))
+        anew = measure(DRAWN, partial(draw_weights, images=images, draw=draw))
     found = Decision(group, (given, anew))
     return Decision(group, found.states, _reason(found, network, images, fan_in, output, draw))
 

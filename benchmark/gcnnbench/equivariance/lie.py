@@ -9,7 +9,8 @@ X the generator of the motion. **The definition used here** is the right-hand si
 float64, and X on pixels by central differences, `∂f = (f[i+1] − f[i−1]) / 2` with zeros outside the image. (Bilinear
 interpolation has no derivative at the pixels themselves, only one from each side; the central difference is their mean,
 and the derivative of Keys's cubic interpolation.) At logits X f = 0. A layer reports `mean (L f)²` over images and
-entries, and `rms L f / rms(f − mean_x f)`, comparable between layers and networks.
+entries, and `rms L f / rms(f − mean_x f)`, comparable between layers and networks. How many input pixels lie between
+two entries of a layer, and where its centre is, is followed through the operations that ran, never taken from sizes.
 
 What central differences do to an image whose finest detail is as fine as the pixels is not the network's doing:
 `interpolation_error` measures that part alone, by moving the image there and back.
@@ -18,15 +19,20 @@ What central differences do to an image whose finest detail is as fine as the pi
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import pad
 
-from gcnnbench.equivariance.depths import depth_names, observed, output_tensor
+from gcnnbench.equivariance.certificate.lattice import WHOLE, Lattices
+from gcnnbench.equivariance.certificate.verdict import lattices_of
+from gcnnbench.equivariance.depths import depth_names, known_layers, observed, output_tensor
 from gcnnbench.equivariance.precision import Tensors, device_of, evaluating, forward, tensors
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Field, Invariant, ScalarField
@@ -55,24 +61,33 @@ class LocalError:
     relative: float
 
 
-def generator(features: Tensor, motion: Motion, step: float = 1.0) -> Tensor:
+def generator(features: Tensor, motion: Motion, lattices: Lattices = WHOLE) -> Tensor:
     """X f, how fast features change when they are moved: `−(v · ∇) f` with central differences, zeros outside.
 
     Args:
         features: (batch, channels, height, width).
-        motion: counter-clockwise rotation about the centre, or a shift to the right or downwards.
-        step: for a shift, how many pixels of these features one pixel of the image is.
+        motion: counter-clockwise rotation about the image's centre, or a shift to the right or downwards.
+        lattices: where the pixels of these features lie over the image.
+
+    Raises:
+        UserError: their places are not known.
     """
+    steps = [lattice.step for lattice in lattices]
+    if None in steps or any(lattice.unknown for lattice in lattices):
+        raise UserError("how far its pixels lie apart is not known")
+    (down, across), (y_step, x_step) = lattices, (float(step) for step in steps if step is not None)
     rows = (pad(features, (0, 0, 1, 1))[..., 2:, :] - pad(features, (0, 0, 1, 1))[..., :-2, :]) / 2
     columns = (pad(features, (1, 1))[..., 2:] - pad(features, (1, 1))[..., :-2]) / 2
     if motion == "translation-x":
-        return -step * columns
+        return -columns / x_step
     if motion == "translation-y":
-        return -step * rows
+        return -rows / y_step
     height, width = features.shape[-2:]
     y = torch.arange(height, dtype=features.dtype, device=features.device)[:, None] - (height - 1) / 2
     x = torch.arange(width, dtype=features.dtype, device=features.device) - (width - 1) / 2
-    return x * rows - y * columns  # rows count downwards, so a counter-clockwise turn has the velocity (x: y, y: −x)
+    y, x = y * y_step + float(down.centre), x * x_step + float(across.centre)
+    # rows count downwards, so a counter-clockwise turn has the velocity (x: y, y: −x)
+    return x * rows / y_step - y * columns / x_step
 
 
 def local_errors(
@@ -87,20 +102,44 @@ def local_errors(
         layers: names of layers with a `field`; those of which the records keep the error where None.
 
     Raises:
-        UserError: the motion has no action on a layer's field: a rotation by a small angle does not act on a regular
-            field of quarter turns. Or nothing changes, so that there is no derivative to speak of.
+        UserError: the images are not square and should be turned. A layer is not there, says nothing of how its output
+            moves, does not run, or has pixels whose places over the image cannot be followed. The motion has no action
+            on a layer's field: a rotation by a small angle does not act on a regular field of quarter turns. An
+            operation has no forward derivative. Or nothing changes, so that there is no derivative to speak of.
     """
     if motion not in MOTIONS:
         raise UserError(f"unknown motion {motion!r}: one of {', '.join(MOTIONS)}")
     if len(images) < 2 or images.ndim != 4:
         raise UserError(f"the local error needs at least two images (images, channels, height, width): {images.shape}")
-    names = depth_names(network) if layers is None else layers
+    if motion == "rotation" and images.shape[-1] != images.shape[-2]:
+        raise UserError(f"the images are {images.shape[-2]}×{images.shape[-1]}; a rotation needs square ones")
+    names = depth_names(network) if layers is None else tuple(layers)
+    _require_actions(network, names)
     device = device_of(network, images)
     shown = images.to(device, torch.float64).contiguous()
     values, slopes, fields = _derivatives(
         network, tensors(network, torch.float64), shown, generator(shown, motion), names
     )
-    return tuple(_error(name, values[name], slopes[name], fields[name], motion, shown) for name in values)
+    silent = [name for name in names if name not in values]
+    if silent and layers is not None:
+        raise UserError(f"{silent[0]} puts out no tensor in a forward pass: its local error is not defined")
+    places = lattices_of(network, shown, names)
+    return tuple(_error(name, values[name], slopes[name], fields[name], motion, places.get(name)) for name in values)
+
+
+def _require_actions(network: nn.Module, names: tuple[str, ...]) -> None:
+    """Refuse layers by name that are not there, or whose output moves nobody knows how."""
+    modules = dict(network.named_modules())
+    for name in names:
+        if name not in modules:
+            near = get_close_matches(name, modules, 3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"it has {', '.join([*modules][1:13])}"
+            raise UserError(f"there is no layer {name!r} in {type(network).__name__}; {hint}")
+        if name not in known_layers(network):
+            raise UserError(
+                f"{name} ({type(modules[name]).__name__}) has no `field` that says how its output moves: "
+                "mark it with gcnnbench.nn.fields.with_field, or leave it out"
+            )
 
 
 def _derivatives(
@@ -120,22 +159,38 @@ def _derivatives(
         fields[OUTPUT] = Invariant()
         return seen
 
-    with evaluating(network), warnings.catch_warnings():
+    # fused attention has no forward derivative on CPUs; written out it has
+    with evaluating(network), warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)  # torch's own, at the first of these
-        values, slopes, *_ = torch.func.jvp(run, (images,), (direction,))
+        try:
+            values, slopes, *_ = torch.func.jvp(run, (images,), (direction,))
+        except NotImplementedError as error:
+            said = re.search(r"(?:derivative|forward AD).*?'?(\w+)'?(?:\.| that| because)", str(error))
+            raise UserError(
+                f"the network uses an operation without a forward derivative ({said[1] if said else error}): "
+                "its local error cannot be measured"
+            ) from error
     return values, slopes, fields
 
 
-def _error(name: str, value: Tensor, slope: Tensor, field: Field, motion: Motion, images: Tensor) -> LocalError:
-    spatial = value.ndim == 4 and not isinstance(field, Invariant)
+def _error(
+    name: str, value: Tensor, slope: Tensor, field: Field, motion: Motion, lattices: Lattices | None
+) -> LocalError:
+    spatial = value.ndim == 4 and value[0, 0].numel() > 1 and not isinstance(field, Invariant)
     if spatial and motion == "rotation" and not isinstance(field, ScalarField):
         raise UserError(
             f"{name} is a {field}, on which a rotation by a small angle does not act; "
             "look at scalar fields and the output (layers=…), or at a translation"
         )
+    if value.ndim == 3 and not isinstance(field, Invariant):
+        raise UserError(f"{name} puts out tokens {tuple(value.shape)}, not a map of pixels: how they move is not known")
     if spatial:
-        stride = max(1, round(images.shape[-1] / value.shape[-1]))
-        slope = slope - generator(value, motion, 1 / stride)
+        if lattices is None:
+            raise UserError(f"where the pixels of {name} lie over the image cannot be followed: leave it out")
+        try:
+            slope = slope - generator(value, motion, lattices)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
     spread = float((value - value.mean(0)).square().mean())
     change = float(slope.square().mean())
     if not math.isfinite(change) or spread <= SAME * float(value.square().mean()):

@@ -50,7 +50,8 @@ def strongest_phase(phases: Sequence[Tensor]) -> Tensor:
 def _norms(features: Tensor) -> Tensor:
     """The norm of each image's features, (batch,), summed in float64 where the device has it."""
     wide = torch.float32 if features.device.type == "mps" else torch.float64
-    return features.square().sum((1, 2, 3), dtype=wide).sqrt()
+    squares: Tensor = features.square().sum((1, 2, 3), dtype=wide)
+    return squares.sqrt()
 
 
 def equivariant_subsample(features: Tensor) -> Tensor:

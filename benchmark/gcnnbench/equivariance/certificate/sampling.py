@@ -12,9 +12,9 @@ from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import Dimension, axes_of, plain, pure_axis, resized
 from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule
+from gcnnbench.equivariance.certificate.lattice import Lattices
 from gcnnbench.equivariance.certificate.tracing import Tracer, identity
 from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
-from gcnnbench.equivariance.lattice import Lattices
 from gcnnbench.nn.fields import ScalarField
 
 

@@ -290,7 +290,8 @@ def _moved(state: Tracked, output: Tensor) -> Tracked:
         resized(old, size) if pure_axis(old) else plain(size)
         for old, size in zip(state.dimensions, output.shape, strict=True)
     )
-    return replace(state, dimensions=dimensions)
+    y, x = (replace(lattice, step=None) for lattice in state.lattices)
+    return replace(state, dimensions=dimensions, lattices=(y, x))
 
 
 def start(tracer: Tracer, images: Tensor) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gcnnbench.equivariance.certificate.axes import Dimensions
 from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling
-from gcnnbench.equivariance.lattice import WHOLE, Lattices
+from gcnnbench.equivariance.certificate.lattice import WHOLE, Lattices
 from gcnnbench.nn.fields import Field
 
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from gcnnbench.equivariance.certificate.axes import pixels
 from gcnnbench.equivariance.certificate.grid import Sampling
 from gcnnbench.equivariance.certificate.handlers import HANDLERS
+from gcnnbench.equivariance.certificate.lattice import Lattices, off_centre
 from gcnnbench.equivariance.certificate.operations import otherwise, pointwise
 from gcnnbench.equivariance.certificate.reductions import one_sided, reframed
 from gcnnbench.equivariance.certificate.tracing import Tracer, start, watched
 from gcnnbench.equivariance.certificate.tracked import Finding, Known, Obstacle, Stranger, Tracked
-from gcnnbench.equivariance.depths import GeometricField, is_geometric, output_tensor
-from gcnnbench.equivariance.lattice import off_centre
-from gcnnbench.equivariance.precision import evaluating
+from gcnnbench.equivariance.depths import GeometricField, is_geometric, observed, output_tensor
+from gcnnbench.equivariance.precision import evaluating, tensors
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
 from gcnnbench.nn.groups import Element, Group
@@ -72,6 +72,39 @@ def certify(
         result = output_tensor(network(images))
     state = tracer.state(result) or Tracked(None, None)
     return _judge(tracer, state, elements, output or Invariant())
+
+
+def lattices_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, Lattices]:
+    """Where the pixels of these layers' outputs lie over the image; layers whose pixels are lost are left out.
+
+    Args:
+        network: runs in evaluation mode in its own arithmetic and is left as it was.
+        images: (batch, channels, height, width); only their shape matters.
+        names: of layers; a layer that runs again is `name#2`, as in `observed`.
+    """
+    tracer = Tracer(HANDLERS, pointwise, otherwise)
+    found: dict[str, Lattices] = {}
+
+    def see(name: str, output: Tensor, field: Field) -> None:  # noqa: ARG001
+        state = tracer.state(output)
+        if state is not None and state.dimensions is not None and pixels(state.dimensions):
+            y, x = (
+                lattice.framed(frame.lead, frame.trail)
+                for lattice, frame in zip(state.lattices, state.frames, strict=True)
+            )
+            found[name] = (y, x)
+
+    dtype = next((one.dtype for one in tensors(network).values() if one.is_floating_point()), images.dtype)
+    shown = images[:2].to(dtype, copy=True)
+    with (
+        evaluating(network),
+        watched(network, tracer, partial(known_rule, elements=()), own_field),
+        observed(network, tuple(names), see),
+        tracer,
+    ):
+        start(tracer, shown)
+        network(shown)
+    return found
 
 
 def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: Field) -> Certificate:
