@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, split_entry
 from gcnnbench.leaderboard.reading import EquivarianceName
-from gcnnbench.leaderboard.records import counted, kept_records
+from gcnnbench.leaderboard.records import Kept, counted, kept_records
 from gcnnbench.runs.record import Record
 
 ORDER = ("exact", "approximate", "none", "unknown")
@@ -34,10 +35,19 @@ def networks(registry: Registry, results: Path, card: BenchmarkCard) -> list[Net
     Raises:
         UserError: records cannot be used, or are of several numeric modes.
     """
-    kept = counted(kept_records(registry, results, card))
+    return networks_of(registry, card, kept_records(registry, results, card))
+
+
+def networks_of(registry: Registry, card: BenchmarkCard, kept: Sequence[Kept]) -> list[Network]:
+    """The same from the records of the benchmark, where they have been read.
+
+    Raises:
+        UserError: records are of several numeric modes.
+    """
+    by_entry = counted(kept)
     found = []
     for entry in card.entries:
-        here = kept.get(entry, [])
+        here = by_entry.get(entry, [])
         measured = {one.run.equivariance for one in here}
         verdict = _claimed(registry, entry) if not here else measured.pop() if len(measured) == 1 else "unknown"
         found.append(Network(entry, verdict, tuple(one.record for one in here)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import Run, run
-from gcnnbench.runs.files import read_files
+from gcnnbench.runs.files import File, read_files
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.spec import spec, spec_digest
 
@@ -40,18 +40,42 @@ def kept_records(registry: Registry, results: Path, card: BenchmarkCard) -> list
     Raises:
         UserError: a record's counts have no metrics.
     """
+    return all_records(registry, results, [card])[card.full_name]
+
+
+def all_records(
+    registry: Registry, results: Path, cards: Sequence[BenchmarkCard] | None = None
+) -> dict[str, list[Kept]]:
+    """The records of these benchmarks, or of all versions of all, by `name@version`; the directory is read once.
+
+    Raises:
+        UserError: a record's counts have no metrics.
+    """
     registry = on_copies(registry, results)
-    expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
-    found = []
+    chosen = tuple(registry.versions().values()) if cards is None else cards
+    expected = {
+        (card.full_name, entry): spec_digest(spec(registry, card, entry)) for card in chosen for entry in card.entries
+    }
+    found: dict[str, list[Kept]] = {card.full_name: [] for card in chosen}
     for file in read_files(results):
-        if not isinstance(file.content, Record) or file.place.parts[0].partition("@")[0] != card.name:
+        if not isinstance(file.content, Record):
             continue
-        try:
-            made = run(file.content, file.kind, card)
-        except ValueError as error:
-            raise UserError(f"{results / file.place}: {error}; see gcnnbench verify records") from None
-        found.append(Kept(file.place, file.sha256, file.content, made, excluded(made, card, expected)[0]))
-    return sorted(found, key=lambda kept: (kept.run.entry, kept.run.seed, kept.place))
+        for card in chosen:
+            if file.place.parts[0].partition("@")[0] == card.name:
+                found[card.full_name].append(_kept(file, file.content, card, expected, results))
+    return {
+        name: sorted(here, key=lambda kept: (kept.run.entry, kept.run.seed, kept.place)) for name, here in found.items()
+    }
+
+
+def _kept(
+    file: File, record: Record, card: BenchmarkCard, expected: Mapping[tuple[str, str], str], results: Path
+) -> Kept:
+    try:
+        made = run(record, file.kind, card)
+    except ValueError as error:
+        raise UserError(f"{results / file.place}: {error}; see gcnnbench verify records") from None
+    return Kept(file.place, file.sha256, record, made, excluded(made, card, expected)[0])
 
 
 def counted(kept: Sequence[Kept]) -> dict[str, list[Kept]]:

@@ -1,0 +1,28 @@
+"""`site`: the leaderboard as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import Include, Results
+
+
+def site(
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where index.html is written.")] = Path("site"),
+    results: Results,
+    include: Include,
+) -> None:
+    """Make the leaderboard's page: one HTML file that needs no server, no network and no JavaScript to be read.
+
+    With JavaScript its tables sort and filter, and a click on a number shows the records that it is made of.
+    """
+    from benchmark.cards.registry import Registry
+    from benchmark.disk import write_whole
+    from benchmark.pages.site import PAGE, site
+
+    write_whole(out / PAGE, site(Registry.load(include), results).encode())
+    typer.echo(f"wrote {out / PAGE}", err=True)

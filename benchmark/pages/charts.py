@@ -1,0 +1,164 @@
+"""Line charts of a benchmark's records as numbers: accuracy over angle, and equivariance error over depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import log10
+
+from benchmark.cards.schema import BenchmarkCard
+from benchmark.figures.curve import Curve, measured, published
+from benchmark.figures.networks import Network
+from benchmark.figures.relaxation import FLOOR, errors
+from benchmark.leaderboard.cells import NOTHING
+from benchmark.statistics import Summary
+from benchmark.verification.claims import ClaimsCard
+
+WIDTH, HEIGHT = 340, 190
+LEFT, RIGHT, TOP, BOTTOM = 40, 8, 10, 24
+MOST = 24
+"""Networks of a benchmark whose charts are drawn: those that come first."""
+LOWEST = 1e-16
+"""Errors below stand at the foot of an error chart: they are rounding."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart: its class (`ours`, `published`, `before`, `after`), its points and band in pixels, and words.
+
+    `values` says of each place what stands there, for readers.
+    """
+
+    kind: str
+    label: str
+    points: str
+    band: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of one network. `ticks` are (place in pixels, label); `places` are labels of the points, in order."""
+
+    entry: str
+    equivariance: str
+    over: str
+    unit: str
+    places: tuple[str, ...]
+    across: tuple[tuple[float, str], ...]
+    up: tuple[tuple[float, str], ...]
+    xs: tuple[float, ...]
+    lines: tuple[Line, ...]
+
+
+def curve_charts(card: BenchmarkCard, networks: Sequence[Network], claims: Sequence[ClaimsCard]) -> Iterator[Chart]:
+    """Accuracy against rotation angle of each network with records, over its published curve where there is one."""
+    theirs = published(card, claims)
+    found: dict[str, list[tuple[str, str, Curve]]] = {}
+    for network in networks:
+        if not network.records:
+            continue
+        found[network.entry] = [("ours", f"ours, n = {len(network.records)}", measured(network))]
+        if network.entry in theirs:
+            curve, source = theirs[network.entry]
+            n = next(iter(curve.values())).n
+            found[network.entry].insert(0, ("published", f"{source}, n = {n}", curve))
+    means = [point.mean for curves in found.values() for _, _, curve in curves for point in curve.values()]
+    low = int(10 * max(0.0, min(means, default=0.0) - 0.02)) * 10
+    for network in networks:
+        if network.entry in found:
+            yield _curve_chart(card, network, found[network.entry], low)
+
+
+def _curve_chart(card: BenchmarkCard, network: Network, curves: Sequence[tuple[str, str, Curve]], low: int) -> Chart:
+    """All charts of a benchmark begin at the same accuracy, `low` in per cent, so that they can be compared."""
+    angles = card.evaluation.curve.angles
+    return Chart(
+        entry=network.entry,
+        equivariance=network.equivariance,
+        over="rotation angle",
+        unit="accuracy in %",
+        places=tuple(f"{angle}°" for angle in angles),
+        across=tuple((_across(angle / 360), f"{angle}°") for angle in (0, 90, 180, 270)),
+        up=tuple(
+            (_up((tick - low) / (100 - low)), str(tick)) for tick in range(100, low - 1, -10 if low > 30 else -20)
+        ),
+        xs=tuple(_across(angle / 360) for angle in angles),
+        lines=tuple(_curve_line(kind, label, curve, angles, low) for kind, label, curve in curves),
+    )
+
+
+def _curve_line(kind: str, label: str, curve: Curve, angles: Sequence[int], low: int) -> Line:
+    def line(side: int) -> list[tuple[float, float]]:
+        shares = {angle: (100 * (point.mean + side * (point.std or 0)) - low) for angle, point in curve.items()}
+        return [(_across(angle / 360), _up(share / (100 - low))) for angle, share in shares.items()]
+
+    return Line(
+        kind=kind,
+        label=label,
+        points=_joined(line(0)),
+        band=_joined([*line(1), *reversed(line(-1))]) if any(point.std for point in curve.values()) else "",
+        values=tuple(_percent(curve[angle]) if angle in curve else NOTHING for angle in angles),
+    )
+
+
+def _percent(point: Summary) -> str:
+    return f"{100 * point.mean:.1f}" + (f" ± {100 * point.std:.1f}" if point.std is not None else "")
+
+
+def error_charts(networks: Sequence[Network]) -> Iterator[Chart]:
+    """Relative equivariance error at each depth and at the logits, before and after training; mean of logarithms."""
+    for network in networks:
+        if not network.records:
+            continue
+        before = [errors(record.equivariance.before) for record in network.records]
+        after = [errors(record.equivariance.after) for record in network.records]
+        depths = tuple(after[0])
+        if len(depths) < 2:
+            continue
+        xs = tuple(_across(place / (len(depths) - 1)) for place in range(len(depths)))
+        yield Chart(
+            entry=network.entry,
+            equivariance=network.equivariance,
+            over="depth",
+            unit="relative equivariance error",
+            places=depths,
+            across=((xs[0], depths[0]), (xs[-1], depths[-1])),
+            up=tuple((_decade(10.0**power), f"1e{power}") for power in (0, -4, -8, -12, -16)),
+            xs=xs,
+            lines=(
+                _error_line("before", "before training", before, depths, xs),
+                _error_line("after", f"after training, n = {len(after)}", after, depths, xs),
+            ),
+        )
+
+
+def _error_line(
+    kind: str, label: str, found: Sequence[Mapping[str, float]], depths: Sequence[str], xs: Sequence[float]
+) -> Line:
+    logs = [[log10(max(one.get(depth, FLOOR), FLOOR)) for one in found] for depth in depths]
+    means = [10 ** (sum(here) / len(here)) for here in logs]
+    ends = [[(x, _decade(10 ** end(here))) for x, here in zip(xs, logs, strict=True)] for end in (max, min)]
+    return Line(
+        kind=kind,
+        label=label,
+        points=_joined([(x, _decade(mean)) for x, mean in zip(xs, means, strict=True)]),
+        band=_joined([*ends[0], *reversed(ends[1])]) if len(found) > 1 else "",
+        values=tuple("< 1e-12" if mean < 1e-12 else f"{mean:.1e}" for mean in means),
+    )
+
+
+def _across(share: float) -> float:
+    return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+
+def _up(share: float) -> float:
+    return round(HEIGHT - BOTTOM - min(max(share, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM), 1)
+
+
+def _decade(error: float) -> float:
+    return _up(1 + log10(max(error, LOWEST)) / 16)
+
+
+def _joined(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in points)

@@ -1,0 +1,125 @@
+"""What stands behind each number of the leaderboard's page: records, counts, formula, digests, code, machine, command.
+
+It is the data of `gcnnbench explain`, of all numbers at once: what many records share is named once and referred to
+by its place in a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from benchmark.cards.schema import BenchmarkCard
+from benchmark.leaderboard.board import Board, Row
+from benchmark.leaderboard.kept import Kept
+from benchmark.leaderboard.tally import ELSEWHERE, tally
+from benchmark.verification.rows import ClaimRow
+
+Shared = TypeVar("Shared", bound=Hashable)
+
+QUANTITIES: Mapping[str, frozenset[str]] = {
+    "accuracy.curve_mean": frozenset({"accuracy.angle"}),
+    "invariance_error": frozenset({"grows"}),
+    "accuracy.unseen": frozenset({"accuracy.quarter_turns", "identical"}),
+    "accuracy.orbit": frozenset({"identical"}),
+}
+"""The quantities of claims that speak of a metric, beside the metric itself."""
+
+
+def cell(board: Board, row: Row, metric: str) -> str:
+    """The name of one number of a board, as permalinks have it: `mnist-upright@1/p4cnn@28/accuracy.upright`."""
+    modes = {other.numeric_mode for other in board.rows if other.entry == row.entry}
+    entry = f"{row.entry}+{row.numeric_mode}" if len(modes) > 1 else row.entry
+    return f"{board.benchmark}/{entry}/{metric}"
+
+
+class Lineage:
+    """Collects what stands behind the numbers of several boards.
+
+    Args:
+        claims: all claims with their verdicts.
+    """
+
+    def __init__(self, claims: Sequence[ClaimRow]) -> None:
+        self._claims = claims
+        self._formulae: dict[str, int] = {}
+        self._origins: dict[str, int] = {}
+        self._rows: dict[str, Any] = {}
+
+    def document(self) -> dict[str, Any]:
+        """The data as JSON has it: `rows` by `BENCHMARK/ENTRY`, with places in `formulae` and `origins`."""
+        return {"formulae": list(self._formulae), "origins": list(self._origins), "rows": self._rows}
+
+    def add(self, board: Board, card: BenchmarkCard, kept: Sequence[Kept]) -> None:
+        """Take in the numbers of a board, from the records of its benchmark that tables count."""
+        by_digest = {one.sha256: one for one in kept}
+        for row in board.rows:
+            here = [by_digest[sha256] for sha256 in row.records if sha256 in by_digest]
+            if here:
+                self._rows[cell(board, row, "").rstrip("/")] = self._row(board, row, card, here)
+
+    def _row(self, board: Board, row: Row, card: BenchmarkCard, kept: Sequence[Kept]) -> dict[str, Any]:
+        first = kept[0].record
+        return {
+            "benchmark": card.short_name,
+            "superseded": card.superseded_by is not None,
+            "entry": row.entry,
+            "protocol_seeds": board.protocol_seeds,
+            "numeric_mode": row.numeric_mode,
+            "spec_digest": row.spec_digest,
+            "formulae": {
+                name: _place(self._formulae, found) for name in row.metrics if (found := _formula(name, first, card))
+            },
+            "metrics": {
+                name: {"n": found.n, "mean": found.mean, "std": found.std, "ci95": found.ci95}
+                for name, found in row.metrics.items()
+                if found
+            },
+            "records": [self._record(one, card) for one in kept],
+            "claims": {name: told for name in row.metrics if (told := self._about(card, row.entry, name))},
+        }
+
+    def _record(self, kept: Kept, card: BenchmarkCard) -> dict[str, Any]:
+        record = kept.record
+        made = record.provenance
+        threads = "1 thread" if made.threads == 1 else f"{made.threads} threads"
+        state = {True: " with changes that no commit holds", False: "", None: ""}[made.dirty]
+        versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
+        origin = (
+            f"commit {made.commit or 'not known'}{state}; {made.device}: {made.device_name}, {threads}; "
+            f"{made.platform}; {versions}"
+        )
+        counts = {name: tally(name, record.counts, card.evaluation.seen) for name in kept.run.metrics}
+        return {
+            "seed": record.seed,
+            "path": kept.place.as_posix(),
+            "sha256": kept.sha256,
+            "weights": record.weights.sha256,
+            "tested_epoch": record.training.tested_epoch,
+            "origin": _place(self._origins, origin),
+            "from": made.started,
+            "to": made.finished,
+            "counts": {name: [found.part, found.total] for name, found in counts.items() if found},
+            "values": {name: kept.run.metrics[name] for name in counts if counts[name] is None},
+        }
+
+    def _about(self, card: BenchmarkCard, entry: str, metric: str) -> list[str]:
+        asked = {metric, *QUANTITIES.get(metric, ())}
+        return [
+            f"{row.source}/{row.id}"
+            for row in self._claims
+            if row.protocol == card.full_name and entry in row.entries and row.quantity in asked
+        ]
+
+
+def _formula(metric: str, record: Any, card: BenchmarkCard) -> str | None:
+    found = tally(metric, record.counts, card.evaluation.seen)
+    if found is None:
+        return ELSEWHERE.get(metric)
+    names = [field.rpartition(".")[2] for field in found.fields]
+    told = ", ".join(names) if len(names) <= 8 else f"{names[0]}, {names[1]}, …, {names[-1]} ({len(names)} of them)"
+    return f"{found.formula}, over {found.fields[0].rpartition('.')[0]}: {told}"
+
+
+def _place(known: dict[str, int], text: str) -> int:
+    return known.setdefault(text, len(known))

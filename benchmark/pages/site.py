@@ -1,0 +1,149 @@
+"""The leaderboard as one HTML file: tables, charts, claims, cards and, behind every number, the records it is made of.
+
+The file needs no server and no network. It is readable without JavaScript; with it, DataTables sorts, and filters,
+permalinks and explanations work. A content security policy allows the two scripts and the style sheet inside by their
+digests and nothing else, so that no text of a card or record can run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmark import __version__
+from benchmark.cards.copies import on_copies
+from benchmark.cards.registry import Registry
+from benchmark.figures.networks import networks_of
+from benchmark.leaderboard import cells
+from benchmark.leaderboard.board import Board
+from benchmark.leaderboard.export import as_csv, board_data
+from benchmark.leaderboard.kept import Kept, all_records
+from benchmark.leaderboard.tables import leaderboard
+from benchmark.outside_text import as_text
+from benchmark.pages import views
+from benchmark.pages.charts import MOST, curve_charts, error_charts
+from benchmark.pages.lineage import Lineage
+from benchmark.verification.claims import ClaimsCard
+from benchmark.verification.claims_reading import read_claims
+from benchmark.verification.claims_summary import summary_text
+from benchmark.verification.evidence import gather
+from benchmark.verification.judging import judge_claims
+from benchmark.verification.rows import ClaimRow
+
+PAGE = "index.html"
+TEMPLATES = resources.files("benchmark.pages") / "templates"
+SCRIPTS = ("vendor/datatables-3.1.5.min.js", "leaderboard.js")
+STYLE = "leaderboard.css"
+
+
+def site(registry: Registry, results: Path) -> str:
+    """The page as HTML; the same cards and records give the same bytes.
+
+    Args:
+        registry: holds the cards.
+        results: the results directory.
+
+    Raises:
+        UserError: no benchmark has an official record, or a card of claims is wrong.
+    """
+    registry = on_copies(registry, results)
+    boards = [board for board in leaderboard(registry, results)[0] if board.has_runs]
+    cards = read_claims(registry)
+    claims = judge_claims(registry, cards, gather(registry, results))
+    return page(registry, boards, all_records(registry, results), cards, claims)
+
+
+def page(
+    registry: Registry,
+    boards: Sequence[Board],
+    kept: Mapping[str, Sequence[Kept]],
+    published: Sequence[ClaimsCard],
+    claims: Sequence[ClaimRow],
+) -> str:
+    """The page of what has been read.
+
+    Args:
+        registry: holds the cards.
+        boards: the boards that are shown.
+        kept: the records of each benchmark, by `name@version`.
+        published: the claims cards, whose curves are drawn.
+        claims: the claims with their verdicts.
+    """
+    lineage, shown = Lineage(claims), []
+    for board in boards:
+        card = registry.benchmark(board.benchmark)
+        lineage.add(board, card, kept[card.full_name])
+        drawn = [network for network in networks_of(registry.at(card), card, kept[card.full_name]) if network.records][
+            :MOST
+        ]
+        charts = [list(curve_charts(card, drawn, published)), list(error_charts(drawn))]
+        shown.append(views.board(board, card, registry, charts))
+    return _rendered(
+        boards=shown,
+        columns=views.columns(shown),
+        choices=views.choices(shown),
+        pairs=views.gaps(boards),
+        claims=claims,
+        verdicts=summary_text(claims),
+        networks=views.networks(registry, boards, [one for found in kept.values() for one in found]),
+        bibliography=registry.bibliography,
+        frame=_embedded([board_data(board) for board in boards]),
+        lineage=_embedded(lineage.document()),
+        csv=Markup(f"data:text/csv;charset=utf-8,{quote(as_csv(boards))}"),  # percent-encoded: no markup is left
+        version=__version__,
+        records=sum(len(row.seeds) for board in boards for row in board.rows),
+    )
+
+
+def _rendered(**values: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("benchmark.pages"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=_fit,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "percent": cells.percent,
+        "points": cells.points,
+        "interval": cells.interval,
+        "probability": cells.probability,
+        "count": cells.count,
+        "error": cells.error,
+    }
+    scripts = [(TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    style = (TEMPLATES / STYLE).read_text(encoding="utf-8")
+    policy = (
+        f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"script-src {' '.join(map(_digest, scripts))}; style-src {_digest(style)}"
+    )
+    return environment.get_template("leaderboard.html.j2").render(
+        scripts=[Markup(script) for script in scripts], style=Markup(style), policy=policy, **values
+    )
+
+
+def _fit(value: object) -> object:
+    """Text of cards and records without control characters, marks that turn its direction, and the like."""
+    return as_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _digest(content: str) -> str:
+    """The source expression that allows this inline script or style sheet and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _embedded(document: object) -> Markup:
+    """JSON that can stand in a script element: no text in it ends the element or starts a comment."""
+    text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"}))

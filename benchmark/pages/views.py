@@ -1,0 +1,189 @@
+"""What the leaderboard's page shows of boards, cards and records, arranged for its templates."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from benchmark.cards.registry import Registry
+from benchmark.cards.schema import ELEMENTS, BenchmarkCard, DatasetCard, ModelCard, split_entry
+from benchmark.cli.telling import protocol
+from benchmark.leaderboard.board import Board, Pair, Row
+from benchmark.leaderboard.kept import Kept
+from benchmark.leaderboard.notes import notes
+from benchmark.pages.charts import Chart
+from benchmark.pages.lineage import cell
+
+SHOWN = {
+    "accuracy.upright": ("upright", "accuracy on upright test images"),
+    "accuracy.unseen": ("unseen", "mean accuracy under the elements of the group that training never showed"),
+    "accuracy.orbit": ("orbit", "mean accuracy under all elements of the group"),
+    "accuracy.curve_mean": ("curve mean", "mean accuracy over all rotation angles, bilinear"),
+    "auc": ("AUC", "area under the ROC curve on upright test images"),
+    "invariance_error": ("inv. error", "relative change of the logits under the group, measured in float64"),
+    "flips": ("flips", "share of predictions that an element of the group changes"),
+}
+"""Metrics that are shown at first, with their headings and meanings; others can be switched on."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a board's table. `name` is a metric's or one of the columns that are not; `on`: shown at first."""
+
+    name: str
+    heading: str
+    meaning: str
+    on: bool = True
+
+
+FACTS = (
+    Column("group", "group", "the symmetry group that is built in"),
+    Column("n", "n", "seeds, of those that the protocol asks for where some are missing"),
+    Column("parameters", "parameters", "trainable parameters"),
+    Column("macs", "MACs", "multiply-accumulates of one image", on=False),
+    Column("speed", "images/s", "test images a second, on the machine beside it", on=False),
+    Column("device", "on", "the machines that made the records", on=False),
+)
+"""The columns of a table beside rank, entry, symmetry and metrics."""
+
+
+@dataclass(frozen=True)
+class RowView:
+    """A row with its symmetry in the words of the filter, the names of its numbers, and its machines."""
+
+    row: Row
+    symmetry: str
+    cells: dict[str, str]
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BoardView:
+    """A benchmark's part of the page. `charts` are of accuracy over angle and of error over depth."""
+
+    board: Board
+    card: BenchmarkCard
+    dataset: DatasetCard
+    metrics: tuple[Column, ...]
+    rows: tuple[RowView, ...]
+    protocol: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    charts: tuple[list[Chart], ...]
+
+
+def board(found: Board, card: BenchmarkCard, registry: Registry, charts: Sequence[list[Chart]]) -> BoardView:
+    """A board with all that stands around it."""
+    dataset = registry.dataset(card.dataset)
+    return BoardView(
+        board=found,
+        card=card,
+        dataset=dataset,
+        metrics=tuple(_metrics(found)),
+        rows=tuple(
+            RowView(
+                row,
+                symmetry(row, card),
+                {name: cell(found, row, name) for name in row.metrics},
+                tuple(dict.fromkeys(f"{at.machine.device}: {at.machine.name}" for at in row.speeds)),
+            )
+            for row in found.rows
+        ),
+        protocol=tuple(protocol(card, dataset)),
+        notes=tuple(notes(found)),
+        charts=tuple(charts),
+    )
+
+
+def symmetry(row: Row, card: BenchmarkCard) -> str:
+    """`exact`, `approximate`, `learnt`, `none` or `unknown`.
+
+    *Learnt*: no symmetry is built in, but training showed every element of the group that the benchmark tests.
+    """
+    everything = set(ELEMENTS[card.evaluation.group]) <= set(card.evaluation.seen)
+    return "learnt" if row.equivariance == "none" and everything else row.equivariance
+
+
+def _metrics(found: Board) -> Iterable[Column]:
+    names = dict.fromkeys([*SHOWN, *(name for row in found.rows for name in row.metrics)])
+    for name in names:
+        if any(row.metrics.get(name) for row in found.rows):
+            heading, meaning = SHOWN.get(name, (name.removeprefix("accuracy."), f"accuracy under {name[9:]}"))
+            yield Column(name, heading, meaning, on=name in SHOWN or name == found.rank_by)
+
+
+def columns(boards: Sequence[BoardView]) -> tuple[Column, ...]:
+    """All columns that any table has and that can be switched, each once."""
+    every = {column.name: column for view in boards for column in view.metrics}
+    return (*every.values(), *FACTS)
+
+
+def choices(boards: Sequence[BoardView]) -> dict[str, list[str]]:
+    """What can be chosen in each filter: what the rows hold."""
+    rows = [(view, row) for view in boards for row in view.rows]
+    order = ("exact", "approximate", "learnt", "none", "unknown")
+    found = {row.symmetry for _, row in rows}
+    return {
+        "benchmark": [view.board.benchmark for view in boards],
+        "symmetry": [name for name in order if name in found],
+        "group": sorted({row.row.group for _, row in rows}),
+        "device": sorted({device for _, row in rows for device in row.devices}),
+    }
+
+
+def gaps(boards: Sequence[Board]) -> list[tuple[Board, Pair]]:
+    """The pairs of exact and approximate networks that have been run, for the table at the top."""
+    return [(found, pair) for found in boards for pair in found.pairs if pair.contrasts]
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What records of a network say of its equivariance at one size."""
+
+    size: int
+    decision: str
+    certificate: str
+    grid: str
+    first_break: str | None
+    error: float | None
+    records: int
+
+
+@dataclass(frozen=True)
+class NetworkView:
+    """A model's card with the audits in its records and where it was run."""
+
+    card: ModelCard
+    audits: tuple[Audited, ...]
+    runs: tuple[str, ...] = field(default=())
+
+
+def networks(registry: Registry, boards: Sequence[Board], kept: Sequence[Kept]) -> list[NetworkView]:
+    """Every registered network, those with records first."""
+    audits: dict[tuple[str, int], list[Kept]] = defaultdict(list)
+    for one in kept:
+        if one.excluded is None and one.record.equivariance.exactness_after is not None:
+            audits[split_entry(one.record.entry)].append(one)
+    runs: dict[str, list[str]] = defaultdict(list)
+    for found in boards:
+        for row in found.rows:
+            if row.seeds:
+                runs[split_entry(row.entry)[0]].append(found.benchmark)
+    made = [
+        NetworkView(
+            card,
+            tuple(_audited(size, audits[slug, size]) for slug, size in sorted(audits) if slug == card.name),
+            tuple(dict.fromkeys(runs[card.name])),
+        )
+        for card in registry.models.values()
+    ]
+    return sorted(made, key=lambda network: not network.runs)
+
+
+def _audited(size: int, kept: Sequence[Kept]) -> Audited:
+    found = [one.record.equivariance.exactness_after for one in kept]
+    first = next(exactness for exactness in found if exactness is not None)
+    errors = [exactness.error for exactness in found if exactness is not None and exactness.error is not None]
+    return Audited(
+        size, first.decision, first.certificate, first.grid, first.first_break, max(errors, default=None), len(kept)
+    )
