@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmark.cards.registry import Registry
-from benchmark.pages.site import site
+from gcnnbench.cards.registry import Registry
+from gcnnbench.pages.site import site
 
 RESULTS = Path(__file__).parents[1] / "results"
 

@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.cards.copies import on_copies
-from benchmark.cards.registry import Registry
-from benchmark.leaderboard.kept import all_records
-from benchmark.leaderboard.tables import leaderboard
-from benchmark.pages.site import page
+from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import on_copies
+from gcnnbench.leaderboard.records import all_records
+from gcnnbench.leaderboard.tables import leaderboard
+from gcnnbench.pages.site import page
 
 RESULTS = Path(__file__).parents[1] / "results"
 BENCHMARKS, ENTRIES, SEEDS = 20, 100, 5

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from benchmark.cards.copies import on_copies
-from benchmark.cards.registry import Registry
-from benchmark.leaderboard.export import board_data
-from benchmark.leaderboard.kept import all_records
-from benchmark.leaderboard.tables import leaderboard
-from benchmark.metrics import metrics
-from benchmark.pages.site import TEMPLATES, page, site
+from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import on_copies
+from gcnnbench.leaderboard.export import board_data
+from gcnnbench.leaderboard.records import all_records
+from gcnnbench.leaderboard.tables import leaderboard
+from gcnnbench.pages.site import TEMPLATES, page, site
+from gcnnbench.scoring.metrics import metrics
 
 RESULTS = Path(__file__).parents[2] / "results"
 DATATABLES = "38017a5586acd9c6eb6bbfe8b6938e1a25bdc717c5acfcb07e0c9d663282c59d"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
-from gcnnbench.cli.protocol_text import protocol
+from gcnnbench.pages.protocol_text import protocol
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry

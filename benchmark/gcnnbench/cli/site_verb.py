@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Include, Results
+from gcnnbench.cli.options import Include, Results
 
 
 def site(
@@ -20,9 +20,9 @@ def site(
 
     With JavaScript its tables sort and filter, and a click on a number shows the records that it is made of.
     """
-    from benchmark.cards.registry import Registry
-    from benchmark.disk import write_whole
-    from benchmark.pages.site import PAGE, site
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.disk import write_whole
+    from gcnnbench.pages.site import PAGE, site
 
     write_whole(out / PAGE, site(Registry.load(include), results).encode())
     typer.echo(f"wrote {out / PAGE}", err=True)

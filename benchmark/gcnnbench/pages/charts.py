@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log10
 
-from benchmark.cards.schema import BenchmarkCard
-from benchmark.figures.curve import Curve, measured, published
-from benchmark.figures.networks import Network
-from benchmark.figures.relaxation import FLOOR, errors
-from benchmark.leaderboard.cells import NOTHING
-from benchmark.statistics import Summary
-from benchmark.verification.claims import ClaimsCard
+from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.claims.claims import ClaimsCard
+from gcnnbench.figures.curve import Curve, measured, published
+from gcnnbench.figures.networks import Network
+from gcnnbench.figures.relaxation import FLOOR, errors
+from gcnnbench.leaderboard.formatting import NOTHING
+from gcnnbench.statistics import Summary
 
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 40, 8, 10, 24

@@ -19,28 +19,28 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmark import __version__
-from benchmark.cards.copies import on_copies
-from benchmark.cards.registry import Registry
-from benchmark.figures.networks import networks_of
-from benchmark.leaderboard import cells
-from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.export import as_csv, board_data
-from benchmark.leaderboard.kept import Kept, all_records
-from benchmark.leaderboard.tables import leaderboard
-from benchmark.outside_text import as_text
-from benchmark.pages import views
-from benchmark.pages.charts import MOST, curve_charts, error_charts
-from benchmark.pages.lineage import Lineage
-from benchmark.verification.claims import ClaimsCard
-from benchmark.verification.claims_reading import read_claims
-from benchmark.verification.claims_summary import summary_text
-from benchmark.verification.evidence import gather
-from benchmark.verification.judging import judge_claims
-from benchmark.verification.rows import ClaimRow
+from gcnnbench import __version__
+from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.claims import ClaimsCard
+from gcnnbench.claims.evidence import gather
+from gcnnbench.claims.judging import judge_claims
+from gcnnbench.claims.reading import read_claims
+from gcnnbench.claims.rows import ClaimRow
+from gcnnbench.claims.summary import summary_text
+from gcnnbench.data.copies import on_copies
+from gcnnbench.figures.networks import networks_of
+from gcnnbench.leaderboard import formatting
+from gcnnbench.leaderboard.board import Board
+from gcnnbench.leaderboard.export import as_csv, board_data
+from gcnnbench.leaderboard.records import Kept, all_records
+from gcnnbench.leaderboard.tables import leaderboard
+from gcnnbench.outside_text import as_text
+from gcnnbench.pages import views
+from gcnnbench.pages.charts import MOST, curve_charts, error_charts
+from gcnnbench.pages.lineage import Lineage
 
 PAGE = "index.html"
-TEMPLATES = resources.files("benchmark.pages") / "templates"
+TEMPLATES = resources.files("gcnnbench.pages") / "templates"
 SCRIPTS = ("vendor/datatables-3.1.5.min.js", "leaderboard.js")
 STYLE = "leaderboard.css"
 
@@ -106,7 +106,7 @@ def page(
 
 def _rendered(**values: Any) -> str:
     environment = Environment(
-        loader=PackageLoader("benchmark.pages"),
+        loader=PackageLoader("gcnnbench.pages"),
         undefined=StrictUndefined,
         autoescape=True,
         finalize=_fit,
@@ -115,12 +115,12 @@ def _rendered(**values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "percent": cells.percent,
-        "points": cells.points,
-        "interval": cells.interval,
-        "probability": cells.probability,
-        "count": cells.count,
-        "error": cells.error,
+        "percent": formatting.percent,
+        "points": formatting.points,
+        "interval": formatting.interval,
+        "probability": formatting.probability,
+        "count": formatting.count,
+        "error": formatting.error,
     }
     scripts = [(TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS]
     style = (TEMPLATES / STYLE).read_text(encoding="utf-8")

@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from benchmark.cards.registry import Registry
-from benchmark.cards.schema import ELEMENTS, BenchmarkCard, DatasetCard, ModelCard, split_entry
-from benchmark.cli.telling import protocol
-from benchmark.leaderboard.board import Board, Pair, Row
-from benchmark.leaderboard.kept import Kept
-from benchmark.leaderboard.notes import notes
-from benchmark.pages.charts import Chart
-from benchmark.pages.lineage import cell
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, DatasetCard, ModelCard, split_entry
+from gcnnbench.leaderboard.board import Board, Pair, Row
+from gcnnbench.leaderboard.notes import notes
+from gcnnbench.leaderboard.records import Kept
+from gcnnbench.pages.charts import Chart
+from gcnnbench.pages.lineage import cell
+from gcnnbench.pages.protocol_text import protocol
 
 SHOWN = {
     "accuracy.upright": ("upright", "accuracy on upright test images"),

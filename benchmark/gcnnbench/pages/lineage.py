@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from benchmark.cards.schema import BenchmarkCard
-from benchmark.leaderboard.board import Board, Row
-from benchmark.leaderboard.kept import Kept
-from benchmark.leaderboard.tally import ELSEWHERE, tally
-from benchmark.verification.rows import ClaimRow
+from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.claims.rows import ClaimRow
+from gcnnbench.explain.metric_counts import ELSEWHERE, tally
+from gcnnbench.leaderboard.board import Board, Row
+from gcnnbench.leaderboard.records import Kept
 
 Shared = TypeVar("Shared", bound=Hashable)
 

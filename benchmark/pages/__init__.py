@@ -1,1 +1,0 @@
-"""Pages made from cards and results."""
