@@ -62,7 +62,6 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="gcnnbench",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )

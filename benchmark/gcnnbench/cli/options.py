@@ -77,9 +77,19 @@ Include = Annotated[
 ]
 Format = Annotated[
     OutputFormat,
-    typer.Option("--format", help="For people, or one JSON document.", default_factory=lambda: OutputFormat.md),
+    typer.Option(
+        "--format",
+        help="For people, or one JSON document.",
+        default_factory=lambda: OutputFormat.md,
+        show_default=OutputFormat.md.value,
+    ),
 ]
 Tables = Annotated[
     TableFormat,
-    typer.Option("--format", help="The form of the tables.", default_factory=lambda: TableFormat.md),
+    typer.Option(
+        "--format",
+        help="The form of the tables.",
+        default_factory=lambda: TableFormat.md,
+        show_default=TableFormat.md.value,
+    ),
 ]

@@ -19,6 +19,7 @@ def perf(
             metavar="[SECTION…]",
             help="training, evaluation, layers, cell, seeds, scaling, start-up, tables; all without.",
             default_factory=list,
+            show_default=False,
         ),
     ],
     *,

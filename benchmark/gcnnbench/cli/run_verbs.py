@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gcnnbench.cli.completion import benchmark_names, entry_names
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
 from gcnnbench.errors import UserError
 
@@ -29,13 +30,16 @@ class DeviceName(StrEnum):
     mps = "mps"
 
 
-Benchmarks = Annotated[list[str], typer.Argument(metavar="BENCHMARK…", help="Benchmarks by name.")]
+Benchmarks = Annotated[
+    list[str], typer.Argument(metavar="BENCHMARK…", help="Benchmarks by name.", autocompletion=benchmark_names)
+]
 Entries = Annotated[
     list[str],
     typer.Option(
         "--entry",
         metavar="SLUG@SIZE",
         help="Only this entry; may be repeated.",
+        autocompletion=entry_names,
         default_factory=list,
         show_default=False,
     ),
@@ -132,7 +136,14 @@ def _at_once(text: str) -> int | Literal["auto"]:
 
 def status(
     benchmarks: Annotated[
-        list[str], typer.Argument(metavar="[BENCHMARK…]", help="Benchmarks by name; all without.", default_factory=list)
+        list[str],
+        typer.Argument(
+            metavar="[BENCHMARK…]",
+            help="Benchmarks by name; all without.",
+            default_factory=list,
+            show_default=False,
+            autocompletion=benchmark_names,
+        ),
     ],
     *,
     output: Format,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gcnnbench.cli.completion import benchmark_names
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results, Tables
 from gcnnbench.errors import UserError
 
@@ -19,7 +20,10 @@ CHECK_FAILED = 1
 
 def leaderboard(
     benchmarks: Annotated[
-        list[str] | None, typer.Argument(help="These benchmarks; else all with records.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            help="These benchmarks; else all with records.", show_default=False, autocompletion=benchmark_names
+        ),
     ] = None,
     *,
     results: Results,

@@ -1,0 +1,25 @@
+"""What a shell offers for an unfinished word: the names of the registry, for `gcnnbench --install-completion`."""
+
+from __future__ import annotations
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+
+
+def benchmark_names(incomplete: str) -> list[str]:
+    """The benchmarks that begin so."""
+    return [name for name in _registry().benchmarks if name.startswith(incomplete)]
+
+
+def entry_names(incomplete: str) -> list[str]:
+    """The entries of any benchmark that begin so."""
+    entries = {entry for card in _registry().benchmarks.values() for entry in card.entries}
+    return sorted(entry for entry in entries if entry.startswith(incomplete))
+
+
+def _registry() -> Registry:
+    """The registered cards; none while one of them is wrong, as a shell has no place for errors."""
+    try:
+        return Registry.load()
+    except UserError:
+        return Registry({}, {}, {}, {}, {})
