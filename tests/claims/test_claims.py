@@ -483,7 +483,7 @@ def test_the_report_reads_well_and_parses(study: Study) -> None:
     text = claims_as_markdown(rows)
     (line,) = (line for line in text.splitlines() if line.startswith("| exact-upright "))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[1:5] == ["90.20±0.20 (100)", "90.20±0.20 (3)", "+0.00 [−0.20, +0.20]", "[−0.33, +0.33]"]
+    assert cells[1:5] == ["90.20±0.20 (100)", "90.20±0.20 (3)", "0.00 [−0.20, +0.20]", "[−0.33, +0.33]"]
     assert cells[5:] == ["1.00", "0.33", "2", "reproduced, compatible (p = 1.000, Holm 1.000)", "a"]
     assert "a: under the assumption dropout-rate." in " ".join(text.split())
     assert "1. other images" in text

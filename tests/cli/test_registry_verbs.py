@@ -122,11 +122,11 @@ def test_show_tells_all_that_a_card_says() -> None:
 
 def test_show_tells_what_was_run_and_what_is_claimed(gcnnbench: Any) -> None:
     _, out, _ = gcnnbench("show", "quickstart")
-    assert re.search(r"p4cnn@11 +p4 +approximate +0, 1, 2 +47e870cd2e3e", out)
+    assert re.search(r"p4cnn@11 +p4 +approximate +0, 1, 2 +6b5864dd75cc", out)
     _, out, _ = gcnnbench("show", "p4cnn")
     assert re.search(r"quickstart@1 +p4cnn@12 +0, 1, 2 +24,810 +4,429,540", out)
     _, out, _ = gcnnbench("show", "pcam-veeling")
-    assert re.search(r"veeling2018: pcam-p4m-auc +auc +89\.8/96\.3", out)
+    assert re.search(r"veeling2018: pcam-p4m-auc +auc +89\.8 \| 96\.3", out)
     _, out, _ = gcnnbench("show", "rotmnist")
     assert "of the copy" in out
     assert "Rotation by one angle for each image, uniform from 0° to 360°" in " ".join(out.split())
@@ -138,7 +138,7 @@ def test_show_in_json_is_the_card(gcnnbench: Any) -> None:
     _, out, _ = gcnnbench("show", "quickstart@1", "--format", "json")
     told = json.loads(out)
     assert BenchmarkCard.model_validate_json(json.dumps(told["card"])) == Registry.load().benchmark("quickstart")
-    assert set(told) == {"kind", "card", "bibtex", "runs", "claims", "digests"}
+    assert set(told) == {"kind", "card", "bibtex", "runs", "claims", "digests", "protocol"}
     assert set(told["digests"]) == set(told["card"]["entries"])
 
 
@@ -189,12 +189,13 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_validate_counts_what_it_checked(gcnnbench: Any, mynet: Path) -> None:
     registry = Registry.load()
-    claims = len(list((REGISTRY / "claims").iterdir()))
-    cards = len(registry.models) + len(registry.datasets) + len(registry.benchmarks) + claims
+    claims, protocols = (len(list((REGISTRY / name).glob("*.yaml"))) for name in ("claims", "protocols"))
+    known = (registry.models, registry.datasets, registry.benchmarks, registry.superseded)
+    cards = sum(map(len, known)) + claims + protocols
     code, out, err = gcnnbench("validate")
     assert (code, err) == (0, "")
     assert out.startswith(f"{cards} cards checked, no errors: {len(registry.models)} models, ")
-    assert f" {claims} claims cards; " in out
+    assert f" {claims} claims cards, {protocols} protocols; " in out
     code, out, _ = gcnnbench("validate", str(mynet))
     assert out.startswith(f"{cards + 1} cards checked, no errors")
 

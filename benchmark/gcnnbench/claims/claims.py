@@ -153,7 +153,7 @@ class NumberClaim(Claim):
     def is_count_of(self, number: float) -> bool:
         """Whether a number, rounded to the digits that are printed, is this count."""
         digits = max((len(found.partition(".")[2]) for found in NUMBER.findall(self.printed)), default=0)
-        return round(number / COUNTS[self.unit], digits) == self.value
+        return rounds_to(number / COUNTS[self.unit], self.value, digits)
 
     @property
     def _kind(self) -> str:
@@ -267,6 +267,11 @@ class ClaimsCard(Model):
     primary: tuple[Text, ...] = ()
     tolerances: Annotated[dict[Name, Tolerance], Field(min_length=1)]
     claims: Annotated[tuple[AnyClaim, ...], Field(min_length=1), AfterValidator(_once)]
+
+
+def rounds_to(number: float, printed: float, digits: int) -> bool:
+    """Whether a number is the printed one, rounded to its digits; at a half either way."""
+    return abs(number - printed) <= 0.5 * 10.0**-digits * (1 + 1e-9)
 
 
 def published(value: float, std: float | None, kind: str, runs: int | None, unit: Unit) -> Summary:

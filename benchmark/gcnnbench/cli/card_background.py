@@ -38,6 +38,18 @@ class Claimed:
 
 
 @dataclass(frozen=True)
+class ProtocolLine:
+    """One line of a source's protocol table that speaks of a benchmark."""
+
+    source: str
+    item: str
+    says: str
+    suite: str
+    evidence: str | None
+    assumption: str | None
+
+
+@dataclass(frozen=True)
 class Known:
     """All of it; `digests` maps the entries of a benchmark to their spec digests.
 
@@ -47,6 +59,7 @@ class Known:
     runs: tuple[Made, ...]
     claims: tuple[Claimed, ...]
     digests: Mapping[str, str | None]
+    protocol: tuple[ProtocolLine, ...] = ()
 
 
 def known_of(registry: Registry, card: Described, results: Path) -> Known:
@@ -62,7 +75,19 @@ def known_of(registry: Registry, card: Described, results: Path) -> Known:
         here = on_copies(registry, results)
         open_ = lacks_digests(here.dataset(card.dataset))
         digests = {entry: None if open_ else spec_digest(spec(here, card, entry)) for entry in card.entries}
-    return Known(_runs(registry, card, results), _claims(registry, card), digests)
+    return Known(_runs(registry, card, results), _claims(registry, card), digests, _protocol(registry, card))
+
+
+def _protocol(registry: Registry, card: Described) -> tuple[ProtocolLine, ...]:
+    if not isinstance(card, BenchmarkCard):
+        return ()
+    from gcnnbench.claims.protocol_tables import read_protocols, tables_of
+
+    return tuple(
+        ProtocolLine(source, line.item, line.says, line.suite, line.evidence, line.assumption)
+        for source, table in tables_of(read_protocols(registry), card.name)
+        for line in table.lines_of(card.name)
+    )
 
 
 def _runs(registry: Registry, card: Described, results: Path) -> tuple[Made, ...]:

@@ -15,7 +15,7 @@ from gcnnbench.pages.protocol_text import protocol
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.cli.card_background import Known
+    from gcnnbench.cli.card_background import Known, ProtocolLine
 
 WIDTH = 80
 fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)
@@ -66,6 +66,7 @@ def describe(registry: Registry, kind: str, card: Described, known: Known) -> st
         lines += _facts(_benchmark_facts(registry, card))
         lines += _section("entries", _entry_rows(registry, card, known))
         lines += _section("claims on it", _claim_rows(card, known))
+        lines += _texts("protocol, line by line", [_audited(line) for line in known.protocol])
     lines += _texts("deviations", getattr(card, "deviations", ()))
     assumptions = getattr(card, "assumptions", ())
     lines += _texts("assumptions", [f"{a.name} ({a.field}): {a.because}" for a in assumptions])
@@ -156,6 +157,13 @@ def _claim_rows(card: BenchmarkCard, known: Known) -> list[dict[str, Any]]:
         for claim in known.claims
         if claim.benchmark == card.name
     ]
+
+
+def _audited(line: ProtocolLine) -> str:
+    """One line of a protocol table in a sentence."""
+    known = f"; known from {line.evidence}" if line.evidence else ""
+    assumed = f"; assumption {line.assumption}" if line.assumption else ""
+    return f"{line.item} ({line.source}): {line.says} – here: {line.suite}{known}{assumed}"
 
 
 def _section(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:

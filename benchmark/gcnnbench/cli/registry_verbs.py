@@ -109,16 +109,17 @@ def validate(
     """
     from gcnnbench.cards.reading import CardsError, Finding
     from gcnnbench.cards.registry import Registry, survey
+    from gcnnbench.claims.protocol_tables import read_protocols
     from gcnnbench.claims.reading import read_claims
 
     shelf = survey(paths or [])
     if shelf.checked == 0:
         raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
     findings: list[Finding] = shelf.findings
-    claims = []
+    claims, protocols = [], []
     if not findings:
         try:
-            claims = read_claims(Registry.of(shelf))
+            claims, protocols = read_claims(Registry.of(shelf)), read_protocols(Registry.of(shelf))
         except CardsError as error:
             findings = list(error.errors)
     if findings:
@@ -126,13 +127,13 @@ def validate(
             typer.echo(str(finding), err=True)
         files = len({finding.path for finding in findings})
         errors = "1 error" if len(findings) == 1 else f"{len(findings)} errors"
-        waiting = "; claims cards are looked at once these are right" if shelf.findings else ""
+        waiting = "; claims and protocols are looked at once these are right" if shelf.findings else ""
         typer.echo(f"{errors} in {files} of {shelf.checked} cards{waiting}", err=True)
         raise typer.Exit(WRONG_CARD)
     kinds = f"{len(shelf.models)} models, {len(shelf.datasets)} data sets, {len(shelf.benchmarks)} benchmarks"
     typer.echo(
-        f"{shelf.checked + len(claims)} cards checked, no errors: {kinds}, {len(claims)} claims cards; "
-        f"{len(shelf.bibliography)} sources"
+        f"{shelf.checked + len(claims) + len(protocols)} cards checked, no errors: {kinds}, "
+        f"{len(claims)} claims cards, {len(protocols)} protocols; {len(shelf.bibliography)} sources"
     )
     if audit:
         _audit(Registry.of(shelf), [path.absolute() for path in paths or []])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import Described, ModelCard
+from gcnnbench.claims.protocol_tables import ProtocolTable, read_protocols
 
 PAGE = "docs/registry.md"
 """Where the page stands in the repository."""
@@ -26,6 +27,11 @@ def page(registry: Registry) -> str:
         ),
         "## Data sets",
         _table(("data set", "what it is", "images", "size", "classes", "licence"), _datasets(registry)),
+        "## Protocols, line by line",
+        "What each source with published numbers says of its protocol, beside what this suite does. A line without "
+        "evidence is an assumption by name. `gcnnbench show BENCHMARK` prints the lines of one benchmark; the tests "
+        "compare first weights, layers, parameters and learning rates with the source's for every entry.",
+        *_protocols(registry),
         "## Sources",
         "\n".join(f"- `{key}`: {_title(entry)}" for key, entry in sorted(registry.bibliography.items())),
     ]
@@ -52,6 +58,28 @@ def _datasets(registry: Registry) -> Iterable[Sequence[str]]:
         size = f"{card.channels}×{card.size}×{card.size}"
         link = f"[{card.name}](../datasets/{card.name}/dataset.yaml)"
         yield link, card.title, images, size, str(card.classes), card.licence
+
+
+def _protocols(registry: Registry) -> Iterable[str]:
+    for card in read_protocols(registry):
+        for table in card.tables:
+            yield from _protocol(card.source, table)
+
+
+def _protocol(source: str, table: ProtocolTable) -> Iterable[str]:
+    """One protocol table under its heading."""
+    yield f"### {table.title} (`{source}`): {', '.join(table.benchmarks)}"
+    rows = (
+        (
+            line.item + (f" ({', '.join(line.of)})" if line.of else ""),
+            line.says,
+            line.suite,
+            f"`{line.evidence}`" if line.evidence else "",
+            f"`{line.assumption}`" if line.assumption else "",
+        )
+        for line in table.lines
+    )
+    yield _table(("item", "the source says", "this suite", "evidence", "assumption"), rows)
 
 
 def _parameters(card: ModelCard) -> str:
