@@ -53,6 +53,9 @@ def whole_file(path: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
                     raise
                 with aside.open("rb") as written, whole_file(path) as copy:  # another disk: once more, beside it
                     shutil.copyfileobj(written, copy, 1 << 20)
+        except OSError as error:
+            error.filename = str(path)  # a full disk does not say which file it could not take
+            raise
         finally:
             aside.unlink(missing_ok=True)
     sync_folder(path.parent)

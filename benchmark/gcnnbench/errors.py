@@ -5,3 +5,12 @@ from __future__ import annotations
 
 class UserError(Exception):
     """What is wrong, where, and what would be right; raised for anything that the user can mend."""
+
+
+def told(error: BaseException) -> str:
+    """What is told of an error without its traceback: of a file where there is one, and what was wrong with it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{f': {error}' if str(error) else ''}"
+    return str(error) or type(error).__name__

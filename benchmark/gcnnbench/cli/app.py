@@ -23,7 +23,8 @@ from gcnnbench.cli import (
     table_verbs,
     verify_verbs,
 )
-from gcnnbench.errors import UserError
+from gcnnbench.errors import UserError, told
+from gcnnbench.escaping import terminal
 
 VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("list", registry_verbs.list_cards),
@@ -78,16 +79,17 @@ def build_app() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process.
 
-    It ends with 0 where all is well, 2 after wrong usage or a user's mistake, 130 when interrupted, and otherwise with
-    what the verb says.
+    It ends with 0 where all is well, 2 after wrong usage, a user's mistake, or where the machine does not do what was
+    asked of it (a folder that cannot be written, a full disk), 130 when interrupted, and otherwise with what the verb
+    says.
 
     Args:
         arguments: the words after the command's name; those of this process where none are given.
     """
     try:
         build_app()(arguments, prog_name="gcnnbench")
-    except UserError as error:
-        sys.stderr.write(f"{error}\n")
+    except (UserError, OSError, MemoryError) as error:
+        sys.stderr.write(f"{terminal(told(error))}\n")
         sys.exit(WRONG_USAGE)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from gcnnbench.escaping import terminal
+
 if TYPE_CHECKING:
     from gcnnbench.runs.events import Event
 
@@ -75,7 +77,7 @@ class RunReport:
             self._say(line)
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(terminal(line), markup=False, soft_wrap=True)
         self.said = time.monotonic()
 
 

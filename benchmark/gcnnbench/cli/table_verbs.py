@@ -10,6 +10,7 @@ import typer
 from gcnnbench.cli.completion import benchmark_names
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results, Tables
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import terminal
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
@@ -48,7 +49,7 @@ def leaderboard(
         _keep(registry, results, boards, everything=not benchmarks)
     findings = [*unreadable, *(f"{board.benchmark}: {finding}" for board in boards for finding in board.findings)]
     for finding in findings:
-        typer.echo(finding, err=True)
+        typer.echo(terminal(finding), err=True)
     if findings:
         raise typer.Exit(CHECK_FAILED)
 

@@ -33,5 +33,7 @@ def records_as_text(rows: Sequence[RecordRow]) -> str:
         lines += [f"    {finding}" for finding in row.findings]
         lines += [f"    checked: {'; '.join(row.checked)}"] if row.checked else []
         lines += [f"    not checked: {'; '.join(row.unchecked)}"] if row.unchecked else []
+    if not rows:
+        return ""
     told = ", ".join(f"{number} {grade}" for grade, number in counted(rows).items())
     return "\n".join([*lines, "", f"{told}."]) + "\n"
