@@ -11,8 +11,8 @@ import pytest
 from gcnnbench.cards.registry import Registry
 from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.cell_run import run_cell
+from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.store import Store
 from tests.soak.damage import damages
 
