@@ -7,6 +7,10 @@ class UserError(Exception):
     """What is wrong, where, and what would be right; raised for anything that the user can mend."""
 
 
+class UnavailableError(UserError):
+    """This machine lacks what is asked for, a data set's files or an installed package; elsewhere it may be there."""
+
+
 def told(error: BaseException) -> str:
     """What is told of an error without its traceback: of a file where there is one, and what was wrong with it."""
     if isinstance(error, OSError) and error.strerror:

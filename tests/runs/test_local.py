@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gcnnbench.runs import worker
+from gcnnbench.runs import outcomes
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.events import Event
@@ -64,7 +64,7 @@ def test_a_failing_cell_leaves_its_reason_and_the_next_one_runs(
             raise ZeroDivisionError("a fault of the code")
         return run_cell(cell, state)
 
-    monkeypatch.setattr(worker, "run_cell", sometimes)
+    monkeypatch.setattr(outcomes, "run_cell", sometimes)
     store, report = Store(tmp_path), Remembered()
     cells = [make_cell("z2cnn@8", seed) for seed in (0, 1, 2)]
     ended = execute(cells, store, report)
@@ -77,7 +77,7 @@ def test_a_failing_cell_leaves_its_reason_and_the_next_one_runs(
     assert first.reason == "the loss is nan in epoch 1"
     assert second.reason == "ZeroDivisionError: a fault of the code"
     assert 'raise ZeroDivisionError("a fault of the code")' in second.details
-    monkeypatch.setattr(worker, "run_cell", run_cell)
+    monkeypatch.setattr(outcomes, "run_cell", run_cell)
     assert [event.kind for event in execute(cells, store, report)] == ["finished", "finished"]
     assert failures(store) == []
 

@@ -15,7 +15,7 @@ from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.files import blob, read_files, weights_path
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.plan import plan, seeds_from, status, unfinished
-from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record
+from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record, sealed
 from gcnnbench.runs.store import Store, read_record
 
 
@@ -77,7 +77,8 @@ def test_a_record_of_another_protocol_goes_aside(
     cell = make_cell("z2cnn@8")
     assert status(store, cell) == "stale"
     assert unfinished(store, [cell]) == [cell]
-    newer = replace(finished, record=finished.record.model_copy(update={"spec_digest": cell.digest}))
+    record = finished.record.model_copy(update={"spec": cell.spec, "spec_digest": cell.digest})
+    newer = replace(finished, record=sealed(record))
     path = store.add(cell, newer)
     old = path.with_name(f"seed-0.stale-{finished.record.spec_digest[:8]}.json")
     assert read_record(old) == finished.record

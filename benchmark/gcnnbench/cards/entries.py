@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gcnnbench.cards.schema import Hyperparameter
-from gcnnbench.errors import UserError
+from gcnnbench.errors import UnavailableError, UserError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +40,8 @@ def load_module(kind: str, name: str, folder: Path, requires: Sequence[str] = ()
         try:
             distribution(package)
         except PackageNotFoundError:
-            raise UserError(f"{name} needs the package {package}: python -m pip install '{requirement}'") from None
+            how = f"python -m pip install '{requirement}'"
+            raise UnavailableError(f"{name} needs the package {package}: {how}") from None
     bridge = import_module(f"gcnnbench.{kind}s")
     registered = any(folder.resolve().parent == Path(parent).resolve() for parent in bridge.__path__)
     package = f"{bridge.__name__}.{name}" if registered else _package(name, folder.resolve())

@@ -64,12 +64,12 @@ class RunReport:
                 self._now_and_then(f"waiting for {event.total} cells that other processes run")
             case "said":
                 self._say(f"{event.cell}: {event.text}")
-            case "finished" | "failed":
+            case "finished" | "failed" | "stopped":
                 self.ended += 1
                 if event.cell in self.running:
                     self.progress.remove_task(self.running.pop(event.cell))
                 self.progress.advance(self.all)
-                failed = f"FAILED in {event.phase}: " if event.kind == "failed" else ""
+                failed = {"failed": f"FAILED in {event.phase}: ", "stopped": "stopped: "}.get(event.kind, "")
                 self._say(f"[{self.ended}/{self.total}] {event.cell}: {failed}{event.text}")
 
     def _now_and_then(self, line: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, defaultdict
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +13,7 @@ import typer
 from gcnnbench.cli.completion import benchmark_names, entry_names
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import terminal
 
 if TYPE_CHECKING:
     from gcnnbench.runs.cell import Cell
@@ -84,11 +84,10 @@ def run(
     """
     from gcnnbench.cards.registry import Registry
     from gcnnbench.cli.progress import RunReport
-    from gcnnbench.data.copies import on_copies, settle
-    from gcnnbench.data.registered import load_dataset
+    from gcnnbench.data.copies import on_copies
     from gcnnbench.device import choose
     from gcnnbench.runs.local import execute
-    from gcnnbench.runs.plan import plan, seeds_from, unfinished
+    from gcnnbench.runs.plan import on_read_copies, plan, seeds_from, unfinished
     from gcnnbench.runs.store import Store
 
     together = _at_once(parallel)
@@ -108,20 +107,17 @@ def run(
     if dry_run:
         typer.echo(_forecast(todo, len(cells), at_once))
         return
-    for name in dict.fromkeys(cell.card.dataset for cell in todo):
-        load_dataset(registry, name, data)  # a missing file is said once, before anything is trained
-        registry = settle(registry, name, data, results)
-    todo = [replace(cell, registry=registry) for cell in todo]
+    todo = unfinished(store, on_read_copies(todo, results))
     with RunReport(len(todo)) as report:
-        ended = execute(cells, store, report, at_once, together)
-    failed = [event for event in ended if event.kind == "failed"]
-    done = len(ended) - len(failed)
-    typer.echo(
-        f"{done} cells run, {len(cells) - len(todo)} were done before, {len(failed)} failed; records in {store.results}"
-    )
-    for event in failed:
-        typer.echo(f"{event.cell}: {event.text}")
-    if failed:
+        ended = execute(todo, store, report, at_once, together)
+    failed, stopped = ([event for event in ended if event.kind == kind] for kind in ("failed", "stopped"))
+    done = len(ended) - len(failed) - len(stopped)
+    also = f", {len(stopped)} stopped by the machine and gone on with by the same command" if stopped else ""
+    before = f"{len(cells) - len(todo)} were done before"
+    typer.echo(f"{done} cells run, {before}, {len(failed)} failed{also}; records in {store.results}")
+    for event in [*failed, *stopped]:
+        typer.echo(terminal(f"{event.cell}: {event.text}"))
+    if failed or stopped:
         raise typer.Exit(SOME_CELLS_FAILED)
 
 
@@ -150,7 +146,7 @@ def status(
     results: Results,
     include: Include,
 ) -> None:
-    """Say of every cell whether it is planned, running, interrupted, done, failed or stale."""
+    """Say of every cell whether it is planned, running, interrupted, done, failed, stale, incomplete or unreadable."""
     from tabulate import tabulate
 
     from gcnnbench.cards.registry import Registry
@@ -179,7 +175,7 @@ def status(
     for cell, state in states:
         failure = store.failure(cell) if state == "failed" else None
         if failure is not None:
-            typer.echo(f"{cell.name} failed in {failure.phase}: {failure.reason}")
+            typer.echo(terminal(f"{cell.name} failed in {failure.phase}: {failure.reason}"))
 
 
 def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:

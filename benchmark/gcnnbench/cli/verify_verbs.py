@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -159,24 +158,19 @@ def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device
     """Run the cells that undecided claims lack, and say how many failed."""
     from gcnnbench.claims.rerun import awaited_cells
     from gcnnbench.cli.progress import RunReport
-    from gcnnbench.data.copies import settle
-    from gcnnbench.data.registered import load_dataset
     from gcnnbench.device import choose
     from gcnnbench.runs.local import execute
+    from gcnnbench.runs.plan import on_read_copies, unfinished
     from gcnnbench.runs.store import Store
 
     store, place = Store(results), choose(device).type
-    cells = awaited_cells(registry, rows, store, place, data)
-    for dataset in dict.fromkeys(cell.card.dataset for cell in cells):
-        load_dataset(registry, dataset, data)  # a missing file is said once, before anything is trained
-        registry = settle(registry, dataset, data, results)
-    cells = [replace(cell, registry=registry) for cell in cells]
+    cells = unfinished(store, on_read_copies(awaited_cells(registry, rows, store, place, data), results))
     typer.echo(f"{len(cells)} cells of the protocols have no record yet and are run now", err=True)
     if not cells:
         return 0
     with RunReport(len(cells)) as report:
         ended = execute(cells, store, report, min(os.cpu_count() or 1, len(cells)) if place == "cpu" else 1)
-    return sum(event.kind == "failed" for event in ended)
+    return sum(event.kind != "finished" for event in ended)
 
 
 def _chosen(registry: Registry, benchmark: str | None, entries: list[str], seeds: str | None) -> Chosen:

@@ -7,6 +7,7 @@ from pathlib import Path
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.files import load_parts
 from gcnnbench.data.parts import Part
+from gcnnbench.errors import UnavailableError, UserError
 
 
 def load_dataset(registry: Registry, name: str, folder: Path) -> dict[str, Part]:
@@ -18,6 +19,9 @@ def load_dataset(registry: Registry, name: str, folder: Path) -> dict[str, Part]
         folder: the data directory.
 
     Raises:
-        UserError: a file is missing or damaged, or the images are not those of the card.
+        UnavailableError: a file is missing or damaged, or the images are not those of the card.
     """
-    return load_parts(registry.dataset(name), registry.module("dataset", name), folder)
+    try:
+        return load_parts(registry.dataset(name), registry.module("dataset", name), folder)
+    except UserError as error:
+        raise UnavailableError(str(error)) from error

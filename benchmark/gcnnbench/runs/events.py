@@ -17,10 +17,10 @@ class Event:
     """What happens while a plan is executed, small enough to be sent between processes.
 
     `done` of `total` are epochs in training and conditions in scoring; `text` says how a cell starts, what came out, or
-    why it failed.
+    why it failed or was stopped.
     """
 
-    kind: Literal["started", "advanced", "finished", "failed", "waiting", "said"]
+    kind: Literal["started", "advanced", "finished", "failed", "stopped", "waiting", "said"]
     cell: str = ""
     phase: str = ""
     done: int = 0

@@ -9,14 +9,23 @@ from collections.abc import Iterator, Sequence
 from queue import Empty
 from typing import TYPE_CHECKING, Literal
 
+from gcnnbench.errors import UserError, told
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event, Report
-from gcnnbench.runs.plan import unfinished
+from gcnnbench.runs.plan import refuse_unread_copies, status, unfinished
 from gcnnbench.runs.store import Store
-from gcnnbench.runs.worker import WAIT_SECONDS, Work, take_turns
+from gcnnbench.runs.worker import WAIT_SECONDS, Work, failure_left, take_turns
 
 if TYPE_CHECKING:
+    from multiprocessing.context import SpawnContext
     from multiprocessing.queues import Queue
+
+
+ENDS = ("finished", "failed", "stopped")
+TAKEN_OVER = (
+    "its record was set aside meanwhile by one of another protocol of the same name and version, which is run on this "
+    "results directory, too; what was made here is kept beside it as stale"
+)
 
 
 def execute(
@@ -35,57 +44,85 @@ def execute(
         parallel: seeds of an entry that a process trains as one computation; `auto` takes what fits in memory.
 
     Returns:
-        How each cell ended that was run by this call: events of the kinds `finished` and `failed`.
+        How each cell ended that was run by this call: events of the kinds `finished`, `failed` and `stopped`.
+
+    Raises:
+        UserError: a record cannot be read, a spec names no copy of its data set, or the results directory cannot be
+            written; what was finished before is kept.
     """
     ended: list[Event] = []
 
     def tell(event: Event) -> None:
-        if event.kind in ("finished", "failed"):
+        if event.kind in ENDS:
             ended.append(event)
         report(event)
 
-    work = Work(
-        tuple(unfinished(store, cells)), store, {cell.name: store.failure(cell) for cell in cells}, parallel, jobs
-    )
+    todo = tuple(unfinished(store, cells))
+    refuse_unread_copies(todo)
+    store.sweep()
+    context = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads half-alive
+    flags = bytearray(len(todo)) if jobs == 1 else context.Array("b", len(todo))
+    work = Work(todo, store, {cell.name: failure_left(store, cell) for cell in todo}, flags, parallel, jobs)
     if jobs == 1:
-        take_turns(work, tell)
+        try:
+            take_turns(work, tell)
+        except OSError as error:
+            raise UserError(told(error)) from error
     else:
-        for event in _events_of_workers(work, jobs):
+        for event in _events_of_workers(work, context):
             tell(event)
+    for cell in _taken_over(work, ended):
+        report(Event("said", cell.name, text=TAKEN_OVER))
     return ended
 
 
-def _events_of_workers(work: Work, jobs: int) -> Iterator[Event]:
+def _taken_over(work: Work, ended: Sequence[Event]) -> list[Cell]:
+    """The cells that this call has finished and in whose place another protocol's record stands now."""
+    finished = {event.cell for event in ended if event.kind == "finished"}
+    mine = [cell for cell in work.cells if cell.name in finished]
+    return [cell for cell in mine if status(work.store, cell) == "stale"]
+
+
+def _events_of_workers(work: Work, context: SpawnContext) -> Iterator[Event]:
     """Start workers on the same plan and pass on what they tell until the last of them is done."""
-    context = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads half-alive
-    events: Queue[Event] = context.Queue()
-    workers = [context.Process(target=_serve, args=(work, events), daemon=True) for _ in range(jobs)]
+    events: Queue[Event | str] = context.Queue()
+    workers = [context.Process(target=_serve, args=(work, events), daemon=True) for _ in range(work.jobs)]
+    broken: list[str] = []
     for worker in workers:
         worker.start()
     try:
         while True:
             alive = any(worker.is_alive() for worker in workers)
             try:
-                yield events.get(timeout=WAIT_SECONDS)
+                event = events.get(timeout=WAIT_SECONDS)
             except Empty:
                 if not alive:
                     break
+                continue
+            if isinstance(event, str):
+                broken.append(event)
+            else:
+                yield event
     finally:
         for worker in workers:
             worker.terminate()
             worker.join()
     lost = [worker.exitcode for worker in workers if worker.exitcode]
     if lost and work.left(work.cells):
-        yield Event("failed", text=f"{len(lost)} of {jobs} processes ended early (exit code {lost[0]})")
+        yield Event("failed", text=f"{len(lost)} of {work.jobs} processes ended early (exit code {lost[0]})")
+    if broken:
+        raise UserError(broken[0])
 
 
-def _serve(work: Work, events: Queue[Event]) -> None:
+def _serve(work: Work, events: Queue[Event | str]) -> None:
     """What a worker process does, for as long as its parent is there."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         take_turns(work, events.put)
     except KeyboardInterrupt:
         events.cancel_join_thread()
+    except (OSError, UserError) as error:
+        events.put(told(error))  # the results directory: the other workers meet it, too, and the call ends with it
 
 
 def _end_with_parent() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import UNKNOWN
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.record import Record
@@ -103,6 +105,39 @@ def status(store: Store, cell: Cell) -> CellStatus:
 def is_done(store: Store, cell: Cell, record: Record | None) -> bool:
     """Whether this is the whole record of a cell's own protocol."""
     return record is not None and record.spec_digest == cell.digest and store.is_whole(cell, record)
+
+
+def on_read_copies(cells: Sequence[Cell], results: Path) -> list[Cell]:
+    """The cells on the copies of their data sets that are read now, before anything is trained.
+
+    A data set whose card knows no digest is first settled on one copy: that of the data directory, which must be that
+    of the results directory. A missing file is told once.
+
+    Raises:
+        UserError: a data set cannot be read, or the results directory's records are made on another copy.
+    """
+    from gcnnbench.data.copies import settle
+    from gcnnbench.data.registered import load_dataset
+
+    found = list(cells)
+    for name, data in dict.fromkeys((cell.card.dataset, cell.data) for cell in cells):
+        registry = found[0].registry
+        load_dataset(registry, name, data)
+        registry = settle(registry, name, data, results)
+        found = [replace(cell, registry=registry) for cell in found]
+    return found
+
+
+def refuse_unread_copies(cells: Iterable[Cell]) -> None:
+    """Refuse cells whose spec names no copy of a data set: nobody could say what their records were made on.
+
+    Raises:
+        UserError: one of them does not.
+    """
+    for cell in cells:
+        if unread := [part for part, digest in cell.spec["data"].items() if digest == UNKNOWN]:
+            told = f"its spec names no copy of part {unread[0]} of {cell.card.dataset}; read the data set first"
+            raise UserError(f"{cell.name}: {told}")
 
 
 def unfinished(store: Store, cells: Iterable[Cell]) -> list[Cell]:
