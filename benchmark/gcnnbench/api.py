@@ -48,6 +48,7 @@ from gcnnbench.runs.files import weights_path
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
+from gcnnbench.scoring.weights import load_weights
 from gcnnbench.submissions import checking, verifying
 from gcnnbench.submissions.folder import Submission
 from gcnnbench.submissions.verifying import BundleReport, Depth
@@ -130,7 +131,7 @@ def load_model(
     if hashlib.sha256(content).hexdigest() != record.weights.sha256:
         raise UserError(f"{path}: not the weights that the record of {cell.name} names")
     network = build(entry, benchmark, seed=seed, cards=cards)
-    cell_run.load_weights(network, safetensors.torch.load(content))
+    load_weights(network, safetensors.torch.load(content))
     return network.eval()
 
 

@@ -59,8 +59,8 @@ def test_everything_registered_is_right_and_nothing_is_left_out() -> None:
         assert len(folders) >= 2
     assert set(shelf.benchmarks) == {path.stem for path in (REGISTRY / "benchmarks").iterdir()}
     assert set(shelf.superseded) == {path.stem for path in (REGISTRY / "superseded").iterdir()}
-    shelves = (shelf.models, shelf.datasets, shelf.benchmarks, shelf.superseded)
-    assert shelf.checked == sum(map(len, shelves))
+    counted = len(shelf.models) + len(shelf.datasets) + len(shelf.benchmarks) + len(shelf.superseded)
+    assert shelf.checked == counted
 
 
 def test_every_model_is_entered_in_a_benchmark(registry: Registry) -> None:

@@ -15,12 +15,11 @@ from typer.testing import CliRunner
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import build_app
-from gcnnbench.determinism import audit
+from gcnnbench.determinism import audit, packages
 from gcnnbench.determinism.audit import Audit, audit_machine, keep, kept_path, known_noise
 from gcnnbench.determinism.float_noise import logits
+from gcnnbench.determinism.packages import torchvision_problem
 from gcnnbench.determinism.text import audit_as_text
-from gcnnbench.record_checks import packages
-from gcnnbench.record_checks.packages import torchvision_problem
 from gcnnbench.runs.cell import Cell
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"

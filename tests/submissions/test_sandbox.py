@@ -25,7 +25,8 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
-from gcnnbench.runs.finish import Finished, Measured
+from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.measuring import Measured
 from gcnnbench.submissions import containment, sandbox
 from gcnnbench.submissions.contained.syscalls import LIBRARY
 from gcnnbench.submissions.containment import Isolation, Kind, isolation

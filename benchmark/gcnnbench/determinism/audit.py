@@ -18,9 +18,9 @@ from torch import Tensor
 
 from gcnnbench.cards.schema import Model, Positive
 from gcnnbench.determinism.float_noise import double_logits, logits
+from gcnnbench.determinism.packages import torchvision_problem
 from gcnnbench.device import arithmetic, choose, describe
 from gcnnbench.disk import read_plain
-from gcnnbench.record_checks.packages import torchvision_problem
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell

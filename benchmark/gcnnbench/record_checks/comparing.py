@@ -13,7 +13,7 @@ from gcnnbench.equivariance.results import EquivarianceState, Exactness
 from gcnnbench.leaderboard.formatting import count
 from gcnnbench.record_checks.conditions import Outcome
 from gcnnbench.record_checks.rescoring import Scores, Start
-from gcnnbench.runs.finish import Measured
+from gcnnbench.runs.measuring import Measured
 from gcnnbench.runs.record import Record
 
 CLOSE, ZERO = 1e-6, 1e-9

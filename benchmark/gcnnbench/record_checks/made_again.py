@@ -73,7 +73,7 @@ def mac_count(registry: Registry) -> MacCount:
 
         from gcnnbench.cards.entries import build_network
         from gcnnbench.device import seeded
-        from gcnnbench.runs.finish import multiply_accumulates
+        from gcnnbench.runs.measuring import multiply_accumulates
 
         try:
             with seeded(torch.device("cpu"), 0):

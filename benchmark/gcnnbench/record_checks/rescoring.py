@@ -18,9 +18,10 @@ from gcnnbench.record_checks.conditions import Conditions, NotCheckableError
 from gcnnbench.record_checks.seed import Origin, origin
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.cell_run import load_weights, prepare_material
-from gcnnbench.runs.finish import Measured, equivariance_now, multiply_accumulates
+from gcnnbench.runs.cell_run import prepare_material
+from gcnnbench.runs.measuring import Measured, equivariance_now, multiply_accumulates
 from gcnnbench.scoring.conditions import by_upright_class
+from gcnnbench.scoring.weights import load_weights
 
 
 class MisfitError(Exception):

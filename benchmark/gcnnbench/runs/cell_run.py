@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.data.fitted import shares_of
@@ -18,9 +18,11 @@ from gcnnbench.device import arithmetic, choose, peak_memory, reset_peak_memory,
 from gcnnbench.nn.groups import group
 from gcnnbench.probes import probing
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.finish import Finished, equivariance_now, finish
+from gcnnbench.runs.finish import Finished, finish
+from gcnnbench.runs.measuring import equivariance_now
 from gcnnbench.runs.state import CellState, start
 from gcnnbench.scoring.conditions import evaluate
+from gcnnbench.scoring.weights import load_weights
 from gcnnbench.training.loop import DivergedError, Task, train
 from gcnnbench.training.many_seeds import train_together
 
@@ -114,9 +116,3 @@ def prepare_material(cell: Cell, device: torch.device) -> Material:
         network = cell.registry.build(cell.entry, card).to(device)
     validation = None if shares.validation is None else images(shares.validation)
     return Material(network, images(shares.train), validation, images(shares.test))
-
-
-def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load weights in training mode: e2cnn keeps expanded filters in evaluation mode, and they would go stale."""
-    network.train()
-    network.load_state_dict(weights)

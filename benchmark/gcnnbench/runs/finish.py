@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.cards.schema import BenchmarkCard, Model, ModelCard
 from gcnnbench.data.images import Images
 from gcnnbench.device import describe
-from gcnnbench.equivariance.errors import measure
-from gcnnbench.equivariance.exactness import exactness
-from gcnnbench.equivariance.results import EquivarianceState, Exactness
-from gcnnbench.nn.groups import group
+from gcnnbench.equivariance.results import EquivarianceState
 from gcnnbench.outside_text import as_line
-from gcnnbench.probes import probing
 from gcnnbench.runs import provenance
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.measuring import Measured, Measurements, measurements
 from gcnnbench.runs.record import (
     SCHEMA_VERSION,
     Cost,
@@ -32,16 +28,11 @@ from gcnnbench.runs.record import (
     Weights,
     sealed,
 )
+from gcnnbench.runs.state import CellState
 from gcnnbench.scoring.conditions import count
-from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.scoring.metrics import metrics
 
-if TYPE_CHECKING:
-    from gcnnbench.runs.cell import Cell
-    from gcnnbench.runs.state import CellState
-
 COMMITTED_WEIGHTS_BYTES = 200_000
-EXACTNESS_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -53,49 +44,9 @@ class Finished:
     outputs: bytes
 
 
-class Measured(Model):
-    """Equivariance errors and exactness of one state of the network."""
-
-    state: EquivarianceState
-    exactness: Exactness
-
-
-def equivariance_now(network: nn.Module, test: Images, card: BenchmarkCard, model: ModelCard) -> Measured:
-    """Measure the network as it is, on the protocol's fixed images: the first ones of the test share."""
-    protocol = card.evaluation
-    images = test.batch(slice(protocol.equivariance_images))
-    return Measured(
-        state=measure(network, images, group(protocol.group).elements),
-        exactness=exactness(network, images[:EXACTNESS_IMAGES], group(protocol.group), model.group == "trivial"),
-    )
-
-
-@dataclass(frozen=True)
-class Measurements:
-    """What is measured on the tested network itself: its equivariance, trainable parameters, and MACs of one image.
-
-    `probes` holds what the benchmark has read from it beside that, null where it asks for nothing.
-    """
-
-    after: Measured
-    parameters: int
-    macs: int
-    probes: dict[str, Any] | None = None
-
-
 def finish(cell: Cell, state: CellState, network: nn.Module, test: Images) -> Finished:
     """The record and its files. The network holds the tested weights."""
     return assemble(cell, state, measurements(network, test, cell.card, cell.model), test.labels)
-
-
-def measurements(network: nn.Module, test: Images, card: BenchmarkCard, model: ModelCard) -> Measurements:
-    """Measure the tested network; no label is looked at."""
-    return Measurements(
-        after=equivariance_now(network, test, card, model),
-        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
-        macs=multiply_accumulates(network, test.batch(slice(1))),
-        probes=probe(network) if (probe := probing(card.evaluation, test, "end")) else None,
-    )
 
 
 def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tensor) -> Finished:
@@ -184,12 +135,3 @@ def relaxation(before: EquivarianceState, after: EquivarianceState) -> dict[str,
 
 def _difference(late: float | None, early: float | None) -> float | None:
     return None if late is None or early is None else late - early
-
-
-def multiply_accumulates(network: nn.Module, image: torch.Tensor) -> int:
-    """MACs of one image (1, channels, height, width) through the network in evaluation mode.
-
-    Counts convolutions and matrix products, two operations to a MAC.
-    """
-    network.eval()
-    return forward_macs(network, image)

@@ -16,7 +16,7 @@ from gcnnbench.cards.entries import build_network, load_module
 from gcnnbench.cards.registry import Registry
 from gcnnbench.device import seeded
 from gcnnbench.errors import UserError
-from gcnnbench.runs.finish import multiply_accumulates
+from gcnnbench.runs.measuring import multiply_accumulates
 
 Kind = Literal["torch", "gcnn", "e2cnn"]
 TEMPLATES = Path(__file__).with_name("templates")

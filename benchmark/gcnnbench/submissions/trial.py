@@ -27,7 +27,8 @@ from gcnnbench.device import arithmetic
 from gcnnbench.nn.groups import group
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES, Finished, Measured, Measurements, assemble
+from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES, Finished, assemble
+from gcnnbench.runs.measuring import Measured, Measurements
 from gcnnbench.runs.record import Epoch, Outputs
 from gcnnbench.runs.record import Weights as WeightsFile
 from gcnnbench.runs.state import start

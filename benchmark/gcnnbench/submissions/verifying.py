@@ -15,8 +15,8 @@ import torch
 
 from gcnnbench.cards.schema import Model
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.finish import Measurements
 from gcnnbench.runs.measured import Grade
+from gcnnbench.runs.measuring import Measurements
 from gcnnbench.scoring.conditions import EvaluationState
 from gcnnbench.submissions.bundle import Bundle, open_bundle
 from gcnnbench.submissions.bundle_records import REMEDY, Kept, kept, record_findings, record_of

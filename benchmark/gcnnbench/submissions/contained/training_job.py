@@ -16,9 +16,9 @@ from gcnnbench.device import arithmetic, peak_memory, reset_peak_memory
 from gcnnbench.equivariance.decision import ControlError
 from gcnnbench.nn.groups import group
 from gcnnbench.probes import probing
-from gcnnbench.runs.cell_run import load_weights
-from gcnnbench.runs.finish import equivariance_now, measurements
+from gcnnbench.runs.measuring import equivariance_now, measurements
 from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
+from gcnnbench.scoring.weights import load_weights
 from gcnnbench.submissions.contained.integrity import Snapshot, changes
 from gcnnbench.submissions.contained.metamorphic import contents, scoring_findings
 from gcnnbench.submissions.contained.subject import CPU, WEIGHTS, RefusedError, Subject
