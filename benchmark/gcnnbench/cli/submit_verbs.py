@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,14 +47,35 @@ NoRescore = Annotated[
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="The model's name: small letters and digits, in words joined by '-'.")],
+    name: Annotated[
+        str, typer.Argument(help="Of the model or data set: small letters and digits, in words joined by '-'.")
+    ],
     *,
     kind: Annotated[
         Kind, typer.Option(help="Plain torch, this suite's group layers, or steerable layers of e2cnn.")
     ] = Kind.gcnn,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Make a data set of these images instead: DIR/train/CLASS and DIR/test/CLASS, or DIR/CLASS.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the folder is made.")] = Path(),
 ) -> None:
-    """Write a folder with a small network and its card, correct as it stands, to make your own of."""
+    """Write a folder with a small network and its card, or with a data set of your own, correct as it stands."""
+    if images is not None:
+        from gcnnbench.data.scaffold import new_dataset
+
+        folder = new_dataset(name, images, output)
+        where = images.resolve().parent if images.resolve().name == name else Path("DIR")
+        hint = "" if images.resolve().name == name else f", once the images lie in DIR/{name}"
+        typer.echo(
+            f"{folder}: dataset.yaml, dataset.py, {name}-first.yaml; next{hint}: gcnnbench run {name}-first "
+            f"--include {shlex.quote(str(folder))} --data {shlex.quote(str(where))} --results my-results"
+        )
+        return
     from gcnnbench.submissions.scaffold import new as scaffold
 
     folder = scaffold(name, kind.value, output)
