@@ -18,6 +18,7 @@ from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
     from gcnnbench.equivariance.audit import Audit
+    from gcnnbench.equivariance.targets import Target
     from gcnnbench.nn.fields import Field
     from gcnnbench.nn.groups import Group
 
@@ -90,6 +91,16 @@ def audit(
         Path | None,
         typer.Option(metavar="STEM", help="Write STEM-size and STEM-depth as SVG and PNG: the error over both."),
     ] = None,
+    passport: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json|md",
+            help="Write all of it, with repairs, weights and arithmetics; as Markdown a section of a model card.",
+        ),
+    ] = None,
+    badge: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg|json", help="Write a badge; as JSON for shields.io.")
+    ] = None,
     form: Annotated[AuditFormat, typer.Option("--format", help="The form of the table.")] = AuditFormat.md,
     include: Include,
 ) -> None:
@@ -126,6 +137,8 @@ def audit(
     unasked = sorted(set(parse_sizes(exact_at)) - set(wanted)) if exact_at else []
     if unasked:
         raise UserError(f"--exact-at names {unasked[0]}, which is not among --sizes; a claim must be looked at")
+    files = [path for path in (passport, badge) if path is not None]
+    _check_suffixes(passport, badge)
     found = audit_network(
         target.make,
         wanted,
@@ -135,6 +148,7 @@ def audit(
         name=target.name,
         claims=sorted(claims),
         claims_trivial=target.claims_trivial,
+        nearest=bool(files),
     )
     typer.echo(_printed(found, form), nl=form is not AuditFormat.csv)
     if figure is not None:
@@ -142,10 +156,42 @@ def audit(
 
         for path in draw(found, figure):
             typer.echo(f"wrote {path}", err=True)
+    if files:
+        _write_passport(found, target, field, passport, badge)
     for failure in found.failures:
         typer.echo(f"{found.network} at {failure}", err=True)
     if found.failures:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _check_suffixes(passport: Path | None, badge: Path | None) -> None:
+    """Before anything is measured.
+
+    Raises:
+        UserError: a file's name does not say in which form it is to be written.
+    """
+    for option, path, known in (("--passport", passport, (".json", ".md")), ("--badge", badge, (".svg", ".json"))):
+        if path is not None and path.suffix not in known:
+            raise UserError(f"{option} (={str(path)!r}) must end in {' or '.join(known)}, which says the form")
+
+
+def _write_passport(
+    found: Audit, target: Target, output: Field | None, passport: Path | None, badge: Path | None
+) -> None:
+    from gcnnbench.disk import write_whole
+    from gcnnbench.passport.passport import passport as passport_of
+    from gcnnbench.passport.text import badge_json, badge_svg, card_section
+
+    made = passport_of(found, target.make, output)
+    texts: dict[Path, str] = {}
+    if passport is not None:
+        document = json.dumps(made.document(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        texts[passport] = document if passport.suffix == ".json" else card_section(made)
+    if badge is not None:
+        texts[badge] = badge_svg(made) if badge.suffix == ".svg" else badge_json(made)
+    for path, text in texts.items():
+        write_whole(path, text.encode())
+        typer.echo(f"wrote {path}", err=True)
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:

@@ -1,0 +1,110 @@
+"""The passport of a network: its audit, what would repair it, in which arithmetic it stays exact, and its weights."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from gcnnbench.equivariance.audit import Audit, SizeAudit
+from gcnnbench.equivariance.deviations import OUTPUT
+from gcnnbench.equivariance.explanation import repairs
+from gcnnbench.equivariance.factories import Factory
+from gcnnbench.equivariance.precision import slots
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.nn.fields import Field, Invariant
+from gcnnbench.nn.groups import GROUPS
+from gcnnbench.passport.arithmetic import ROUNDOFF, Arithmetic, arithmetics
+from gcnnbench.runs.provenance import platform_name, versions
+
+VERSION = 1
+"""Of the form of the document."""
+FEW = 4
+
+
+@dataclass(frozen=True)
+class Page:
+    """One size of a passport: its row of the audit, repairs in words, and what the weights are there."""
+
+    row: SizeAudit
+    repairs: tuple[str, ...]
+    weights: str | None
+    parameters: int | None
+
+
+@dataclass(frozen=True)
+class Passport:
+    """All of it. `arithmetic` is measured at `arithmetic_size`, the first exact size; empty where there is none."""
+
+    audit: Audit
+    pages: tuple[Page, ...]
+    arithmetic_size: int | None
+    arithmetic: tuple[Arithmetic, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        return {
+            "passport_version": VERSION,
+            "network": self.audit.network,
+            "group": self.audit.group,
+            "channels": self.audit.channels,
+            "sizes": [
+                page.row.document()
+                | {
+                    "recovered": list(page.row.recovered),
+                    "nearest": list(page.row.nearest),
+                    "repairs": list(page.repairs),
+                    "weights_sha256": page.weights,
+                    "parameters": page.parameters,
+                }
+                for page in self.pages
+            ],
+            "arithmetic": {"size": self.arithmetic_size, "modes": [asdict(one) for one in self.arithmetic]},
+            "versions": versions(),
+            "platform": platform_name(),
+        }
+
+
+def passport(
+    found: Audit, make: Factory, output: Field | None = None, names: tuple[str, ...] = (*ROUNDOFF,)
+) -> Passport:
+    """The passport of a network that was audited, with its nearest exact sizes.
+
+    Args:
+        found: the audit.
+        make: the network for a size, as it was audited.
+        output: how the output transforms; invariant logits where None.
+        names: the arithmetics that are measured, of `arithmetic.ROUNDOFF`.
+    """
+    group = GROUPS[found.group]
+    pages = []
+    for row in found.sizes:
+        network = None if row.decision == "inapplicable" else make(row.size)
+        pages.append(
+            Page(
+                row,
+                tuple(repairs(make, row, found.channels, group)),
+                weights_digest(network) if network else None,
+                sum(parameter.numel() for parameter in network.parameters()) if network else None,
+            )
+        )
+    exact = next((row for row in found.sizes if row.decision == "exact"), None)
+    measured: tuple[Arithmetic, ...] = ()
+    if exact is not None and exact.measured is not None:
+        bound = max(one.bound for one in exact.measured.states[0].judged if one.layer == OUTPUT)
+        images = sample_images(FEW, found.channels, exact.size)
+        measured = arithmetics(make(exact.size), images, group, output or Invariant(), bound, names)
+    return Passport(found, tuple(pages), exact.size if exact else None, measured)
+
+
+def weights_digest(network: nn.Module) -> str:
+    """sha256 over names, types, shapes and bytes of all parameters and buffers, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(slots(network).items()):
+        here = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {here.dtype} {tuple(here.shape)}\n".encode())
+        digest.update(here.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

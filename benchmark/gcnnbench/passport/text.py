@@ -1,0 +1,119 @@
+"""A passport for people: a section of a model card in Markdown, and a badge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+
+from tabulate import tabulate
+
+from gcnnbench.equivariance.judgement import NEGLIGIBLE
+from gcnnbench.escaping import markdown
+from gcnnbench.outside_text import as_line
+from gcnnbench.passport.passport import Passport
+
+COLOURS = {"exact": "#0060a8", "approximate": "#a83c00", "unknown": "#595959"}
+
+
+def card_section(found: Passport) -> str:
+    """The section *Equivariance* of a model card."""
+    audit = found.audit
+    parts = [
+        "## Equivariance",
+        f"`{markdown(audit.network)}` under {audit.group}, {audit.channels} channels, measured in float64 with the "
+        "weights as given and drawn anew (`gcnnbench audit`).",
+        _table(
+            ["size", "verdict", "error", "first break", "repair"],
+            [
+                [
+                    str(page.row.size),
+                    page.row.decision,
+                    _error(page.row.error),
+                    page.row.first_break or "–",
+                    "; ".join(page.repairs) or "–",
+                ]
+                for page in found.pages
+            ],
+        ),
+    ]
+    if found.arithmetic:
+        parts += [
+            f"Where exactness survives, at {found.arithmetic_size} pixels: the error of the output, and what rounding "
+            "stays below.",
+            _table(
+                ["arithmetic", "verdict", "error", "bound", "distance to float64"],
+                [
+                    [one.name, one.survival, *(_error(value) for value in (one.error, one.bound, one.distance))]
+                    for one in found.arithmetic
+                ],
+            ),
+        ]
+        parts += [f"{one.name}: {markdown(one.reason)}" for one in found.arithmetic if one.reason]
+    weights = list(dict.fromkeys(page.weights for page in found.pages if page.weights))
+    if len(weights) == 1:
+        parts.append(f"Weights: sha256 `{weights[0]}`.")
+    return "\n\n".join(parts) + "\n"
+
+
+def badge_message(found: Passport) -> tuple[str, str]:
+    """What a badge says, and the verdict that gives its colour."""
+    sizes = {
+        verdict: [page.row.size for page in found.pages if page.row.decision == verdict]
+        for verdict in ("exact", "approximate")
+    }
+    told = [f"{verdict} at {ranges(here)}" for verdict, here in sizes.items() if here]
+    verdict = "exact" if sizes["exact"] else "approximate" if sizes["approximate"] else "unknown"
+    return ", ".join(told) or "unknown", verdict
+
+
+def badge_json(found: Passport) -> str:
+    """The badge as data, in the form of shields.io's endpoint badges."""
+    message, verdict = badge_message(found)
+    document = {
+        "schemaVersion": 1,
+        "label": f"{found.audit.group}-equivariant",
+        "message": message,
+        "color": COLOURS[verdict].lstrip("#"),
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def badge_svg(found: Passport) -> str:
+    """The badge as SVG, with its text also for screen readers."""
+    message, verdict = badge_message(found)
+    label = f"{found.audit.group}-equivariant"
+    left, right = (10 + round(6.6 * len(text)) for text in (label, message))
+    title = escape(as_line(f"{label}: {message}"))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{title}">'
+        f"<title>{title}</title>"
+        f'<rect width="{left}" height="20" rx="3" fill="#444"/>'
+        f'<rect x="{left}" width="{right}" height="20" rx="3" fill="{COLOURS[verdict]}"/>'
+        '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
+        f'<text x="{left / 2:g}" y="14" textLength="{left - 10}">{escape(label)}</text>'
+        f'<text x="{left + right / 2:g}" y="14" textLength="{right - 10}">{escape(message)}</text></g></svg>\n'
+    )
+
+
+def ranges(sizes: Sequence[int]) -> str:
+    """`28`, `24–26, 28`."""
+    runs: list[list[int]] = []
+    for size in sorted(sizes):
+        if runs and size == runs[-1][-1] + 1:
+            runs[-1].append(size)
+        else:
+            runs.append([size])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> str:
+    cells = [[markdown(cell) for cell in row] for row in rows]
+    return tabulate(cells, headings, tablefmt="github", disable_numparse=True)
+
+
+def _error(error: float | None) -> str:
+    """An error for people; rounding in float64 has other digits on every machine, so they are not shown."""
+    if error is None:
+        return "–"
+    return f"{error:.1e}" if error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}"

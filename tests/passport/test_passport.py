@@ -1,0 +1,161 @@
+"""Passports: repairs, arithmetics and weights of a network, as data, as a model card's section and as a badge."""
+
+from __future__ import annotations
+
+import copy
+import json
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from gcnnbench.cli.app import build_app
+from gcnnbench.equivariance.audit import Audit, audit
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.nn.fields import Invariant
+from gcnnbench.nn.groups import P4
+from gcnnbench.passport.arithmetic import arithmetics
+from gcnnbench.passport.passport import Passport, passport, weights_digest
+from gcnnbench.passport.text import badge_json, badge_message, badge_svg, card_section, ranges
+
+QUICK = ("float64", "float32", "bfloat16", "torch.export", "channels_last")
+
+
+class Symmetric(nn.Module):
+    """Invariant under p4: one pixel-wise layer, the mean over all pixels of the pooled map, and classes."""
+
+    def __init__(self, pool: int = 2) -> None:
+        super().__init__()
+        self.lift = nn.Conv2d(1, 6, 1)
+        self.pool = nn.MaxPool2d(pool, pool)
+        self.classes = nn.Linear(6, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classes(self.pool(self.lift(images).relu()).mean((2, 3)))
+
+
+class BrokenInSinglePrecision(Symmetric):
+    """The same function in float64; in float32 the left half weighs more."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.dtype == torch.float32:
+            images = images * torch.linspace(1.5, 0.5, images.shape[-1])
+        return super().forward(images)
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Audit, Passport]:
+    torch.manual_seed(0)
+    network = Symmetric()
+    found = audit(network, [8, 9], P4, channels=1, name="symmetric", nearest=True)
+    return found, passport(found, lambda _: network, names=QUICK)
+
+
+def test_a_passport_says_where_it_is_exact_what_breaks_and_what_would_do(made: tuple[Audit, Passport]) -> None:
+    document = made[1].document()
+    even, odd = document["sizes"]
+    assert (even["decision"], odd["decision"]) == ("exact", "approximate")
+    assert odd["first_break"] == "pool"
+    assert odd["nearest"] == [8, 10]
+    assert any(text.startswith("8 instead of 9: pool sees") for text in odd["repairs"])
+    assert even["parameters"] == 33
+    assert even["weights_sha256"] == odd["weights_sha256"]
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_exactness_survives_in_every_arithmetic_and_form_that_is_here(made: tuple[Audit, Passport]) -> None:
+    modes = {mode["name"]: mode for mode in made[1].document()["arithmetic"]["modes"]}
+    assert tuple(modes) == QUICK
+    assert made[1].arithmetic_size == 8
+    for name, mode in modes.items():
+        assert mode["survival"] == "exact" or (name == "bfloat16" and mode["survival"] == "unknown"), mode
+        assert mode["error"] <= mode["bound"]
+    assert modes["float64"]["distance"] == 0
+    assert 0 < modes["float32"]["distance"] < 1e-5 < modes["bfloat16"]["distance"] < 0.5
+
+
+def test_a_form_that_loses_the_symmetry_is_found_and_tells_the_others_nothing() -> None:
+    network = BrokenInSinglePrecision()
+    before = copy.deepcopy(network.state_dict())
+    found = {
+        one.name: one
+        for one in arithmetics(network, sample_images(4, 1, 8), P4, Invariant(), 1e-12, ("float64", "float32"))
+    }
+    assert found["float64"].survival == "exact"
+    assert found["float32"].survival == "broken"
+    assert found["float32"].error is not None
+    assert found["float32"].error > 1e-3
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_what_is_not_here_says_so_and_stops_nothing() -> None:
+    class Unexportable(Symmetric):
+        def forward(self, images: Tensor) -> Tensor:
+            if float(images.sum()) > 1e9:
+                return images
+            return super().forward(images)
+
+    found = arithmetics(Unexportable(), sample_images(4, 1, 8), P4, Invariant(), 1e-12, ("torch.export", "float32"))
+    assert found[0].survival == "not run"
+    assert found[0].reason
+    assert "\n" not in found[0].reason
+    assert found[1].survival == "exact"
+
+
+def test_the_digest_is_of_every_bit_of_the_weights_and_their_names() -> None:
+    network = Symmetric()
+    digest = weights_digest(network)
+    assert weights_digest(copy.deepcopy(network)) == digest
+    with torch.no_grad():
+        network.classes.bias[0] += 1e-6
+    assert weights_digest(network) != digest
+
+
+def test_the_section_of_a_model_card_holds_both_tables(made: tuple[Audit, Passport]) -> None:
+    text = card_section(made[1])
+    assert text.startswith("## Equivariance\n")
+    assert "| 8      | exact       | < 1e-12 |" in text
+    assert "8 instead of 9: pool sees" in text
+    assert "float32" in text
+    hostile = replace(made[0], network="<img src=x>`|\u202e")
+    assert "<img" not in card_section(replace(made[1], audit=hostile)).replace("\\<img", "")
+    assert "\u202e" not in card_section(replace(made[1], audit=hostile))
+
+
+def test_a_badge_says_the_sizes_as_svg_and_for_shields(made: tuple[Audit, Passport]) -> None:
+    assert badge_message(made[1]) == ("exact at 8, approximate at 9", "exact")
+    root = ElementTree.fromstring(badge_svg(made[1]))
+    assert root.attrib["aria-label"] == "p4-equivariant: exact at 8, approximate at 9"
+    data = json.loads(badge_json(made[1]))
+    assert data == {
+        "schemaVersion": 1,
+        "label": "p4-equivariant",
+        "message": "exact at 8, approximate at 9",
+        "color": "0060a8",
+    }
+
+
+def test_sizes_are_told_as_ranges() -> None:
+    assert ranges([28, 24, 25, 26]) == "24–26, 28"
+
+
+def test_the_verb_refuses_a_name_without_a_form_before_it_measures(tmp_path: Path) -> None:
+    done = CliRunner().invoke(build_app(), ["audit", "p4cnn@28", "--passport", str(tmp_path / "a.txt")])
+    assert "must end in .json or .md" in str(done.exception)
+    done = CliRunner().invoke(build_app(), ["audit", "p4cnn@28", "--badge", str(tmp_path / "a.png")])
+    assert "must end in .svg or .json" in str(done.exception)
+
+
+def test_the_verb_writes_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gcnnbench.passport.passport.arithmetics", lambda *_: ())
+    files = [tmp_path / name for name in ("p.json", "b.svg")]
+    words = ["audit", "p4cnn", "--sizes", "12,13"]
+    done = CliRunner().invoke(build_app(), [*words, "--passport", str(files[0]), "--badge", str(files[1])])
+    assert done.exit_code == 0, done.output
+    document = json.loads(files[0].read_text())
+    assert [row["decision"] for row in document["sizes"]] == ["exact", "approximate"]
+    assert "exact at 12, approximate at 13" in files[1].read_text()
