@@ -1,0 +1,136 @@
+"""Through the command line: folders that cannot be written, data sets without digests, try-outs, empty directories."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cli.app import build_app, main
+from gcnnbench.data.copies import recorded_copy
+from gcnnbench.runs import outcomes
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.record import Failure, Record
+from gcnnbench.runs.state import CellState
+from gcnnbench.runs.store import Store
+from gcnnbench.strict_json import parse_model
+from gcnnbench.training.loop import DivergedError
+
+TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
+RUN = ("run", "tiny", "--include", TINY, "--entry", "z2cnn@8", "--seeds", "0", "--device", "cpu", "--jobs", "1")
+
+
+def called(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
+
+
+def ended(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+    """The exit code of the whole command, and what it said on stderr."""
+    with pytest.raises(SystemExit) as ending:
+        main([str(argument) for argument in arguments])
+    return int(ending.value.code or 0), capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_results_directory_that_cannot_be_written_is_one_line(
+    jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / ".work").write_text("a file in the place of a folder")
+    words = ("run", "tiny", "--include", TINY, "--entry", "z2cnn@8", "--device", "cpu", "--jobs", jobs)
+    code, said = ended(capsys, *words, "--results", results)
+    assert code == 2
+    assert "Traceback" not in said
+    assert f"{results}/.work" in said.splitlines()[-1]
+    assert "directory" in said.splitlines()[-1]
+
+
+def test_an_error_of_the_file_system_is_a_users_error_for_every_verb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("gcnnbench.runs.store.write_whole", read_only)
+    code, said = ended(capsys, "leaderboard", "quickstart", "--write")
+    assert code == 2
+    assert said.strip().endswith(": Read-only file system")
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_status_of_a_directory_writes_nothing(tmp_path: Path) -> None:
+    told = called("status", "tiny", "--include", TINY, "--results", tmp_path / "nowhere")
+    assert told.exit_code == 0
+    assert "2 planned" in told.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_directory_has_no_records_and_no_table(tmp_path: Path) -> None:
+    told = called("verify", "records", "--results", tmp_path)
+    assert told.exit_code == 1
+    assert told.stdout == ""
+    assert "no record to verify" in told.stderr
+
+
+def test_the_first_run_on_a_data_set_without_digests_makes_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and not again: its record names the copy that it was made on."""
+    known = Registry.load([TINY])
+    card = known.dataset("digits")
+    digest = card.parts["all"].digest
+    opened = card.model_copy(update={"parts": {"all": card.parts["all"].model_copy(update={"digest": None})}})
+    registry = replace(known, datasets={**known.datasets, "digits": opened})
+    monkeypatch.setattr(Registry, "load", lambda *_: registry)
+    places = ("--data", tmp_path / "data", "--results", tmp_path / "results")
+    first = called(*RUN, *places)
+    assert first.exit_code == 0, first.output
+    assert "1 cells run, 0 were done before, 0 failed" in first.stdout
+    record = parse_model((tmp_path / "results/tiny@1/z2cnn@8/seed-0.json").read_bytes(), Record)
+    assert record.spec["data"] == recorded_copy(tmp_path / "results", "digits") == {"all": digest}
+    again = called(*RUN, *places)
+    assert "0 cells run, 1 were done before, 0 failed" in again.stdout
+    board = called("leaderboard", "tiny", "--results", tmp_path / "results")
+    assert "stale" not in board.stdout
+    assert "| z2cnn@8 " in board.stdout
+
+
+def test_a_failing_try_out_writes_nothing_official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverging(cell: Cell, state: CellState) -> None:
+        raise DivergedError("the loss is nan in epoch 1")
+
+    monkeypatch.setattr(outcomes, "run_cell", diverging)
+    tried = called(*RUN, "--limit", "50", "--results", tmp_path)
+    assert tried.exit_code == 3
+    (path,) = (tmp_path / "tiny@1" / "z2cnn@8").iterdir()
+    assert path.name == "seed-0.unofficial-failed.json"
+    assert not parse_model(path.read_bytes(), Failure).official
+    told = called("status", "tiny", "--include", TINY, "--results", tmp_path, "--format", "json")
+    assert '"state": "failed"' not in told.stdout
+    verified = called("verify", "records", "--include", TINY, "--results", tmp_path)
+    assert "failed with --limit, which excuses no missing seed: the loss is nan" in verified.stdout
+
+
+def test_a_damaged_checkpoint_is_said_and_the_cell_starts_anew(tmp_path: Path) -> None:
+    store, cell = Store(tmp_path), Cell(Registry.load([TINY]), "tiny", "z2cnn@8", 0, "cpu", 1, Path())
+    store.write(store.state_path(cell), b"gcnnbench state 1 but damaged\n")
+    told = called(*RUN, "--results", tmp_path)
+    assert told.exit_code == 0, told.output
+    assert "started anew: its checkpoint is not gone on from: it is damaged" in told.stderr
+
+
+def test_an_unreadable_record_is_told_by_run_and_by_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tiny@1" / "z2cnn@8" / "seed-0.json"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    told = called("status", "tiny", "--include", TINY, "--results", tmp_path, "--format", "json")
+    assert '"state": "unreadable"' in told.stdout
+    code, said = ended(capsys, *RUN, "--results", tmp_path)
+    assert code == 2
+    assert "seed-0.json: cannot be read: it is no plain file" in said
