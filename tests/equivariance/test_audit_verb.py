@@ -80,7 +80,17 @@ def test_a_users_file_as_one_json_document(gcnnbench: Any, mine: Path, name: str
     assert list(document) == ["network", "group", "sizes"]
     assert (document["network"], document["group"]) == (f"{mine}:{name}", "p4")
     even, odd = document["sizes"]
-    keys = ["size", "grid", "certificate", "decision", "first_break", "invariance_error", "drawn_error", "reason"]
+    keys = [
+        "size",
+        "grid",
+        "certificate",
+        "decision",
+        "first_break",
+        "invariance_error",
+        "drawn_error",
+        "reason",
+        "verdict",
+    ]
     assert list(even) == list(odd) == keys
     assert [even[key] for key in keys[:5]] == [16, "broken", "approximate", "approximate", "conv"]
     assert [odd[key] for key in keys[:5]] == [17, "symmetric", "exact", "exact", None]
@@ -99,7 +109,8 @@ def test_weights_are_the_same_in_every_audit(gcnnbench: Any, mine: Path) -> None
 def test_a_claim_that_does_not_hold_ends_with_1(gcnnbench: Any, mine: Path) -> None:
     code, out, err = gcnnbench("audit", f"{mine}:unsized", "--sizes", "16,17", "--exact-at", "17")
     assert (code, err) == (0, "")
-    assert "| 17     | symmetric | exact         | exact       | –             | < 1e-12 |" in out
+    assert "| 17     | symmetric | exact       | –             | < 1e-12          | < 1e-12      |" in out
+    assert "- exact: every operation is known to be equivariant, and measurement agrees" in out.splitlines()
     code, _, err = gcnnbench("audit", f"{mine}:unsized", "--sizes", "16,17", "--exact-at", "16")
     assert code == 1
     assert "at 16: claimed to be exact, but approximate: conv: " in err
@@ -175,6 +186,7 @@ def test_figures_are_drawn_as_svg_and_png(gcnnbench: Any, mine: Path, tmp_path: 
         (["{mine}:unsized", "--sizes", "0"], "must be numbers and ranges"),
         (["nowhere.py:unsized"], "there is no file nowhere.py"),
         (["nowhere:unsized"], "does not import: ModuleNotFoundError"),
+        (["{mine}"], "mine.py is a file: write {mine}:FACTORY; it has Strided, finished, no_network, unsized"),
         (["p4cmm"], "did you mean p4cnn"),
         (["p4cnn@x"], "write SLUG@SIZE"),
         (["p4cnn", "--arg", "planes=2"], "whose arguments stand on its card"),
@@ -183,7 +195,7 @@ def test_figures_are_drawn_as_svg_and_png(gcnnbench: Any, mine: Path, tmp_path: 
 def test_mistakes_are_named(gcnnbench: Any, mine: Path, arguments: list[str], message: str) -> None:
     code, out, err = gcnnbench("audit", *(argument.format(mine=mine) for argument in arguments))
     assert code == 2
-    assert message in " ".join(err.split())
+    assert message.format(mine=mine) in " ".join(err.split())
     assert out == ""
 
 

@@ -6,7 +6,11 @@ import ast
 import csv
 import io
 import json
+import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +22,7 @@ from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
     from gcnnbench.equivariance.audit import Audit
+    from gcnnbench.equivariance.reading import Words
     from gcnnbench.equivariance.targets import Target
     from gcnnbench.nn.fields import Field
     from gcnnbench.nn.groups import Group
@@ -106,30 +111,33 @@ def audit(
 ) -> None:
     """Say at which input sizes a network is exactly equivariant, and which layer breaks it elsewhere.
 
-    It is measured in float64 on real images, with the weights as given and randomised, and judged from the operations.
+    It is measured in float64 on real images, with the weights as given and drawn anew, and judged from the operations.
     Code of your own is imported and run as yourself, without any protection: point only at code that you trust.
 
     Ends with 1 if a claimed exactness does not hold: that of a model's card, or of --exact-at.
     """
     from gcnnbench.equivariance.audit import audit as audit_network
     from gcnnbench.equivariance.explanation import explain as explain_size
+    from gcnnbench.equivariance.reading import Reader
     from gcnnbench.equivariance.targets import resolve
 
-    target = resolve(network, _arguments(arguments or []), include)
+    with foreign_output():
+        target = resolve(network, _arguments(arguments or []), include)
     judged = _group(group) or target.group
     field, channels = _field(output, judged), channels or target.channels
     if explain is not None:
         if form is not AuditFormat.md:
             raise UserError(f"--explain is prose and has no form {form.value}: leave out --format")
-        text = explain_size(
-            target.make,
-            explain,
-            judged,
-            channels=channels,
-            output=field,
-            name=target.name,
-            claims_trivial=target.claims_trivial,
-        )
+        with foreign_output():
+            text = explain_size(
+                target.make,
+                explain,
+                judged,
+                channels=channels,
+                output=field,
+                name=target.name,
+                claims_trivial=target.claims_trivial,
+            )
         typer.echo(text)
         return
     wanted = parse_sizes(sizes or (str(target.size) if target.size else DEFAULT_SIZES))
@@ -139,18 +147,21 @@ def audit(
         raise UserError(f"--exact-at names {unasked[0]}, which is not among --sizes; a claim must be looked at")
     files = [path for path in (passport, badge) if path is not None]
     _check_suffixes(passport, badge)
-    found = audit_network(
-        target.make,
-        wanted,
-        judged,
-        channels=channels,
-        output=field,
-        name=target.name,
-        claims=sorted(claims),
-        claims_trivial=target.claims_trivial,
-        nearest=bool(files),
-    )
-    typer.echo(_printed(found, form), nl=form is not AuditFormat.csv)
+    with foreign_output():
+        found = audit_network(
+            target.make,
+            wanted,
+            judged,
+            channels=channels,
+            output=field,
+            name=target.name,
+            claims=sorted(claims),
+            claims_trivial=target.claims_trivial,
+            nearest=bool(files),
+        )
+        reader = Reader(found, target.make, field)
+        words = [reader.words(row) for row in found.sizes]
+    typer.echo(_printed(found, words, form), nl=form is not AuditFormat.csv)
     if figure is not None:
         from gcnnbench.figures.audit import draw
 
@@ -192,6 +203,25 @@ def _write_passport(
     for path, text in texts.items():
         write_whole(path, text.encode())
         typer.echo(f"wrote {path}", err=True)
+
+
+@contextmanager
+def foreign_output() -> Iterator[None]:
+    """Let what foreign code prints, in Python or below it, go to standard error, and only the verb's own words out."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is no standard output
+        kept = None
+    try:
+        if kept is not None:
+            os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:
@@ -239,33 +269,36 @@ def _field(output: OutputKind, group: Group) -> Field | None:
     return ScalarField() if output is OutputKind.scalar else RegularField(group)
 
 
-def _printed(found: Audit, form: AuditFormat) -> str:
+def _printed(found: Audit, words: list[Words], form: AuditFormat) -> str:
+    rows = [row.document() | {"verdict": word} for row, word in zip(found.sizes, words, strict=True)]
     if form is AuditFormat.json:
-        return json.dumps(found.document(), indent=1, ensure_ascii=False)
-    rows = [row.document() for row in found.sizes]
+        return json.dumps(found.document() | {"sizes": rows}, indent=1, ensure_ascii=False)
     if form is AuditFormat.csv:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue()
-    return f"{found.network} under {found.group}\n\n{_table(found)}"
+    from gcnnbench.equivariance.reading import legend
+
+    lines = "\n".join(f"- {line}" for line in legend(found, words))
+    return f"{found.network} under {found.group}\n\n{_table(found, words)}\n\n{lines}"
 
 
-def _table(found: Audit) -> str:
+def _table(found: Audit, words: list[Words]) -> str:
     from tabulate import tabulate
 
-    header = ["size", "grid", "certificate", "decision", "first break", "error"]
+    header = ["size", "grid", "verdict", "first break", "error as given", "drawn anew"]
     cells = [
         [
             row.size,
             row.grid,
-            row.certificate,
-            row.decision + (" (!)" if row.disagreement else ""),
-            row.first_break or (row.reason if row.decision == "inapplicable" else None) or "–",
+            word,
+            row.first_break or (row.reason if row.decision in ("inapplicable", "unknown") else None) or "–",
             _error(row.invariance_error),
+            _error(row.drawn_error),
         ]
-        for row in found.sizes
+        for row, word in zip(found.sizes, words, strict=True)
     ]
     return tabulate(cells, header, tablefmt="github", disable_numparse=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gcnnbench.equivariance.audit import audit
-from gcnnbench.equivariance.explanation import repairs
+from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Model, factory
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, Group
@@ -35,7 +35,7 @@ def assert_equivariant(
         output: how the output should transform; invariant logits where None.
 
     Raises:
-        AssertionError: it is not; names the layer, the size, and the size that would work.
+        AssertionError: it is not; names the layer, the size, and the sizes at which it was measured exact.
         UserError: the group is unknown, or no number of channels fits.
     """
     wanted = group_of_name(group) if isinstance(group, str) else group
@@ -47,7 +47,9 @@ def assert_equivariant(
             continue
         at = f" at {row.first_break}" if row.first_break else ""
         message = f"{found.network} is {row.decision} under {found.group} at input size {row.size}{at}: {row.reason}"
-        mends = repairs(make, row, found.channels, wanted)
-        messages.append("\n".join([message, *(f"  use {mend}" for mend in mends)]))
+        advice = [f"  use {line}" for line in sizes_that_do(make, row, found.channels, wanted)]
+        if not advice and row.decision == "approximate":
+            advice = ["  no input size nearby repairs this"]
+        messages.append("\n".join([message, *advice]))
     if messages:
         raise AssertionError("\n".join(messages))

@@ -8,7 +8,7 @@ output is *recovered*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor, nn
@@ -40,11 +40,13 @@ class Decision:
         group: the whole group that was asked about.
         states: the network as given and drawn anew, each judged.
         reason: what is wrong or could not be told, or None.
+        control: the error at the output of the control that is broken, on the same images, if it ran.
     """
 
     group: Group
     states: tuple[Judgement, ...]
     reason: str | None = None
+    control: float | None = None
 
     @property
     def verdict(self) -> DecisionVerdict:
@@ -125,13 +127,12 @@ def decide(
     """
     if len(images) < 2 or images.shape[-1] != images.shape[-2]:
         raise UserError(f"a decision needs at least two square images; got {tuple(images.shape)}")
-    if controls:
-        run_controls(images)
-    return _decide(network, images, group, fan_in, output or Invariant())
+    broken = run_controls(images) if controls else None
+    return replace(_decide(network, images, group, fan_in, output or Invariant()), control=broken)
 
 
-def run_controls(images: Tensor) -> None:
-    """Decide the two control networks on these images.
+def run_controls(images: Tensor) -> float | None:
+    """Decide the two control networks on these images, and give the error of the one that is broken.
 
     Raises:
         ControlError: the exact one is not found exact, or the broken one not approximate.
@@ -140,6 +141,7 @@ def run_controls(images: Tensor) -> None:
     step = max(1, images.shape[-1] // LARGEST)
     large = images.detach().cpu()[..., ::step, ::step].repeat_interleave(scale, -1).repeat_interleave(scale, -2)
     network = ControlNetwork(images.shape[1])
+    worst: Judged | None = None
     expected: tuple[tuple[bool, DecisionVerdict], ...] = ((True, "exact"), (False, "approximate"))
     for even, right in expected:
         shown = control_images(large, even=even)
@@ -151,6 +153,8 @@ def run_controls(images: Tensor) -> None:
                 f"{len(images)} images of {images.shape[-1]}×{images.shape[-1]} (error {decision.error}): "
                 "no decision on them may be believed. Are they all alike, or symmetric themselves?"
             )
+        worst = decision.deciding
+    return None if worst is None else worst.error
 
 
 def _decide(network: nn.Module, images: Tensor, group: Group, fan_in: int, output: Field) -> Decision:

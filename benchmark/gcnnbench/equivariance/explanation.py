@@ -9,6 +9,8 @@ from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import Decision
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory, Model, factory
+from gcnnbench.equivariance.reading import MEANINGS, Reader, Words
+from gcnnbench.equivariance.repairs import Repair, repairs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import GROUPS, P4, Group
@@ -28,7 +30,7 @@ def explain(
     """Walk through one input size and say in words what breaks there and what would mend it.
 
     Args:
-        model: a network, or a function that makes one for a size.
+        model: a network, or a class or function that makes one (`factories.factory`).
         size: height and width of the input.
         group: a subgroup of p4m.
         channels: of the input; tried out where None.
@@ -48,11 +50,15 @@ def explain(
         claims_trivial=claims_trivial,
         nearest=True,
     )
-    make = factory(model, name=found.network)
-    return "\n".join(_lines(found, found.sizes[0], make))
+    make, row = factory(model, name=found.network), found.sizes[0]
+    reader = Reader(found, make, output, images)
+    mended: list[Repair] = []
+    if reader.words(row) == "approximate":
+        mended = repairs(make, row, GROUPS[found.group], found.channels, output=output, images=images)
+    return "\n".join(_lines(found, row, make, reader.words(row), mended))
 
 
-def repairs(make: Factory, row: SizeAudit, channels: int, group: Group) -> list[str]:
+def sizes_that_do(make: Factory, row: SizeAudit, channels: int, group: Group) -> list[str]:
     """For each of the nearest sizes that would do, what the breaking layers see there instead of what they see here."""
     if row.seen is None or row.seen.grid != "broken":
         return []
@@ -73,9 +79,11 @@ def _changes(here: Certificate, there: Certificate, group: Group) -> list[str]:
     ]
 
 
-def _lines(found: Audit, row: SizeAudit, make: Factory) -> Iterator[str]:
+def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: list[Repair]) -> Iterator[str]:
     group = GROUPS[found.group]
-    yield f"{found.network} at {row.size} under {found.group}: {row.decision}"
+    yield f"{found.network} at {row.size} under {found.group}: {words}"
+    if words in MEANINGS and words != "inapplicable":
+        yield f"({MEANINGS[words]})"
     if row.seen is None or row.measured is None:
         yield f"it cannot take this size: {row.reason}" if row.seen is None else str(row.reason)
         return
@@ -98,14 +106,26 @@ def _lines(found: Audit, row: SizeAudit, make: Factory) -> Iterator[str]:
     yield from _layers(row.measured)
     yield ""
     yield "subgroups: " + ", ".join(f"{name} {verdict}" for name, verdict in row.measured.subgroups.items())
-    words = repairs(make, row, found.channels, group)
-    if words:
+    if row.decision == "approximate":
         yield ""
-        yield "what would do:"
-        yield from (f"  {line}" for line in words)
-    elif row.grid == "broken":
+        yield from _repaired(row, sizes_that_do(make, row, found.channels, group), words, mended)
+
+
+def _repaired(row: SizeAudit, sizes: list[str], words: Words, mended: list[Repair]) -> Iterator[str]:
+    """What makes it exact, each tried; or that nothing was found."""
+    if sizes:
+        yield "sizes at which it is exact, measured:"
+        yield from (f"  {line}" for line in sizes)
+    elif words == "not equivariant":
+        yield "no input size repairs this: it is not exact where the sampling is symmetric either"
+    else:
+        yield "no input size nearby repairs this"
+    if mended:
         yield ""
-        yield "no size nearby has a symmetric grid: the operations marked broken are themselves one-sided"
+        yield f"what makes it exact at {row.size}, each tried and measured:"
+        for repair in mended:
+            yield f"  {repair}"
+            yield from (f"      {line}" for line in repair.code)
 
 
 def _layers(measured: Decision) -> Iterator[str]:

@@ -31,10 +31,10 @@ def draw(found: Audit, stem: Path) -> list[Path]:
 
 
 def against_size(axes: Axes, found: Audit) -> None:
-    """The relative invariance error at the output over the input size, marked by the decision."""
+    """The relative invariance error at the output that decided, over the input size, marked by the decision."""
     for verdict, mark in MARKS.items():
-        rows = [row for row in found.sizes if row.decision == verdict and row.invariance_error is not None]
-        errors = [max(row.invariance_error or 0.0, FLOOR) for row in rows]
+        rows = [row for row in found.sizes if row.decision == verdict and row.error is not None]
+        errors = [max(row.error or 0.0, FLOOR) for row in rows]
         if rows:
             axes.plot([row.size for row in rows], errors, mark, color=COLOURS[verdict][0], label=verdict)
     axes.set_xlabel("input size in pixels")
@@ -65,10 +65,12 @@ def against_depth(axes: Axes, found: Audit) -> None:
 
 
 def _errors(row: SizeAudit) -> dict[str, float]:
-    """The largest finite error over elements of each layer, with the weights as given."""
+    """The largest finite error over elements of each layer, in the state that decided."""
     found: dict[str, float] = {}
+    deciding = row.measured.deciding if row.measured else None
+    state = deciding.state if deciding else "given"
     for one in row.measured.judged if row.measured else ():
-        if one.state == "given" and one.error < float("inf"):
+        if one.state == state and one.error < float("inf"):
             found[one.layer] = max(one.error, found.get(one.layer, 0.0))
     return found
 

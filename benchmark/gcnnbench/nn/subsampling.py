@@ -40,7 +40,7 @@ def strongest_phase(phases: Sequence[Tensor]) -> Tensor:
     """
     with torch.no_grad():
         norms = torch.stack([_norms(features) for features in phases], 1)
-        rounding = ROUNDINGS * torch.finfo(phases[0].dtype).eps / phases[0].shape[1:].numel() ** 0.5
+        rounding: float = ROUNDINGS * torch.finfo(phases[0].dtype).eps / phases[0].shape[1:].numel() ** 0.5
         tied = norms >= norms.amax(1, keepdim=True) * (1 - max(TIE, rounding))
         weights = (tied / tied.sum(1, keepdim=True)).to(phases[0].dtype)
     parts = [features * weights[:, phase, None, None, None] for phase, features in enumerate(phases)]
@@ -51,7 +51,8 @@ def _norms(features: Tensor) -> Tensor:
     """The norm of each image's features, (batch,), summed in float64 where the device has it."""
     wide = torch.float32 if features.device.type == "mps" else torch.float64
     squares: Tensor = features.square().sum((1, 2, 3), dtype=wide)
-    return squares.sqrt()
+    norms: Tensor = squares.sqrt()
+    return norms
 
 
 def equivariant_subsample(features: Tensor) -> Tensor:

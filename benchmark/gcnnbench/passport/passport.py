@@ -11,7 +11,7 @@ from torch import nn
 
 from gcnnbench.equivariance.audit import Audit, SizeAudit
 from gcnnbench.equivariance.deviations import OUTPUT
-from gcnnbench.equivariance.explanation import repairs
+from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.precision import slots
 from gcnnbench.equivariance.sample import sample_images
@@ -86,7 +86,7 @@ def passport(
         pages.append(
             Page(
                 row,
-                tuple(repairs(make, row, found.channels, group)),
+                tuple(sizes_that_do(make, row, found.channels, group)),
                 weights_digest(network) if network else None,
                 sum(parameter.numel() for parameter in network.parameters()) if network else None,
             )

@@ -166,7 +166,7 @@ def known_rule(module: nn.Module, elements: Sequence[Element]) -> Known | None:
         rule = _suite_rule(module)
     if rule is None or not all(field.knows(element) for field in (rule.needs, rule.gives) for element in elements):
         return None
-    group = getattr(module, "group", None)
+    group = None if type(module) in MOVING_GRIDS else getattr(module, "group", None)
     return rule if not isinstance(group, Group) or all(element in group for element in elements) else None
 
 

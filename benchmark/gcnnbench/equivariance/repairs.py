@@ -1,0 +1,289 @@
+"""What would make a network exact at a size: each repair is tried by the audit on the spot, and has its cost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from gcnnbench.equivariance.audit import Images, SizeAudit, audit_size
+from gcnnbench.equivariance.certificate.verdict import Certificate
+from gcnnbench.equivariance.exactness import REFUSALS, watch
+from gcnnbench.equivariance.factories import Factory
+from gcnnbench.equivariance.precision import evaluating
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.nn.convolution import GroupConv
+from gcnnbench.nn.fields import Field, RegularField
+from gcnnbench.nn.groups import TRIVIAL, Group
+from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
+from gcnnbench.scoring.macs import forward_macs
+
+ROUNDS = 8
+"""A changed layer gives the next one another size, which may break it in turn."""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A change after which the network is measured exact at the size.
+
+    Args:
+        what: the change in words.
+        code: the change in code.
+        macs: multiply-accumulates of one image after it.
+        before: and without it.
+        error: at the output, the largest of both states.
+    """
+
+    what: str
+    code: tuple[str, ...]
+    macs: int
+    before: int
+    error: float | None
+
+    def __str__(self) -> str:
+        ratio = f"{self.macs / self.before:.2f} × the MACs" if self.before else "no MACs"
+        error = "" if self.error is None else f", error {self.error:.0e}"
+        return f"{self.what} ({ratio}: {self.macs / 1e6:,.1f} M instead of {self.before / 1e6:,.1f} M{error})"
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A network that is not exact at a size, and how it is audited."""
+
+    make: Factory
+    row: SizeAudit
+    group: Group
+    channels: int
+    output: Field | None
+    images: Images
+
+    def tried(self, what: str, code: list[str], network: nn.Module) -> Repair | None:
+        """The repair, if the audit finds the changed network exact at this size."""
+        found = audit_size(lambda _: network, self.row.size, self.group, self.channels, self.output, self.images)
+        if found.decision != "exact" or found.disagreement:
+            return None
+        return Repair(what, tuple(code), self.macs(network), self.macs(self.make(self.row.size)), found.error)
+
+    def macs(self, network: nn.Module) -> int:
+        """Multiply-accumulates of one image of this size."""
+        size = self.row.size
+        with evaluating(network):
+            return forward_macs(network, self.images(1, self.channels, size).to(_dtype(network)))
+
+    def certificate(self, network: nn.Module) -> Certificate:
+        """Of a changed network at this size."""
+        return watch(network, self.images(2, self.channels, self.row.size), self.group.elements, self.output)
+
+
+def repairs(
+    make: Factory,
+    row: SizeAudit,
+    group: Group,
+    channels: int,
+    *,
+    output: Field | None = None,
+    images: Images = sample_images,
+) -> list[Repair]:
+    """The changes that make a network exact at a size where its sampling breaks it.
+
+    Tried are: padding or resizing the images to the nearest exact sizes; even kernels in the layers that break, which
+    reach as far on both sides of an even size; a first layer whose kernel has another parity; and equivariant
+    sub-sampling in place of the strides that break.
+
+    Args:
+        make: the network for a size.
+        row: of its audit, with the nearest exact sizes.
+        group: under which it is to be exact.
+        channels: of its input.
+        output: how its output should transform.
+        images: makes real images.
+    """
+    if row.seen is None or row.seen.grid != "broken" or row.decision != "approximate":
+        return []
+    case = _Case(make, row, group, channels, output, images)
+    found = (
+        attempt for way in (_other_sizes, _even_kernels, _other_stem, _subsampling) for attempt in _safe(way, case)
+    )
+    return [repair for repair in found if repair is not None]
+
+
+def _safe(way: Callable[[_Case], Iterator[Repair | None]], case: _Case) -> Iterator[Repair | None]:
+    """What a way finds; a network that cannot be changed so is passed over."""
+    try:
+        yield from way(case)
+    except REFUSALS:
+        return
+
+
+class Resized(nn.Module):
+    """A network on images that are first resized or padded to its size."""
+
+    def __init__(self, network: nn.Module, size: int, *, pad: bool) -> None:
+        super().__init__()
+        self.network, self.size, self.pad = network, size, pad
+
+    def forward(self, images: Tensor) -> Any:
+        """(batch, channels, height, width) -> what the network puts out."""
+        if self.pad:
+            return self.network(F.pad(images, ((self.size - images.shape[-1]) // 2,) * 4))
+        size = (self.size, self.size)
+        return self.network(F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True))
+
+
+def _other_sizes(case: _Case) -> Iterator[Repair | None]:
+    here = case.row.size
+    for size in case.row.nearest:
+        border, odd = divmod(size - here, 2)
+        if not odd:
+            what = f"{'pad' if border > 0 else 'crop'} the images to {size}"
+            yield case.tried(
+                what, [f"images = F.pad(images, ({border},) * 4)"], Resized(case.make(size), size, pad=True)
+            )
+        what = f"resize the images to {size}"
+        code = f'images = F.interpolate(images, ({size}, {size}), mode="bilinear", antialias=True)'
+        yield case.tried(what, [code], Resized(case.make(size), size, pad=False))
+
+
+def _even_kernels(case: _Case) -> Iterator[Repair | None]:
+    changed = _mended(case, _even)
+    if changed is not None:
+        yield case.tried("even kernels, 2×2 for 1×1, in the layers that break", changed[1], changed[0])
+
+
+def _subsampling(case: _Case) -> Iterator[Repair | None]:
+    changed = _mended(case, _equivariantly)
+    if changed is not None:
+        yield case.tried("equivariant sub-sampling in the layers that break", changed[1], changed[0])
+
+
+def _other_stem(case: _Case) -> Iterator[Repair | None]:
+    network = case.make(case.row.size)
+    stem = next((name for name, one in network.named_modules() if isinstance(one, (nn.Conv2d, GroupConv))), None)
+    if stem is None:
+        return
+    layer = network.get_submodule(stem)
+    kernel, stride, padding = _window(layer)
+    if stride != 1:
+        return
+    for other, border in ((kernel - 1, padding), (kernel - 1, 0), (kernel, 0), (kernel + 1, padding)):
+        if other < 1:
+            continue
+        changed = copy.deepcopy(network)
+        _replace(changed, stem, _like(layer, other, 1, border))
+        try:
+            symmetric = case.certificate(changed).grid == "symmetric"
+        except REFUSALS:
+            continue
+        if symmetric:
+            what = f"a {'valid ' if not border else ''}stem of {other}×{other}"
+            found = case.tried(what, [f"{stem}: kernel_size={other}, padding={border}"], changed)
+            if found is not None:
+                yield found
+                return
+
+
+def _mended(case: _Case, change: Callable[[nn.Module], tuple[nn.Module, str] | None]) -> Any:
+    """A copy whose breaking layers are changed, one after the other until none breaks, and the changes in code.
+
+    Returns:
+        (network, lines), or None where a layer that breaks cannot be changed.
+    """
+    network = copy.deepcopy(case.make(case.row.size))
+    lines: list[str] = []
+    for _ in range(ROUNDS):
+        seen = case.certificate(network)
+        broken = [one.layer.partition(":")[0] for one in seen.samplings if one.breaks(case.group.elements)]
+        if not broken:
+            return network, lines
+        for name in dict.fromkeys(broken):
+            changed = change(network.get_submodule(name))
+            if changed is None:
+                return None
+            _replace(network, name, changed[0])
+            lines.append(f"{name} = {changed[1]}")
+    return None
+
+
+def _even(layer: nn.Module) -> tuple[nn.Module, str] | None:
+    """The layer with a kernel that is larger by one, which lies symmetrically over sizes of the other parity."""
+    window = _window(layer)
+    if window is None or window[1] < 2:
+        return None
+    kernel, stride, padding = window
+    return _like(layer, kernel + 1, stride, padding), _written(layer, kernel + 1, stride, padding)
+
+
+def _equivariantly(layer: nn.Module) -> tuple[nn.Module, str] | None:
+    """The layer with stride one, and sub-sampling by two behind it on a grid that moves with the features."""
+    window = _window(layer)
+    if window is None or window[1] != 2:
+        return None
+    kernel, _, padding = window
+    known = getattr(layer, "field", None)
+    own = known.group if isinstance(known, RegularField) else TRIVIAL
+    if kernel == 2 and not padding and isinstance(layer, nn.MaxPool2d):
+        return EquivariantMaxPool(own), f"EquivariantMaxPool({own.name.upper()})"
+    dense = _like(layer, kernel, 1, padding)
+    code = f"nn.Sequential({_written(layer, kernel, 1, padding)}, EquivariantSubsample({own.name.upper()}))"
+    return nn.Sequential(dense, EquivariantSubsample(own)), code
+
+
+def _window(layer: nn.Module) -> Any:
+    """(kernel, stride, padding) of a square convolution or pool without dilation, else None."""
+    if not isinstance(layer, (nn.Conv2d, GroupConv, nn.MaxPool2d, nn.AvgPool2d)):
+        return None
+    settings = [getattr(layer, name) for name in ("kernel_size", "stride", "padding")]
+    numbers = []
+    for setting in settings:
+        pair = setting if isinstance(setting, tuple) else (setting, setting)
+        if len(set(pair)) != 1 or not isinstance(pair[0], int):
+            return None
+        numbers.append(pair[0])
+    dilation = getattr(layer, "dilation", 1)
+    return tuple(numbers) if dilation in (1, (1, 1)) else None
+
+
+def _like(layer: Any, kernel: int, stride: int, padding: int) -> nn.Module:
+    """A layer of the same kind with another window; its weights are new, and constrained as the old ones are."""
+    made: nn.Module
+    if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
+        made = type(layer)(kernel, stride, padding, ceil_mode=layer.ceil_mode)
+    else:
+        settings = {"stride": stride, "padding": padding, "groups": layer.groups}
+        if isinstance(layer, GroupConv):
+            groups: dict[str, Any] = {"group": layer.group, "in_group": layer.in_group}
+            made = GroupConv(
+                layer.in_channels, layer.out_channels, kernel, bias=layer.bias is not None, **settings, **groups
+            )
+        else:
+            made = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, bias=layer.bias is not None, **settings)
+        if parametrize.is_parametrized(layer, "weight"):
+            for constraint in layer.parametrizations["weight"]:
+                parametrize.register_parametrization(made, "weight", constraint)
+    known = getattr(layer, "field", None)
+    if isinstance(known, Field) and not hasattr(made, "field"):
+        vars(made)["field"] = known
+    place = next((tensor for tensor in layer.parameters()), None)
+    return made if place is None else made.to(place.device, place.dtype)
+
+
+def _written(layer: Any, kernel: int, stride: int, padding: int) -> str:
+    kind = "GroupConv" if isinstance(layer, GroupConv) else "nn.Conv2d" if isinstance(layer, nn.Conv2d) else None
+    kind = kind or ("nn.MaxPool2d" if isinstance(layer, nn.MaxPool2d) else "nn.AvgPool2d")
+    channels = f"{layer.in_channels}, {layer.out_channels}, " if hasattr(layer, "in_channels") else ""
+    return f"{kind}({channels}{kernel}, stride={stride}, padding={padding})"
+
+
+def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, layer)
+
+
+def _dtype(network: nn.Module) -> torch.dtype:
+    return next((one.dtype for one in network.parameters() if one.is_floating_point()), torch.float32)
