@@ -110,6 +110,7 @@ DECORATING = [
     ("key: edixhoven2023", "key: cohen2016"),
     ("entries: [p4cnn@28, z2cnn@28]", "entries: [p4cnn@28]"),
     ("seeds: 3", "seeds: 30"),
+    ("seeds: 3", "seeds: 3\npurpose: inference"),
     ("rank_by: accuracy.orbit", "rank_by: accuracy.upright"),
     ("nobody said otherwise", "somebody said otherwise"),
     ("seeds: 3", "seeds: 3\ndeviations: [one or two]"),

@@ -84,6 +84,16 @@ def test_list_shows_every_card_within_eighty_columns(gcnnbench: Any) -> None:
     assert max(len(line) for line in out.splitlines()) <= 80
 
 
+def test_benchmarks_are_listed_by_what_they_are_for(gcnnbench: Any) -> None:
+    registry = Registry.load()
+    _, out, _ = gcnnbench("list", "benchmarks")
+    groups = out.split("benchmarks for ")[1:]
+    assert [group.split(":")[0] for group in groups] == ["claims", "inference", "a first look"]
+    for name, group in zip(("mnist-upright", "cifar10-air", "quickstart"), groups, strict=True):
+        assert f"\n{registry.benchmark(name).full_name} " in group
+    assert all(card.purpose for card in registry.benchmarks.values())
+
+
 def test_list_in_json_is_one_document(gcnnbench: Any) -> None:
     _, out, _ = gcnnbench("list", "--format", "json")
     listed = json.loads(out)

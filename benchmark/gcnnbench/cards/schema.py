@@ -595,10 +595,21 @@ class Evaluation(Model):
         return self
 
 
+PURPOSES: Mapping[str | None, str] = {
+    "claims": "for claims: published recipes, to check published numbers",
+    "inference": "for inference: cheap enough for many seeds, to answer questions with intervals",
+    "first-look": "for a first look: minutes on a CPU, too short to rank networks",
+    None: "others, whose cards do not say what for",
+}
+"""What a benchmark is for, in words."""
+
+
 class BenchmarkCard(Described):
     """A benchmark, complete on its own: data, split, input, recipe, evaluation, entries and seeds."""
 
     version: Version
+    purpose: Literal["claims", "inference", "first-look"] | None = None
+    """What it is for; null where the card does not say."""
     dataset: Name
     split: Split
     input: Input

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
+from gcnnbench.cards.schema import PURPOSES, BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
 from gcnnbench.pages.protocol_text import protocol
 
 if TYPE_CHECKING:
@@ -30,6 +30,18 @@ def summaries(registry: Registry, shelf: str) -> list[dict[str, Any]]:
     if shelf == "datasets":
         return [_dataset_row(card) for card in registry.datasets.values()]
     return [_benchmark_row(card) for card in registry.benchmarks.values()]
+
+
+def listing(shelf: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table of a shelf under its name; benchmarks in a table for each purpose."""
+    if shelf != "benchmarks":
+        return f"{shelf}\n{table(rows)}\n"
+    parts = []
+    for purpose, words in PURPOSES.items():
+        those = [{key: row[key] for key in row if key != "purpose"} for row in rows if row["purpose"] == purpose]
+        if those:
+            parts.append(f"benchmarks {words}\n{table(those)}\n")
+    return "\n".join(parts)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -97,7 +109,13 @@ def _dataset_row(card: DatasetCard) -> dict[str, Any]:
 
 
 def _benchmark_row(card: BenchmarkCard) -> dict[str, Any]:
-    return {"name": card.full_name, "data set": card.dataset, "seeds": card.seeds, "entries": list(card.entries)}
+    return {
+        "name": card.full_name,
+        "purpose": card.purpose,
+        "data set": card.dataset,
+        "seeds": card.seeds,
+        "entries": list(card.entries),
+    }
 
 
 def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str]]:
@@ -184,6 +202,7 @@ def _dataset_facts(registry: Registry, card: DatasetCard) -> Iterator[tuple[str,
 
 
 def _benchmark_facts(registry: Registry, card: BenchmarkCard) -> Iterator[tuple[str, str]]:
+    yield "purpose", PURPOSES[card.purpose] if card.purpose else ""
     yield "data set", card.dataset
     yield from protocol(card, registry.dataset(card.dataset))
     yield "card", str(registry.paths["benchmark", card.name])

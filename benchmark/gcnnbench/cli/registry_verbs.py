@@ -49,7 +49,7 @@ def list_cards(
 ) -> None:
     """List the models, data sets and benchmarks of the registry."""
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.cli.cards import summaries, table
+    from gcnnbench.cli.cards import listing, summaries
 
     registry = Registry.load(include)
     if write is not None:
@@ -64,7 +64,7 @@ def list_cards(
         typer.echo(json.dumps(tables, indent=1, ensure_ascii=False))
         return
     for name, rows in tables.items():
-        typer.echo(f"{name}\n{table(rows)}\n")
+        typer.echo(listing(name, rows))
 
 
 def show(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import Described, ModelCard
+from gcnnbench.cards.schema import PURPOSES, BenchmarkCard, Described, ModelCard
 from gcnnbench.claims.protocol_tables import ProtocolTable, read_protocols
 
 PAGE = "docs/registry.md"
@@ -18,7 +18,7 @@ def page(registry: Registry) -> str:
         "# What is registered",
         f"Made from the cards by `gcnnbench list --write {PAGE}`; `gcnnbench show NAME` tells the rest of each.",
         "## Benchmarks",
-        _table(("benchmark", "what it is", "data set", "ranked by", "seeds", "entries"), _benchmarks(registry)),
+        *_benchmark_groups(registry),
         "## Models",
         "Exact and approximate: the input sizes at which the network is exactly, or only approximately, equivariant. "
         "Parameters are those of the first configuration on the card.",
@@ -38,8 +38,18 @@ def page(registry: Registry) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _benchmarks(registry: Registry) -> Iterable[Sequence[str]]:
-    for card in registry.benchmarks.values():
+def _benchmark_groups(registry: Registry) -> Iterable[str]:
+    """The benchmarks by what they are for: a heading and a table for each group."""
+    headings = ("benchmark", "what it is", "data set", "ranked by", "seeds", "entries")
+    for purpose, words in PURPOSES.items():
+        cards = [card for card in registry.benchmarks.values() if card.purpose == purpose]
+        if cards:
+            yield f"### Benchmarks {words}"
+            yield _table(headings, _benchmarks(cards))
+
+
+def _benchmarks(cards: Iterable[BenchmarkCard]) -> Iterable[Sequence[str]]:
+    for card in cards:
         link = f"[{card.full_name}](../benchmark/gcnnbench/registry/benchmarks/{card.name}.yaml)"
         entries = ", ".join(f"`{entry}`" for entry in card.entries)
         yield link, card.title, f"`{card.dataset}`", f"`{card.rank_by}`", str(card.seeds), entries
