@@ -258,6 +258,8 @@ class DatasetCard(Described):
     channels: Channels
     size: Size
     pixels: Literal["uint8", "float32"]
+    orientation: Literal["as-shown", "transposed"] | None = None
+    """How images stand in the tensors: as a reader sees them, or with rows and columns exchanged, a mirror image."""
     parts: Annotated[dict[Name, Part], Field(min_length=1)]
     files: tuple[File, ...] = ()
     download_bytes: Natural

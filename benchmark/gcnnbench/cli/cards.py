@@ -190,6 +190,7 @@ def _section(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _dataset_facts(registry: Registry, card: DatasetCard) -> Iterator[tuple[str, str]]:
     yield "images", f"{card.channels}×{card.size}×{card.size} {card.pixels}, {card.classes} classes"
+    yield "orientation", card.orientation or ""
     for name, part in card.parts.items():
         digest = f"sha256 {part.digest[:16]}…" if part.digest else "digest recorded when first read"
         yield f"part {name}", f"{part.images:,} images, {digest}"
