@@ -599,7 +599,7 @@ class Evaluation(Model):
 
 PURPOSES: Mapping[str | None, str] = {
     "claims": "for claims: published recipes, to check published numbers",
-    "inference": "for inference: cheap enough for many seeds, to answer questions with intervals",
+    "inference": "for inference: many seeds at little cost, answers with intervals",
     "first-look": "for a first look: minutes on a CPU, too short to rank networks",
     None: "others, whose cards do not say what for",
 }
