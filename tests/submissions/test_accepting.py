@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard import tables
+from gcnnbench.runs.store import Store
 from gcnnbench.submissions.accepting import accept
 from gcnnbench.submissions.verifying import BundleReport, verify_bundle
 
@@ -96,3 +98,32 @@ def test_the_verb_gives_one_json_document(packed: Path, bundle: Path, mini: Path
     rows = json.loads(refused.stdout)["rows"]
     assert [(row["id"], row["verdict"]) for row in rows] == [("hash", "refused")]
     assert "hash: models/mynet/model.py is not the file that was packed" in refused.stderr
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 warns of forks beside threads
+def test_killed_after_any_file_the_same_call_completes_it(
+    report: BundleReport, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill leaves what was written, and the half of one file in the folder for those."""
+    accept(report, tmp_path / "whole" / "models", tmp_path / "whole" / "results", [mini])
+    expected, write = contents(tmp_path / "whole"), Store.write
+    for survived in range(len(expected)):
+        place = tmp_path / f"killed after {survived}"
+        left = [survived]
+
+        def killed(self: Store, path: Path, content: bytes, left: list[int] = left) -> None:
+            if not left[0]:
+                self.temporary.mkdir(parents=True, exist_ok=True)
+                (self.temporary / ".gcnnbench-left.tmp").write_bytes(content[: len(content) // 2])
+                os._exit(9)
+            left[0] -= 1
+            write(self, path, content)
+
+        child = os.fork()
+        if child == 0:
+            monkeypatch.setattr(Store, "write", killed)
+            accept(report, place / "models", place / "results", [mini])
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        accept(report, place / "models", place / "results", [mini])
+        assert contents(place) == expected

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gcnnbench.errors import UserError
 from gcnnbench.runs.store import read_record
 from gcnnbench.submissions.bundle import open_bundle, pack
 from gcnnbench.submissions.folder import read_submission
@@ -114,3 +115,28 @@ def test_the_bundle_is_of_the_records_that_an_ordinary_run_makes(bundle: Path) -
     record = read_record(bundle / SEED_0)
     assert (record.benchmark, record.entry, record.seed) == ("mini@1", "mynet@12", 0)
     assert record.official
+
+
+def test_what_a_killed_call_left_is_not_packed_and_the_same_call_completes(
+    bundle: Path, mini: Path, tmp_path: Path
+) -> None:
+    submission = read_submission(bundle / "models" / "mynet", [mini])
+    expected = (bundle / MANIFEST).read_bytes()
+    results = bundle / "results"
+    cell = results / "mini@1" / "mynet@12"
+    (cell / ".seed-0.json.4711.tmp").write_bytes(b"half")
+    (cell / "seed-0.failed.json").write_bytes(b"{}")
+    (results / ".work" / "tmp").mkdir(parents=True)
+    (results / ".work" / "tmp" / ".gcnnbench-00.tmp").write_bytes(b"half")
+    target = tmp_path / "made.bundle"
+    left = target.with_name(f".{target.name}.tmp")
+    left.mkdir()
+    (left / "stray").write_bytes(b"of a call that was killed")
+    for _ in range(2):  # the second time it is there already, and is this very bundle
+        pack(submission, results, target)
+        assert (target / MANIFEST).read_bytes() == expected
+        assert open_bundle(target, [mini]).manifest.model == "mynet"
+    assert not left.exists()
+    (target / MANIFEST).write_bytes(b"another")
+    with pytest.raises(UserError, match="is there already; take it away"):
+        pack(submission, results, target)

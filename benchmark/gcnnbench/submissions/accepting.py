@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcnnbench.disk import write_whole
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard import tables
 from gcnnbench.runs.measured import FILE_NAME, Measurement
+from gcnnbench.runs.store import Store
 from gcnnbench.submissions.folder import read_submission
 from gcnnbench.submissions.manifest import entry_of
 from gcnnbench.submissions.tree import read_inside
@@ -45,28 +45,28 @@ def accept(report: BundleReport, models: Path, results: Path, include: Sequence[
         grades = {m.place.rpartition("/")[2]: m.grade for m in report.measured if Path(m.place).parent == folder}
         line = Measurement(bundle=bundle.manifest.digest, measured=grades)
         files[results / folder / FILE_NAME] = line.model_dump_json(indent=1).encode() + b"\n"
-    undo: dict[Path, bytes | None] = {}
+    store, undo = Store(results), dict[Path, bytes | None]()
     try:
-        _write(files, undo)
+        _write(store, files, undo)
         registry = read_submission(models / bundle.manifest.model, include).registry
         names = [trial.benchmark for trial in bundle.manifest.trials]
         made = tables.leaderboard(registry, results, names)[0]
         renewed = {name: text for board in made for name, text in tables.table_files(board).items()}
-        _write({results / tables.TABLES / name: text.encode() for name, text in renewed.items()}, undo)
+        _write(store, {results / tables.TABLES / name: text.encode() for name, text in renewed.items()}, undo)
     except BaseException:
         for path, before in undo.items():
             if before is None:
                 path.unlink(missing_ok=True)
             else:
-                write_whole(path, before)
+                store.write(path, before)
         raise
     return list(undo)
 
 
-def _write(files: dict[Path, bytes], undo: dict[Path, bytes | None]) -> None:
+def _write(store: Store, files: dict[Path, bytes], undo: dict[Path, bytes | None]) -> None:
     """Write what is not there yet, remembering what was there before."""
     for path, content in files.items():
         before = path.read_bytes() if path.exists() else None
         if before != content:
             undo[path] = before
-            write_whole(path, content)
+            store.write(path, content)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.disk import write_whole
+from gcnnbench.disk import read_plain, sync_folder, write_whole
 from gcnnbench.errors import UserError
 from gcnnbench.runs import provenance
 from gcnnbench.strict_json import parse_model
@@ -19,6 +20,7 @@ from gcnnbench.submissions.manifest import (
     Trial,
     digest,
     entry_of,
+    is_place,
     place_findings,
     sealed,
 )
@@ -45,18 +47,22 @@ class Bundle:
 def pack(submission: Submission, results: Path, target: Path) -> Manifest:
     """Put a submission and its results into a bundle; the same files give the same bytes.
 
+    Killed anywhere, the same call completes it. Only files that a bundle can hold are packed: what a killed run left in
+    the results directory beside them is none.
+
     Args:
         submission: the folder as it was tried.
-        results: a results directory that holds the records of this submission and nothing else.
-        target: the bundle's directory; it must not be there.
+        results: a results directory that holds the records of this submission.
+        target: the bundle's directory; where it is there already, it must be this very bundle.
+
+    Raises:
+        UserError: another bundle stands there.
     """
-    if target.exists():
-        raise UserError(f"{target} is there already; take it away, or write to another place with --output")
     contents = {f"models/{submission.card.name}/{name}": content for name, content in submission.files.items()}
     contents |= {
         f"results/{name}": read_inside(results, name, WEIGHTS_BYTES)
         for name in survey_tree(results).files
-        if not name.startswith(".work/")
+        if is_place(f"results/{name}")
     }
     versions = provenance.versions()
     environment = {**versions, "platform": provenance.platform_name(), "isolation": isolation().kind}
@@ -67,12 +73,25 @@ def pack(submission: Submission, results: Path, target: Path) -> Manifest:
         environment,
         {name: entry_of(content) for name, content in contents.items()},
     )
+    written = manifest.model_dump_json(indent=1).encode() + b"\n"
+    if target.exists():
+        if (target / MANIFEST).is_file() and read_plain(target / MANIFEST, MANIFEST_BYTES) == written:
+            return manifest
+        raise UserError(there_already(target))
     aside = target.with_name(f".{target.name}.tmp")
+    if aside.exists():
+        shutil.rmtree(aside)  # left by a call that was killed
     for name, content in contents.items():
         write_whole(aside / name, content)
-    write_whole(aside / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+    write_whole(aside / MANIFEST, written)
     aside.rename(target)
+    sync_folder(target.parent)
     return manifest
+
+
+def there_already(target: Path) -> str:
+    """What is told where another bundle stands in the place of this one."""
+    return f"{target} is there already; take it away, or write to another place with --output"
 
 
 def _trials(submission: Submission, contents: Mapping[str, bytes]) -> list[Trial]:

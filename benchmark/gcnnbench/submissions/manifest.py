@@ -91,6 +91,11 @@ def entry_of(content: bytes) -> FileEntry:
     return FileEntry(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 
+def is_place(name: str) -> bool:
+    """Whether a file of a bundle can stand there; nothing else is packed."""
+    return _PLACE.fullmatch(name) is not None and ".." not in name
+
+
 def place_findings(manifest: Manifest) -> Iterator[Finding]:
     """Paths at which no file of this bundle may stand, outputs that are not named by their content, and excess."""
     remedy = f"files stand below models/{manifest.model}/ and results/, as `gcnnbench submit` packs them"

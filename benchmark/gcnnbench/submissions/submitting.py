@@ -16,7 +16,7 @@ from gcnnbench.runs.files import blob
 from gcnnbench.runs.plan import unfinished
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.weights_only import weights_of, weights_only_path
-from gcnnbench.submissions.bundle import pack
+from gcnnbench.submissions.bundle import pack, there_already
 from gcnnbench.submissions.checking import brought_weights, check
 from gcnnbench.submissions.findings import Finding, Refused
 from gcnnbench.submissions.folder import Submission
@@ -57,12 +57,12 @@ def submit(
         Refused: a check found something, or a cell did not end as it should; nothing is packed, and what is done is
             kept for the next try.
     """
-    if target.exists():
-        raise UserError(f"{target} is there already; take it away, or write to another place with --output")
+    work = target.with_name(f".{target.name}.{_source_digest(submission)[:8]}")
+    if target.exists() and not work.exists():  # both are there where a call was killed after packing
+        raise UserError(there_already(target))
     findings = check(submission, data, trust=trust)
     if findings:
         raise Refused(findings)
-    work = target.with_name(f".{target.name}.{_source_digest(submission)[:8]}")
     store = Store(work)
 
     def run(cell: Cell) -> tuple[Finding, ...]:
