@@ -22,7 +22,10 @@ def test_a_file_put_back_with_its_old_date_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / "camelyonpatch_level_2_split_test_x.h5"
     write(path, 1)
     os.utime(path, ns=(10**18, 10**18))
-    read = lambda: int(_array(path, "x", 8, (4, 4, 3), "PCam").max())  # noqa: E731
+
+    def read() -> int:
+        return int(_array(path, "x", 8, (4, 4, 3), "PCam").max())
+
     assert read() == read() == 1
     assert len(list(tmp_path.glob("*.u8"))) == 1
     write(path, 2)
