@@ -17,13 +17,13 @@ ROOMS = (
     "nn",
     "architectures",
     "rewriting",
-    "equivariance probes",
     "training scoring",
+    "equivariance probes",
     "runs",
     "leaderboard",
     "claims compare perf",
     "determinism",
-    "record_checks explain figures",
+    "record_checks explain figures passport",
     "submissions",
     "pages",
     "cli",
@@ -84,7 +84,7 @@ def test_imports_run_one_way() -> None:
     ],
 )
 def test_a_planted_upward_import_is_seen(module: str, line: str, expected: str) -> None:
-    assert upward(graph(**{module: line})) == [expected]
+    assert set(upward(graph(**{module: line}))) - set(upward(graph())) == {expected}
 
 
 def test_a_planted_circle_is_seen() -> None:
