@@ -33,6 +33,7 @@ from gcnnbench.data.copies import lacks_digests, on_copies, settle
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.streams import derive
 from gcnnbench.device import choose, seeded
+from gcnnbench.disk import read_plain
 from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.errors import UserError
 from gcnnbench.explain import lineage
@@ -44,7 +45,7 @@ from gcnnbench.record_checks import recomputing
 from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs import cell_run
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.files import weights_path
+from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
@@ -127,7 +128,7 @@ def load_model(
     path = weights_path(store.record_path(cell), store.results, record)
     if not path.exists():
         raise UserError(f"{path}: the weights of {cell.name} are kept outside git and are not here")
-    content = path.read_bytes()
+    content = read_plain(path, WEIGHTS_BYTES)
     if hashlib.sha256(content).hexdigest() != record.weights.sha256:
         raise UserError(f"{path}: not the weights that the record of {cell.name} names")
     network = build(entry, benchmark, seed=seed, cards=cards)

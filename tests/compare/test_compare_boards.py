@@ -135,7 +135,7 @@ def test_another_version_or_another_ranking_is_said_of_the_benchmark(
     ("text", "told"),
     [
         (None, "cannot be read"),
-        ("[", "no leaderboard: the whole file"),
+        ("[", "no leaderboard: EOF while parsing"),
         ('[{"rows": []}]', r"no leaderboard: 0.benchmark"),
     ],
 )

@@ -9,6 +9,7 @@ import typer
 
 from gcnnbench.cli.options import Format, OutputFormat
 from gcnnbench.cli.run_verbs import DeviceName
+from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 
 
@@ -65,6 +66,6 @@ def perf(
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None

@@ -10,11 +10,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gcnnbench.compare.revision import files_at
+from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_json
 from gcnnbench.leaderboard.formatting import listed
 from gcnnbench.leaderboard.tables import TABLES
+from gcnnbench.strict_json import mistakes, parse_json
 
 What = Literal["new", "gone", "moved", "changed", "same"]
 """`moved`: another rank or number; `changed`: neither, but made of other records, say."""
@@ -118,19 +120,20 @@ def compare_revision(results: Path, revision: str, boards: Sequence[Board]) -> S
 
 def _text(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _parsed(text: bytes, name: str) -> tuple[KeptBoard, ...]:
+    written = "write one: gcnnbench leaderboard --format json"
     try:
+        parse_json(text)
         return _BOARDS.validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        written = "write one: gcnnbench leaderboard --format json"
-        raise UserError(f"{name}: no leaderboard: {where}: {first['msg']}; {written}") from None
+        raise UserError(f"{name}: no leaderboard: {mistakes(error)}; {written}") from None
+    except ValueError as error:
+        raise UserError(f"{name}: no leaderboard: {error}; {written}") from None
 
 
 def _compared(first: str, then: Sequence[KeptBoard], second: str, now: Sequence[KeptBoard]) -> StateComparison:

@@ -15,11 +15,12 @@ from safetensors.numpy import load
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.data.copies import on_copies
+from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.formatting import listed
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import Run, read_results
-from gcnnbench.runs.files import blob
+from gcnnbench.runs.files import OUTPUTS_BYTES, blob
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import Difference, Summary, detectable, mcnemar, paired, paired_bootstrap, summary, welch
 
@@ -192,7 +193,10 @@ def _upright(side: Side, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_
     path = blob(side.results, run.outputs)
     if not path.exists():
         return f"the outputs of {side.name} are not in {path.parent}; they are kept outside git"
-    content = path.read_bytes()
+    try:
+        content = read_plain(path, OUTPUTS_BYTES)
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
     if hashlib.sha256(content).hexdigest() != run.outputs:
         return f"{path} is not the file that the record of {side.name} names"
     tensors = load(content)

@@ -17,12 +17,13 @@ from gcnnbench.claims.rows import ClaimRow, warn_of_edits
 from gcnnbench.claims.tolerances import tolerances_since
 from gcnnbench.compare.revision import in_history
 from gcnnbench.data.copies import on_copies
+from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
 from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.records import Kept, counted, kept_records
-from gcnnbench.runs.files import blob, weights_path
+from gcnnbench.runs.files import OUTPUTS_BYTES, blob, weights_path
 from gcnnbench.runs.record import Provenance
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import binomial_error, summary
@@ -149,7 +150,10 @@ def _file(path: Path, results: Path, sha256: str, size: int) -> File:
     place = path.relative_to(results).as_posix()
     if not path.exists():
         return File(place, sha256, size, "not here")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        found = hashlib.sha256(read_plain(path, OUTPUTS_BYTES)).hexdigest()
+    except OSError:
+        found = ""
     return File(place, sha256, size, "here" if found == sha256 else "altered")
 
 

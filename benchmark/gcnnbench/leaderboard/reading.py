@@ -104,7 +104,10 @@ def run(record: Record, kind: Kind, card: BenchmarkCard | None) -> Run:
     after = record.equivariance.after
     found: dict[str, float | None] = {}
     if card is not None:
-        found = metrics(record.counts, card.evaluation.seen, invariance_error=after.invariance_error)
+        seen = card.evaluation.seen
+        if not set(seen) <= record.counts.elements.keys():  # of another protocol under another version
+            seen = tuple(record.spec["evaluation"]["seen"])
+        found = metrics(record.counts, seen, invariance_error=after.invariance_error)
     equivariance, disagreement = decided(record.equivariance.exactness_after)
     return Run(
         benchmark=record.benchmark,

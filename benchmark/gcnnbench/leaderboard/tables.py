@@ -9,6 +9,7 @@ from typing import Literal
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import on_copies
+from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_csv, as_json, pairs_as_csv
@@ -93,9 +94,17 @@ def stale_tables(registry: Registry, results: Path) -> list[str]:
     for path in kept:
         if path.name not in made:
             findings.append(f"{TABLES}/{path.name}: there is no record from which it could be made; {again}")
-        elif path.read_bytes() != made[path.name].encode():
+        elif _content(path) != made[path.name].encode():
             findings.append(f"{TABLES}/{path.name}: not the table that the records make; {again}")
     return findings
+
+
+def _content(path: Path) -> bytes | None:
+    """What a kept table holds; null where it cannot be read."""
+    try:
+        return read_plain(path)
+    except OSError:
+        return None
 
 
 def _nothing(results: Path, benchmark: str, made: Sequence[Board], findings: Sequence[str]) -> str:

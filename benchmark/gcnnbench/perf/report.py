@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from gcnnbench.cards.schema import Model, Natural, Positive
 from gcnnbench.errors import UserError
 from gcnnbench.perf.timing import Ratio, Timing, ratio
+from gcnnbench.strict_json import parse_model
 
 
 class Spread(Model):
@@ -135,8 +136,6 @@ def read_report(path: str, content: bytes) -> Report:
         UserError: it is none.
     """
     try:
-        return Report.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise UserError(f"{path}: no report of gcnnbench perf: {where}: {first['msg']}") from None
+        return parse_model(content, Report)
+    except ValueError as error:
+        raise UserError(f"{path}: no report of gcnnbench perf: {error}") from None

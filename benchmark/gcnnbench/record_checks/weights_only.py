@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.disk import read_plain
+from gcnnbench.runs.files import WEIGHTS_BYTES
 from gcnnbench.runs.spec import spec
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only, weights_of
 from gcnnbench.scoring.metrics import differences, inconsistencies, metrics
@@ -40,7 +42,12 @@ def _findings(registry: Registry, results: Path, found: WeightsOnly) -> Iterator
         return
     yield from differences(found.metrics, made)
     path = weights_of(results, found)
-    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != found.weights.sha256:
+    try:
+        content = read_plain(path, WEIGHTS_BYTES) if path.exists() else None
+    except OSError as error:
+        yield f"weights: {path.name} cannot be read: {error.strerror}"
+        return
+    if content is not None and hashlib.sha256(content).hexdigest() != found.weights.sha256:
         yield f"weights: {path.name} is not the file whose sha256 is stated"
-    elif found.weights.committed and not path.exists():
+    elif found.weights.committed and content is None:
         yield f"weights: {path.name} is missing"
