@@ -24,6 +24,7 @@ from gcnnbench.nn.groups import P4, P4M, Element, Group
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import SeparableGroupConv
 from gcnnbench.rewriting.folded import for_scoring
+from gcnnbench.scoring.macs import forward_macs
 
 PATHS = [path for kind, path in registered_cards() if kind == "model"]
 CARDS = {path.parent.name: read_card(path, ModelCard) for path in sorted(PATHS)}
@@ -87,6 +88,14 @@ def test_the_sweep_is_the_directory() -> None:
     for name in NAMES:
         assert {path.name for path in (folder / name).iterdir() if path.is_file()} == {"model.py", "model.yaml"}
         assert CARDS[name].name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_multiply_accumulates_are_those_of_the_card(name: str) -> None:
+    said = CARDS[name].parameters[0]
+    with torch.device("cpu" if CARDS[name].requires else "meta"), torch.no_grad():
+        network = built(name, said.size, said.channels, said.classes, whole=True).float().eval()
+        assert forward_macs(network, torch.zeros(1, said.channels, said.size, said.size)) == said.macs
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -32,3 +32,35 @@ def test_a_slow_network_is_never_shown_a_whole_batch(
     assert made == ([small, estimate.STEPS * batch] if whole else [small])
     assert found.train_seconds > 0
     assert found.test_seconds > 0
+
+
+def cells(*entries: str) -> list[Cell]:
+    return [Cell(Registry.load(), "quickstart", entry, 0, "cpu", 1, Path("unused")) for entry in entries]
+
+
+def test_what_there_is_no_time_to_measure_is_scaled_from_the_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def noted(cell: Cell, macs: int, _: float) -> tuple[estimate.Speed, int]:
+        measured.append(cell.entry)
+        return estimate.Speed(1.0, 0.5, macs), 1000
+
+    monkeypatch.setattr(estimate, "measure", noted)
+    monkeypatch.setattr(estimate, "BUDGET", 0.0)
+    larger, smaller = cells("p4cnn@13", "p4cnn@11")
+    found = estimate.forecast([larger, smaller])
+    assert measured == ["p4cnn@11"]
+    assert all(isinstance(one, estimate.Estimate) for one in found)
+    assert [one.measured for one in found if isinstance(one, estimate.Estimate)] == [False, True]
+    one, other = (one.train_seconds for one in found if isinstance(one, estimate.Estimate))
+    ratio = estimate.multiply_accumulates(larger) / estimate.multiply_accumulates(smaller)
+    assert one / other == pytest.approx(ratio) == pytest.approx((13 / 11) ** 2, rel=1e-3)
+
+
+def test_a_large_network_is_neither_built_nor_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "LARGE", 1)
+    monkeypatch.setattr(Registry, "build", lambda *_: pytest.fail("it was built"))
+    (found,) = estimate.forecast(cells("p4cnn@12"))
+    assert isinstance(found, estimate.Estimate)
+    assert not found.measured
+    assert found.train_seconds > 0

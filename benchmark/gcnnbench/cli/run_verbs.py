@@ -183,29 +183,29 @@ def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     from tabulate import tabulate
 
     from gcnnbench.cli.progress import duration
-    from gcnnbench.runs.estimate import estimate
+    from gcnnbench.runs.estimate import forecast
 
     if not cells:
         return f"nothing to do: all {planned} cells are done"
     by_entry: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
-    rows, seconds, committed, kept = [], 0.0, 0, 0
-    for (benchmark, entry), group in by_entry.items():
-        try:
-            one = estimate(group[0])
-        except UserError as error:
-            rows.append([benchmark, entry, len(group), "–", "–", "–", f"cannot be built: {error}"])
+    rows, seconds, committed, kept, scaled = [], 0.0, 0, 0, False
+    found = forecast([group[0] for group in by_entry.values()])
+    for ((benchmark, entry), group), one in zip(by_entry.items(), found, strict=True):
+        if isinstance(one, UserError):
+            rows.append([benchmark, entry, len(group), "–", "–", "–", f"cannot be built: {one}"])
             continue
+        about, scaled = "" if one.measured else "~", scaled or not one.measured
         each = one.train_seconds + one.test_seconds
         rows.append(
             [
                 benchmark,
                 entry,
                 len(group),
-                duration(one.train_seconds),
-                duration(one.test_seconds),
-                duration(each * len(group)),
+                about + duration(one.train_seconds),
+                about + duration(one.test_seconds),
+                about + duration(each * len(group)),
             ]
         )
         seconds, committed = seconds + each * len(group), committed + one.committed * len(group)
@@ -218,5 +218,10 @@ def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
             f"{len(cells)} of {planned} cells to run on {cells[0].device} with {cells[0].threads} threads each: about "
             f"{duration(seconds)} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and "
             f"small weights, {kept / 1e6:.0f} MB kept outside git.",
+            *(
+                ["~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."]
+                if scaled
+                else []
+            ),
         ]
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from gcnnbench.cards.schema import DatasetCard, split_entry
 from gcnnbench.data.images import Images, prepare
@@ -26,6 +28,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES
+from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.training.loop import Task, TrainingState, train
 from gcnnbench.training.many_seeds import train_together
 
@@ -33,6 +36,10 @@ STEPS = 3
 PROBE = 8
 PATIENCE = 5.0
 """Seconds that steps with whole batches may take; where they would take longer, those of `PROBE` images are scaled."""
+BUDGET = 4.0
+"""Seconds after which the cells of a plan are no longer measured: the larger ones are scaled from what was."""
+LARGE = 2_000_000_000
+"""Multiply-accumulates of one image above which a network is neither built nor measured."""
 RECORD_BYTES = 40_000
 BYTES_PER_COUNT = 9
 MEASURED_AS = 4  # passes that equivariance costs for each image and element: before and after, in float64
@@ -42,12 +49,61 @@ MEMORY_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds and bytes of one cell; `committed` bytes are the record and small weights, `kept` lie outside git."""
+    """Seconds and bytes of one cell; `committed` bytes are the record and small weights, `kept` lie outside git.
+
+    `measured`: on the network itself; else scaled by its multiply-accumulates from another one.
+    """
 
     train_seconds: float
     test_seconds: float
     committed: int
     kept: int
+    measured: bool = True
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds to train on one image and to score one, of a network with so many multiply-accumulates an image."""
+
+    train: float
+    test: float
+    macs: int
+
+    def of(self, macs: int) -> Speed:
+        """The speed of a network of another size, as if all multiply-accumulates took the same time."""
+        return Speed(self.train * macs / self.macs, self.test * macs / self.macs, macs)
+
+
+def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
+    """An estimate for each cell within about `BUDGET` seconds, or why its network cannot be built.
+
+    The smallest networks are measured first; those that are `LARGE`, or for which no time is left, are scaled from the
+    last one that was, or from a bare convolution where there is none.
+    """
+    start, known = time.monotonic(), dict[int, Speed]()
+    found: dict[int, Estimate | UserError] = {}
+    sizes = {}
+    for place, cell in enumerate(cells):
+        try:
+            sizes[place] = multiply_accumulates(cell)
+        except UserError as error:
+            found[place] = error
+    for place in sorted(sizes, key=lambda place: sizes[place]):
+        cell, macs = cells[place], sizes[place]
+        left = BUDGET - (time.monotonic() - start)
+        nearest = known[max(known)] if known else bare_speed(cell)
+        probe = 2 * STEPS * min(PROBE, cell.card.recipe.batch_size) * nearest.of(macs).train
+        if macs > LARGE or (known and probe > left):
+            count = cell.model.parameters[0].count
+            found[place] = _estimate(cell, nearest.of(macs), count * 4, measured=False)
+            continue
+        try:
+            known[macs], weights = measure(cell, macs, min(PATIENCE, left / 2))
+        except UserError as error:
+            found[place] = error
+        else:
+            found[place] = _estimate(cell, known[macs], weights)
+    return [found[place] for place in range(len(cells))]
 
 
 def estimate(cell: Cell) -> Estimate:
@@ -56,11 +112,55 @@ def estimate(cell: Cell) -> Estimate:
     Raises:
         UserError: the network cannot be built.
     """
+    return _estimate(cell, *measure(cell, multiply_accumulates(cell), PATIENCE))
+
+
+def multiply_accumulates(cell: Cell) -> int:
+    """Those of one image: from the model's card, by the area of the image, or counted on a network without weights.
+
+    Raises:
+        UserError: the network cannot be built.
+    """
+    size = split_entry(cell.entry)[1]
+    rows = [row for row in cell.model.parameters if row.macs]
+    if rows:
+        nearest = min(rows, key=lambda row: abs(row.size - size))
+        return max(1, int((nearest.macs or 1) * (size / nearest.size) ** 2))
+    with torch.device("cpu" if cell.model.requires else "meta"), torch.inference_mode():
+        network = cell.registry.build(cell.entry, cell.card).eval()
+        return max(1, forward_macs(network, torch.zeros(1, cell.card.input.channels, size, size)))
+
+
+def bare_speed(cell: Cell) -> Speed:
+    """The speed of one ordinary 3×3 convolution of 64 channels at 32 pixels, forward and backward."""
+    device = choose(cell.device)
+    with arithmetic(device, "fp32", cell.threads):
+        images = torch.rand(PROBE, 64, 32, 32, device=device, requires_grad=True)
+        weight = torch.rand(64, 64, 3, 3, device=device, requires_grad=True)
+        for _ in range(2):  # the first warms up
+            start = time.perf_counter()
+            scored = conv2d(images, weight, padding=1)
+            synchronise(device)
+            middle = time.perf_counter()
+            scored.sum().backward()
+            synchronise(device)
+            end = time.perf_counter()
+    return Speed((end - start) / PROBE, (middle - start) / PROBE, 64 * 64 * 9 * 32**2)
+
+
+def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
+    """The speed of a cell's network, from a few steps really made, and the bytes of its weights.
+
+    Args:
+        cell: benchmark, entry and device.
+        macs: multiply-accumulates of one image.
+        patience: seconds that steps with whole batches may take.
+
+    Raises:
+        UserError: the network cannot be built.
+    """
     card, device = cell.card, choose(cell.device)
     dataset = cell.registry.dataset(card.dataset)
-    parts = {name: part.images for name, part in dataset.parts.items()}
-    shares = split_indices(parts, card.split, order_seed(card.name, cell.seed, card.split), cell.seed)
-    counts = {name: min(len(indices), cell.limit or len(indices)) for name, indices in shares.items()}
     with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
         size = split_entry(cell.entry)[1]
         network = cell.registry.build(cell.entry, card).to(device)
@@ -70,25 +170,36 @@ def estimate(cell: Cell) -> Estimate:
             task = Task("estimate", 0, recipe, images, None, device, cell.threads)
             epochs = [state.history[-1]["seconds"] for state in train(network, task, TrainingState())]
             step = epochs[-1] / STEPS * (card.recipe.batch_size / batch)  # the first epoch warms up
-            if len(epochs) * STEPS * step > PATIENCE:
+            if len(epochs) * STEPS * step > patience:
                 break
-        per_image = _scoring_seconds(network, images, device)
+        scoring = _scoring_seconds(network, images, device)
+    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    return Speed(step / card.recipe.batch_size, scoring, macs), weights
+
+
+def _estimate(cell: Cell, speed: Speed, weights: int, *, measured: bool = True) -> Estimate:
+    """Seconds and bytes of a cell from the speed of its network and the bytes of its weights."""
+    card = cell.card
+    dataset = cell.registry.dataset(card.dataset)
+    parts = {name: part.images for name, part in dataset.parts.items()}
+    shares = split_indices(parts, card.split, order_seed(card.name, cell.seed, card.split), cell.seed)
+    counts = {name: min(len(indices), cell.limit or len(indices)) for name, indices in shares.items()}
     elements, angles = len(group(card.evaluation.group)), len(card.evaluation.curve.angles)
     conditions = elements + angles - 1  # 0° is upright
     steps = card.recipe.epochs * -(-counts["train"] // card.recipe.batch_size)
     validated = card.recipe.epochs * counts.get("validation", 0)
     if card.recipe.norm_statistics:
         validated += counts["train"] * (card.recipe.epochs if card.split.validation else 1)  # a pass forward each
-    measured = MEASURED_AS * elements * card.evaluation.equivariance_images
-    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    errors = MEASURED_AS * elements * card.evaluation.equivariance_images
     outputs = counts["test"] * (elements * dataset.classes * 4 + angles * 2)
     record = RECORD_BYTES + BYTES_PER_COUNT * dataset.classes**2 * (conditions + elements)
     small = weights <= COMMITTED_WEIGHTS_BYTES
     return Estimate(
-        train_seconds=steps * step + validated * per_image,
-        test_seconds=(conditions * counts["test"] + measured) * per_image,
+        train_seconds=steps * card.recipe.batch_size * speed.train + validated * speed.test,
+        test_seconds=(conditions * counts["test"] + errors) * speed.test,
         committed=record + (weights if small else 0),
         kept=outputs + (0 if small else weights),
+        measured=measured,
     )
 
 
