@@ -30,6 +30,7 @@ HARMLESS = {
     "double_precision": "interface",
     "ensemble_in_disguise": "passes",
     "hidden_training": "state",
+    "in_place": "input",
     "look_up": "look-up",
     "no_network": "build",
     "not_a_number": "not-finite",

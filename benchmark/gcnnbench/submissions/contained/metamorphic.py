@@ -98,6 +98,11 @@ def _state(
         worst = float((upright - scored.double()).abs().max())
         what = f"after scoring, the first images get logits that differ by {worst:.2g}"
         yield Finding(check="state", what=what, remedy=remedy)
+    given = shown.clone()
+    network(given)
+    if not torch.equal(given, shown):
+        what = f"the network changes the images that it is given, by up to {float((given - shown).abs().max()):.2g}"
+        yield Finding(check="input", what=what, remedy="leave the input alone: work on a copy, as in x = x - x.mean()")
     now = contents(network)
     changed = [name for name, value in held.items() if name not in now or not torch.equal(now[name], value)]
     if changed:
