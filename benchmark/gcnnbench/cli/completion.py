@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from gcnnbench.cards.registry import Registry
-from gcnnbench.errors import UserError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gcnnbench.cards.registry import Registry
 
 
 def benchmark_names(incomplete: str) -> list[str]:
@@ -19,6 +21,9 @@ def entry_names(incomplete: str) -> list[str]:
 
 def _registry() -> Registry:
     """The registered cards; none while one of them is wrong, as a shell has no place for errors."""
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.errors import UserError
+
     try:
         return Registry.load()
     except UserError:
