@@ -299,6 +299,15 @@ def test_the_mode_is_the_one_that_eval_reaches() -> None:
     assert all(module.training for module in network.modules())
 
 
+def test_a_network_that_is_random_in_evaluation_mode_is_unknown() -> None:
+    network = made(lambda: Network(lambda x: F.dropout(x, 0.1, training=True)))
+    decision = decide(network, sample_images(4, 3, 12), P4, fan_in=100)
+    assert decision.verdict == "unknown"
+    assert "draws random numbers in evaluation mode" in str(decision.reason)
+    harmless = made(lambda: Network(lambda x: x + 0 * torch.rand(3, 1, 1, dtype=x.dtype)))
+    assert decide(harmless, sample_images(4, 3, 12), P4, fan_in=100).verdict == "exact"
+
+
 # what no optimiser can change stays
 
 

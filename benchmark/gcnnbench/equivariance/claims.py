@@ -37,5 +37,5 @@ def _wrong(card: ModelCard, row: SizeAudit) -> Iterator[str]:
     if row.disagreement:
         yield f"{where}: {row.reason}"
     elif row.decision != claimed:
-        evidence = row.reason or f"error {row.invariance_error:.1e} at the output, which is rounding"
+        evidence = row.reason or f"error {row.error or 0:.1e} at the output, which is rounding"
         yield f"{where} stands in {claimed}_at, but the audit finds it {row.decision} under {card.group}: {evidence}"

@@ -17,6 +17,7 @@ OUTPUT = "output"
 NUDGES = (2.0**-20, 2.0**-40)
 SATURATED = 2.0**-4
 """A relative change of the output from which on a nudge is too large to tell how small ones grow."""
+RANDOM = "the network draws random numbers in evaluation mode: the same images do not give the same output"
 ALIKE = "the output is the same for all images, so nothing can be told from it"
 
 
@@ -65,7 +66,7 @@ def deviations(
     scale is zero have no error and are left out.
 
     Raises:
-        UnjudgedError: the output is not finite, or the same for all images.
+        UnjudgedError: the output is not finite, the same for all images, or another one at each time.
     """
     names = known_layers(network)
     scales: dict[str, _Scale] = {}
@@ -75,6 +76,10 @@ def deviations(
         size = float(features.square().mean().sqrt())
         if size > 0:
             scales[name] = _Scale(features.clone(), size)
+
+    def same(name: str, features: Tensor, field: Field) -> None:  # noqa: ARG001
+        if name == OUTPUT and not torch.equal(features, scales[OUTPUT].upright):
+            raise UnjudgedError(RANDOM)
 
     def condition(name: str, features: Tensor, field: Field) -> None:  # noqa: ARG001
         if name in scales:
@@ -102,10 +107,13 @@ def deviations(
 
     with evaluating(network):
         swapped = {name: tensor.to(images.device) for name, tensor in state(network, images.dtype).items()}
+        numbers = torch.get_rng_state()
         run(images, keep)
         if OUTPUT not in scales:
             raise UnjudgedError(ALIKE)
         here = scales[OUTPUT]
+        if not torch.equal(numbers, torch.get_rng_state()):
+            run(images, same)
         spread = float((here.upright - here.upright.mean(0)).square().mean().sqrt())
         if spread <= 1e-12 * here.size:
             raise UnjudgedError(ALIKE)

@@ -106,7 +106,7 @@ def exactness(probe: Probe) -> Iterator[Finding]:
             what = f"the card does not say whether the network is exact at {row.size}, where it is entered"
             yield Finding(check="exactness", what=what, remedy=f"it is {row.decision}: name {row.size} there")
         elif row.disagreement or row.decision != claimed:
-            evidence = row.reason or f"an error of {row.invariance_error or 0:.1e} at the output, which is rounding"
+            evidence = row.reason or f"an error of {row.error or 0:.1e} at the output, which is rounding"
             what = f"the card says {claimed} at {row.size}, and the audit finds {row.decision}: {evidence}"
             remedy = "claim what the network is, or mend the layer that breaks"
             yield Finding(check="exactness", what=what, remedy=remedy)
