@@ -7,12 +7,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gcnnbench.leaderboard.tables import TABLES
-from gcnnbench.outside_text import is_line
+from gcnnbench.outside_text import is_line, is_text
 from gcnnbench.record_checks.made_again import mac_count
 from gcnnbench.record_checks.recomputing import verify_records
 from gcnnbench.record_checks.rows import RecordRow, counted
@@ -289,3 +290,21 @@ def test_the_report_reads_well_and_parses(study: Study) -> None:
     assert "refused        toy@2/p4cnn@28/seed-0.json\n    metrics.accuracy.upright is 0.99" in text
     assert text.endswith("8 recomputed, 5 refused.\n"), "four of the kept tables show the record"
     assert json.loads(records_as_json(rows))["summary"] == {"recomputed": 8, "refused": 5}
+
+
+def test_names_of_files_are_shown_and_take_no_hold_of_a_terminal(study: Study) -> None:
+    """Names come from outside, too: with escape sequences, turned writing, or bytes that are no text."""
+    folder = study.path().parent
+    hostile = [
+        b"seed-\x1b[2J.json",
+        "seed-\u202e.json".encode(),
+        b"seed-\xff.json",
+        b"seed-\n.json",
+        b"\x1b.safetensors",
+    ]
+    for name in hostile:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"{}")
+    rows = verified(study)
+    assert sum(row.grade == "refused" for row in rows) == len(hostile)
+    assert is_text(records_as_text(rows))
+    assert records_as_json(rows).encode("utf-8")

@@ -9,6 +9,7 @@ from typing import Literal
 
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.equivariance.results import Exactness
+from gcnnbench.outside_text import as_line
 from gcnnbench.runs.files import Kind, read_files, seed_of
 from gcnnbench.runs.measured import Measurement, read_measurements
 from gcnnbench.runs.record import Failure, Record
@@ -87,7 +88,7 @@ def read_results(results: Path, cards: Mapping[str, BenchmarkCard]) -> Results:
                 made = run(content, file.kind, cards.get(content.benchmark))
                 found.runs.append(replace(made, sha256=file.sha256))
             else:
-                found.findings.append(f"{file.place}: {content}")
+                found.findings.append(as_line(f"{file.place}: {content}", 1_000))
                 if cell := seed_of(file.place):
                     found.unusable[cell] = content
         except ValueError as error:

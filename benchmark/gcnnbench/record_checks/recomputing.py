@@ -14,6 +14,7 @@ from gcnnbench.disk import read_plain
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.reading import decided, run
 from gcnnbench.leaderboard.tables import stale_tables
+from gcnnbench.outside_text import as_line
 from gcnnbench.record_checks.across_records import Cells, orphans
 from gcnnbench.record_checks.made_again import MacCount, learning_rate_findings
 from gcnnbench.record_checks.outputs import outputs_findings
@@ -80,8 +81,8 @@ def _unread(results: Path, file: File, why: str) -> RecordRow:
         version = None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         newer = f"schema_version {version} is newer than this suite reads (up to {SCHEMA_VERSION}); update gcnnbench"
-        return RecordRow(str(file.place), "not checkable", notes=(newer,))
-    return RecordRow(str(file.place), "refused", (why,))
+        return RecordRow(as_line(str(file.place)), "not checkable", notes=(newer,))
+    return RecordRow(as_line(str(file.place)), "refused", (why,))
 
 
 def _recomputed(registry: Registry, results: Path, file: File, record: Record, count: MacCount | None) -> RecordRow:
@@ -151,4 +152,4 @@ def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
 
 def _refused(finding: str) -> RecordRow:
     place, _, what = finding.partition(": ")
-    return RecordRow(place, "refused", (what,))
+    return RecordRow(as_line(place), "refused", (as_line(what, 1_000),))
