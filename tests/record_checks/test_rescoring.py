@@ -28,7 +28,7 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.files import blob
 from gcnnbench.runs.finish import Finished
-from gcnnbench.runs.record import Record
+from gcnnbench.runs.record import Record, sealed
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.metrics import metrics
 
@@ -229,7 +229,7 @@ def test_what_cannot_be_re_scored_keeps_its_grade_and_says_why(trained: Trained,
     path = store.record_path(trained.cells[0])
     record = trained.finished[0].record
     elsewhere = record.model_copy(update={"weights": record.weights.model_copy(update={"committed": False})})
-    path.write_text(elsewhere.model_dump_json(), "utf-8")
+    path.write_text(sealed(elsewhere).model_dump_json(), "utf-8")
     path.with_suffix(".safetensors").unlink()
     row = graded(trained, results, conditions=Conditions.upright)
     assert (row.grade, row.findings) == ("recomputed", ())
@@ -244,7 +244,7 @@ def test_outputs_must_be_what_was_counted(trained: Trained, results: Path) -> No
     assert "has another sha256 than its name" in graded(trained, results, conditions=None).findings[0]
     path.write_bytes(trained.finished[0].outputs)
     tampered = moved(record, "elements", "rot90")
-    store.record_path(trained.cells[0]).write_text(tampered.model_dump_json(), "utf-8")
+    store.record_path(trained.cells[0]).write_text(sealed(tampered).model_dump_json(), "utf-8")
     row = graded(trained, results, conditions=None)
     assert row.findings == (
         "counts.elements.rot90: not the counts of the kept outputs",
