@@ -64,6 +64,7 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
     epochs, rate = protocol["recipe"]["epochs"], 1000.0 + seed
     certificate, decision = changes.pop("exactness", ("exact", "exact"))
     device, mode = changes.pop("device_name", "a CPU"), changes.pop("numeric_mode", "fp32")
+    kind = changes.pop("device", "cpu")
     state = {"depths": [], "invariance_error": 1e-15, "flips": 0.0, "dtype": "float64"}
     exactness = {
         "grid": "unknown",
@@ -116,7 +117,7 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
             "suite_version": "0",
             "commit": None,
             "dirty": None,
-            "device": "cpu",
+            "device": kind,
             "device_name": device,
             "threads": 1,
             "numeric_mode": mode,

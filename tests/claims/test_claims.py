@@ -475,7 +475,7 @@ def test_devices_that_share_a_mean_are_told(study: Study) -> None:
     study.edit("p4cnn@28", 1, provenance__device="cuda")
     rows = judged(study, NUMBER)
     assert rows[0].devices == ("cpu", "cuda")
-    assert "1. the mean mixes devices: cpu, cuda" in claims_as_markdown(rows)
+    assert "1. the mean mixes devices (cpu, cuda)" in claims_as_markdown(rows)
 
 
 def test_the_report_reads_well_and_parses(study: Study) -> None:

@@ -65,6 +65,15 @@ def test_across_seeds_and_within_them(kept: tuple[Registry, Path]) -> None:
     assert found.gaps == ()
 
 
+def test_seeds_that_ran_on_different_devices_are_told(kept: tuple[Registry, Path]) -> None:
+    path = kept[1] / "toy@2/p4cnn@28/seed-1.json"
+    data = json.loads(path.read_text("utf-8"))
+    data["provenance"]["device"] = "cuda"
+    path.write_text(json.dumps(data), "utf-8")
+    (told,) = compared(kept).gaps
+    assert told.startswith("seed 1 ran on different kinds of device: a seed draws other dropout masks")
+
+
 def test_image_by_image(kept: tuple[Registry, Path]) -> None:
     found = compared(kept)
     assert [(image.seed, image.first_only, image.second_only) for image in found.images] == [

@@ -117,6 +117,16 @@ def test_machines_have_letters_and_their_own_speeds(toy: Toy) -> None:
     assert "- b: cpu, two, 1 thread." in text
 
 
+def test_means_and_pairs_that_mix_devices_are_told(toy: Toy) -> None:
+    broken = ("approximate", "approximate")
+    runs = [toy.record(seed=seed, device=device) for seed, device in enumerate(["cpu", "cuda"])]
+    text = unfolded(as_markdown([toy.board(*runs, toy.record("p4cnn@27", device="cuda", exactness=broken))]))
+    assert "- p4cnn@28: its mean mixes devices (cpu, cuda)." in text
+    assert "- p4cnn@28 − p4cnn@27 mixes devices (cpu, cuda); a seed draws other dropout masks" in text
+    assert "p4cnn@27: its mean" not in text
+    assert "mixes devices" not in as_markdown([toy.board(toy.record(), toy.record("p4cnn@27", exactness=broken))])
+
+
 def test_latex_is_a_booktabs_table_with_nothing_unescaped(toy: Toy, study: list[Record]) -> None:
     text = as_latex([toy.board(*study)])
     for needed in ("\\toprule", "\\midrule", "\\bottomrule", "94.30 $\\pm$ 0.30", "flips \\%", "\\caption{", "$-$2.90"):

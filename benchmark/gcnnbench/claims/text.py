@@ -114,11 +114,16 @@ def _notes(row: ClaimRow) -> list[str]:
             "calibration": f"calibration: chose the assumption {row.because}" if row.because else "",
             "construction": "holds by construction for every exact network",
         }.get(row.counted, ""),
-        f"the mean mixes devices: {', '.join(row.devices)}" if len(row.devices) > 1 else "",
+        _mixed(row) if len(row.devices) > 1 else "",
         row.warning,
         row.next,
     ]
     return list(filter(None, told))
+
+
+def _mixed(row: ClaimRow) -> str:
+    what = "what is compared" if row.statement else "the mean"
+    return f"{what} mixes devices ({', '.join(row.devices)})"
 
 
 def _marks(row: ClaimRow, letters: Mapping[str, str], notes: Mapping[str, int]) -> str:

@@ -19,6 +19,7 @@ from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.formatting import listed
 from gcnnbench.leaderboard.frame import excluded
+from gcnnbench.leaderboard.notes import UNPAIRED
 from gcnnbench.leaderboard.reading import Run, read_results
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob
 from gcnnbench.runs.spec import spec, spec_digest
@@ -139,6 +140,9 @@ def compare_runs(benchmark: str, first: Side, second: Side) -> Comparison:
             differences.append(found[1])
     bootstrap = paired_bootstrap(np.mean(differences, axis=0), seed=0) if _one_test_set(differences) else None
     gaps = [] if seeds else ["no seed is common to both, so nothing is paired"]
+    across = [seed for seed in seeds if first.runs[seed].machine.device != second.runs[seed].machine.device]
+    if across:
+        gaps.append(f"{listed(tuple(across))} ran on different kinds of device: {UNPAIRED}")
     gaps += [f"{listed(tuple(at))} not compared image by image: {problem}" for problem, at in problems.items()]
     if differences and bootstrap is None:
         gaps.append("no bootstrap: the seeds are tested on different images")

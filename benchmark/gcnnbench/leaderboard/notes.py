@@ -10,10 +10,12 @@ from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.reading import Machine
 from gcnnbench.statistics import ALPHA
 
+UNPAIRED = "a seed draws other dropout masks on another kind of device, so seeds do not pair across them"
+
 
 def notes(board: Board) -> list[str]:
     """The notes below a board's tables, each a line."""
-    makers = (_ties, _test_set, _dashes, _machines, _measured, _brought, _missing, _aside)
+    makers = (_ties, _test_set, _dashes, _machines, _mixed, _measured, _brought, _missing, _aside)
     return [note for make in makers for note in make(board)]
 
 
@@ -68,6 +70,18 @@ def _machines(board: Board) -> Iterator[str]:
         yield f"{letter}: {machine.device}, {machine.name}, {threads}."
     if modes:
         yield f"Numeric mode: {', '.join(modes)}. Images/s: of testing, per machine, never averaged over machines."
+
+
+def _mixed(board: Board) -> Iterator[str]:
+    """Means and pairs whose records were made on several kinds of device."""
+    devices = {row.entry: tuple(dict.fromkeys(speed.machine.device for speed in row.speeds)) for row in board.rows}
+    for entry, kinds in devices.items():
+        if len(kinds) > 1:
+            yield f"{entry}: its mean mixes devices ({', '.join(kinds)})."
+    for pair in board.pairs:
+        kinds = tuple(dict.fromkeys((*devices[pair.exact], *devices[pair.approximate])))
+        if len(kinds) > 1 and pair.contrasts:
+            yield f"{pair.exact} − {pair.approximate} mixes devices ({', '.join(kinds)}); {UNPAIRED}."
 
 
 def _measured(board: Board) -> Iterator[str]:
