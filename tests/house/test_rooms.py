@@ -25,7 +25,7 @@ ROOMS = (
     "determinism",
     "record_checks explain figures passport",
     "submissions",
-    "pages",
+    "pages exports",
     "cli",
     "api __main__",
 )

@@ -35,7 +35,8 @@ class Symmetric(nn.Module):
         self.classes = nn.Linear(6, 3)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classes(self.pool(self.lift(images).relu()).mean((2, 3)))
+        logits: Tensor = self.classes(self.pool(self.lift(images).relu()).mean((2, 3)))
+        return logits
 
 
 class BrokenInSinglePrecision(Symmetric):

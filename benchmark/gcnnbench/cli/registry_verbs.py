@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gcnnbench.cli.check_report import JUnit, report_checks, shown_path
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gcnnbench.cards.card_files import Shelf
+    from gcnnbench.cards.reading import Finding
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.exports.junit import Case
 
 
 CHECK_FAILED = 1
@@ -102,12 +108,13 @@ def validate(
     audit: Annotated[
         bool, typer.Option("--audit", help="Also measure whether the models are exact where they say so (minutes).")
     ] = False,
+    junit: JUnit = None,
 ) -> None:
     """Check every registered card, and those at the paths given: all errors of all files at once.
 
     Ends with 2 if a card is wrong, and with 1 if the audit finds a claimed exactness false.
     """
-    from gcnnbench.cards.reading import CardsError, Finding
+    from gcnnbench.cards.reading import CardsError
     from gcnnbench.cards.registry import Registry, survey
     from gcnnbench.claims.protocol_tables import read_protocols
     from gcnnbench.claims.reading import read_claims
@@ -122,6 +129,7 @@ def validate(
             claims, protocols = read_claims(Registry.of(shelf)), read_protocols(Registry.of(shelf))
         except CardsError as error:
             findings = list(error.errors)
+    report_checks("gcnnbench validate", _cases(shelf, findings), junit)
     if findings:
         for finding in findings:
             typer.echo(str(finding), err=True)
@@ -137,6 +145,18 @@ def validate(
     )
     if audit:
         _audit(Registry.of(shelf), [path.absolute() for path in paths or []])
+
+
+def _cases(shelf: Shelf, findings: Sequence[Finding]) -> list[Case]:
+    """One case a card's file, the faulty ones with all that is wrong."""
+    from gcnnbench.exports.junit import Case, Fault
+
+    files = {file.path for kind in (shelf.models, shelf.datasets, shelf.benchmarks) for file in kind.values()}
+    faults: dict[Path, list[Fault]] = {path: [] for path in sorted(files)}
+    for finding in findings:
+        where = shown_path(finding.path)
+        faults.setdefault(finding.path, []).append(Fault(str(finding), where, finding.line, finding.column))
+    return [Case(shown_path(path), tuple(here)) for path, here in faults.items()]
 
 
 def _audit(registry: Registry, paths: list[Path]) -> None:

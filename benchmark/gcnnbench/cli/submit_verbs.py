@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gcnnbench.cli.check_report import JUnit, report_checks
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
 from gcnnbench.errors import UserError
 
@@ -138,6 +139,7 @@ def bundle(
     retrain: Retrain = None,
     no_rescore: NoRescore = False,
     trust: Trust = False,
+    junit: JUnit = None,
     data: Data,
     include: Include,
     output: Format,
@@ -147,6 +149,7 @@ def bundle(
     With --no-rescore nothing of it is run, and the checks of the network are not made. Ends with 1 if something is
     wrong; everything that is wrong is said at once, each with what would be right.
     """
+    from gcnnbench.exports.junit import Case, Fault
     from gcnnbench.submissions.findings import Refused
     from gcnnbench.submissions.verifying import verify_bundle
 
@@ -155,11 +158,17 @@ def bundle(
         depth: Depth = "read" if no_rescore else "rescore"
         report = verify_bundle(path, data, depth=depth, retrain=wanted, trust=trust, include=include, say=_say)
     except Refused as error:
+        report_checks(
+            "gcnnbench verify bundle",
+            [Case(finding.check, (Fault(f"{finding.what}; {finding.remedy}"),)) for finding in error.findings],
+            junit,
+        )
         if output is OutputFormat.json:
             rows = [{"id": finding.check, "verdict": "refused", **finding.model_dump()} for finding in error.findings]
             typer.echo(json.dumps({"rows": rows, "summary": {"refused": len(rows)}}, indent=1, ensure_ascii=False))
         _refuse(error, path)
     else:
+        report_checks("gcnnbench verify bundle", [Case(str(path))], junit)
         typer.echo(_as_json(report) if output is OutputFormat.json else _as_text(report))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gcnnbench.cli.check_report import JUnit, report_checks, shown_path
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results, default_data
 from gcnnbench.cli.run_verbs import SOME_CELLS_FAILED, DeviceName, Entries, Seeds
 from gcnnbench.errors import UserError
@@ -16,8 +17,9 @@ from gcnnbench.errors import UserError
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.claims.rows import ClaimRow
+    from gcnnbench.exports.junit import Case
     from gcnnbench.record_checks.recomputing import Further
-    from gcnnbench.record_checks.rows import Chosen
+    from gcnnbench.record_checks.rows import Chosen, RecordRow
 
 CHECK_FAILED = 1
 
@@ -44,6 +46,7 @@ def claims(
         bool, typer.Option("--rerun", help="First run the protocol's cells that undecided claims lack.")
     ] = False,
     device: Annotated[DeviceName, typer.Option(help="--rerun: where to run.")] = DeviceName.auto,
+    junit: JUnit = None,
     data: Data,
     results: Results,
     include: Include,
@@ -57,7 +60,7 @@ def claims(
     from gcnnbench.data.copies import on_copies
 
     registry = on_copies(Registry.load(include), results)
-    _claims(registry, results, paper, benchmark, output, device.value if rerun else None, data)
+    _claims(registry, results, paper, benchmark, output, device.value if rerun else None, data, junit)
 
 
 def records(
@@ -85,6 +88,7 @@ def records(
     device: Annotated[
         DeviceName | None, typer.Option(help="Where to run.", show_default="the record's own, where it is here")
     ] = None,
+    junit: JUnit = None,
     results: Results,
     include: Include,
     output: Format,
@@ -104,7 +108,7 @@ def records(
     further = None
     if asked is not Rescore.none or retrain is not None:
         further = _further(registry, results, data or default_data(), asked, retrain, device)
-    _records(registry, results, output, chosen, further)
+    _records(registry, results, output, chosen, further, junit)
 
 
 def _claims(
@@ -115,6 +119,7 @@ def _claims(
     output: OutputFormat,
     device: str | None,
     data: Path,
+    junit: Path | None,
 ) -> None:
     from gcnnbench.claims.claims import FOLDER
     from gcnnbench.claims.evidence import gather, set_aside
@@ -148,6 +153,7 @@ def _claims(
         failed = _run_awaited(registry, rows, results, device, data)
         rows = judged()
     typer.echo(claims_as_json(rows) if output is OutputFormat.json else claims_as_markdown(rows), nl=False)
+    report_checks("gcnnbench verify claims", [_claim_case(row) for row in rows], junit)
     if any(row.fails for row in rows):
         raise typer.Exit(CHECK_FAILED)
     if failed:
@@ -201,7 +207,14 @@ def _further(
     )
 
 
-def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Chosen, further: Further | None) -> None:
+def _records(
+    registry: Registry,
+    results: Path,
+    output: OutputFormat,
+    chosen: Chosen,
+    further: Further | None,
+    junit: Path | None,
+) -> None:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.record_checks.made_again import mac_count
     from gcnnbench.record_checks.recomputing import verify_records
@@ -209,6 +222,7 @@ def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Ch
 
     rows = verify_records(registry, results, chosen, further, mac_count(Registry.load()))
     typer.echo(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), nl=False)
+    report_checks("gcnnbench verify records", [_record_case(row, results) for row in rows], junit)
     if further is None and output is not OutputFormat.json:
         typer.echo("from the records' own counts; --data DIR scores them again from their weights", err=True)
     if not any(row.grade != "not checkable" for row in rows):
@@ -219,3 +233,19 @@ def _records(registry: Registry, results: Path, output: OutputFormat, chosen: Ch
     if further is not None and not any(row.grade in ("re-scored", "undecided", "re-trained") for row in rows):
         typer.echo("no record could be run again as asked for; the reasons stand above", err=True)
         raise typer.Exit(CHECK_FAILED)
+
+
+def _record_case(row: RecordRow, results: Path) -> Case:
+    from gcnnbench.exports.junit import Case, Fault
+
+    file = shown_path(results / row.id)
+    skipped = "; ".join(row.notes) or row.grade if row.grade == "not checkable" else None
+    return Case(row.id, tuple(Fault(finding, file) for finding in row.findings), skipped)
+
+
+def _claim_case(row: ClaimRow) -> Case:
+    from gcnnbench.exports.junit import Case, Fault
+
+    decided = row.verdict in ("reproduced", "refuted")
+    faults = (Fault(f"{row.source} {row.id}: {row.verdict_text}"),) if row.fails else ()
+    return Case(f"{row.source}/{row.id}", faults, None if decided else row.verdict_text)

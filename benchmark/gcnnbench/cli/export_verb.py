@@ -1,0 +1,113 @@
+"""`export`: an entry, a data set or a bundle in the formats of others."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gcnnbench.cli.options import Include, Results
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.cards.registry import Registry
+
+
+class ExportForm(StrEnum):
+    """What is written."""
+
+    eval_results = "eval-results"
+    model_card = "model-card"
+    in_toto = "in-toto"
+    croissant = "croissant"
+    ro_crate = "ro-crate"
+
+
+FORMS = """write one of
+  gcnnbench export eval-results BENCHMARK ENTRY [--metric M] [--dataset ID]   for a model on the Hugging Face hub
+  gcnnbench export model-card BENCHMARK ENTRY [--passport FILE.md]            its README.md there
+  gcnnbench export in-toto BENCHMARK ENTRY                                    what verify records says, as a statement
+  gcnnbench export croissant DATASET                                          a data set's card
+  gcnnbench export ro-crate BUNDLE                                            for ro-crate-metadata.json in a bundle"""
+
+
+def export(
+    form: Annotated[ExportForm, typer.Argument(help="The format.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="What is exported: see below.")],
+    *,
+    metric: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Another number than the one it is ranked by.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="eval-results: the data set on the hub.", show_default="gcnnbench/NAME"),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="SHA", help="eval-results: the data set's revision there.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="eval-results: where the records can be seen.")] = None,
+    passport: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="model-card: what audit --passport wrote.")
+    ] = None,
+    results: Results,
+    include: Include,
+) -> None:
+    """Print an entry, a data set or a bundle in a format that other tools read.
+
+    eval-results, model-card and in-toto take BENCHMARK ENTRY, croissant a DATASET, ro-crate a BUNDLE's directory.
+    """
+    from gcnnbench.cards.registry import Registry
+
+    if len(names) != (1 if form in (ExportForm.croissant, ExportForm.ro_crate) else 2):
+        raise UserError(f"{form.value} takes other names; {FORMS}")
+    registry = Registry.load(include)
+    match form:
+        case ExportForm.croissant:
+            from gcnnbench.exports.croissant import croissant
+
+            text = croissant(registry, names[0])
+        case ExportForm.ro_crate:
+            text = _ro_crate(Path(names[0]))
+        case ExportForm.in_toto:
+            text = _in_toto(registry, results, names, metric)
+        case ExportForm.eval_results:
+            from gcnnbench.explain.lineage import explain
+            from gcnnbench.exports.huggingface import eval_results
+
+            found = explain(registry, results, names[0], names[1], metric)
+            text = eval_results(found, dataset or f"gcnnbench/{found.dataset}", revision, url)
+        case ExportForm.model_card:
+            from gcnnbench.explain.lineage import explain
+            from gcnnbench.exports.huggingface import model_card
+
+            section = passport.read_text(encoding="utf-8") if passport else ""
+            text = model_card(registry, explain(registry, results, names[0], names[1], metric), section)
+    typer.echo(text, nl=False)
+
+
+def _in_toto(registry: Registry, results: Path, names: list[str], metric: str | None) -> str:
+    from gcnnbench.explain.lineage import explain
+    from gcnnbench.exports.in_toto import statement
+    from gcnnbench.record_checks.recomputing import verify_records
+    from gcnnbench.record_checks.rows import Chosen
+
+    found = explain(registry, results, names[0], names[1], metric)
+    return statement(found, verify_records(registry, results, Chosen(found.benchmark, (found.entry,))))
+
+
+def _ro_crate(path: Path) -> str:
+    from gcnnbench.exports.ro_crate import ro_crate
+    from gcnnbench.runs.files import read_files
+    from gcnnbench.runs.record import Record
+    from gcnnbench.submissions.bundle import open_bundle
+    from gcnnbench.submissions.manifest import MANIFEST
+
+    bundle = open_bundle(path)
+    packed = datetime.fromtimestamp((path / MANIFEST).stat().st_mtime, UTC).date().isoformat()
+    days = [
+        file.content.provenance.finished[:10] for file in read_files(bundle.results) if isinstance(file.content, Record)
+    ]
+    return ro_crate(bundle.manifest, bundle.submission.card.licence, max(days, default=packed))

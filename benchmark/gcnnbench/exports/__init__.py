@@ -1,0 +1,1 @@
+"""Records, cards and checks in the formats of others: Hugging Face, Croissant, RO-Crate, in-toto, JUnit, GitHub."""
