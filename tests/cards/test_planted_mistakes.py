@@ -98,7 +98,12 @@ SCHEMA_MISTAKES = [
     ("model", "widths: [4, 7, 14]", "widths: ‸[4, x]", "a hyper-parameter is true or false, a number"),
     ("model", "  planes: 10", "  ‸Planes: 10", "starts with a letter, as weight_decay is"),
     ("model", "approximate_at: [27, 29]", "approximate_at: [27, ‸28]", "28 stands in exact_at and in approximate_at"),
-    ("model", "p4\nexact_at: [28]", "trivial\nexact_at: ‸[28]", "exact_at and approximate_at must be left out"),
+    (
+        "model",
+        "p4\nexact_at: [28]",
+        "trivial\nexact_at: ‸[28]",
+        "approximate_at and learnt_at must be left out",
+    ),
     ("model", "p4\nexact_at: [28]\napproximate_at: [27, 29]\n", "‸p4\n", "must name at least one size"),
     ("model", "parameters:\n  - {", "parameters: ‸{", "a mapping must be a list"),
     ("dataset", 'digest: "aaaa', 'digest: ‸"AAAA', "must be a SHA-256 in 64 small hexadecimal digits"),

@@ -109,7 +109,7 @@ def test_weights_and_what_they_were_trained_on_belong_together(folder: Path, min
     [
         ("enters", None, "enters no benchmark, and nothing tried is nothing shown"),
         ("enters", [{"benchmark": "quikstart", "sizes": [12]}], "there is no benchmark 'quikstart'; did you mean"),
-        ("enters", [{"benchmark": "mini", "sizes": [14]}], "size 14 stands neither in exact_at nor in approximate_at"),
+        ("enters", [{"benchmark": "mini", "sizes": [14]}], "size 14 stands in none of exact_at"),
         ("enters", [{"benchmark": "mini", "sizes": [12]}, {"benchmark": "mini", "sizes": [11]}], "mini stands twice"),
         ("enters", [{"benchmark": "mini", "sizes": [11]}], "does not state count and macs for mini"),
         ("parameters", [{"channels": 1, "classes": 10, "size": 12, "count": 7}], "does not state macs for mini"),

@@ -85,8 +85,8 @@ def _entering_errors(file: CardFile[ModelCard], shelf: Shelf) -> Iterator[Findin
         dataset = shelf.datasets.get(benchmark.dataset)
         for place, size in enumerate(entering.sizes):
             message = ""
-            if card.group != "trivial" and size not in (*card.exact_at, *card.approximate_at):
-                message = f"size {size} stands neither in exact_at nor in approximate_at"
+            if card.group != "trivial" and size not in card.claimed_at:
+                message = f"size {size} stands in none of exact_at, approximate_at, learnt_at"
             elif benchmark.input.resize == "none" and dataset is not None and dataset.card.size != size:
                 message = f"{size} must be {dataset.card.size}: {benchmark.name} does not resize its images"
             if message:
@@ -119,9 +119,9 @@ def _entry_errors(file: CardFile[BenchmarkCard], shelf: Shelf) -> Iterator[Findi
                 yield file.error(("entries", index), message)
             continue
         card = shelf.models[slug].card
-        if card.group != "trivial" and size not in (*card.exact_at, *card.approximate_at):
-            sizes = ", ".join(map(str, sorted((*card.exact_at, *card.approximate_at))))
-            message = f"size {size} stands neither in exact_at nor in approximate_at of {slug} ({sizes})"
+        if card.group != "trivial" and size not in card.claimed_at:
+            sizes = ", ".join(map(str, sorted(card.claimed_at)))
+            message = f"size {size} stands in none of exact_at, approximate_at, learnt_at of {slug} ({sizes})"
             yield file.error(("entries", index), message)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Hashable, Mapping
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -191,6 +191,8 @@ class ModelCard(Described):
     group: GroupName
     exact_at: Each[Size] = ()
     approximate_at: Each[Size] = ()
+    learnt_at: Each[Size] = ()
+    """Sizes at which the network can be exact and need not: how much symmetry it has is learnt."""
     hyperparameters: dict[HyperparameterName, Hyperparameter]
     parameters: Some[ParameterCount]
     requires: Each[Requirement] = ()
@@ -214,17 +216,30 @@ class ModelCard(Described):
 
     @model_validator(mode="after")
     def _claims_fit_the_group(self) -> Self:
-        both = sorted(set(self.exact_at) & set(self.approximate_at))
-        if both:
-            rule = f"{both[0]} stands in exact_at and in approximate_at; a size is one or the other"
-            raise broken_rule(rule, "approximate_at", self.approximate_at.index(both[0]))
-        if self.group == "trivial" and (self.exact_at or self.approximate_at):
-            rule = "the group is trivial, so exact_at and approximate_at must be left out"
-            raise broken_rule(rule, "exact_at" if self.exact_at else "approximate_at")
-        if self.group != "trivial" and not (self.exact_at or self.approximate_at):
-            rule = f"the group is {self.group}, so exact_at or approximate_at must name at least one size"
+        claims = {name: getattr(self, name) for name in ("exact_at", "approximate_at", "learnt_at")}
+        for first, second in combinations(claims, 2):
+            both = sorted(set(claims[first]) & set(claims[second]))
+            if both:
+                rule = f"{both[0]} stands in {first} and in {second}; a size is one or the other"
+                raise broken_rule(rule, second, claims[second].index(both[0]))
+        if self.group == "trivial" and self.claimed_at:
+            rule = "the group is trivial, so exact_at, approximate_at and learnt_at must be left out"
+            raise broken_rule(rule, next(name for name in claims if claims[name]))
+        if self.group != "trivial" and not self.claimed_at:
+            rule = f"the group is {self.group}, so exact_at, approximate_at or learnt_at must name at least one size"
             raise broken_rule(rule, "group")
         return self
+
+    @property
+    def claimed_at(self) -> tuple[int, ...]:
+        """Every size about which the card claims something."""
+        return (*self.exact_at, *self.approximate_at, *self.learnt_at)
+
+    def claim_at(self, size: int) -> Literal["exact", "approximate", "learnt"] | None:
+        """What the card claims at a size."""
+        if size in self.learnt_at:
+            return "learnt"
+        return "exact" if size in self.exact_at else "approximate" if size in self.approximate_at else None
 
 
 class Part(Model):
@@ -622,6 +637,8 @@ class BenchmarkCard(Described):
     seeds: Annotated[int, Field(ge=1, le=1000)]
     deviations: tuple[Text, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
+    family: Name | None = None
+    """Benchmarks of one family show one question under several conditions; their regrets make one table."""
     superseded_by: Positive | None = None
     """The version that took this one's place: it is no longer run, its records are still read, tabled and verified."""
     model_versions: dict[Name, Positive] | None = None

@@ -95,6 +95,7 @@ def _model_row(card: ModelCard) -> dict[str, Any]:
         "parameters": counts[0],
         "exact at": list(card.exact_at),
         "approximate at": list(card.approximate_at),
+        "learnt at": list(card.learnt_at),
     }
 
 
@@ -123,6 +124,8 @@ def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str
     if card.group != "trivial":
         yield "exact at", _cell(card.exact_at) or "no size stated"
         yield "approximate at", _cell(card.approximate_at) or "no size stated"
+        if card.learnt_at:
+            yield "learnt at", _cell(card.learnt_at)
     yield "hyperparameters", _cell(card.hyperparameters)
     for count in card.parameters:
         said = f" (published: {count.published:,})" if count.published else ""
@@ -163,7 +166,7 @@ def _entry_rows(registry: Registry, card: BenchmarkCard, known: Known) -> list[d
     for entry in card.entries:
         slug, size = split_entry(entry)
         model = registry.model(slug)
-        said = "exact" if size in model.exact_at else "approximate" if size in model.approximate_at else "–"
+        said = model.claim_at(size) or "–"
         row = {"entry": entry, "group": model.group, "equivariance": said, "seeds run": list(seeds.get(entry, ()))}
         rows.append({**row, "spec": (known.digests[entry] or "of the copy")[:12]})
     return rows

@@ -177,7 +177,7 @@ def _audit(registry: Registry, paths: list[Path]) -> None:
             typer.echo(f"{registry.paths['model', card.name]}: {sentence}", err=True)
     if failures:
         raise typer.Exit(CHECK_FAILED)
-    sizes = sum(len(card.exact_at) + len(card.approximate_at) for card in cards)
+    sizes = sum(len(card.claimed_at) for card in cards)
     typer.echo(f"models audited: {len(cards)}, at {sizes} claimed sizes, all as claimed")
 
 

@@ -10,11 +10,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softplus
 
-from gcnnbench.data.rotate import rotate
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Field, Invariant
 
 CIRCLE = 2 * pi
+
+
+def turned(images: Tensor, radians: Tensor, black: Tensor) -> Tensor:
+    """Images turned counter-clockwise about their centre, bilinear, differentiable in the angle.
+
+    As `gcnnbench.data.rotate`, in gathers whose gradient is deterministic on a GPU, too: there PyTorch refuses that of
+    `grid_sample`.
+
+    Args:
+        images: (batch, channels, height, width).
+        radians: one angle, or one for each image (batch,).
+        black: what stands outside, (channels,).
+
+    Returns:
+        A tensor of the same shape.
+    """
+    batch, channels, height, width = images.shape
+    padded = black.to(images)[:, None, None].expand(batch, channels, height + 2, width + 2).contiguous()
+    padded[:, :, 1:-1, 1:-1] = images
+    cos, sin = (value.reshape(-1, 1, 1).to(images) for value in (radians.cos(), radians.sin()))
+    across = torch.arange(width, device=images.device, dtype=images.dtype)[None, None, :] - (width - 1) / 2
+    down = torch.arange(height, device=images.device, dtype=images.dtype)[None, :, None] - (height - 1) / 2
+    columns = cos * across - sin * down + (width + 1) / 2
+    rows = sin * across + cos * down + (height + 1) / 2
+    left, top = columns.detach().floor(), rows.detach().floor()
+    found = torch.zeros_like(images)
+    for step_right, step_down in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        column = (left + step_right).clamp(0, width + 1).to(torch.int64)
+        row = (top + step_down).clamp(0, height + 1).to(torch.int64)
+        places = (row * (width + 2) + column).flatten(1).unsqueeze(1).expand(batch, channels, -1)
+        values = padded.flatten(2).gather(2, places).view_as(images)
+        share = (1 - (columns - left - step_right).abs()) * (1 - (rows - top - step_down).abs())
+        found = found + values * share.unsqueeze(1)
+    return found
 
 
 class TurnedCopies(nn.Module):
@@ -54,24 +87,24 @@ class TurnedCopies(nn.Module):
         return torch.tensor(self.fixed, dtype=torch.float64)
 
     def angles(self) -> list[float]:
-        """The angles of the copies in evaluation, in degrees."""
+        """The angles of the copies in evaluation, in radians."""
         width = float(self.width.detach())
         if width >= CIRCLE:
-            return [360 * k / self.copies for k in range(self.copies)]
-        return [((k + 0.5) / self.copies - 0.5) * width * 180 / pi for k in range(self.copies)]
-
-    def turned(self, images: Tensor, degrees: float | Tensor) -> Tensor:
-        """The images turned counter-clockwise by one angle or by one each, black outside."""
-        return rotate(images, degrees, torch.tensor(self.black, dtype=torch.float64))
+            return [CIRCLE * k / self.copies for k in range(self.copies)]
+        if not width:
+            return [0.0]  # all copies are one
+        return [((k + 0.5) / self.copies - 0.5) * width for k in range(self.copies)]
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, channels, size, size) -> (batch, classes): logits in training, else mean log-probabilities."""
+        black = torch.tensor(self.black, dtype=torch.float64).to(images)
         if self.training:
             places = torch.rand(len(images), device=images.device) - 0.5
-            logits: Tensor = self.base(self.turned(images, places * self.width * (180 / pi)))
+            logits: Tensor = self.base(turned(images, places * self.width, black))
             return logits
-        copies = [log_softmax(self.base(self.turned(images, angle)), 1) for angle in self.angles()]
-        return torch.stack(copies).mean(0)
+        angles = [torch.tensor(angle, dtype=torch.float64) for angle in self.angles()]
+        copies = [self.base(turned(images, angle, black) if angle else images) for angle in angles]
+        return torch.stack([log_softmax(logits, 1) for logits in copies]).mean(0)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

@@ -13,11 +13,34 @@ from gcnnbench.nn.convolution import BankTable
 from gcnnbench.nn.projection import orbit_table, project
 
 
-class ProjectedConv(BankConv):
-    """A bank that is free in every entry, with the penalty `γ/2 · ‖W − ΠW‖²`; Π is that of `gcnnbench.nn.projection`.
+class FreeConv(BankConv):
+    """The plain twin of a group convolution: the same features, a bank that is free in every entry, and no symmetry.
 
-    With γ = 0 it is the plain twin of a group convolution: the same features, and no symmetry. Under an element g,
-    `‖gW − W‖ ≤ 2‖W − ΠW‖`. Biases are shared over the group.
+    Biases are shared over the group, as there.
+
+    Args:
+        *sizes: as for `GroupConv`.
+        **geometry: as for `GroupConv`.
+
+    Raises:
+        UserError: a size does not fit.
+    """
+
+    def __init__(self, *sizes: int, **geometry: Any) -> None:
+        super().__init__(*sizes, **geometry)
+        self.weight = nn.Parameter(self.weight.detach().contiguous(memory_format=torch.channels_last))
+        self.reset_parameters()
+
+    def bank(self) -> tuple[Tensor, Tensor | None]:
+        """The weight as it is."""
+        bias = None if self.bias is None else per_element(self.bias, self.group)
+        return in_channels_last(self.weight), bias
+
+
+class ProjectedConv(FreeConv):
+    """A free bank with the penalty `γ/2 · ‖W − ΠW‖²`; Π is that of `gcnnbench.nn.projection`.
+
+    Under an element g, `‖gW − W‖ ≤ 2‖W − ΠW‖`.
     Source: arXiv 2601.05028, the idea; the paper's recipe and factor are not known here.
 
     Args:
@@ -37,16 +60,9 @@ class ProjectedConv(BankConv):
             raise UserError(f"strength (={strength}) must not be negative")
         super().__init__(*sizes, **geometry)
         self.strength = strength
-        self.weight = nn.Parameter(self.weight.detach().contiguous(memory_format=torch.channels_last))
         table = orbit_table(self.weight.shape, self.group, self.in_group)
         self.register_buffer("places", table.places, persistent=False)
         self.register_buffer("sources", table.sources, persistent=False)
-        self.reset_parameters()
-
-    def bank(self) -> tuple[Tensor, Tensor | None]:
-        """The weight as it is."""
-        bias = None if self.bias is None else per_element(self.bias, self.group)
-        return in_channels_last(self.weight), bias
 
     def penalty(self) -> Tensor:
         """`γ/2 · ‖W − ΠW‖²`."""

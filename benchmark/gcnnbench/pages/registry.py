@@ -57,7 +57,8 @@ def _benchmarks(cards: Iterable[BenchmarkCard]) -> Iterable[Sequence[str]]:
 
 def _models(registry: Registry) -> Iterable[Sequence[str]]:
     for card in registry.models.values():
-        exact, approximate = (", ".join(map(str, sizes)) for sizes in (card.exact_at, card.approximate_at))
+        approximate = ", ".join([*map(str, card.approximate_at), *(f"{size} (learnt)" for size in card.learnt_at)])
+        exact = ", ".join(map(str, card.exact_at))
         link = f"[{card.name}](../models/{card.name}/model.yaml)"
         yield link, card.title, card.group, exact, approximate, _parameters(card), _sources(card)
 

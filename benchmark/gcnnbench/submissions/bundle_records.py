@@ -108,10 +108,7 @@ def _against_card(cell: Cell, found: Kept) -> Iterator[Finding]:
                 if said != measured:
                     what = f"{cell.name}: the card says {said} {check}, and the record {measured}"
                     yield Finding(check=check, what=what, remedy=REMEDY)
-    claimed = {
-        **dict.fromkeys(cell.model.exact_at, "exact"),
-        **dict.fromkeys(cell.model.approximate_at, "approximate"),
-    }.get(size)
+    claimed = cell.model.claim_at(size)
     decided = found.exactness.decision if found.exactness else None
     if {claimed, decided} == {"exact", "approximate"}:
         what = f"{cell.name}: the card says {claimed} at {size}, and the record was found {decided}"

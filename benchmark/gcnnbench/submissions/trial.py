@@ -124,7 +124,7 @@ def _seconds(cell: Cell, passes: int) -> float:
 
 def probe(cell: Cell, code: Code, weights: Weights, *, trust: bool) -> tuple[Finding, ...]:
     """Everything that can be known of an entry's network before training; an empty report is a finding, too."""
-    sizes = sorted({*cell.model.exact_at, *cell.model.approximate_at, int(cell.entry.partition("@")[2])})
+    sizes = sorted({*cell.model.claimed_at, int(cell.entry.partition("@")[2])})
     images = shares(cell).train.images[:64]
     tensors = {"images": images} | _prefixed(weights)
     outcome = _job("probe", cell, code, tensors, PROBE_SECONDS, trust, sizes=sizes)

@@ -83,7 +83,7 @@ def costs(probe: Probe) -> Iterator[Finding]:
 def exactness(probe: Probe) -> Iterator[Finding]:
     """The certificate and the decision at every size that the card names, against what it says."""
     model = probe.subject.model
-    sizes = tuple(dict.fromkeys((*model.exact_at, *model.approximate_at, probe.subject.size)))
+    sizes = tuple(dict.fromkeys((*model.claimed_at, probe.subject.size)))
     if model.group == "trivial":
         return
 
