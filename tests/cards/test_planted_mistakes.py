@@ -149,7 +149,7 @@ REGISTRY_MISTAKES = [
     ("benchmark", "200}\n  test: {part: all", "797}\n  test: {part: ‸all", "all that is left of part all, where 0 are"),
     ("benchmark", "equivariance_images: 128", "equivariance_images: ‸598", "598 is more than the 597 images that test"),
     ("benchmark", "[p4cnn@28, z2cnn@28]", "[‸p4cn@28]", "there is no model 'p4cn'; did you mean p4cnn"),
-    ("benchmark", "[p4cnn@28, z2cnn@28]", "[z2cnn@28, ‸p4cnn@9]", "size 9 stands neither in exact_at nor in"),
+    ("benchmark", "[p4cnn@28, z2cnn@28]", "[z2cnn@28, ‸p4cnn@9]", "size 9 stands in none of exact_at"),
     ("benchmark", "key: edixhoven2023", "key: ‸edixhoven2032", "not in references.bib; did you mean edixhoven2023"),
     (
         "benchmark",

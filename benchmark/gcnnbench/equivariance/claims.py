@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ModelCard
 from gcnnbench.equivariance.audit import SizeAudit, audit
-from gcnnbench.equivariance.targets import model_target
+from gcnnbench.equivariance.learnt import learnt_symmetry
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.targets import Target, model_target
+from gcnnbench.errors import UserError
+
+IMAGES = 8
+"""Images on which a learnt symmetry is judged."""
 
 
 def false_claims(registry: Registry, card: ModelCard) -> tuple[str, ...]:
@@ -24,11 +30,23 @@ def false_claims(registry: Registry, card: ModelCard) -> tuple[str, ...]:
         UserError: the model's code cannot be imported.
     """
     target = model_target(registry, card)
+    learnt = tuple(sentence for size in card.learnt_at for sentence in _wrongly_learnt(card, target, size))
     sizes = (*card.exact_at, *card.approximate_at)
     if not sizes:
-        return ()
+        return learnt
     found = audit(target.make, sizes, target.group, channels=target.channels, name=card.name)
-    return tuple(sentence for row in found.sizes for sentence in _wrong(card, row))
+    return (*(sentence for row in found.sizes for sentence in _wrong(card, row)), *learnt)
+
+
+def _wrongly_learnt(card: ModelCard, target: Target, size: int) -> Iterator[str]:
+    """What is wrong with a network that stands in learnt_at: it must be exact at its symmetric point, and free."""
+    images = sample_images(IMAGES, card.parameters[0].channels, size)
+    try:
+        wrong = learnt_symmetry(target.make(size), images, target.group).wrong(target.group)
+    except UserError as error:
+        wrong = str(error)
+    if wrong is not None:
+        yield f"{card.name} at {size} stands in learnt_at, but {wrong}"
 
 
 def _wrong(card: ModelCard, row: SizeAudit) -> Iterator[str]:
