@@ -17,7 +17,7 @@ from gcnnbench.submissions.containment import Isolation
 from gcnnbench.submissions.findings import Refused
 from gcnnbench.submissions.sandbox import Limits
 from gcnnbench.submissions.verifying import verify_bundle
-from tests.submissions.contained import BAD, HONEST, LIMITS, needs_isolation, submission, uncontained
+from tests.submissions.contained import BAD, CHEATS, HONEST, LIMITS, needs_isolation, submission, uncontained
 from tests.submissions.tampering import SEED_0, reseal
 
 HARMLESS = {
@@ -56,8 +56,8 @@ HARMFUL = {
 
 
 def test_the_corpus_is_the_folder() -> None:
-    assert {path.stem for path in BAD.glob("*.py")} == {*HARMLESS, *HARMFUL, "honest", "nosy"}
-    assert len(HARMLESS) + len(HARMFUL) >= 20
+    assert {path.stem for path in BAD.glob("*.py")} == {*HARMLESS, *HARMFUL, *CHEATS, "honest", "nosy"}
+    assert len(HARMLESS) + len(HARMFUL) + len(CHEATS) >= 25
 
 
 def test_the_honest_network_passes(tmp_path: Path) -> None:

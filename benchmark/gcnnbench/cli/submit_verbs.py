@@ -173,9 +173,11 @@ def bundle(
 
 
 def _check(path: Path, data: Path, include: list[Path], trust: bool) -> None:
-    from gcnnbench.submissions.checking import check_folder
+    from gcnnbench.submissions.checking import check_folder, export_notes
 
     submission = check_folder(path, data, include, trust=trust)
+    for note in export_notes(submission, data, trust=trust):
+        typer.echo(note, err=True)
     entered = ", ".join(f"{benchmark} {entry}" for benchmark, entry in submission.entries)
     typer.echo(f"{path}: all checks passed for {entered}; next: gcnnbench submit {path}")
 

@@ -5,6 +5,7 @@ Records without one were made by whoever keeps the results directory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +15,27 @@ from gcnnbench.disk import read_plain
 from gcnnbench.outside_text import as_line
 from gcnnbench.strict_json import parse_model
 
-Grade = Literal["self-reported", "re-scored", "undecided", "re-trained within tolerance", "re-trained"]
+Checked = Literal["self-reported", "re-scored", "undecided", "re-trained within tolerance", "re-trained"]
 """How far a maintainer checked a record: *undecided* was trained again, and the numbers tell nothing."""
+Grade = (
+    Checked
+    | Literal[
+        "self-reported, trained beside its code",
+        "re-scored, trained beside its code",
+        "undecided, trained beside its code",
+        "re-trained within tolerance, trained beside its code",
+        "re-trained, trained beside its code",
+    ]
+)
+"""How far, and whether the submitted code ran while its network was trained, so that it could have trained itself
+otherwise than the recipe says."""
+BESIDE_CODE: Mapping[Checked, Grade] = {
+    "self-reported": "self-reported, trained beside its code",
+    "re-scored": "re-scored, trained beside its code",
+    "undecided": "undecided, trained beside its code",
+    "re-trained within tolerance": "re-trained within tolerance, trained beside its code",
+    "re-trained": "re-trained, trained beside its code",
+}
 FILE_NAME = "measured.json"
 
 

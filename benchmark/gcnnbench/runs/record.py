@@ -104,6 +104,8 @@ class Provenance(Model):
     """How many times the cell was started or resumed until it was finished."""
     seeds_at_once: PositiveCount | None = None
     """How many seeds were trained as one computation, this one among them; null where it was trained alone."""
+    beside_code: OutsideLine | None = None
+    """Why submitted code ran in the process that trained its network; null where it did not, or the suite trained."""
 
 
 class Weights(Model):

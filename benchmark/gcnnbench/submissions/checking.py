@@ -12,7 +12,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
 from gcnnbench.submissions.findings import Finding, Refused, guarded
 from gcnnbench.submissions.folder import CODE, WEIGHTS, Submission, examine
-from gcnnbench.submissions.trial import Weights, probe
+from gcnnbench.submissions.trial import Weights, probe, why_not_exported
 
 
 def check(submission: Submission, data: Path, *, trust: bool = False) -> tuple[Finding, ...]:
@@ -64,6 +64,16 @@ def check_folder(path: Path, data: Path, include: Sequence[Path] = (), *, trust:
     if findings or found.submission is None:
         raise Refused(findings)
     return found.submission
+
+
+def export_notes(submission: Submission, data: Path, *, trust: bool = False) -> list[str]:
+    """What is to be known of entries whose network must be trained beside its own code."""
+    notes = []
+    for benchmark, entry in () if submission.trained_elsewhere else submission.entries:
+        cell = Cell(submission.registry, benchmark, entry, 0, "cpu", 1, data)
+        if reason := why_not_exported(cell, submission.code, trust=trust):
+            notes.append(f"{benchmark} {entry} will be trained beside its own code, and its grade says so: {reason}")
+    return notes
 
 
 def brought_weights(submission: Submission) -> Weights:

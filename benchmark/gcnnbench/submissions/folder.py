@@ -22,6 +22,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ModelCard, split_entry
 from gcnnbench.data.copies import lacks_digests
 from gcnnbench.errors import UserError
+from gcnnbench.submissions.constructs import construct_findings
 from gcnnbench.submissions.findings import Finding, Refused, guarded
 from gcnnbench.submissions.tree import PICKLE_STARTS, PICKLED, TEXT_BYTES, WEIGHTS_BYTES, read_inside, survey_tree
 
@@ -130,6 +131,7 @@ def _examine(path: Path, folder: Path, include: Sequence[Path]) -> Examined:
         return Examined(None, tuple(findings))
     try:
         file = open_card(folder / CARD, ModelCard)
+        findings += construct_findings(files, file.card.requires)
         registry = _registry_with(file, include)
     except CardsError as error:
         return Examined(None, (*findings, *(_of_card(str(wrong)) for wrong in error.errors)))

@@ -8,12 +8,12 @@ from typing import Literal
 
 from gcnnbench.record_checks.retraining import compare_elsewhere, different, other_stack
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.measured import Grade
+from gcnnbench.runs.measured import Checked
 from gcnnbench.runs.record import Record
 from gcnnbench.submissions.findings import Finding, Refused
 
 Wanted = int | Literal["all"]
-Graded = tuple[Grade, str]
+Graded = tuple[Checked, str]
 
 
 def draw(cells: Sequence[Cell], wanted: Wanted) -> list[Cell]:

@@ -35,7 +35,7 @@ from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.limits import Limits as Limits
 from gcnnbench.submissions.limits import files_in, kill, usage
 
-Job = Literal["probe", "train", "score"]
+Job = Literal["probe", "export", "train", "train-graphs", "score"]
 Code = Mapping[str, bytes]
 
 LOG_BYTES = 2**16

@@ -76,6 +76,8 @@ def submit(
                 finished = try_cell(cell, submission.code, trust=trust)
                 store.add(cell, finished)
                 metrics = finished.record.metrics
+                if reason := finished.record.provenance.beside_code:
+                    report(Event("said", cell.name, text=f"trained beside its own code: {reason}"))
         except Refused as error:
             report(Event("failed", cell.name, text=str(error.findings[0])))
             return error.findings

@@ -1,7 +1,8 @@
 """A submission on trial: trained and scored in isolation by the protocol, its record assembled here from the outputs.
 
-The training process gets no test image's label and its outputs are not believed: a fresh process scores the weights
-that it leaves, and what that gives is counted here against the true labels.
+The training process gets no test image's label, and none of the submitted code where the network can be exported. Its
+outputs are not believed: a fresh process scores the weights that it leaves, and what that gives is counted here against
+the true labels.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 import safetensors.torch
@@ -23,18 +24,20 @@ from gcnnbench.cards.values import PlainData
 from gcnnbench.data.fitted import shares_of
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import Splits
-from gcnnbench.device import arithmetic
+from gcnnbench.device import CPU_SCORING_BATCH, arithmetic
 from gcnnbench.nn.groups import group
+from gcnnbench.outside_text import as_line
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES, Finished, assemble
 from gcnnbench.runs.measuring import Measured, Measurements
-from gcnnbench.runs.record import Epoch, Outputs
+from gcnnbench.runs.record import Epoch, Outputs, sealed
 from gcnnbench.runs.record import Weights as WeightsFile
 from gcnnbench.runs.state import start
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of
 from gcnnbench.scoring.conditions import EvaluationState, count
 from gcnnbench.scoring.metrics import Counts, metrics
+from gcnnbench.submissions.contained.graph import Graphs
 from gcnnbench.submissions.findings import Finding, Refused
 from gcnnbench.submissions.limits import Limits
 from gcnnbench.submissions.sandbox import Code, Job, Outcome, run_isolated
@@ -80,8 +83,15 @@ class _Course(Model):
     steps: Natural
     images_seen: Natural
     tested_epoch: Positive
-    before: str
     peak_memory: Natural
+
+
+class _Exported(Model):
+    """What the exporting process reports: errors before training, and the graphs or why there are none."""
+
+    before: str
+    graphs: Graphs | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,10 @@ def probe(cell: Cell, code: Code, weights: Weights, *, trust: bool) -> tuple[Fin
 def try_cell(cell: Cell, code: Code, *, trust: bool) -> Finished:
     """Train and score one cell in isolation.
 
+    The network is built and exported beside its code; a second process, which has none of the code, trains and scores
+    the graphs; a third scores the weights by the code again. What cannot be exported is trained beside its code, and
+    the record says so.
+
     Args:
         cell: what to run; on the CPU.
         code: the submission's files.
@@ -153,7 +167,15 @@ def try_cell(cell: Cell, code: Code, *, trust: bool) -> Finished:
     state = start(cell)
     validated = 0 if found.validation is None else len(found.validation)
     seconds = training_seconds(cell, len(found.train), validated) + scoring_seconds(cell, len(found.test))
-    outcome = _accepted(cell, _job("train", cell, code, tensors, seconds, trust))
+    given = {"test.images": found.test.images}
+    exported = _accepted(cell, _job("export", cell, code, given, PROBE_SECONDS, trust, **_batches(cell, found)))
+    network = _read(_Exported, exported.report)
+    if network.graphs is None:
+        outcome = _accepted(cell, _job("train", cell, code, tensors, seconds, trust))
+    else:
+        tensors |= {name: value for name, value in exported.tensors.items() if name.startswith("network.")}
+        graphs = network.graphs.model_dump(mode="json")
+        outcome = _accepted(cell, _job("train-graphs", cell, {}, tensors, seconds, trust, graphs=graphs))
     course = _read(_Course, outcome.report)
     weights = _weights(outcome.tensors)
     findings = list(_wrong_course(cell, len(found.train), course))
@@ -161,7 +183,7 @@ def try_cell(cell: Cell, code: Code, *, trust: bool) -> Finished:
         raise Refused(findings)
     scored = score(cell, code, weights, found.test.images, trust=trust)
     _same_outputs(cell, _evaluation(cell, outcome.tensors, len(found.test)), scored.evaluation)
-    state.before, state.peak_memory = course.before, course.peak_memory
+    state.before, state.peak_memory = network.before, course.peak_memory
     state.training = TrainingState(
         epochs_done=len(course.history),
         history=[epoch.model_dump() for epoch in course.history],
@@ -172,7 +194,36 @@ def try_cell(cell: Cell, code: Code, *, trust: bool) -> Finished:
     )
     state.evaluation = scored.evaluation
     with _ONE_AT_A_TIME, arithmetic(torch.device(cell.device), "fp32", cell.threads):
-        return assemble(cell, state, scored.measured, found.test.labels)
+        finished = assemble(cell, state, scored.measured, found.test.labels)
+    if network.graphs is not None:
+        return finished
+    made = finished.record.provenance.model_copy(update={"beside_code": as_line(network.reason) or "not exported"})
+    return replace(finished, record=sealed(finished.record.model_copy(update={"provenance": made})))
+
+
+def why_not_exported(cell: Cell, code: Code, *, trust: bool) -> str:
+    """Why a cell's network must be trained beside its code; empty where it need not.
+
+    Raises:
+        UserError: the data is not here, or there is no isolation and no trust.
+        Refused: the network cannot be built or measured.
+    """
+    found = shares(cell)
+    given = {"test.images": found.test.images}
+    exported = _accepted(cell, _job("export", cell, code, given, PROBE_SECONDS, trust, **_batches(cell, found)))
+    network = _read(_Exported, exported.report)
+    return "" if network.graphs is not None else as_line(network.reason) or "it gives no reason"
+
+
+def _batches(cell: Cell, found: Splits) -> dict[str, list[int]]:
+    """The sizes of the batches that a cell is trained and scored in."""
+    recipe, scoring = cell.card.recipe, CPU_SCORING_BATCH
+    images = [len(share) for share in (found.validation, found.test) if share is not None]
+    training = {min(recipe.batch_size, len(found.train))}
+    if not recipe.drop_last:
+        training.add(len(found.train) % recipe.batch_size)
+    scored = {size for count in images for size in (min(scoring, count), count % scoring)}
+    return {"training_batches": sorted(training - {0}), "scoring_batches": sorted(scored - {0})}
 
 
 @dataclass(frozen=True)

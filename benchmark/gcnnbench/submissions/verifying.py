@@ -15,7 +15,7 @@ import torch
 
 from gcnnbench.cards.schema import Model
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.measured import Grade
+from gcnnbench.runs.measured import BESIDE_CODE, Checked, Grade
 from gcnnbench.runs.measuring import Measurements
 from gcnnbench.scoring.conditions import EvaluationState
 from gcnnbench.submissions.bundle import Bundle, open_bundle
@@ -25,7 +25,7 @@ from gcnnbench.submissions.findings import Finding, Refused, guarded
 from gcnnbench.submissions.retraining import Wanted, draw, drawn_in_words, grades_of
 from gcnnbench.submissions.submitting import cells_of
 from gcnnbench.submissions.tree import WEIGHTS_BYTES, read_inside
-from gcnnbench.submissions.trial import counts_of, differences, outputs_of, score, shares, try_cell
+from gcnnbench.submissions.trial import counts_of, differences, outputs_of, score, shares, try_cell, why_not_exported
 
 Depth = Literal["read", "check", "rescore"]
 """How far a bundle is verified: only read; its networks held against the checks of `submit --check`; also scored."""
@@ -95,11 +95,13 @@ def _verify(bundle: Bundle, data: Path, depth: Depth, retrain: Wanted, trust: bo
     else:
         say("its networks are held against the checks of `submit --check`")
         findings += check(bundle.submission, data, trust=trust)
+    if depth != "read" and not findings:
+        findings += _trained_where(bundle, cells, trust)
     if findings:
         raise Refused(findings)
     kept_of = {cell.name: kept(bundle, cell) for cell in cells}
     say(f"{len(cells)} records are complete, of today's protocol, and recompute from their counts")
-    grades: dict[str, tuple[Grade, str]] = {cell.name: ("self-reported", "") for cell in cells}
+    grades: dict[str, tuple[Checked, str]] = {cell.name: ("self-reported", "") for cell in cells}
     if depth == "rescore":
         for cell in cells:
             findings += _rescored(bundle, cell, kept_of[cell.name], trust)
@@ -121,12 +123,30 @@ def _verify(bundle: Bundle, data: Path, depth: Depth, retrain: Wanted, trust: bo
         Measured(
             cell=cell.name,
             place=kept_of[cell.name].place.relative_to(bundle.results).as_posix(),
-            grade=grades[cell.name][0],
+            grade=_full_grade(bundle, cell, grades[cell.name][0]),
             note=grades[cell.name][1],
         )
         for cell in cells
     )
     return BundleReport(bundle, tuple(measured))
+
+
+def _full_grade(bundle: Bundle, cell: Cell, checked: Checked) -> Grade:
+    """How far a record was checked, and whether its code ran while its network was trained."""
+    if bundle.submission.trained_elsewhere or record_of(bundle, cell).provenance.beside_code is None:
+        return checked
+    return BESIDE_CODE[checked]
+
+
+def _trained_where(bundle: Bundle, cells: Sequence[Cell], trust: bool) -> Iterator[Finding]:
+    """Records that do not say that their code ran while they were trained, of a network that cannot be exported."""
+    if bundle.submission.trained_elsewhere:
+        return
+    silent = [cell for cell in cells if record_of(bundle, cell).provenance.beside_code is None]
+    for cell in {(cell.benchmark, cell.entry): cell for cell in silent}.values():
+        if reason := why_not_exported(cell, bundle.submission.code, trust=trust):
+            what = f"{cell.name} does not say that it was trained beside its code, and cannot be exported: {reason}"
+            yield Finding(check="graph", what=what, remedy=REMEDY)
 
 
 def _rescored(bundle: Bundle, cell: Cell, found: Kept, trust: bool) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The three jobs of the contained process by name, and what becomes of an error in them."""
+"""The jobs of the contained process by name, and what becomes of an error in them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ import safetensors.torch
 from gcnnbench.submissions.contained.integrity import Snapshot, snapshot
 from gcnnbench.submissions.contained.probe import probe_job
 from gcnnbench.submissions.contained.subject import RefusedError, Subject
-from gcnnbench.submissions.contained.training_job import Done, score_job, train_job
+from gcnnbench.submissions.contained.training_job import Done, export_job, score_job, train_graphs_job, train_job
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.limits import broken_limit
 
-JOBS: Mapping[str, Callable[[Subject, Snapshot], Done]] = {"probe": probe_job, "train": train_job, "score": score_job}
+JOBS: Mapping[str, Callable[[Subject, Snapshot], Done]] = {
+    "probe": probe_job,
+    "export": export_job,
+    "train": train_job,
+    "train-graphs": train_graphs_job,
+    "score": score_job,
+}
 
 
 def run_job(given: Path, job: str, arguments: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, Any], bytes]:

@@ -21,6 +21,7 @@ from gcnnbench.data.parts import Part
 from gcnnbench.data.streams import derive
 from gcnnbench.device import seeded
 from gcnnbench.errors import UserError
+from gcnnbench.submissions.contained.graph import Graphs
 from gcnnbench.submissions.findings import Finding
 
 CPU = torch.device("cpu")
@@ -47,6 +48,9 @@ class Subject:
     threads: int
     folder: Path
     tensors: Mapping[str, Tensor]
+    training_batches: tuple[int, ...] = ()
+    scoring_batches: tuple[int, ...] = ()
+    given_graphs: Any = None
 
     @classmethod
     def read(cls, given: Path, arguments: Mapping[str, Any]) -> Subject:
@@ -60,7 +64,22 @@ class Subject:
             threads=arguments["threads"],
             folder=given / "submission",
             tensors=safetensors.torch.load_file(given / "tensors"),
+            training_batches=tuple(arguments.get("training_batches", ())),
+            scoring_batches=tuple(arguments.get("scoring_batches", ())),
+            given_graphs=arguments.get("graphs"),
         )
+
+    @property
+    def graphs(self) -> Graphs:
+        """The graphs that the job was given.
+
+        Raises:
+            RefusedError: they are none.
+        """
+        try:
+            return Graphs.model_validate_json(json.dumps(self.given_graphs))
+        except ValueError as error:
+            raise RefusedError("graph", str(error), "let the network be exported as it is") from error
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""The jobs `train` and `score`: the suite's own trainer and scorer around a submitted network, without test labels.
+"""The jobs that train and score: the suite's own trainer and scorer around a submitted network, without test labels.
 
 The random streams, the recipe and the order of everything are those of `gcnnbench.runs.cell_run`, so that an entry of
 the suite ends here with the same bits as by `run`.
@@ -15,21 +15,93 @@ from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, peak_memory, reset_peak_memory
 from gcnnbench.equivariance.decision import ControlError
 from gcnnbench.nn.groups import group
+from gcnnbench.outside_text import as_line
 from gcnnbench.probes import probing
-from gcnnbench.runs.measuring import equivariance_now, measurements
+from gcnnbench.runs.measuring import Measured, equivariance_now, measurements
 from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
 from gcnnbench.scoring.weights import load_weights
+from gcnnbench.submissions.contained.exporting import export_network, refuse_recipe
+from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork, Graphs
 from gcnnbench.submissions.contained.integrity import Snapshot, changes
 from gcnnbench.submissions.contained.metamorphic import contents, scoring_findings
 from gcnnbench.submissions.contained.subject import CPU, WEIGHTS, RefusedError, Subject
 from gcnnbench.submissions.findings import Finding
+from gcnnbench.submissions.limits import broken_limit
 from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
+
+NETWORK = "network."
+"""Before the names of an exported network's tensors."""
 
 Done = tuple[list[Finding], dict[str, Any], dict[str, Tensor]]
 
 
+def export_job(subject: Subject, before: Snapshot) -> Done:
+    """Measure a new network, and export it, so that it can be trained where its code does not run.
+
+    Args:
+        subject: has the test images, and the sizes of the batches.
+        before: of the process, before the submitted code was imported.
+
+    Returns:
+        Findings; the report (what was measured before training; the graphs, or the reason why there are none); and
+        the network's tensors as `network.<name>`.
+
+    Raises:
+        RefusedError: the network cannot be built or measured.
+    """
+    with arithmetic(CPU, "fp32", subject.threads):
+        network, test = subject.build(), _needed(subject, "test")
+        report: dict[str, Any] = {"before": _measured_before(subject, network, test).model_dump_json()}
+        graphs, tensors, reason = export_subject(subject, test)
+    report |= {"graphs": None if graphs is None else graphs.model_dump(mode="json"), "reason": reason}
+    return list(changes(before)), report, {NETWORK + name: value for name, value in tensors.items()}
+
+
+def export_subject(subject: Subject, images: Images) -> tuple[Graphs | None, dict[str, Tensor], str]:
+    """The graphs of a subject's network and its tensors; no graphs, and the reason, where it cannot be exported."""
+    most = max(*subject.training_batches, *subject.scoring_batches)
+    try:
+        refuse_recipe(subject.card, subject.build())
+        shown = images.batch(torch.arange(most) % len(images))
+        graphs, tensors = export_network(subject.build, shown, subject.training_batches, subject.scoring_batches)
+    except GraphError as error:
+        return None, {}, as_line(str(error))
+    except Exception as error:  # of torch.export, of the network at a size it is not trained at, of names
+        if broken_limit(error):
+            raise
+        return None, {}, as_line(f"{type(error).__name__}: {error}")
+    return graphs, tensors, ""
+
+
+def train_graphs_job(subject: Subject, before: Snapshot) -> Done:
+    """Train and score the graphs of a network, with none of its code in this process or within its reach.
+
+    Args:
+        subject: has the graphs with their tensors, train, validation (where the benchmark has one) and test images.
+        before: of the process.
+
+    Returns:
+        As `train_job`, without what is measured on the network.
+
+    Raises:
+        RefusedError: the graphs cannot be run, trained or scored.
+    """
+    reset_peak_memory(CPU)
+    test = _needed(subject, "test")
+    try:
+        given = {
+            name.removeprefix(NETWORK): value for name, value in subject.tensors.items() if name.startswith(NETWORK)
+        }
+        network = GraphNetwork(subject.graphs, given)
+        state = _trained(subject, network, test)
+        report, tensors = _outputs(subject, network, test)
+    except GraphError as error:
+        raise RefusedError("graph", str(error), "let the network be exported as it is") from error
+    return list(changes(before)), report | _course(state), tensors | _weights(state)
+
+
 def train_job(subject: Subject, before: Snapshot) -> Done:
-    """Train one cell and score it.
+    """Train one cell beside its own code, and score it.
 
     Args:
         subject: has train, validation (where the benchmark has one) and test images, and no test labels.
@@ -43,13 +115,26 @@ def train_job(subject: Subject, before: Snapshot) -> Done:
         RefusedError: the network cannot be built, trained or scored.
     """
     reset_peak_memory(CPU)
-    card, state = subject.card, TrainingState()
     with arithmetic(CPU, "fp32", subject.threads):
         network, test = subject.build(), _needed(subject, "test")
-        try:
-            early = equivariance_now(network, test, card, subject.model)
-        except ControlError as error:
-            raise _undecided(error) from error
+        early = _measured_before(subject, network, test)
+    state = _trained(subject, network, test)
+    findings, report, tensors = _score(subject, network, test)
+    findings += changes(before)
+    report |= {"before": early.model_dump_json(), **_course(state)}
+    return findings, report, tensors | _weights(state)
+
+
+def _measured_before(subject: Subject, network: nn.Module, test: Images) -> Measured:
+    try:
+        return equivariance_now(network, test, subject.card, subject.model)
+    except ControlError as error:
+        raise _undecided(error) from error
+
+
+def _trained(subject: Subject, network: nn.Module, test: Images) -> TrainingState:
+    """Train by the recipe; the network is left with the tested weights."""
+    card, state = subject.card, TrainingState()
     task = Task(
         card.name,
         subject.seed,
@@ -66,19 +151,21 @@ def train_job(subject: Subject, before: Snapshot) -> Done:
     except DivergedError as error:
         raise RefusedError("diverged", str(error), "let the network start so that this recipe can train it") from error
     load_weights(network, state.tested_network)
-    findings, report, tensors = _score(subject, network, test)
-    findings += changes(before)
-    report |= {
-        "before": early.model_dump_json(),
+    return state
+
+
+def _course(state: TrainingState) -> dict[str, Any]:
+    return {
         "history": state.history,
         "steps": state.steps,
         "images_seen": state.images_seen,
         "tested_epoch": state.tested_epoch,
         "peak_memory": peak_memory(CPU),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
-    weights = {WEIGHTS + name: value.detach().contiguous() for name, value in state.tested_network.items()}
-    return findings, report, tensors | weights
+
+
+def _weights(state: TrainingState) -> dict[str, Tensor]:
+    return {WEIGHTS + name: value.detach().contiguous() for name, value in state.tested_network.items()}
 
 
 def score_job(subject: Subject, before: Snapshot) -> Done:
@@ -100,31 +187,37 @@ def score_job(subject: Subject, before: Snapshot) -> Done:
     return findings + list(changes(before)), report, tensors
 
 
-def _score(subject: Subject, network: nn.Module, test: Images) -> Done:
+def _outputs(subject: Subject, network: nn.Module, test: Images) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What the network gives the test images under every condition."""
     protocol, evaluation = subject.card.evaluation, EvaluationState()
-    held = contents(network)
     try:
         for _ in evaluate(network, test, protocol, group(protocol.group), subject.threads, evaluation):
             pass
     except UnusableError as error:
         check = "not-finite" if "finite" in str(error) else "one-class"
         raise RefusedError(check, str(error), "give logits that tell the images apart, all of them finite") from error
-    logits = torch.stack(list(evaluation.logits.values()))
+    tensors = {
+        "logits": torch.stack(list(evaluation.logits.values())),
+        "angle_classes": torch.stack(list(evaluation.classes.values())),
+    }
+    return {"test_seconds": evaluation.seconds, "scored": evaluation.scored}, tensors
+
+
+def _score(subject: Subject, network: nn.Module, test: Images) -> Done:
+    held = contents(network)
+    report, tensors = _outputs(subject, network, test)
     with arithmetic(CPU, "fp32", subject.threads):
-        findings = list(scoring_findings(network, test, logits[0], held))
+        findings = list(scoring_findings(network, test, tensors["logits"][0], held))
         try:
             measured = measurements(network, test, subject.card, subject.model)
         except ControlError as error:
             raise _undecided(error) from error
-    report = {
+    report |= {
         "after": measured.after.model_dump_json(),
         "parameters": measured.parameters,
         "macs": measured.macs,
-        "probes": measured.probes,
-        "test_seconds": evaluation.seconds,
-        "scored": evaluation.scored,
     }
-    return findings, report, {"logits": logits, "angle_classes": torch.stack(list(evaluation.classes.values()))}
+    return findings, report, tensors
 
 
 def _undecided(error: Exception) -> RefusedError:
