@@ -20,7 +20,7 @@ NEEDED = {
         "data.streams",
     },
     "runs": {"runs", "runs.measuring"},
-    "submissions": {"submissions", "submissions.findings", "submissions.limits"},
+    "submissions": {"submissions", "submissions.findings", "submissions.graph_form", "submissions.limits"},
     "": {"__init__", "device", "errors", "outside_text", "statistics"},
 }
 """What a contained job needs of rooms that hold more: no registry, no files of data sets, no records, no store."""

@@ -25,7 +25,8 @@ from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Epoch
 from gcnnbench.submissions.constructs import construct_findings
 from gcnnbench.submissions.contained.exporting import export_network, refuse_recipe
-from gcnnbench.submissions.contained.graph import Call, Graph, GraphError, GraphNetwork, Graphs
+from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork
+from gcnnbench.submissions.graph_form import Call, Graph, Graphs
 from gcnnbench.submissions.sandbox import Outcome
 from gcnnbench.submissions.scaffold import TEMPLATES
 from tests.submissions.contained import BAD, CHEATS, TINY, Submission, needs_isolation, submission

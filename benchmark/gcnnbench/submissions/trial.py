@@ -37,8 +37,8 @@ from gcnnbench.runs.state import start
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of
 from gcnnbench.scoring.conditions import EvaluationState, count
 from gcnnbench.scoring.metrics import Counts, metrics
-from gcnnbench.submissions.contained.graph import Graphs
 from gcnnbench.submissions.findings import Finding, Refused
+from gcnnbench.submissions.graph_form import Graphs
 from gcnnbench.submissions.limits import Limits
 from gcnnbench.submissions.sandbox import Code, Job, Outcome, run_isolated
 from gcnnbench.training.loop import TrainingState

@@ -22,7 +22,8 @@ from gcnnbench.cards.schema import SGD, BenchmarkCard
 from gcnnbench.device import seeded
 from gcnnbench.nn import blur, convolution, dropout, normalisation, projection
 from gcnnbench.rewriting.folded import for_scoring
-from gcnnbench.submissions.contained.graph import Call, Graph, GraphError, GraphNetwork, Graphs, encoded, reference
+from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork, encoded, reference
+from gcnnbench.submissions.graph_form import Call, Graph, Graphs
 from gcnnbench.training.phases import WEIGHTS, penalties, roles
 
 CPU = torch.device("cpu")

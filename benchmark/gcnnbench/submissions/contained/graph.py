@@ -1,4 +1,4 @@
-"""A network as lists of calls of operators: written beside foreign code, read and run where there is none of it.
+"""Runs a network that is lists of calls of operators, in a process that holds none of its code.
 
 Each list is the forward pass of one batch size, in training or in evaluation, on PyTorch's ATen operators and the few
 of this suite that have a gradient of their own. It is plain data: names of operators are looked up among those that
@@ -10,21 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, StringConstraints
 from torch import Tensor, nn
 
-from gcnnbench.cards.schema import Model, Positive
 from gcnnbench.nn.blur import _mirror
 from gcnnbench.nn.convolution import gather
 from gcnnbench.nn.dropout import dropout_mask
 from gcnnbench.nn.normalisation import _group_batch_norm
 from gcnnbench.submissions.contained.operators import ATEN
-
-Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=300)]
-MOST_CALLS = 100_000
+from gcnnbench.submissions.graph_form import Graph, Graphs
 
 OURS: Mapping[str, Callable[..., Any]] = {
     "gcnnbench.gather": gather,
@@ -50,44 +46,6 @@ _DTYPES = {
 
 class GraphError(ValueError):
     """A graph that cannot be run, and why."""
-
-
-class Call(Model):
-    """One call. In `inputs` and `options` `{"ref": name}` is a value, `{"dtype": …}` and the like what JSON lacks."""
-
-    operator: Key
-    inputs: tuple[Any, ...]
-    options: dict[Key, Any]
-    output: Key
-    gradient: bool
-    """Whether the call is recorded for the gradient."""
-
-
-class Graph(Model):
-    """The forward pass of one batch size: images (batch, channels, size, size) to logits (batch, classes).
-
-    `state` says which of the network's tensors stands for which name.
-    """
-
-    batch: Positive
-    images: Key
-    state: dict[Key, Key]
-    calls: Annotated[tuple[Call, ...], Field(max_length=MOST_CALLS)]
-    logits: Key
-
-
-class Graphs(Model):
-    """A network in training and in evaluation, one graph for each size of a batch.
-
-    `parameters`, `frozen`, `buffers` and `constants` name its tensors; the last are no part of its state.
-    """
-
-    training: tuple[Graph, ...]
-    evaluation: tuple[Graph, ...]
-    parameters: tuple[Key, ...]
-    frozen: tuple[Key, ...]
-    buffers: tuple[Key, ...]
-    constants: tuple[Key, ...]
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from gcnnbench.data.parts import Part
 from gcnnbench.data.streams import derive
 from gcnnbench.device import seeded
 from gcnnbench.errors import UserError
-from gcnnbench.submissions.contained.graph import Graphs
 from gcnnbench.submissions.findings import Finding
+from gcnnbench.submissions.graph_form import Graphs
 
 CPU = torch.device("cpu")
 WEIGHTS = "weights."

@@ -21,11 +21,12 @@ from gcnnbench.runs.measuring import Measured, equivariance_now, measurements
 from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
 from gcnnbench.scoring.weights import load_weights
 from gcnnbench.submissions.contained.exporting import export_network, refuse_recipe
-from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork, Graphs
+from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork
 from gcnnbench.submissions.contained.integrity import Snapshot, changes
 from gcnnbench.submissions.contained.metamorphic import contents, scoring_findings
 from gcnnbench.submissions.contained.subject import CPU, WEIGHTS, RefusedError, Subject
 from gcnnbench.submissions.findings import Finding
+from gcnnbench.submissions.graph_form import Graphs
 from gcnnbench.submissions.limits import broken_limit
 from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
 
