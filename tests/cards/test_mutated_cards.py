@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gcnnbench.cards.card_files import Shelf, fill_shelf
+from gcnnbench.cards.card_files import CardFiles, read_card_files
 from gcnnbench.cards.checks import cross_check
 from gcnnbench.cards.reading import CardsError, open_card
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, ModelCard
@@ -99,17 +99,19 @@ MUTATIONS: dict[str, Mutation] = {
 }
 
 
-def verdict(shelf: Shelf, path: Path, kind: Kind, before: Any) -> str:
+def verdict(card_files: CardFiles, path: Path, kind: Kind, before: Any) -> str:
     """`refused`, or the reason why it is accepted; fails for what is neither."""
     try:
         file = open_card(path, kind)
     except CardsError as error:
         findings = list(error.errors)
     else:
-        cards = {ModelCard: shelf.models, DatasetCard: shelf.datasets, BenchmarkCard: shelf.benchmarks}[kind]
+        cards = {ModelCard: card_files.models, DatasetCard: card_files.datasets, BenchmarkCard: card_files.benchmarks}[
+            kind
+        ]
         held = dict(cards)  # type: ignore[call-overload]
         cards[file.card.name] = file  # type: ignore[index]
-        findings = [finding for finding in cross_check(shelf) if finding.path == path]
+        findings = [finding for finding in cross_check(card_files) if finding.path == path]
         cards.clear()  # type: ignore[attr-defined]
         cards.update(held)  # type: ignore[attr-defined]
         if not findings:
@@ -129,8 +131,8 @@ def _reason(path: Path, says: Any, before: Any) -> str:
 
 
 def test_a_mutated_card_is_refused_or_accepted_for_a_reason(tmp_path: Path, mutants: int) -> None:
-    shelf, rng = fill_shelf(), random.Random(2023)
-    originals: list[tuple[Kind, Path]] = [(type(file.card), file.path) for file in shelf.files]
+    card_files, rng = read_card_files(), random.Random(2023)
+    originals: list[tuple[Kind, Path]] = [(type(file.card), file.path) for file in card_files.files]
     counts: Counter[str] = Counter()
     for number in range(mutants):
         kind, original = rng.choice(originals)
@@ -143,7 +145,7 @@ def test_a_mutated_card_is_refused_or_accepted_for_a_reason(tmp_path: Path, muta
         for code in ("model.py", "dataset.py"):
             (folder / code).touch()
         try:
-            counts[verdict(shelf, folder / original.name, kind, yaml.safe_load(text))] += 1
+            counts[verdict(card_files, folder / original.name, kind, yaml.safe_load(text))] += 1
         except Exception as error:
             pytest.fail(f"{original.name} of {original.parent.name}, mutant {number} ({name}): {error!r}\n{mutant}")
     sys.stdout.write(f"{sum(counts.values())} mutated cards: {dict(counts)}\n")

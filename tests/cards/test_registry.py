@@ -48,19 +48,21 @@ def mynet(tmp_path: Path) -> Path:
 
 
 def test_everything_registered_is_right_and_nothing_is_left_out() -> None:
-    shelf = survey()
-    assert [str(finding) for finding in shelf.findings] == []
+    card_files = survey()
+    assert [str(finding) for finding in card_files.findings] == []
     for package, cards, kind in (
-        (gcnnbench.models, shelf.models, "model"),
-        (gcnnbench.datasets, shelf.datasets, "dataset"),
+        (gcnnbench.models, card_files.models, "model"),
+        (gcnnbench.datasets, card_files.datasets, "dataset"),
     ):
         folders = {file.parent.name for path in package.__path__ for file in Path(path).glob(f"*/{kind}.py")}
         assert set(cards) == folders
         assert len(folders) >= 2
-    assert set(shelf.benchmarks) == {path.stem for path in (REGISTRY / "benchmarks").iterdir()}
-    assert set(shelf.superseded) == {path.stem for path in (REGISTRY / "superseded").iterdir()}
-    counted = len(shelf.models) + len(shelf.datasets) + len(shelf.benchmarks) + len(shelf.superseded)
-    assert shelf.checked == counted
+    assert set(card_files.benchmarks) == {path.stem for path in (REGISTRY / "benchmarks").iterdir()}
+    assert set(card_files.superseded) == {path.stem for path in (REGISTRY / "superseded").iterdir()}
+    counted = (
+        len(card_files.models) + len(card_files.datasets) + len(card_files.benchmarks) + len(card_files.superseded)
+    )
+    assert card_files.checked == counted
 
 
 def test_every_model_is_entered_in_a_benchmark(registry: Registry) -> None:

@@ -97,7 +97,7 @@ def test_benchmarks_are_listed_by_what_they_are_for(gcnnbench: Any) -> None:
 def test_list_in_json_is_one_document(gcnnbench: Any) -> None:
     _, out, _ = gcnnbench("list", "--format", "json")
     listed = json.loads(out)
-    assert {shelf: len(rows) for shelf, rows in listed.items()} == {
+    assert {card_files: len(rows) for card_files, rows in listed.items()} == {
         "models": len(Registry.load().models),
         "datasets": len(Registry.load().datasets),
         "benchmarks": len(Registry.load().benchmarks),
@@ -266,9 +266,9 @@ def test_an_audit_of_nothing_is_an_error(gcnnbench: Any, tmp_path: Path) -> None
 
 
 def test_validate_of_nothing_is_an_error(gcnnbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gcnnbench.cards.card_files import Shelf
+    from gcnnbench.cards.card_files import CardFiles
 
-    monkeypatch.setattr("gcnnbench.cards.registry.survey", lambda _: Shelf())
+    monkeypatch.setattr("gcnnbench.cards.registry.survey", lambda _: CardFiles())
     code, out, err = gcnnbench("validate")
     assert (code, out) == (2, "")
     assert "no card was found" in err

@@ -20,7 +20,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.record_checks import retraining
 from gcnnbench.record_checks.comparing import compare
 from gcnnbench.record_checks.conditions import Conditions, NotCheckableError, cell_of
-from gcnnbench.record_checks.grading import GoFurther
+from gcnnbench.record_checks.grading import Grading
 from gcnnbench.record_checks.recomputing import verify_records
 from gcnnbench.record_checks.rescoring import MisfitError, Scores, score
 from gcnnbench.record_checks.rows import Chosen, RecordRow
@@ -213,7 +213,7 @@ def results(trained: Trained, tmp_path: Path) -> Path:
 
 def graded(trained: Trained, results: Path, *, conditions: Conditions | None, seed: int | None = None) -> RecordRow:
     """The row of seed 0 after a deeper grade."""
-    further = GoFurther(trained.registry, results, results / "data", conditions, seed, None, lambda _: None)
+    further = Grading(trained.registry, results, results / "data", conditions, seed, None, lambda _: None)
     (row,) = verify_records(trained.registry, results, Chosen(seeds=(0,)), further)
     return row
 

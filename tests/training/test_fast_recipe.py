@@ -18,7 +18,7 @@ from gcnnbench.data.registered import load_dataset
 from gcnnbench.rewriting.plain import to_plain
 from gcnnbench.training.lookahead import SlowWeights
 from gcnnbench.training.loop import Task, TrainingState, train
-from gcnnbench.training.many_seeds import train_together
+from gcnnbench.training.many_seeds import train_many_seeds
 from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
 from gcnnbench.training.phases import phases
 
@@ -189,7 +189,7 @@ def test_seeds_together_are_those_alone(tiny_registry: Registry, recipe: Recipe,
         for _ in train(network(one.seed, name), one, state):
             pass
     for _ in range(2):  # the second time goes on from kept states
-        training = train_together([network(one.seed, name) for one in own], own, together)
+        training = train_many_seeds([network(one.seed, name) for one in own], own, together)
         next(training)
     for lost in training:
         assert not lost

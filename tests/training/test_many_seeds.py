@@ -23,7 +23,7 @@ from gcnnbench.nn.groups import P4, TRIVIAL
 from gcnnbench.nn.pooling import GlobalMaxPool
 from gcnnbench.rewriting.stacked import Streams, stack
 from gcnnbench.training.loop import Task, TrainingState, train
-from gcnnbench.training.many_seeds import train_together
+from gcnnbench.training.many_seeds import train_many_seeds
 
 SEEDS = (0, 3)
 SIZE = 9
@@ -120,7 +120,7 @@ def test_twenty_steps_together_are_those_alone(tiny_registry: Registry, name: st
         for _ in train(network(name, task.seed), task, state):
             pass
     together = [TrainingState() for _ in SEEDS]
-    for lost in train_together([network(name, task.seed) for task in own], own, together):
+    for lost in train_many_seeds([network(name, task.seed) for task in own], own, together):
         assert not lost
     for one, other in zip(alone, together, strict=True):
         assert one.steps == other.steps == 20
@@ -140,10 +140,10 @@ def test_going_on_from_kept_states_gives_the_same_bits(tiny_registry: Registry) 
         return [network("p4cnn", task.seed) for task in own]
 
     whole, stopped = [TrainingState() for _ in SEEDS], [TrainingState() for _ in SEEDS]
-    for _ in train_together(networks(), own, whole):
+    for _ in train_many_seeds(networks(), own, whole):
         pass
-    next(train_together(networks(), own, stopped))
-    for _ in train_together(networks(), own, stopped):
+    next(train_many_seeds(networks(), own, stopped))
+    for _ in train_many_seeds(networks(), own, stopped):
         pass
     for one, other in zip(whole, stopped, strict=True):
         assert apart(one, other) == 0
@@ -155,7 +155,7 @@ def test_a_seed_that_diverges_is_lost_alone(tiny_registry: Registry) -> None:
     with torch.no_grad():
         next(networks[0].parameters()).fill_(float("nan"))
     states = [TrainingState() for _ in SEEDS]
-    for lost in train_together(networks, own, states):
+    for lost in train_many_seeds(networks, own, states):
         assert {position: str(error) for position, error in lost.items()} == {0: "the loss is nan in epoch 1"}
     assert [state.epochs_done for state in states] == [0, 4]
     alone = TrainingState()

@@ -23,7 +23,7 @@ from gcnnbench.nn.groups import P4
 from gcnnbench.nn.pathway import ResidualPathwayConv
 from gcnnbench.nn.projected import ProjectedConv
 from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
-from gcnnbench.training.many_seeds import train_together
+from gcnnbench.training.many_seeds import train_many_seeds
 from gcnnbench.training.optimisers import optimiser_for, schedule_for
 from gcnnbench.training.phases import WEIGHTS, parameter_groups, phases, roles
 
@@ -260,10 +260,10 @@ def test_seeds_at_once_refuse_penalties_and_phases(tiny_registry: Registry, reci
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     two = with_phases(recipe, TrainingPhase(epochs=1), TrainingPhase())
     with pytest.raises(UserError, match="in one phase, which trains everything"):
-        next(train_together([network], [task(tiny_registry, two)], [TrainingState()]))
+        next(train_many_seeds([network], [task(tiny_registry, two)], [TrainingState()]))
     vars(network)["penalty"] = lambda: torch.zeros(())
     with pytest.raises(UserError, match="the network has a penalty"):
-        next(train_together([network], [task(tiny_registry, recipe)], [TrainingState()]))
+        next(train_many_seeds([network], [task(tiny_registry, recipe)], [TrainingState()]))
 
 
 def test_a_probe_reads_after_every_epoch(tiny_registry: Registry, recipe: Recipe) -> None:

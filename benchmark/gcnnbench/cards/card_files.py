@@ -20,7 +20,7 @@ REGISTRY = Path(__file__).resolve().parents[1] / "registry"
 
 
 @dataclass
-class Shelf:
+class CardFiles:
     """All cards with the files they stand in, by name; `broken` names those that could not be read.
 
     Superseded versions of benchmarks stand under `name@version`.
@@ -50,7 +50,7 @@ class Shelf:
         return len(self.files) + len(self.broken)
 
 
-def fill_shelf(include: Sequence[Path] = ()) -> Shelf:
+def read_card_files(include: Sequence[Path] = ()) -> CardFiles:
     """Read all registered cards, and those at the given paths.
 
     Args:
@@ -59,13 +59,13 @@ def fill_shelf(include: Sequence[Path] = ()) -> Shelf:
     Raises:
         UserError: a path holds no card, or the bibliography cannot be read.
     """
-    shelf = Shelf(bibliography=read_bibliography(REGISTRY / "references.bib"))
+    card_files = CardFiles(bibliography=read_bibliography(REGISTRY / "references.bib"))
     seen: set[Path] = set()
     for kind, path in [*registered_cards(), *(found for given in include for found in cards_at(given))]:
         if path.resolve() not in seen:
             seen.add(path.resolve())
-            _add(shelf, kind, path.absolute())
-    return shelf
+            _add(card_files, kind, path.absolute())
+    return card_files
 
 
 def registered_cards() -> Iterator[tuple[Kind, Path]]:
@@ -115,30 +115,32 @@ def _is_entry(folder: Path) -> bool:
     return any(child.name != "__pycache__" for child in folder.iterdir())
 
 
-def _add(shelf: Shelf, kind: Kind, path: Path) -> None:
-    """Read one card on to the shelf."""
+def _add(card_files: CardFiles, kind: Kind, path: Path) -> None:
+    """Read one card into them."""
     try:
         if kind == "model":
-            _place(shelf, shelf.models, open_card(path, ModelCard))
+            _place(card_files, card_files.models, open_card(path, ModelCard))
         elif kind == "dataset":
-            _place(shelf, shelf.datasets, open_card(path, DatasetCard))
+            _place(card_files, card_files.datasets, open_card(path, DatasetCard))
         else:
             file = open_card(path, BenchmarkCard)
             if file.card.superseded_by is None:
-                _place(shelf, shelf.benchmarks, file)
+                _place(card_files, card_files.benchmarks, file)
             else:
-                _place(shelf, shelf.superseded, file, file.card.full_name)
+                _place(card_files, card_files.superseded, file, file.card.full_name)
     except CardsError as error:
-        shelf.findings += error.errors
-        shelf.broken.add((kind, card_name(kind, path)))
+        card_files.findings += error.errors
+        card_files.broken.add((kind, card_name(kind, path)))
 
 
 CardT = TypeVar("CardT", bound=Described)
 
 
-def _place(shelf: Shelf, cards: dict[str, CardFile[CardT]], file: CardFile[CardT], name: str | None = None) -> None:
+def _place(
+    card_files: CardFiles, cards: dict[str, CardFile[CardT]], file: CardFile[CardT], name: str | None = None
+) -> None:
     name = name or file.card.name
     if name in cards:
-        shelf.findings.append(file.error(("name",), f"{name} is taken by {cards[name].path}; choose another name"))
+        card_files.findings.append(file.error(("name",), f"{name} is taken by {cards[name].path}; choose another name"))
     else:
         cards[name] = file

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gcnnbench.cards.card_files import Kind, Shelf, card_name
+from gcnnbench.cards.card_files import CardFiles, Kind, card_name
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, Finding
 from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, DatasetCard, ModelCard, split_entry
 
 
-def cross_check(shelf: Shelf) -> Iterator[Finding]:
-    """Everything wrong between the cards of a shelf."""
-    for model in shelf.models.values():
+def cross_check(card_files: CardFiles) -> Iterator[Finding]:
+    """Everything wrong between the cards of a card_files."""
+    for model in card_files.models.values():
         yield from _file_errors("model", model)
-        yield from _source_errors(model, shelf.bibliography)
+        yield from _source_errors(model, card_files.bibliography)
         yield from _assumption_errors(model)
-        yield from _entering_errors(model, shelf)
-    for dataset in shelf.datasets.values():
+        yield from _entering_errors(model, card_files)
+    for dataset in card_files.datasets.values():
         yield from _file_errors("dataset", dataset)
-        yield from _source_errors(dataset, shelf.bibliography)
-    for benchmark in (*shelf.benchmarks.values(), *shelf.superseded.values()):
+        yield from _source_errors(dataset, card_files.bibliography)
+    for benchmark in (*card_files.benchmarks.values(), *card_files.superseded.values()):
         yield from _file_errors("benchmark", benchmark)
-        yield from _source_errors(benchmark, shelf.bibliography)
+        yield from _source_errors(benchmark, card_files.bibliography)
         yield from _assumption_errors(benchmark)
         yield from _evaluation_errors(benchmark)
-        yield from _entry_errors(benchmark, shelf)
-        yield from _data_errors(benchmark, shelf)
+        yield from _entry_errors(benchmark, card_files)
+        yield from _data_errors(benchmark, card_files)
 
 
 AnyCard = CardFile[ModelCard] | CardFile[DatasetCard] | CardFile[BenchmarkCard]
@@ -67,7 +67,7 @@ def _assumption_errors(file: CardFile[ModelCard] | CardFile[BenchmarkCard]) -> I
             here = here[part]
 
 
-def _entering_errors(file: CardFile[ModelCard], shelf: Shelf) -> Iterator[Finding]:
+def _entering_errors(file: CardFile[ModelCard], card_files: CardFiles) -> Iterator[Finding]:
     """A model enters benchmarks that exist, each once, at sizes that its card knows and their images can have."""
     card = file.card
     names = [entering.benchmark for entering in card.enters or ()]
@@ -75,14 +75,14 @@ def _entering_errors(file: CardFile[ModelCard], shelf: Shelf) -> Iterator[Findin
         if entering.benchmark in names[:index]:
             message = f"{entering.benchmark} stands twice; give all its sizes in one place"
             yield file.error(("enters", index, "benchmark"), message)
-        if entering.benchmark not in shelf.benchmarks:
-            if ("benchmark", entering.benchmark) not in shelf.broken:
+        if entering.benchmark not in card_files.benchmarks:
+            if ("benchmark", entering.benchmark) not in card_files.broken:
                 message = f"there is no benchmark '{entering.benchmark}'; "
-                message += choice(entering.benchmark, sorted(shelf.benchmarks))
+                message += choice(entering.benchmark, sorted(card_files.benchmarks))
                 yield file.error(("enters", index, "benchmark"), message)
             continue
-        benchmark = shelf.benchmarks[entering.benchmark].card
-        dataset = shelf.datasets.get(benchmark.dataset)
+        benchmark = card_files.benchmarks[entering.benchmark].card
+        dataset = card_files.datasets.get(benchmark.dataset)
         for place, size in enumerate(entering.sizes):
             message = ""
             if card.group != "trivial" and size not in card.claimed_at:
@@ -109,31 +109,31 @@ def _evaluation_errors(file: CardFile[BenchmarkCard]) -> Iterator[Finding]:
         yield file.error(("rank_by",), "auc is not measured here; write auc: true in evaluation")
 
 
-def _entry_errors(file: CardFile[BenchmarkCard], shelf: Shelf) -> Iterator[Finding]:
+def _entry_errors(file: CardFile[BenchmarkCard], card_files: CardFiles) -> Iterator[Finding]:
     """Each entry has a card, which says what its size makes of the network."""
     for index, entry in enumerate(file.card.entries):
         slug, size = split_entry(entry)
-        if slug not in shelf.models:
-            if ("model", slug) not in shelf.broken:
-                message = f"there is no model '{slug}'; {choice(slug, sorted(shelf.models))}"
+        if slug not in card_files.models:
+            if ("model", slug) not in card_files.broken:
+                message = f"there is no model '{slug}'; {choice(slug, sorted(card_files.models))}"
                 yield file.error(("entries", index), message)
             continue
-        card = shelf.models[slug].card
+        card = card_files.models[slug].card
         if card.group != "trivial" and size not in card.claimed_at:
             sizes = ", ".join(map(str, sorted(card.claimed_at)))
             message = f"size {size} stands in none of exact_at, approximate_at, learnt_at of {slug} ({sizes})"
             yield file.error(("entries", index), message)
 
 
-def _data_errors(file: CardFile[BenchmarkCard], shelf: Shelf) -> Iterator[Finding]:
+def _data_errors(file: CardFile[BenchmarkCard], card_files: CardFiles) -> Iterator[Finding]:
     """Parts, counts, channels and sizes are those of the data set."""
     card = file.card
-    if card.dataset not in shelf.datasets:
-        if ("dataset", card.dataset) not in shelf.broken:
-            message = f"there is no data set '{card.dataset}'; {choice(card.dataset, sorted(shelf.datasets))}"
+    if card.dataset not in card_files.datasets:
+        if ("dataset", card.dataset) not in card_files.broken:
+            message = f"there is no data set '{card.dataset}'; {choice(card.dataset, sorted(card_files.datasets))}"
             yield file.error(("dataset",), message)
         return
-    dataset = shelf.datasets[card.dataset].card
+    dataset = card_files.datasets[card.dataset].card
     if dataset.channels not in (1, card.input.channels):
         message = (
             f"{card.input.channels} must be {dataset.channels}, as {dataset.name} has (only grey images are copied)"

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gcnnbench.cards.card_files import Kind, Shelf, fill_shelf
+from gcnnbench.cards.card_files import CardFiles, Kind, read_card_files
 from gcnnbench.cards.checks import cross_check
 from gcnnbench.cards.entries import build_network, load_module
 from gcnnbench.cards.reading import CardsError
@@ -49,22 +49,22 @@ class Registry:
         return cls.of(survey(include))
 
     @classmethod
-    def of(cls, shelf: Shelf) -> Registry:
-        """The cards of a shelf that was surveyed.
+    def of(cls, card_files: CardFiles) -> Registry:
+        """The cards of a card_files that was surveyed.
 
         Raises:
             CardsError: something is wrong with any of them.
         """
-        if shelf.findings:
-            raise CardsError(shelf.findings)
-        models = {name: file.card for name, file in sorted(shelf.models.items())}
+        if card_files.findings:
+            raise CardsError(card_files.findings)
+        models = {name: file.card for name, file in sorted(card_files.models.items())}
         return cls(
             models=models,
-            datasets={name: file.card for name, file in sorted(shelf.datasets.items())},
-            benchmarks={name: _entered(file.card, models) for name, file in sorted(shelf.benchmarks.items())},
-            paths=_paths(shelf),
-            bibliography=dict(shelf.bibliography),
-            superseded={name: file.card for name, file in sorted(shelf.superseded.items())},
+            datasets={name: file.card for name, file in sorted(card_files.datasets.items())},
+            benchmarks={name: _entered(file.card, models) for name, file in sorted(card_files.benchmarks.items())},
+            paths=_paths(card_files),
+            bibliography=dict(card_files.bibliography),
+            superseded={name: file.card for name, file in sorted(card_files.superseded.items())},
         )
 
     def model(self, name: str) -> ModelCard:
@@ -151,12 +151,12 @@ class Registry:
         return load_module(kind, name, self.folder(kind, name), requires)
 
 
-def survey(include: Sequence[Path] = ()) -> Shelf:
+def survey(include: Sequence[Path] = ()) -> CardFiles:
     """All cards with everything that is wrong with them, for `validate`; does not raise for what cards say."""
-    shelf = fill_shelf(include)
-    shelf.findings += cross_check(shelf)
-    shelf.findings.sort()
-    return shelf
+    card_files = read_card_files(include)
+    card_files.findings += cross_check(card_files)
+    card_files.findings.sort()
+    return card_files
 
 
 def _entered(benchmark: BenchmarkCard, models: Mapping[str, ModelCard]) -> BenchmarkCard:
@@ -173,11 +173,11 @@ def _entered(benchmark: BenchmarkCard, models: Mapping[str, ModelCard]) -> Bench
     return benchmark if entries == benchmark.entries else benchmark.model_copy(update={"entries": entries})
 
 
-def _paths(shelf: Shelf) -> dict[tuple[Kind, str], Path]:
+def _paths(card_files: CardFiles) -> dict[tuple[Kind, str], Path]:
     paths: dict[tuple[Kind, str], Path] = {}
-    paths |= {("model", name): file.path for name, file in shelf.models.items()}
-    paths |= {("dataset", name): file.path for name, file in shelf.datasets.items()}
-    paths |= {("benchmark", name): file.path for name, file in shelf.benchmarks.items()}
+    paths |= {("model", name): file.path for name, file in card_files.models.items()}
+    paths |= {("dataset", name): file.path for name, file in card_files.datasets.items()}
+    paths |= {("benchmark", name): file.path for name, file in card_files.benchmarks.items()}
     return paths
 
 

@@ -1,4 +1,4 @@
-"""What our records say about claims: by benchmark and entry, every official run of the current protocol."""
+"""Gathers what our records say about claims: every official run of the current protocol, by benchmark and entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims against evidence: one row a claim, with its verdict and what to do next."""
+"""Judges claims by the evidence: one row a claim, with its verdict and the next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Since when the tolerance of each claim stands: a tolerance that is set after the records it judges judges nothing."""
+"""Looks up in git since when the tolerance of each claim stands; one set after the records it judges judges nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known beside a card: the records that were made, the claims that were published, and the digests in force."""
+"""Looks up what `show` prints beside a card: its records, its claims, its current spec digests."""
 
 from __future__ import annotations
 

@@ -23,19 +23,19 @@ NARROW = 18
 """Columns that a list or mapping in the middle of a table is folded to."""
 
 
-def summaries(registry: Registry, shelf: str) -> list[dict[str, Any]]:
+def summaries(registry: Registry, card_files: str) -> list[dict[str, Any]]:
     """One row a card of `models`, `datasets` or `benchmarks`."""
-    if shelf == "models":
+    if card_files == "models":
         return [_model_row(card) for card in registry.models.values()]
-    if shelf == "datasets":
+    if card_files == "datasets":
         return [_dataset_row(card) for card in registry.datasets.values()]
     return [_benchmark_row(card) for card in registry.benchmarks.values()]
 
 
-def listing(shelf: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table of a shelf under its name; benchmarks in a table for each purpose."""
-    if shelf != "benchmarks":
-        return f"{shelf}\n{table(rows)}\n"
+def listing(card_files: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table of a card_files under its name; benchmarks in a table for each purpose."""
+    if card_files != "benchmarks":
+        return f"{card_files}\n{table(rows)}\n"
     parts = []
     for purpose, words in PURPOSES.items():
         those = [{key: row[key] for key in row if key != "purpose"} for row in rows if row["purpose"] == purpose]

@@ -17,7 +17,7 @@ from gcnnbench.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gcnnbench.cards.card_files import Shelf
+    from gcnnbench.cards.card_files import CardFiles
     from gcnnbench.cards.reading import Finding
     from gcnnbench.cards.registry import Registry
     from gcnnbench.exports.junit import Case
@@ -65,7 +65,7 @@ def list_cards(
         write_whole(write, page(registry).encode())
         typer.echo(f"written: {write}")
         return
-    tables = {shelf.value: summaries(registry, shelf.value) for shelf in ([what] if what else Shelves)}
+    tables = {card_files.value: summaries(registry, card_files.value) for card_files in ([what] if what else Shelves)}
     if output is OutputFormat.json:
         typer.echo(json.dumps(tables, indent=1, ensure_ascii=False))
         return
@@ -119,39 +119,42 @@ def validate(
     from gcnnbench.claims.protocol_tables import read_protocols
     from gcnnbench.claims.reading import read_claims
 
-    shelf = survey(paths or [])
-    if shelf.checked == 0:
+    card_files = survey(paths or [])
+    if card_files.checked == 0:
         raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
-    findings: list[Finding] = shelf.findings
+    findings: list[Finding] = card_files.findings
     claims, protocols = [], []
     if not findings:
         try:
-            claims, protocols = read_claims(Registry.of(shelf)), read_protocols(Registry.of(shelf))
+            claims, protocols = read_claims(Registry.of(card_files)), read_protocols(Registry.of(card_files))
         except CardsError as error:
             findings = list(error.errors)
-    report_checks("gcnnbench validate", _cases(shelf, findings), junit)
+    report_checks("gcnnbench validate", _cases(card_files, findings), junit)
     if findings:
         for finding in findings:
             typer.echo(str(finding), err=True)
         files = len({finding.path for finding in findings})
         errors = "1 error" if len(findings) == 1 else f"{len(findings)} errors"
-        waiting = "; claims and protocols are looked at once these are right" if shelf.findings else ""
-        typer.echo(f"{errors} in {files} of {shelf.checked} cards{waiting}", err=True)
+        waiting = "; claims and protocols are looked at once these are right" if card_files.findings else ""
+        typer.echo(f"{errors} in {files} of {card_files.checked} cards{waiting}", err=True)
         raise typer.Exit(WRONG_CARD)
-    kinds = f"{len(shelf.models)} models, {len(shelf.datasets)} data sets, {len(shelf.benchmarks)} benchmarks"
+    models, datasets = len(card_files.models), len(card_files.datasets)
+    kinds = f"{models} models, {datasets} data sets, {len(card_files.benchmarks)} benchmarks"
     typer.echo(
-        f"{shelf.checked + len(claims) + len(protocols)} cards checked, no errors: {kinds}, "
-        f"{len(claims)} claims cards, {len(protocols)} protocols; {len(shelf.bibliography)} sources"
+        f"{card_files.checked + len(claims) + len(protocols)} cards checked, no errors: {kinds}, "
+        f"{len(claims)} claims cards, {len(protocols)} protocols; {len(card_files.bibliography)} sources"
     )
     if audit:
-        _audit(Registry.of(shelf), [path.absolute() for path in paths or []])
+        _audit(Registry.of(card_files), [path.absolute() for path in paths or []])
 
 
-def _cases(shelf: Shelf, findings: Sequence[Finding]) -> list[Case]:
+def _cases(card_files: CardFiles, findings: Sequence[Finding]) -> list[Case]:
     """One case a card's file, the faulty ones with all that is wrong."""
     from gcnnbench.exports.junit import Case, Fault
 
-    files = {file.path for kind in (shelf.models, shelf.datasets, shelf.benchmarks) for file in kind.values()}
+    files = {
+        file.path for kind in (card_files.models, card_files.datasets, card_files.benchmarks) for file in kind.values()
+    }
     faults: dict[Path, list[Fault]] = {path: [] for path in sorted(files)}
     for finding in findings:
         where = shown_path(finding.path)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.claims.rows import ClaimRow
     from gcnnbench.exports.junit import Case
-    from gcnnbench.record_checks.recomputing import Further
+    from gcnnbench.record_checks.recomputing import DeeperCheck
     from gcnnbench.record_checks.rows import Chosen, RecordRow
 
 CHECK_FAILED = 1
@@ -190,13 +190,13 @@ def _chosen(registry: Registry, benchmark: str | None, entries: list[str], seeds
 
 def _further(
     registry: Registry, results: Path, data: Path, asked: Rescore, seed: int | None, device: DeviceName | None
-) -> Further:
+) -> DeeperCheck:
     from gcnnbench.device import keep_freed_memory
     from gcnnbench.record_checks.conditions import Conditions
-    from gcnnbench.record_checks.grading import GoFurther
+    from gcnnbench.record_checks.grading import Grading
 
     keep_freed_memory()
-    return GoFurther(
+    return Grading(
         registry=registry,
         results=results,
         data=data,
@@ -212,7 +212,7 @@ def _records(
     results: Path,
     output: OutputFormat,
     chosen: Chosen,
-    further: Further | None,
+    further: DeeperCheck | None,
     junit: Path | None,
 ) -> None:
     from gcnnbench.cards.registry import Registry

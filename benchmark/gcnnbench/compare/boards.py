@@ -1,4 +1,4 @@
-"""Two states of a leaderboard: what is new, what is gone, what moved, and why."""
+"""Compares two states of a leaderboard: what is new, what is gone, what moved, and why."""
 
 from __future__ import annotations
 

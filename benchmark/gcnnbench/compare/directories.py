@@ -1,4 +1,4 @@
-"""Two results directories, the same cells in both: equal to the bit or not, and what made them differ."""
+"""Compares two results directories cell by cell: equal to the bit or not, and what made them differ."""
 
 from __future__ import annotations
 

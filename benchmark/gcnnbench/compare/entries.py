@@ -1,4 +1,4 @@
-"""Two samples of runs compared, those of two entries say: across seeds, within seeds, and image by image."""
+"""Compares two entries of a benchmark: across seeds, within seeds, and image by image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What git knows: whether a commit is in this repository's history, and what a file said at a revision."""
+"""Reads git: whether a commit is in the history, and the content of a file at a revision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands behind one number of a table, as plain data."""
+"""The data of an explanation: all that stands behind one number of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a cell of a table to its bytes: records, counts, protocol, data, code, machine, and the claims about it."""
+"""Traces a number of a table to records, counts, protocol, data, code, machine, and the claims about it."""
 
 from __future__ import annotations
 

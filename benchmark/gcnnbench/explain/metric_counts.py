@@ -1,4 +1,4 @@
-"""Where each metric comes from: the counts of a record that it is a quotient of."""
+"""Names the counts of a record that each metric is a quotient of."""
 
 from __future__ import annotations
 

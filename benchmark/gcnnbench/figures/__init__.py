@@ -1,1 +1,1 @@
-"""Figures of results: what is drawn, in one style, the same bytes each time."""
+"""Draws results as SVG and PNG, byte-identical for the same records."""

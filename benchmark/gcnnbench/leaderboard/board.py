@@ -1,4 +1,4 @@
-"""What the tables of one benchmark say, as plain data: every format is made from this frame and from nothing else."""
+"""The data of a board: what the tables of one benchmark say; every format is made from it alone."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Aside:
 
 
 @dataclass(frozen=True)
-class Brought:
+class WeightsOnlyRow:
     """A network that came trained: scored by the protocol, never trained here, and never ranked."""
 
     entry: str
@@ -131,7 +131,7 @@ class Board:
     pairs: tuple[Pair, ...]
     aside: tuple[Aside, ...]
     findings: tuple[str, ...]
-    brought: tuple[Brought, ...] = ()
+    brought: tuple[WeightsOnlyRow, ...] = ()
 
     @property
     def has_runs(self) -> bool:

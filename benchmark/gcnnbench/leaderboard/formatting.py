@@ -1,4 +1,4 @@
-"""How one number of a table is written."""
+"""Formats the numbers of tables: percentages, points, intervals, p-values, counts."""
 
 from __future__ import annotations
 

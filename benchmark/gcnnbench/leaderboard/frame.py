@@ -1,4 +1,4 @@
-"""From runs to boards: the one frame from which every table is made."""
+"""Makes boards from runs: what counts, rows, ranks, pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has to be known beside a table: devices, numeric mode, test set, what is missing and what was not counted."""
+"""The notes under a table: devices, numeric mode, test set, what is missing and what was not counted."""
 
 from __future__ import annotations
 

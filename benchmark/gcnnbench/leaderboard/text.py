@@ -11,7 +11,7 @@ from gcnnbench.leaderboard.board import Board, Row
 from gcnnbench.leaderboard.folds import FOLDS_CAPTION, folds_table
 from gcnnbench.leaderboard.layout import WIDTH, Table, folded, pipes, width
 from gcnnbench.leaderboard.notes import machines, notes
-from gcnnbench.leaderboard.weights_only import BROUGHT_CAPTION, brought_table
+from gcnnbench.leaderboard.weights_only import BROUGHT_CAPTION, weights_only_table
 from gcnnbench.statistics import Summary
 
 NARROW = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
@@ -41,7 +41,7 @@ def _markdown(board: Board, wide: bool) -> str:
     if board.pairs:
         parts += [folded(pairs_caption(board)), pipes(_contrasts(board))]
     if board.brought:
-        parts += [folded(BROUGHT_CAPTION), pipes(brought_table(board.brought))]
+        parts += [folded(BROUGHT_CAPTION), pipes(weights_only_table(board.brought))]
     parts.append("\n".join(folded(f"- {note}", indent="  ") for note in notes(board)))
     return "\n\n".join(parts) + "\n"
 
@@ -53,7 +53,7 @@ def _latex(board: Board, wide: bool) -> str:
     if board.pairs:
         tables.append((pairs_caption(board), _contrasts(board)))
     if board.brought:
-        tables.append((BROUGHT_CAPTION, brought_table(board.brought)))
+        tables.append((BROUGHT_CAPTION, weights_only_table(board.brought)))
     lines = [latex_comment(f"{board.benchmark}: {board.title}; needs \\usepackage{{booktabs}}")]
     for text, (headings, rows, alignment) in tables:
         title = [f"\\caption{{{latex(text)}}}"] if text else []

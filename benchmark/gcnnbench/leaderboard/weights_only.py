@@ -1,4 +1,4 @@
-"""Networks that came trained, as a table of their own: they share no ranking with what the fixed recipe trained."""
+"""The weights-only table: networks submitted with trained weights, scored and not ranked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.leaderboard import formatting
-from gcnnbench.leaderboard.board import Brought
+from gcnnbench.leaderboard.board import WeightsOnlyRow
 from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.reading import decided
 from gcnnbench.runs.measured import Measurement
@@ -25,7 +25,7 @@ BROUGHT_CAPTION = (
 
 def read_brought(
     registry: Registry, results: Path, measurements: Mapping[tuple[str, str], Measurement]
-) -> tuple[dict[str, tuple[Brought, ...]], list[str]]:
+) -> tuple[dict[str, tuple[WeightsOnlyRow, ...]], list[str]]:
     """The networks that came trained, by benchmark, in the order of their names; and what is wrong with the others.
 
     Args:
@@ -33,7 +33,7 @@ def read_brought(
         results: the results directory.
         measurements: who measured what, by (benchmark@version, entry).
     """
-    found: dict[str, list[Brought]] = defaultdict(list)
+    found: dict[str, list[WeightsOnlyRow]] = defaultdict(list)
     findings = []
     for place, score in read_weights_only(results):
         problem = score if isinstance(score, str) else _problem(registry, score)
@@ -43,7 +43,7 @@ def read_brought(
         card = registry.benchmark(score.benchmark)
         measurement = measurements.get((score.benchmark, score.entry))
         found[score.benchmark].append(
-            Brought(
+            WeightsOnlyRow(
                 entry=score.entry,
                 equivariance=decided(score.exactness)[0],
                 metrics=metrics(
@@ -69,7 +69,7 @@ def _problem(registry: Registry, score: WeightsOnly) -> str:
     return ""
 
 
-def brought_table(networks: Sequence[Brought]) -> Table:
+def weights_only_table(networks: Sequence[WeightsOnlyRow]) -> Table:
     """Headings, rows and alignment."""
     headings = ["entry", "equivariance", "parameters", *(name.removeprefix("accuracy.") for name in COLUMNS)]
     rows = [
@@ -84,7 +84,7 @@ def brought_table(networks: Sequence[Brought]) -> Table:
     return [*headings[:-1], "curve mean"], rows, "llr" + "r" * len(COLUMNS)
 
 
-def _accuracies(network: Brought) -> list[float | None]:
+def _accuracies(network: WeightsOnlyRow) -> list[float | None]:
     return [network.metrics.get(name) for name in COLUMNS]
 
 

@@ -1,1 +1,1 @@
-"""Markdown pages made from cards and results."""
+"""Pages made from cards and results, in Markdown and HTML."""

@@ -1,1 +1,1 @@
-"""The benchmark of the benchmark: how fast its layers, networks, cells and tables are, against what they could be."""
+"""Measures the speed of the suite itself: layers, networks, cells and tables, against what they could be."""

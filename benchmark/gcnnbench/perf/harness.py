@@ -1,4 +1,4 @@
-"""What the suite adds around the networks: a cell against a bare loop, start-up, and tables of many records."""
+"""Times the suite around its networks: a cell against a bare loop, start-up, and tables of many records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only shows between records: copies, seeds that are missing below others, and weights without a record."""
+"""Checks across records: duplicated weights or counts, missing seeds, weights without a record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grade *re-scored*: what a record says against what its weights give when they are run again."""
+"""Compares a record with a new scoring of its weights: the grade *re-scored*."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the deeper grades share: the cell that a record says it is of, and what came of a check."""
+"""Shared by re-scoring and re-training: the cell that a record says it is of, and the outcome of a check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records taken on to the deeper grades, one after another: what is asked for is done, or said why not."""
+"""Re-scores and re-trains records; says of each what was checked, and what could not be and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gcnnbench.runs.record import Record
 
 
 @dataclass(frozen=True)
-class GoFurther:
+class Grading:
     """Re-scores records, and trains those of one seed again.
 
     Args:

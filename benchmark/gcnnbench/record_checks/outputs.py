@@ -1,4 +1,4 @@
-"""The per-image outputs that a record names, where they are here: the record's counts must be counts of them."""
+"""Checks the per-image outputs that a record names, where they are here: its counts must be counts of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records put to the test with nothing but the clone: everything that can be recomputed is, and must agree."""
+"""Recomputes records from their own counts and compares: the grade *recomputed*, which needs no data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gcnnbench.runs.self_checks import guarded, self_findings
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.strict_json import parse_json
 
-Further = Callable[[RecordRow, File, Record], RecordRow]
+DeeperCheck = Callable[[RecordRow, File, Record], RecordRow]
 """A deeper check: from a recomputed record's row to its row after the check."""
 
 
@@ -35,7 +35,7 @@ def verify_records(
     registry: Registry,
     results: Path,
     chosen: Chosen | None = None,
-    further: Further | None = None,
+    further: DeeperCheck | None = None,
     count: MacCount | None = None,
 ) -> list[RecordRow]:
     """One row for each record or failure, for each cell that is missing below another, and for each stale table.

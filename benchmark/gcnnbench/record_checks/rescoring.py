@@ -1,4 +1,4 @@
-"""The stored weights of a record run again on the data: everything that they determine, measured anew."""
+"""Runs the stored weights of a record on the data again and measures all that they determine."""
 
 from __future__ import annotations
 

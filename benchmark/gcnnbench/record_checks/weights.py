@@ -1,4 +1,4 @@
-"""The weights that a record names: whether they are there, are those, and could belong to its network."""
+"""Checks the weights file that a record names: there, unchanged, and of a form that fits its network."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Cells: planned, run, kept."""
+"""Cells of training and scoring: planned, run, and kept as records."""

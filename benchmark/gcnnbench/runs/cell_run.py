@@ -1,4 +1,4 @@
-"""Running a cell: train, then score, as a run of states to its record."""
+"""Runs a cell: trains, then scores, as a run of states that ends with its record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gcnnbench.runs.state import CellState, start
 from gcnnbench.scoring.conditions import evaluate
 from gcnnbench.scoring.weights import load_weights
 from gcnnbench.training.loop import DivergedError, Task, train
-from gcnnbench.training.many_seeds import train_together
+from gcnnbench.training.many_seeds import train_many_seeds
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[
             material = prepare_material(cell, device)
         networks.append(material.network)
         tasks.append(_task(cell, material, device))
-    for lost in train_together(networks, tasks, [state.training for state in states]):
+    for lost in train_many_seeds(networks, tasks, [state.training for state in states]):
         for state in states:
             state.phase, state.peak_memory = "training", max(state.peak_memory, peak_memory(device))
         yield lost

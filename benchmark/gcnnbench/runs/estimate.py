@@ -1,4 +1,4 @@
-"""What a plan will take on this machine, from a few steps really made: time and space, before anyone waits a week."""
+"""Estimates time and space of a plan from a few training steps made on this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.training.loop import Task, TrainingState, train
-from gcnnbench.training.many_seeds import train_together
+from gcnnbench.training.many_seeds import train_many_seeds
 
 STEPS = 3
 PROBE = 8
@@ -225,7 +225,7 @@ def seeds_that_fit(cell: Cell, most: int, jobs: int = 1) -> int:
         tasks = [Task("estimate", seed, recipe, images, None, device, cell.threads) for seed in range(seeds)]
         reset_peak_memory(device)
         try:
-            for _ in train_together(networks, tasks, [TrainingState() for _ in range(seeds)]):
+            for _ in train_many_seeds(networks, tasks, [TrainingState() for _ in range(seeds)]):
                 pass
         except UserError:
             return 1  # the executor says why

@@ -1,4 +1,4 @@
-"""From the last state of a cell to its record, its weights and its per-image outputs."""
+"""Makes a cell's record, weights file and output file from its last state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cells are trained as one computation: seeds of one entry, as many as are asked for or fit in memory."""
+"""Chooses which seeds of an entry are trained as one computation: as many as asked for, or as fit in memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Batches:
             yield from (seeds[first : first + size] for first in range(0, len(seeds), size))
 
 
-def started_together(cells: Sequence[Cell], kept: Sequence[CellState | None]) -> list[CellState]:
+def batch_states(cells: Sequence[Cell], kept: Sequence[CellState | None]) -> list[CellState]:
     """The states of these cells: those kept, where all were trained so far by as many at once, else new ones."""
     found = [state for state in kept if state is not None and state.seeds_at_once == len(cells)]
     if len(found) == len(cells) and len({state.training.epochs_done for state in found}) == 1:

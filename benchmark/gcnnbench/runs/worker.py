@@ -20,7 +20,7 @@ from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.outcomes import Stopped, ended_by, steps
 from gcnnbench.runs.plan import is_done
 from gcnnbench.runs.record import Failure
-from gcnnbench.runs.seed_batches import Batches, started_together
+from gcnnbench.runs.seed_batches import Batches, batch_states
 from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.store import Store
 
@@ -118,7 +118,7 @@ def _train_together(cells: Sequence[Cell], work: Work, report: Report) -> Iterat
     yield from ((cell, None) for cell, done in zip(cells, trained, strict=True) if done or len(todo) == 1)
     if len(todo) < 2:
         return
-    states = started_together(todo, [state for state, done in zip(kept, trained, strict=True) if not done])
+    states = batch_states(todo, [state for state, done in zip(kept, trained, strict=True) if not done])
     alive, saved = list(zip(todo, states, strict=True)), time.monotonic()
     for cell, state in alive:
         report(Event("started", cell.name, text=f"{how_started(cell, state)}, {len(todo)} seeds at once"))

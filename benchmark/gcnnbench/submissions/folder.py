@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.cards.card_files import fill_shelf
+from gcnnbench.cards.card_files import read_card_files
 from gcnnbench.cards.checks import cross_check
 from gcnnbench.cards.reading import CardFile, CardsError, open_card
 from gcnnbench.cards.registry import Registry
@@ -145,10 +145,10 @@ def _registry_with(file: CardFile[ModelCard], include: Sequence[Path]) -> Regist
     Raises:
         CardsError: this card does not fit the others.
     """
-    shelf = fill_shelf(include)
-    shelf.models[file.card.name] = file
-    shelf.findings += cross_check(shelf)
-    return Registry.of(shelf)
+    card_files = read_card_files(include)
+    card_files.models[file.card.name] = file
+    card_files.findings += cross_check(card_files)
+    return Registry.of(card_files)
 
 
 def _unfit(name: str, size: int) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_f
 from gcnnbench.training.phases import penalties, phases
 
 
-def train_together(
+def train_many_seeds(
     networks: Sequence[nn.Module], tasks: Sequence[Task], states: Sequence[TrainingState]
 ) -> Iterator[dict[int, DivergedError]]:
     """Train networks of one form for the recipe's epochs as one, bringing each one's state up to date after each epoch.

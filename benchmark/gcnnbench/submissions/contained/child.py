@@ -1,4 +1,4 @@
-"""The contained process: it binds its limits, shuts its doors, and only then does its job with foreign code."""
+"""Entry point of the contained process: applies resource limits and the system-call filter, then runs one job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs of the contained process by name, and what becomes of an error in them."""
+"""The jobs of the contained process by name (probe, train, score), and the finding that an error in one becomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job in the contained process works on: the cards, the submitted code, and the data it was given."""
+"""The input of a contained job: the cards, the submitted code, and the tensors that the host gave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doors of the kernel that no network needs, shut by libseccomp where the system has it."""
+"""The system-call filter of the contained process, by libseccomp where the system has it."""
 
 from __future__ import annotations
 
