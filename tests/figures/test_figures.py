@@ -61,7 +61,7 @@ def network(toy: Toy, entry: str, equivariance: Any, *uprights: float, **changes
 def claims(entry: str, mean: list[float], deviation: list[float]) -> ClaimsCard:
     claim = {
         "id": "a-curve",
-        "where": "Figure 1",
+        "where": "arXiv 1602.07576, Figure 1",
         "standing": "first-hand",
         "benchmark": "toy",
         "kind": "curve",
