@@ -51,7 +51,7 @@ def narrow(name: str) -> dict[str, Any]:
 def built(name: str, size: int, channels: int = 3, classes: int = 10, *, whole: bool = False) -> nn.Module:
     """The network of a card in float64, from a fixed seed; narrow unless the whole of it is wanted."""
     build: Callable[..., nn.Module] = import_module(f"gcnnbench.models.{name}.model").build
-    hyperparameters = dict(CARDS[name].hyperparameters) if whole else narrow(name)
+    hyperparameters: dict[str, object] = dict(CARDS[name].hyperparameters if whole else narrow(name))
     if "black" in inspect.signature(build).parameters:
         hyperparameters["black"] = (0.0,) * channels
     with torch.random.fork_rng(devices=[]):

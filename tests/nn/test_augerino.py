@@ -44,7 +44,7 @@ def breaks(network: nn.Module, size: int = 9) -> float:
     images = torch.randn(3, 1, size, size)
     with torch.no_grad():
         given, moved = network(images), network(P4.elements[1].act(images))
-    return ((moved - given).abs().max() / given.std(0).max()).item()
+    return float((moved - given).abs().max() / given.std(0).max())
 
 
 @pytest.mark.parametrize("size", [8, 9])
@@ -79,9 +79,9 @@ def test_the_gradient_of_the_width_is_that_of_finite_differences() -> None:
     found = network.raw.grad
     with torch.no_grad():
         step = 1e-6
-        network.raw += step
+        network.raw.add_(step)
         above = loss()
-        network.raw -= 2 * step
+        network.raw.sub_(2 * step)
         below = loss()
     assert found is not None
     assert found.item() == pytest.approx(((above - below) / (2 * step)).item(), rel=1e-5)
