@@ -95,7 +95,6 @@ def _model_row(card: ModelCard) -> dict[str, Any]:
         "parameters": counts[0],
         "exact at": list(card.exact_at),
         "approximate at": list(card.approximate_at),
-        "learnt at": list(card.learnt_at),
     }
 
 
