@@ -30,7 +30,7 @@ def test_help_fits_the_terminal_and_shows_no_python(words: list[str], columns: i
         ("gcnnbench leaderb", ["leaderboard"]),
         ("gcnnbench run quick", ["quickstart"]),
         ("gcnnbench status pcam-v", ["pcam-veeling", "pcam-veeling-turned"]),
-        ("gcnnbench run quickstart --entry p4cnn@1", ["p4cnn@11", "p4cnn@12", "p4cnn@13"]),
+        ("gcnnbench run quickstart --entry p4cnn@1", ["p4cnn@11", "p4cnn@12", "p4cnn@13", "p4cnn@15", "p4cnn@16"]),
     ],
 )
 def test_a_shell_is_offered_verbs_and_names(line: str, offered: list[str]) -> None:

@@ -37,6 +37,7 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("status", run_verbs.status),
     ("audit", audit_verbs.audit),
     ("leaderboard", table_verbs.leaderboard),
+    ("regret", table_verbs.regret),
     ("compare", table_verbs.compare),
     ("explain", explain_verb.explain),
     ("figure", figure_verb.figure),

@@ -62,7 +62,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [[line for cell in column for line in cell.split("\n")] for column in zip(*wide, strict=True)]
     used = sum(max(map(len, column)) + 2 for column in lines[:-1])
     for row in cells:
-        row[-1] = fill(row[-1], max(20, WIDTH - used))
+        row[-1] = fill(row[-1], max(NARROW, WIDTH - used))
     return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
 
 
@@ -95,7 +95,6 @@ def _model_row(card: ModelCard) -> dict[str, Any]:
         "parameters": counts[0],
         "exact at": list(card.exact_at),
         "approximate at": list(card.approximate_at),
-        "learnt at": list(card.learnt_at),
     }
 
 

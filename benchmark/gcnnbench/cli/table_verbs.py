@@ -54,6 +54,19 @@ def leaderboard(
         raise typer.Exit(CHECK_FAILED)
 
 
+def regret(
+    family: Annotated[str, typer.Argument(help="A family of benchmarks, as degree-mnist.", show_default=False)],
+    *,
+    results: Results,
+    include: Include,
+) -> None:
+    """Show what each network costs in the worst condition of a family, against the best fixed network there."""
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.leaderboard.regret import as_markdown, regret_table
+
+    typer.echo(as_markdown(regret_table(Registry.load(include), results, family)), nl=False)
+
+
 def _keep(registry: Registry, results: Path, boards: list[Board], *, everything: bool) -> None:
     from gcnnbench.leaderboard import tables
     from gcnnbench.runs.store import Store

@@ -17,6 +17,8 @@ from gcnnbench.claims.text import claims_as_markdown
 from gcnnbench.figures.gallery import Drawn, draw
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.layout import folded
+from gcnnbench.leaderboard.regret import as_markdown as regrets_as_markdown
+from gcnnbench.leaderboard.regret import regret_table
 from gcnnbench.leaderboard.text import as_markdown
 
 PAGE = "README.md"
@@ -37,6 +39,13 @@ Made by `gcnnbench leaderboard {{ section.name }}`.
 {{ figure|shown }}
 {% endfor -%}
 {% endfor %}
+{% for name, table in families -%}
+## Regret: {{ name }}
+
+{{ table }}
+Made by `gcnnbench regret {{ name }}`.
+
+{% endfor -%}
 ## Exact minus approximate, over all benchmarks
 
 {{ pairs|shown }}
@@ -83,10 +92,18 @@ def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Pat
             for board in boards
             if board.has_runs
         ],
+        families=_regrets(registry, results, boards),
         pairs=draw(registry, results, "pairs", None, folder),
         counts=summary_text(rows),
         claims=claims_as_markdown([row for row in rows if row.verdict not in UNDECIDED]).replace("## ", "### "),
     )
+
+
+def _regrets(registry: Registry, results: Path, boards: Sequence[Board]) -> list[tuple[str, str]]:
+    """The regret table of every family that has records."""
+    cards = [registry.benchmark(board.benchmark) for board in boards if board.has_runs]
+    families = sorted({card.family for card in cards if card.family})
+    return [(family, regrets_as_markdown(regret_table(registry, results, family))) for family in families]
 
 
 def _shown(figure: Drawn) -> str:

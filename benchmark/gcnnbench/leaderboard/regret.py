@@ -1,0 +1,144 @@
+"""What a choice of network costs where nobody knew which condition would come: the regret table of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.records import all_records, counted
+from gcnnbench.statistics import Difference, holm, paired
+
+Accuracies = Mapping[str, Mapping[str, Mapping[int, float]]]
+"""By condition, entry and seed."""
+
+
+@dataclass(frozen=True)
+class Regret:
+    """One entry's regrets in points, by condition; those it lacks records for are left out.
+
+    `worst` is the condition of the largest one, paired over seeds with that condition's best fixed entry, and `p` what
+    Holm makes of its p over all entries.
+    """
+
+    entry: str
+    learnt: bool
+    regrets: Mapping[str, Difference]
+    worst: str
+    p: float | None = None
+
+    @property
+    def largest(self) -> float:
+        """The regret in the worst condition, unclipped: below zero where it beats every fixed entry everywhere."""
+        return self.regrets[self.worst].difference
+
+
+@dataclass(frozen=True)
+class RegretTable:
+    """The regrets of a family, smallest worst case first, and the best fixed entry of each condition."""
+
+    family: str
+    best: Mapping[str, str]
+    rows: tuple[Regret, ...]
+    incomplete: tuple[str, ...]
+    """Entries without a record under some condition: their worst case is not known, and they are not ranked."""
+
+
+def regrets(family: str, accuracies: Accuracies, learnt: set[str]) -> RegretTable:
+    """`max over conditions of (best fixed accuracy − own)`, each the mean over seeds of differences within a seed.
+
+    Args:
+        family: its name.
+        accuracies: shares in [0, 1]; a condition without records is left out.
+        learnt: the entries whose symmetry is learnt; all others are fixed.
+
+    Raises:
+        UserError: no condition has a record of a fixed entry.
+    """
+    best = {}
+    for condition, by_entry in accuracies.items():
+        fixed = {entry: mean(seeds.values()) for entry, seeds in by_entry.items() if seeds and entry not in learnt}
+        if fixed:
+            best[condition] = max(fixed, key=lambda entry: fixed[entry])
+    if not best:
+        raise UserError(f"no benchmark of the family {family} has a record of a fixed entry")
+    entries = list(dict.fromkeys(entry for by_entry in accuracies.values() for entry in by_entry))
+    rows, incomplete = [], []
+    for entry in entries:
+        found = {}
+        for condition, champion in best.items():
+            own, theirs = accuracies[condition].get(entry, {}), accuracies[condition][champion]
+            if common := sorted(set(own) & set(theirs)):
+                found[condition] = paired([100 * (theirs[seed] - own[seed]) for seed in common])
+        if len(found) < len(best):
+            incomplete.append(entry)
+        else:
+            worst = max(found, key=lambda condition: found[condition].difference)
+            rows.append(Regret(entry, entry in learnt, found, worst))
+    adjusted = holm({row.entry: row.regrets[row.worst].p for row in rows})
+    ranked = sorted((replace(row, p=adjusted[row.entry]) for row in rows), key=lambda row: row.largest)
+    return RegretTable(family, best, tuple(ranked), tuple(incomplete))
+
+
+def regret_table(registry: Registry, results: Path, family: str) -> RegretTable:
+    """The regrets of a family from its records, by the metric that its benchmarks rank by.
+
+    An entry is learnt where its records hold readings of the probe `degree`.
+
+    Raises:
+        UserError: there is no such family, or no record of a fixed entry.
+    """
+    cards = family_cards(registry, family)
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    learnt = set()
+    kept = all_records(registry, results, cards)
+    for card in cards:
+        here = found.setdefault(condition_of(card), {})
+        for entry, records in counted(kept[card.full_name]).items():
+            values = {one.run.seed: one.record.metrics.get(card.rank_by) for one in records}
+            here[entry] = {seed: value for seed, value in values.items() if value is not None}
+            if any((one.record.probes or {}).get("degree") for one in records):
+                learnt.add(entry)
+    return regrets(family, {name: entries for name, entries in found.items() if entries}, learnt)
+
+
+def family_cards(registry: Registry, family: str) -> list[BenchmarkCard]:
+    """The current benchmarks of a family.
+
+    Raises:
+        UserError: there is none.
+    """
+    cards = [card for card in registry.benchmarks.values() if card.family == family]
+    if not cards:
+        there = sorted({card.family for card in registry.benchmarks.values() if card.family})
+        raise UserError(f"there is no family '{family}' of benchmarks; there are {', '.join(there) or 'none'}")
+    return cards
+
+
+def condition_of(card: BenchmarkCard) -> str:
+    """What a benchmark's name adds to that of its family."""
+    return card.name.removeprefix(f"{card.family}-")
+
+
+def as_markdown(table: RegretTable) -> str:
+    """The table as Markdown: regrets in points, the worst one with its 95% interval and p."""
+    conditions = list(table.best)
+    lines = [
+        "| " + " | ".join(["entry", "symmetry", *conditions, "worst", "95%", "p (Holm)"]) + " |",
+        "|" + "|".join(["---", "---", *["---:"] * (len(conditions) + 3)]) + "|",
+    ]
+    for row in table.rows:
+        worst = row.regrets[row.worst]
+        interval = "–" if worst.interval is None else f"[{worst.interval[0]:.2f}, {worst.interval[1]:.2f}]"
+        cells = [f"{row.regrets[condition].difference:.2f}" for condition in conditions]
+        last = [f"{row.largest:.2f} ({row.worst})", interval, "–" if row.p is None else f"{row.p:.3f}"]
+        lines.append("| " + " | ".join([row.entry, "learnt" if row.learnt else "fixed", *cells, *last]) + " |")
+    best = ", ".join(f"{entry} ({condition})" for condition, entry in table.best.items())
+    notes = f"Regret in points: best fixed entry of the condition minus own, paired over seeds. Best fixed: {best}."
+    if table.incomplete:
+        notes += f" Not ranked, for want of records: {', '.join(table.incomplete)}."
+    return "\n".join(lines) + f"\n\n{notes}\n"

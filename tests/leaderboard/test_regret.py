@@ -1,0 +1,66 @@
+"""The regret table: worst case over conditions, against the best fixed entry, paired over seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.regret import as_markdown, condition_of, family_cards, regrets
+
+ACCURACIES = {
+    "circle": {
+        "exact": {0: 0.92, 1: 0.94},
+        "plain": {0: 0.84, 1: 0.86},
+        "learnt": {0: 0.93, 1: 0.95},
+        "late": {0: 0.9},
+    },
+    "halves": {
+        "exact": {0: 0.46, 1: 0.48},
+        "plain": {0: 0.88, 1: 0.90},
+        "learnt": {0: 0.87, 1: 0.86},
+    },
+}
+
+
+def test_the_worst_case_ranks_and_nothing_is_clipped() -> None:
+    table = regrets("toy", ACCURACIES, {"learnt"})
+    assert table.best == {"circle": "exact", "halves": "plain"}
+    assert [row.entry for row in table.rows] == ["learnt", "plain", "exact"]
+    first = table.rows[0]
+    assert first.regrets["circle"].difference == pytest.approx(-1.0), "better than any fixed entry"
+    assert (first.worst, first.largest) == ("halves", pytest.approx(2.5))
+    assert table.rows[2].largest == pytest.approx(42.0)
+    assert table.incomplete == ("late",)
+
+
+def test_a_learnt_entry_is_never_the_yardstick() -> None:
+    """Planted: with all entries fixed the learnt one would be the best of the circle."""
+    assert regrets("toy", ACCURACIES, set()).best["circle"] == "learnt"
+
+
+def test_differences_are_taken_within_a_seed() -> None:
+    shifted = {"only": {"a": {0: 0.9, 1: 0.5}, "b": {0: 0.8, 1: 0.4 - 1e-3}}}
+    (_, row) = regrets("toy", shifted, set()).rows
+    interval = row.regrets["only"].interval
+    assert interval is not None
+    assert interval[1] - interval[0] < 2, "the spread between seeds, 40 points, is no part of it"
+
+
+def test_the_table_says_what_is_not_ranked() -> None:
+    text = as_markdown(regrets("toy", ACCURACIES, {"learnt"}))
+    assert "| learnt | learnt | -1.00 | 2.50 | 2.50 (halves) |" in text
+    assert "Not ranked, for want of records: late." in text
+
+
+def test_families_are_found_by_name() -> None:
+    registry = Registry.load()
+    conditions = {condition_of(card) for card in family_cards(registry, "degree-mnist")}
+    assert conditions == {"upright", "sector", "circle", "quarter", "halves"}
+    with pytest.raises(UserError, match="there are degree-digits, degree-mnist"):
+        family_cards(registry, "degree")
+
+
+def test_no_fixed_entry_no_table() -> None:
+    with pytest.raises(UserError, match="no benchmark of the family toy"):
+        regrets("toy", {"only": {"a": {0: 0.5}}}, {"a"})
