@@ -108,6 +108,18 @@ class Submission:
         code = {} if job == "train-graphs" else self.code
         return run_isolated(job, code, self.arguments | dict(more), self.tensors(job) | dict(given), limits)
 
+    def run_in(
+        self,
+        place: Path,
+        job: Job,
+        limits: Limits = LIMITS,
+        given: Mapping[str, Tensor] = MappingProxyType({}),
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Outcome:
+        """The job in this process, its files below a folder."""
+        code = {} if job == "train-graphs" else self.code
+        return uncontained(place)(job, code, self.arguments | dict(more), self.tensors(job) | dict(given), limits)
+
     def run_here(
         self, place: Path, job: Job = "probe", given: Mapping[str, Tensor] = MappingProxyType({})
     ) -> dict[str, str]:
