@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)
-NARROW = 18
+NARROW = 16
 """Columns that a list or mapping in the middle of a table is folded to."""
 
 
