@@ -66,4 +66,4 @@ def large_page() -> str:
         superseded={},
         models={name: model.model_copy(update={"name": name}) for name in names},
     )
-    return page(registry, boards, kept, [], [])
+    return page(registry, boards, kept, [], [], {})

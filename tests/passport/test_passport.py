@@ -160,3 +160,17 @@ def test_the_verb_writes_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.M
     document = json.loads(files[0].read_text())
     assert [row["decision"] for row in document["sizes"]] == ["exact", "approximate"]
     assert "exact at 12, approximate at 13" in files[1].read_text()
+
+
+def test_nearby_sizes_are_looked_for_down_to_two_pixels_and_not_to_one(tmp_path: Path) -> None:
+    """On one pixel no element moves anything: the negative control is exact there, which stopped the audit."""
+    path = tmp_path / "strided.py"
+    path.write_text(
+        "from torch import nn\n\n"
+        "def build():\n"
+        "    convolution = nn.Conv2d(3, 4, 3, stride=2, padding=1)\n"
+        "    return nn.Sequential(convolution, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))\n"
+    )
+    done = CliRunner().invoke(build_app(), ["audit", f"{path}:build", "--sizes", "4"])
+    assert done.exit_code == 0, done.exception
+    assert "not equivariant" in done.stdout

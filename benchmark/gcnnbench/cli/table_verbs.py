@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gcnnbench.cli.completion import benchmark_names
-from gcnnbench.cli.options import Format, Include, OutputFormat, Results, Tables
+from gcnnbench.cli.options import Format, Include, OutputFormat, Results, TableFormat, Tables
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import terminal
 
@@ -31,6 +31,10 @@ def leaderboard(
     include: Include,
     output: Tables,
     wide: Annotated[bool, typer.Option("--wide", help="All accuracies, with 95% intervals.")] = False,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", min=1, metavar="N", help="Only the first N rows of each first table, as Markdown."),
+    ] = None,
     write: Annotated[
         bool,
         typer.Option(
@@ -42,9 +46,11 @@ def leaderboard(
     from gcnnbench.cards.registry import Registry
     from gcnnbench.leaderboard import tables
 
+    if top is not None and output is not TableFormat.md:
+        raise UserError(f"--top is for reading and has no form {output.value}: leave out --format")
     registry = Registry.load(include)
     boards, unreadable = tables.leaderboard(registry, results, benchmarks or ())
-    typer.echo(tables.render(boards, output.value, wide=wide), nl=False)
+    typer.echo(tables.render(boards, output.value, wide=wide, top=top), nl=False)
     if write:
         _keep(registry, results, boards, everything=not benchmarks)
     findings = [*unreadable, *(f"{board.benchmark}: {finding}" for board in boards for finding in board.findings)]

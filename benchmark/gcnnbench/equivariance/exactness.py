@@ -128,7 +128,7 @@ def nearest_sizes(
         return (size,)
     if certificate.grid == "unknown":
         return ()
-    below, above = range(size - 1, max(0, size - 1 - reach), -1), range(size + 1, size + 1 + reach)
+    below, above = range(size - 1, max(1, size - 1 - reach), -1), range(size + 1, size + 1 + reach)
     found = (
         next((near for near in sizes if _symmetric(make, images, elements, near)), None) for sizes in (below, above)
     )

@@ -107,7 +107,7 @@ def _around(size: int) -> Iterator[int]:
     """Other sizes, the nearest first."""
     for far in range(1, REACH + 1):
         yield size + far
-        if size > far:
+        if size - far > 1:  # no element moves the one pixel of the smallest image
             yield size - far
 
 

@@ -53,11 +53,11 @@ def leaderboard(registry: Registry, results: Path, names: Sequence[str] = ()) ->
     return [board for board in made if names or board.has_runs or board.aside], found.findings
 
 
-def render(boards: Sequence[Board], form: FormatName, *, wide: bool = False) -> str:
+def render(boards: Sequence[Board], form: FormatName, *, wide: bool = False, top: int | None = None) -> str:
     """The tables of these boards in one format; the same boards give the same bytes."""
     match form:
         case "md":
-            return as_markdown(boards, wide=wide)
+            return as_markdown(boards, wide=wide, top=top)
         case "csv":
             return as_csv(boards)
         case "json":

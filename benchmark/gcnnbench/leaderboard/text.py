@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.escaping import latex, latex_comment, markdown
@@ -22,8 +23,13 @@ REASONS = ("failed", "unusable", "stale", "limited")
 SHORT = {"approximate": "approx.", "equivariance": "equiv.", "curve mean": "curve"}
 
 
-def as_markdown(boards: Sequence[Board], *, wide: bool = False) -> str:
-    """The tables of each board with their notes; at most 100 columns wide unless `wide`."""
+def as_markdown(boards: Sequence[Board], *, wide: bool = False, top: int | None = None) -> str:
+    """The tables of each board with their notes; at most 100 columns wide unless `wide`.
+
+    With `top` only so many rows of the first table, without the other tables and notes.
+    """
+    if top is not None:
+        return "\n".join(_top(board, wide, top) for board in boards)
     return "\n".join(_markdown(board, wide) for board in boards)
 
 
@@ -44,6 +50,13 @@ def _markdown(board: Board, wide: bool) -> str:
         parts += [folded(BROUGHT_CAPTION), pipes(weights_only_table(board.brought))]
     parts.append("\n".join(folded(f"- {note}", indent="  ") for note in notes(board)))
     return "\n\n".join(parts) + "\n"
+
+
+def _top(board: Board, wide: bool, top: int) -> str:
+    shown = replace(board, rows=board.rows[:top])
+    more = f"{len(shown.rows)} of {len(board.rows)} rows, without pairs and notes: gcnnbench leaderboard tells all."
+    parts = [f"## {markdown(f'{board.benchmark}: {board.title}')}", folded(caption(board)), _fitting(shown, wide)]
+    return "\n\n".join([*parts, folded(more)]) + "\n"
 
 
 def _latex(board: Board, wide: bool) -> str:

@@ -17,7 +17,7 @@ from gcnnbench.nn.groups import TRIVIAL, Group
 class BankTable(NamedTuple):
     """Where the filters of a bank stand in the weight, and back; made once for each layer.
 
-    Args:
+    Attributes:
         places: for each entry of the bank, flattened from (group, height, width, channels·in_group), its place in the
             weight of one output channel, flattened from (channels, in_group, height, width).
         sources: for each copy and each entry of that weight, flattened from (group, weight), its place in the bank.

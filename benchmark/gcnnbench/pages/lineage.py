@@ -34,14 +34,9 @@ def cell(board: Board, row: Row, metric: str) -> str:
 
 
 class Lineage:
-    """Collects what stands behind the numbers of several boards.
+    """Collects what stands behind the numbers of several boards."""
 
-    Args:
-        claims: all claims with their verdicts.
-    """
-
-    def __init__(self, claims: Sequence[ClaimRow]) -> None:
-        self._claims = claims
+    def __init__(self) -> None:
         self._formulae: dict[str, int] = {}
         self._origins: dict[str, int] = {}
         self._rows: dict[str, Any] = {}
@@ -50,15 +45,24 @@ class Lineage:
         """The data as JSON has it: `rows` by `BENCHMARK/ENTRY`, with places in `formulae` and `origins`."""
         return {"formulae": list(self._formulae), "origins": list(self._origins), "rows": self._rows}
 
-    def add(self, board: Board, card: BenchmarkCard, kept: Sequence[Kept]) -> None:
-        """Take in the numbers of a board, from the records of its benchmark that tables count."""
+    def add(self, board: Board, card: BenchmarkCard, kept: Sequence[Kept], claims: Sequence[ClaimRow]) -> None:
+        """Take in the numbers of a board.
+
+        Args:
+            board: the board.
+            card: its benchmark, in the version of the board.
+            kept: the records of the benchmark.
+            claims: all claims, with their verdicts on this version.
+        """
         by_digest = {one.sha256: one for one in kept}
         for row in board.rows:
             here = [by_digest[sha256] for sha256 in row.records if sha256 in by_digest]
             if here:
-                self._rows[cell(board, row, "").rstrip("/")] = self._row(board, row, card, here)
+                self._rows[cell(board, row, "").rstrip("/")] = self._row(board, row, card, here, claims)
 
-    def _row(self, board: Board, row: Row, card: BenchmarkCard, kept: Sequence[Kept]) -> dict[str, Any]:
+    def _row(
+        self, board: Board, row: Row, card: BenchmarkCard, kept: Sequence[Kept], claims: Sequence[ClaimRow]
+    ) -> dict[str, Any]:
         first = kept[0].record
         return {
             "benchmark": card.short_name,
@@ -76,7 +80,7 @@ class Lineage:
                 if found
             },
             "records": [self._record(one, card) for one in kept],
-            "claims": {name: told for name in row.metrics if (told := self._about(card, row.entry, name))},
+            "claims": {name: told for name in row.metrics if (told := _about(claims, card, row.entry, name))},
         }
 
     def _record(self, kept: Kept, card: BenchmarkCard) -> dict[str, Any]:
@@ -103,13 +107,15 @@ class Lineage:
             "values": {name: kept.run.metrics[name] for name in counts if counts[name] is None},
         }
 
-    def _about(self, card: BenchmarkCard, entry: str, metric: str) -> list[str]:
-        asked = {metric, *QUANTITIES.get(metric, ())}
-        return [
-            f"{row.source}/{row.id}"
-            for row in self._claims
-            if row.protocol == card.full_name and entry in row.entries and row.quantity in asked
-        ]
+
+def _about(claims: Sequence[ClaimRow], card: BenchmarkCard, entry: str, metric: str) -> dict[str, str]:
+    """The claims that a number speaks to, with their verdicts."""
+    asked = {metric, *QUANTITIES.get(metric, ())}
+    return {
+        f"{row.source}/{row.id}": row.verdict_text
+        for row in claims
+        if row.protocol == card.full_name and entry in row.entries and row.quantity in asked
+    }
 
 
 def _formula(metric: str, record: Any, card: BenchmarkCard) -> str | None:

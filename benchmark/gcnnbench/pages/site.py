@@ -59,7 +59,12 @@ def site(registry: Registry, results: Path) -> str:
     boards = [board for board in leaderboard(registry, results)[0] if board.has_runs]
     cards = read_claims(registry)
     claims = judge_claims(registry, cards, gather(registry, results))
-    return page(registry, boards, all_records(registry, results), cards, claims)
+    older: dict[str, Sequence[ClaimRow]] = {}
+    for board in boards:
+        at = registry.at(registry.benchmark(board.benchmark))
+        if at is not registry and at != registry:
+            older[board.benchmark] = judge_claims(at, cards, gather(at, results))
+    return page(registry, boards, all_records(registry, results), cards, claims, older)
 
 
 def page(
@@ -68,6 +73,7 @@ def page(
     kept: Mapping[str, Sequence[Kept]],
     published: Sequence[ClaimsCard],
     claims: Sequence[ClaimRow],
+    older: Mapping[str, Sequence[ClaimRow]],
 ) -> str:
     """The page of what has been read.
 
@@ -77,11 +83,12 @@ def page(
         kept: the records of each benchmark, by `name@version`.
         published: the claims cards, whose curves are drawn.
         claims: the claims with their verdicts.
+        older: the same on superseded benchmarks, by `name@version`.
     """
-    lineage, shown = Lineage(claims), []
+    lineage, shown = Lineage(), []
     for board in boards:
         card = registry.benchmark(board.benchmark)
-        lineage.add(board, card, kept[card.full_name])
+        lineage.add(board, card, kept[card.full_name], older.get(card.full_name, claims))
         drawn = [network for network in networks_of(registry.at(card), card, kept[card.full_name]) if network.records][
             :MOST
         ]

@@ -8,9 +8,11 @@ rounding may be as large as the output itself, and only the error and the distan
 from __future__ import annotations
 
 import copy
+import io
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,8 +85,7 @@ def arithmetics(
     found = []
     for name in names:
         try:
-            with warnings.catch_warnings(), torch.no_grad(), _runner(network, wide, name) as run:
-                warnings.simplefilter("ignore")
+            with _silence(), torch.no_grad(), _runner(network, wide, name) as run:
                 found.append(_measured(name, run, wide, group, output, reference, scale, bound))
         except (*REFUSALS, OSError, ImportError) as error:
             found.append(Arithmetic(name, "not run", reason=as_line(f"{type(error).__name__}: {error}", 200)))
@@ -137,6 +138,19 @@ def _runner(network: nn.Module, images: Tensor, name: str) -> Iterator[Run]:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if name == "channels_last" else torch.contiguous_format
     yield lambda x: output_tensor(form(x.to(dtype, memory_format=layout)))
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Compiling and exporting tell their troubles in pages of graphs; what matters of them is the reason in a row."""
+    before, heard = logging.root.manager.disable, io.StringIO()
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(heard), redirect_stdout(heard):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

@@ -170,7 +170,7 @@ function explain(name) {
   const close = element("button", "Close", { type: "button", autofocus: "" });
   close.addEventListener("click", () => dialog.close());
   const parts = [close, head, list, records(row, metric), element("h3", "Code and machine"), ...sources(row, origins)];
-  if (row.claims[metric]) parts.push(element("h3", "Claims about it"), about(row.claims[metric]));
+  if (Object.keys(row.claims[metric] ?? {}).length) parts.push(element("h3", "Claims about it"), about(row.claims[metric]));
   parts.push(element("h3", "To check it, and to make it again"), element("pre", commands.join("\n")));
   dialog.replaceChildren(...parts);
   dialog.dataset.cell = name;
@@ -207,13 +207,13 @@ function sources(row, origins) {
   });
 }
 
-function about(names) {
+function about(claims) {
   const list = element("ul");
-  for (const name of names) {
+  for (const [name, verdict] of Object.entries(claims)) {
     const line = element("li");
     const link = element("a", name, { href: `#${name}` });
     link.addEventListener("click", () => dialog.close());
-    line.append(link, `: ${document.getElementById(name)?.querySelector(".verdict")?.textContent ?? ""}`);
+    line.append(link, `: ${verdict}`);
     list.append(line);
   }
   return list;
