@@ -65,6 +65,16 @@ def test_words_are_shortened_before_cells(toy: Toy, study: list[Record]) -> None
     assert lines(text, "p4cnn-long-name@27 ")[0][2] == "approx."
 
 
+def test_a_learnt_symmetry_shows_what_training_made_of_it(toy: Toy, study: list[Record]) -> None:
+    card = toy.models["p4cnn"]
+    learnt = card.model_copy(update={"exact_at": (28,), "approximate_at": (29,), "learnt_at": (27,)})
+    text = as_markdown([toy.board(*study, models={**toy.models, "p4cnn": learnt})])
+    assert lines(text, "| p4cnn@27 ")[0][2] == "learnt (1e-15)"
+    assert lines(text, "| p4cnn@28 ")[0][2] == "exact"
+    assert "invariance error after training" in unfolded(text)
+    assert "learnt" not in as_markdown([toy.board(*study)])
+
+
 def test_every_gap_has_its_reason(toy: Toy) -> None:
     board = toy.board(
         toy.record("p4cnn@28", 0),

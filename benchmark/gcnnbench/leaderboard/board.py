@@ -68,6 +68,8 @@ class Row:
     spec_digest: str | None = None
     records: tuple[str, ...] = ()
     folds: tuple[Fold, ...] = ()
+    learnt: bool = False
+    """The card says that the network learns how symmetric it is; `equivariance` is what training made of it."""
 
 
 @dataclass(frozen=True)

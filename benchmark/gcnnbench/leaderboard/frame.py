@@ -173,6 +173,7 @@ def _rows(
             spec_digest=here[0].digest if here else None,
             records=tuple(run.sha256 for run in here),
             folds=folds,
+            learnt=model.claim_at(split_entry(entry)[1]) == "learnt",
         )
 
 

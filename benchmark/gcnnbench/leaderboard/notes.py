@@ -15,7 +15,7 @@ UNPAIRED = "a seed draws other dropout masks on another kind of device, so seeds
 
 def notes(board: Board) -> list[str]:
     """The notes below a board's tables, each a line."""
-    makers = (_ties, _test_set, _dashes, _machines, _mixed, _measured, _brought, _missing, _aside)
+    makers = (_ties, _learnt, _test_set, _dashes, _machines, _mixed, _measured, _brought, _missing, _aside)
     return [note for make in makers for note in make(board)]
 
 
@@ -27,6 +27,11 @@ def machines(board: Board) -> dict[Machine, str]:
 def _ties(board: Board) -> Iterator[str]:
     if any(row.tied for row in board.rows):
         yield f"`=` after a rank: cannot be told from the row above (Welch's test, p ≥ {ALPHA} or no spread to judge)."
+
+
+def _learnt(board: Board) -> Iterator[str]:
+    if any(row.learnt for row in board.rows):
+        yield "learnt (0.08): how symmetric the network is was learnt; 0.08 is its invariance error after training."
 
 
 def _test_set(board: Board) -> Iterator[str]:

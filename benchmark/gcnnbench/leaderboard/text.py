@@ -115,8 +115,14 @@ def _accuracies(board: Board, wide: bool, tight: bool = False) -> Table:
         n = str(len(row.seeds)) if not row.missing else f"{len(row.seeds)}/{board.protocol_seeds}"
         rank = f"{row.rank}{' =' if row.tied else ''}" if row.rank else formatting.NOTHING
         metrics = [_accuracy(row, row.metrics.get(name), wide, tight) for name in names]
-        rows.append([rank, _named(board, row), row.equivariance, n, *metrics])
+        rows.append([rank, _named(board, row), _symmetry(row), n, *metrics])
     return headings, rows, "lllr" + "r" * len(names)
+
+
+def _symmetry(row: Row) -> str:
+    """The verdict, or for a network that learns how symmetric it is the invariance error after training."""
+    found = row.metrics.get("invariance_error")
+    return f"learnt ({found.mean:.2g})" if row.learnt and found else "learnt" if row.learnt else row.equivariance
 
 
 def _columns(board: Board, wide: bool) -> list[str]:

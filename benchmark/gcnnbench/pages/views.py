@@ -96,12 +96,15 @@ def board(found: Board, card: BenchmarkCard, registry: Registry, charts: Sequenc
 
 
 def symmetry(row: Row, card: BenchmarkCard) -> str:
-    """`exact`, `approximate`, `learnt`, `none` or `unknown`.
+    """`exact`, `approximate`, `learnt`, `augmented`, `none` or `unknown`.
 
-    *Learnt*: no symmetry is built in, but training showed every element of the group that the benchmark tests.
+    *Learnt*: its card says that the network learns how symmetric it is. *Augmented*: no symmetry is built in, but
+    training showed every element of the group that the benchmark tests.
     """
+    if row.learnt:
+        return "learnt"
     everything = set(ELEMENTS[card.evaluation.group]) <= set(card.evaluation.seen)
-    return "learnt" if row.equivariance == "none" and everything else row.equivariance
+    return "augmented" if row.equivariance == "none" and everything else row.equivariance
 
 
 def _metrics(found: Board) -> Iterable[Column]:
@@ -121,7 +124,7 @@ def columns(boards: Sequence[BoardView]) -> tuple[Column, ...]:
 def choices(boards: Sequence[BoardView]) -> dict[str, list[str]]:
     """What can be chosen in each filter: what the rows hold."""
     rows = [(view, row) for view in boards for row in view.rows]
-    order = ("exact", "approximate", "learnt", "none", "unknown")
+    order = ("exact", "approximate", "learnt", "augmented", "none", "unknown")
     found = {row.symmetry for _, row in rows}
     return {
         "benchmark": [view.board.benchmark for view in boards],
