@@ -199,6 +199,35 @@ def test_mistakes_are_named(gcnnbench: Any, mine: Path, arguments: list[str], me
     assert out == ""
 
 
+FIVES = """
+from torch import nn
+
+
+def build():
+    convolution = nn.Conv2d(1, 4, 3, stride=5, padding=1)
+    return nn.Sequential(convolution, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+"""
+
+
+@pytest.mark.parametrize("option", ["--format", "--badge"])
+def test_other_sizes_are_looked_for_down_to_two_pixels(gcnnbench: Any, tmp_path: Path, option: str) -> None:
+    """Near 4 the grid of steps of five is symmetric at 6 and at 1, where the negative control would be exact."""
+    (tmp_path / "fives.py").write_text(FIVES)
+    value = {"--format": "md", "--badge": str(tmp_path / "badge.svg")}[option]
+    code, out, _ = gcnnbench("audit", f"{tmp_path / 'fives.py'}:build", "--sizes", "4", option, value)
+    assert code == 0
+    assert "not equivariant" in out
+
+
+def test_one_pixel_is_a_row_that_tells_nothing(gcnnbench: Any, tmp_path: Path) -> None:
+    (tmp_path / "fives.py").write_text(FIVES)
+    code, out, _ = gcnnbench("audit", f"{tmp_path / 'fives.py'}:build", "--sizes", "1,2", "--format", "json")
+    rows = json.loads(out)["sizes"]
+    assert code == 0
+    assert [(row["decision"], row["reason"]) for row in rows[:1]] == [("unknown", "no element moves its one pixel")]
+    assert rows[1]["verdict"] == "not equivariant"
+
+
 def test_sizes_are_numbers_and_ranges() -> None:
     assert parse_sizes("24-27") == (24, 25, 26, 27)
     assert parse_sizes("8, 24-25,8") == (8, 24, 25)

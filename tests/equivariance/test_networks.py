@@ -362,7 +362,7 @@ def test_the_assertion_names_layer_size_and_cure() -> None:
     named = f"{Network.__module__}:Network"
     assert message.startswith(f"{named} is approximate under p4 at input size 13 at pool1: pool1: max_pool2d")
     assert "use 12 instead of 13: pool1 sees 12 instead of 13" in message
-    with pytest.raises(AssertionError, match="is approximate under p4m at input size 12 at coset: conv1: "):
+    with pytest.raises(AssertionError, match="is not equivariant under p4m at input size 12 at coset: conv1: "):
         assert_equivariant(model, "p4m", sizes=[12], channels=1)
     with pytest.raises(UserError, match="unknown group 'p5'"):
         assert_equivariant(model, "p5", sizes=[12], channels=1)

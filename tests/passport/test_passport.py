@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,13 @@ from typer.testing import CliRunner
 
 from gcnnbench.cli.app import build_app
 from gcnnbench.equivariance.audit import Audit, audit
+from gcnnbench.equivariance.reading import MEANINGS, Reader, Words
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.nn.fields import Invariant
 from gcnnbench.nn.groups import P4
 from gcnnbench.passport.arithmetic import arithmetics
 from gcnnbench.passport.passport import Passport, passport, weights_digest
-from gcnnbench.passport.text import badge_json, badge_message, badge_svg, card_section, ranges
+from gcnnbench.passport.text import COLOURS, badge_json, badge_message, badge_svg, card_section, ranges
 
 QUICK = ("float64", "float32", "bfloat16", "torch.export", "channels_last")
 
@@ -48,18 +50,23 @@ class BrokenInSinglePrecision(Symmetric):
         return super().forward(images)
 
 
+def read(found: Audit, network: nn.Module) -> list[Words]:
+    reader = Reader(found, lambda _: network)
+    return [reader.words(row) for row in found.sizes]
+
+
 @pytest.fixture(scope="module")
 def made() -> tuple[Audit, Passport]:
     torch.manual_seed(0)
     network = Symmetric()
     found = audit(network, [8, 9], P4, channels=1, name="symmetric", nearest=True)
-    return found, passport(found, lambda _: network, names=QUICK)
+    return found, passport(found, lambda _: network, read(found, network), names=QUICK)
 
 
 def test_a_passport_says_where_it_is_exact_what_breaks_and_what_would_do(made: tuple[Audit, Passport]) -> None:
     document = made[1].document()
     even, odd = document["sizes"]
-    assert (even["decision"], odd["decision"]) == ("exact", "approximate")
+    assert (even["verdict"], odd["verdict"]) == ("exact", "approximate")
     assert odd["first_break"] == "pool"
     assert odd["nearest"] == [8, 10]
     assert any(text.startswith("8 instead of 9: pool sees") for text in odd["repairs"])
@@ -140,6 +147,40 @@ def test_a_badge_says_the_sizes_as_svg_and_for_shields(made: tuple[Audit, Passpo
     }
 
 
+PLAIN = """
+from torch import nn
+
+
+def build():
+    layers = nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    return nn.Sequential(*layers)
+"""
+
+
+def test_audit_passport_and_badge_say_one_verdict(tmp_path: Path) -> None:
+    """A plain CNN is no approximate one, wherever it is told."""
+    (tmp_path / "plain.py").write_text(PLAIN)
+    files = [tmp_path / name for name in ("p.json", "p.md", "b.svg", "b.json")]
+    words = ["audit", f"{tmp_path / 'plain.py'}:build", "--sizes", "8", "--format"]
+    first = CliRunner().invoke(build_app(), [*words, "json", "--passport", str(files[0]), "--badge", str(files[2])])
+    again = CliRunner().invoke(build_app(), [*words, "md", "--passport", str(files[1]), "--badge", str(files[3])])
+    assert [done.exit_code for done in (first, again)] == [0, 0]
+    assert [row["verdict"] for row in json.loads(first.stdout)["sizes"]] == ["not equivariant"]
+    assert [row["verdict"] for row in json.loads(files[0].read_text())["sizes"]] == ["not equivariant"]
+    for text in (again.stdout, *(path.read_text() for path in files[1:])):
+        assert "not equivariant" in text
+        assert not re.search("approximate", text)
+
+
+def test_every_verdict_has_a_colour_and_the_best_one_gives_it(made: tuple[Audit, Passport]) -> None:
+    assert set(COLOURS) == set(MEANINGS)
+    for verdict in MEANINGS:
+        pages = (replace(made[1].pages[0], verdict=verdict), made[1].pages[1])
+        told, best = badge_message(replace(made[1], pages=pages))
+        assert f"{verdict} at 8" in told
+        assert best == min((verdict, "approximate"), key=list(MEANINGS).index)
+
+
 def test_sizes_are_told_as_ranges() -> None:
     assert ranges([28, 24, 25, 26]) == "24–26, 28"
 
@@ -158,19 +199,5 @@ def test_the_verb_writes_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.M
     done = CliRunner().invoke(build_app(), [*words, "--passport", str(files[0]), "--badge", str(files[1])])
     assert done.exit_code == 0, done.output
     document = json.loads(files[0].read_text())
-    assert [row["decision"] for row in document["sizes"]] == ["exact", "approximate"]
+    assert [row["verdict"] for row in document["sizes"]] == ["exact", "approximate"]
     assert "exact at 12, approximate at 13" in files[1].read_text()
-
-
-def test_nearby_sizes_are_looked_for_down_to_two_pixels_and_not_to_one(tmp_path: Path) -> None:
-    """On one pixel no element moves anything: the negative control is exact there, which stopped the audit."""
-    path = tmp_path / "strided.py"
-    path.write_text(
-        "from torch import nn\n\n"
-        "def build():\n"
-        "    convolution = nn.Conv2d(3, 4, 3, stride=2, padding=1)\n"
-        "    return nn.Sequential(convolution, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))\n"
-    )
-    done = CliRunner().invoke(build_app(), ["audit", f"{path}:build", "--sizes", "4"])
-    assert done.exit_code == 0, done.exception
-    assert "not equivariant" in done.stdout

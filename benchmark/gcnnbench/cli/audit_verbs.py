@@ -168,7 +168,7 @@ def audit(
         for path in draw(found, figure):
             typer.echo(f"wrote {path}", err=True)
     if files:
-        _write_passport(found, target, field, passport, badge)
+        _write_passport(found, words, target, field, passport, badge)
     for failure in found.failures:
         typer.echo(f"{found.network} at {failure}", err=True)
     if found.failures:
@@ -187,13 +187,14 @@ def _check_suffixes(passport: Path | None, badge: Path | None) -> None:
 
 
 def _write_passport(
-    found: Audit, target: Target, output: Field | None, passport: Path | None, badge: Path | None
+    found: Audit, words: list[Words], target: Target, output: Field | None, passport: Path | None, badge: Path | None
 ) -> None:
     from gcnnbench.disk import write_whole
     from gcnnbench.passport.passport import passport as passport_of
     from gcnnbench.passport.text import badge_json, badge_svg, card_section
 
-    made = passport_of(found, target.make, output)
+    with foreign_output():
+        made = passport_of(found, target.make, words, output)
     texts: dict[Path, str] = {}
     if passport is not None:
         document = json.dumps(made.document(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

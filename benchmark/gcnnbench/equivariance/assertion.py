@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Model, factory
+from gcnnbench.equivariance.reading import Reader
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, Group
 from gcnnbench.nn.groups import group as group_of_name
@@ -41,14 +42,16 @@ def assert_equivariant(
     wanted = group_of_name(group) if isinstance(group, str) else group
     found = audit(model, sizes, wanted, channels=channels, output=output, nearest=True)
     make = factory(model, name=found.network)
+    reader = Reader(found, make, output)
     messages = []
     for row in found.sizes:
         if row.decision == "exact" and not row.disagreement:
             continue
         at = f" at {row.first_break}" if row.first_break else ""
-        message = f"{found.network} is {row.decision} under {found.group} at input size {row.size}{at}: {row.reason}"
+        verdict = reader.words(row)
+        message = f"{found.network} is {verdict} under {found.group} at input size {row.size}{at}: {row.reason}"
         advice = [f"  use {line}" for line in sizes_that_do(make, row, found.channels, wanted)]
-        if not advice and row.decision == "approximate":
+        if not advice and verdict in ("approximate", "not equivariant"):
             advice = ["  no input size nearby repairs this"]
         messages.append("\n".join([message, *advice]))
     if messages:

@@ -85,7 +85,7 @@ def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: li
     if words in MEANINGS and words != "inapplicable":
         yield f"({MEANINGS[words]})"
     if row.seen is None or row.measured is None:
-        yield f"it cannot take this size: {row.reason}" if row.seen is None else str(row.reason)
+        yield f"it cannot take this size: {row.reason}" if row.decision == "inapplicable" else str(row.reason)
         return
     yield f"grid {row.grid}, certificate {row.certificate}, decision {row.decision}"
     if row.reason:

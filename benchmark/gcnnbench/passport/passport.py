@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from gcnnbench.equivariance.deviations import OUTPUT
 from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.precision import slots
+from gcnnbench.equivariance.reading import Words
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import GROUPS
@@ -27,9 +29,10 @@ FEW = 4
 
 @dataclass(frozen=True)
 class Page:
-    """One size of a passport: its row of the audit, repairs in words, and what the weights are there."""
+    """One size of a passport: its row of the audit, the verdict it reads, repairs in words, and the weights there."""
 
     row: SizeAudit
+    verdict: Words
     repairs: tuple[str, ...]
     weights: str | None
     parameters: int | None
@@ -54,6 +57,7 @@ class Passport:
             "sizes": [
                 page.row.document()
                 | {
+                    "verdict": page.verdict,
                     "recovered": list(page.row.recovered),
                     "nearest": list(page.row.nearest),
                     "repairs": list(page.repairs),
@@ -69,23 +73,29 @@ class Passport:
 
 
 def passport(
-    found: Audit, make: Factory, output: Field | None = None, names: tuple[str, ...] = (*ROUNDOFF,)
+    found: Audit,
+    make: Factory,
+    verdicts: Sequence[Words],
+    output: Field | None = None,
+    names: tuple[str, ...] = (*ROUNDOFF,),
 ) -> Passport:
     """The passport of a network that was audited, with its nearest exact sizes.
 
     Args:
         found: the audit.
         make: the network for a size, as it was audited.
+        verdicts: what each row of the audit reads (`reading.Reader`).
         output: how the output transforms; invariant logits where None.
         names: the arithmetics that are measured, of `arithmetic.ROUNDOFF`.
     """
     group = GROUPS[found.group]
     pages = []
-    for row in found.sizes:
+    for row, verdict in zip(found.sizes, verdicts, strict=True):
         network = None if row.decision == "inapplicable" else make(row.size)
         pages.append(
             Page(
                 row,
+                verdict,
                 tuple(sizes_that_do(make, row, found.channels, group)),
                 weights_digest(network) if network else None,
                 sum(parameter.numel() for parameter in network.parameters()) if network else None,

@@ -9,11 +9,21 @@ from html import escape
 from tabulate import tabulate
 
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
+from gcnnbench.equivariance.reading import MEANINGS, Words, legend
 from gcnnbench.escaping import markdown
 from gcnnbench.outside_text import as_line
 from gcnnbench.passport.passport import Passport
 
-COLOURS = {"exact": "#0060a8", "approximate": "#a83c00", "unknown": "#595959"}
+EXACT, BROKEN, OPEN = "#0060a8", "#a83c00", "#595959"
+COLOURS: dict[Words, str] = {
+    "exact": EXACT,
+    "not proved; measured exact": EXACT,
+    "approximate": BROKEN,
+    "not equivariant": BROKEN,
+    "unknown": OPEN,
+    "inapplicable": OPEN,
+    "contradictory": OPEN,
+}
 
 
 def card_section(found: Passport) -> str:
@@ -28,7 +38,7 @@ def card_section(found: Passport) -> str:
             [
                 [
                     str(page.row.size),
-                    page.row.decision,
+                    page.verdict,
                     _error(page.row.error),
                     page.row.first_break or "–",
                     "; ".join(page.repairs) or "–",
@@ -36,6 +46,7 @@ def card_section(found: Passport) -> str:
                 for page in found.pages
             ],
         ),
+        "\n".join(f"- {line}" for line in legend(found.audit, [page.verdict for page in found.pages])),
     ]
     if found.arithmetic:
         parts += [
@@ -56,15 +67,11 @@ def card_section(found: Passport) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def badge_message(found: Passport) -> tuple[str, str]:
-    """What a badge says, and the verdict that gives its colour."""
-    sizes = {
-        verdict: [page.row.size for page in found.pages if page.row.decision == verdict]
-        for verdict in ("exact", "approximate")
-    }
-    told = [f"{verdict} at {ranges(here)}" for verdict, here in sizes.items() if here]
-    verdict = "exact" if sizes["exact"] else "approximate" if sizes["approximate"] else "unknown"
-    return ", ".join(told) or "unknown", verdict
+def badge_message(found: Passport) -> tuple[str, Words]:
+    """What a badge says, and the verdict that gives its colour: the best one, in the order of `MEANINGS`."""
+    sizes = {verdict: [page.row.size for page in found.pages if page.verdict == verdict] for verdict in MEANINGS}
+    told = {verdict: f"{verdict} at {ranges(here)}" for verdict, here in sizes.items() if here}
+    return ", ".join(told.values()), next(iter(told))
 
 
 def badge_json(found: Passport) -> str:
