@@ -15,7 +15,7 @@ from gcnnbench.equivariance.targets import model_target
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import P4
 
-LEARNT = ("relaxed-p4cnn", "rpp-p4cnn", "projection-p4cnn", "likelihood-p4cnn", "augerino-z2cnn")
+LEARNT = ("relaxed-p4cnn", "rpp-p4cnn", "projection-p4cnn", "likelihood-p4cnn", "augerino-z2cnn", "ella-p4cnn")
 
 
 def network(name: str, size: int = 12) -> nn.Module:

@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from gcnnbench.architectures.learnt_priors import LearntPriors
 from gcnnbench.architectures.mnist_study import p4cnn
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import OneCycle, Recipe, RoleRates, TrainingPhase
@@ -264,6 +265,35 @@ def test_seeds_at_once_refuse_penalties_and_phases(tiny_registry: Registry, reci
     vars(network)["penalty"] = lambda: torch.zeros(())
     with pytest.raises(UserError, match="the network has a penalty"):
         next(train_many_seeds([network], [task(tiny_registry, recipe)], [TrainingState()]))
+
+
+def with_precisions() -> LearntPriors:
+    layers = {"flatten": nn.Flatten(), "linear": nn.Linear(64, 10)}
+    return LearntPriors(layers, depths=(), burn_in=1, every=1, outputs=40)
+
+
+def test_what_is_settled_between_epochs_is_resumed_with_the_same_bits(tiny_registry: Registry, recipe: Recipe) -> None:
+    here = task(tiny_registry, recipe)
+    once = trained(with_precisions, here)
+    assert float(once.network["images"]) == 48
+    assert once.network["log_precision"].abs().min() > 0
+    assert once.history[0]["train_penalty"] == 0
+    assert all(epoch["train_penalty"] > 0 for epoch in once.history[1:])
+    for stop in (1, 2):
+        assert same(trained(with_precisions, here, stop), once)
+
+
+def test_what_settles_is_given_all_training_images_as_they_are_tested(tiny_registry: Registry, recipe: Recipe) -> None:
+    seen: list[tuple[int, Tensor]] = []
+    network = Small()
+    vars(network)["settle"] = lambda epoch, batches: seen.append((epoch, torch.cat([images for images, _ in batches])))
+    here = task(tiny_registry, recipe)
+    for _ in train(network, here, TrainingState()):
+        pass
+    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+    assert all(torch.equal(images, here.train.batch(slice(48))) for _, images in seen)
+    with pytest.raises(UserError, match="learns something between epochs"):
+        next(train_many_seeds([network], [here], [TrainingState()]))
 
 
 def test_a_probe_reads_after_every_epoch(tiny_registry: Registry, recipe: Recipe) -> None:

@@ -35,6 +35,12 @@ def he_normal(module: nn.Module) -> None:
         _normal(module, (2 / module.weight[0].numel()) ** 0.5)
 
 
+def he_uniform(module: nn.Module) -> None:
+    """Convolutions uniform in ±√(6/fan_in) (He et al. 2015): without norms the features neither fade nor grow."""
+    if isinstance(module, BankConv):
+        module.reset_parameters(6**0.5 * module.bound)
+
+
 def lecun_normal(module: nn.Module) -> None:
     """Normal with σ² = 1/fan_in and no bias, convolutions and the linear layer alike.
 

@@ -22,7 +22,7 @@ from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.training.lookahead import SlowWeights
 from gcnnbench.training.norm_statistics import re_estimate
 from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
-from gcnnbench.training.phases import Phase, penalties, phases, total_penalty, training_only
+from gcnnbench.training.phases import Phase, penalties, phases, settling, total_penalty, training_only
 
 
 class DivergedError(Exception):
@@ -123,6 +123,12 @@ class Task:
                 batch = flip(batch, mirrored[chosen], axis=-1)
             yield batch, images.labels[chosen]
 
+    def plain_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All training images and labels as images are tested, in the order in which they are kept."""
+        for start in range(0, len(self.train), self.recipe.batch_size):
+            batch = slice(start, start + self.recipe.batch_size)
+            yield self.train.batch(batch), self.train.labels[batch]
+
     def _mirrored_in(self, epoch: int) -> Tensor:
         """Which training images the alternating flip mirrors in an epoch, bool (images,): a half, or else the other."""
         coins = torch.randint(2, (len(self.train),), generator=generator(self.benchmark, self.seed, "mirrored"))
@@ -202,6 +208,9 @@ def _train_phase(
         loss, correct, penalty = _epoch(network, task, epoch, optimiser, after_step)
         if not every_batch(phase):
             schedule.step()
+        with arithmetic(task.device, "fp32", task.threads):
+            for settle in settling(network):
+                settle(epoch + 1, task.plain_batches())
         if (again := task.pass_for_norms(epoch)) is not None:
             with seeded(task.device, task.network_stream(again)), arithmetic(task.device, "fp32", task.threads):
                 re_estimate(network, (images for images, _ in task.batches(again)))

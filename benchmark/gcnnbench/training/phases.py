@@ -1,12 +1,13 @@
 """The phases of a recipe: for how long which parameters are trained, at which rates, and what is added to the loss.
 
-A module may name roles of its own parameters, `roles = {"raw": "degree"}`, and a `penalty()`. Parameters without a role
-have the role `weights`. A recipe without phases is one phase that trains all roles alike.
+A module may name roles of its own parameters, `roles = {"raw": "degree"}`, have a `penalty()`, and `settle` something
+between epochs. Parameters without a role have the role `weights`. A recipe without phases is one phase that trains all
+roles alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -135,6 +136,15 @@ def penalties(network: nn.Module) -> list[Callable[[], Tensor]]:
     """The penalties of the network and its modules, each a scalar that is added to the mean loss of a batch."""
     found = (getattr(module, "penalty", None) for module in network.modules())
     return [penalty for penalty in found if callable(penalty)]
+
+
+def settling(network: nn.Module) -> list[Callable[[int, Iterable[tuple[Tensor, Tensor]]], None]]:
+    """What the network's modules learn between epochs: `settle(epochs done, batches of all training images)`.
+
+    They change buffers only, and draw nothing, so that a resumed run goes on with the same bits.
+    """
+    found = (getattr(module, "settle", None) for module in network.modules())
+    return [settle for settle in found if callable(settle)]
 
 
 def total_penalty(terms: Sequence[Callable[[], Tensor]]) -> Tensor | None:
