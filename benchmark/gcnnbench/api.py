@@ -256,22 +256,24 @@ def figure(
     benchmark: str | None = None,
     *,
     folder: Folder,
+    family: str | None = None,
     results: Folder | None = None,
     cards: Registry | None = None,
 ) -> gallery.Drawn:
-    """Draw a figure as SVG and PNG: `curve`, `relaxation` or `pairs`.
+    """Draw a figure as SVG and PNG: `curve`, `relaxation`, `degree` or `pairs`.
 
     Args:
         name: of the figure.
         benchmark: whose; `pairs` can do without.
         folder: where the files are written.
+        family: whose `degree`.
         results: the results directory, the checkout's `results/` where none is given.
         cards: the registry, read anew where none is given.
 
     Raises:
         UserError: there is no such figure or benchmark, or nothing to draw.
     """
-    return gallery.draw(cards or registry(), _results(results), name, benchmark, Path(folder))
+    return gallery.draw(cards or registry(), _results(results), name, benchmark, Path(folder), family)
 
 
 def verify_claims(

@@ -19,6 +19,9 @@ def figure(
     benchmark: Annotated[
         str | None, typer.Option("--benchmark", metavar="NAME", help="Of this benchmark.", show_default=False)
     ] = None,
+    family: Annotated[
+        str | None, typer.Option("--family", metavar="NAME", help="Of this family of benchmarks.", show_default=False)
+    ] = None,
     folder: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the files are written.")] = Path(
         "figures"
     ),
@@ -35,7 +38,7 @@ def figure(
         listing = "".join(f"{each:<12}{what}\n" for each, what in FIGURES.items())
         typer.echo(json.dumps(dict(FIGURES), indent=1) + "\n" if output is OutputFormat.json else listing, nl=False)
         return
-    drawn = draw(Registry.load(include), results, name, benchmark, folder)
+    drawn = draw(Registry.load(include), results, name, benchmark, folder, family)
     words = {"title": drawn.title, "caption": drawn.caption, "alt": drawn.alt, "command": drawn.command}
     if output is OutputFormat.json:
         files = [str(path) for path in drawn.files]

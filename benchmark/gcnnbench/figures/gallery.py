@@ -13,11 +13,13 @@ from gcnnbench.claims.reading import read_claims
 from gcnnbench.disk import write_whole
 from gcnnbench.errors import UserError
 from gcnnbench.figures.curve import draw_curve
+from gcnnbench.figures.degree import draw_degree
 from gcnnbench.figures.drawing import Drawing
 from gcnnbench.figures.networks import networks
 from gcnnbench.figures.pairs import draw_pairs
 from gcnnbench.figures.relaxation import draw_relaxation
 from gcnnbench.figures.style import encoded, styled
+from gcnnbench.leaderboard.regret import family_records
 from gcnnbench.leaderboard.tables import leaderboard
 from gcnnbench.runs.store import Store
 
@@ -36,12 +38,15 @@ class Drawn:
 FIGURES: Mapping[str, str] = {
     "curve": "accuracy against rotation angle, over the published curve where a claims card has it",
     "relaxation": "equivariance error against depth, before and after training",
+    "degree": "how much symmetry was learnt, by depth and by condition of a family of benchmarks",
     "pairs": "exact minus approximate networks with Welch's intervals, over benchmarks and metrics",
 }
 """Every figure by name, and what it shows."""
 
 
-def draw(registry: Registry, results: Path, name: str, benchmark: str | None, folder: Path) -> Drawn:
+def draw(
+    registry: Registry, results: Path, name: str, benchmark: str | None, folder: Path, family: str | None = None
+) -> Drawn:
     """Draw a figure and write it as SVG and PNG; the same records give the same bytes.
 
     Args:
@@ -50,6 +55,7 @@ def draw(registry: Registry, results: Path, name: str, benchmark: str | None, fo
         name: one of `FIGURES`.
         benchmark: of this benchmark; only `pairs` can do without, and then shows all that have records.
         folder: where the files are written.
+        family: of this family; only `degree` takes it, and needs it.
 
     Raises:
         UserError: there is no such figure or benchmark, or nothing to draw.
@@ -57,12 +63,19 @@ def draw(registry: Registry, results: Path, name: str, benchmark: str | None, fo
     if name not in FIGURES:
         raise UserError(f"there is no figure '{name}'; {choice(name, FIGURES)}")
     card = registry.benchmark(benchmark) if benchmark is not None else None
+    if (name == "degree") != (family is not None) or (card and family):
+        of = "a family: add --family" if name == "degree" else "benchmarks, not of a family: leave --family out"
+        raise UserError(f"the figure '{name}' is of {of}")
     with styled():
-        drawing = _drawing(registry, results, name, card)
-        command = f"gcnnbench figure {name}{f' --benchmark {card.short_name}' if card else ''}"
+        if family is not None:
+            drawing = draw_degree(family, family_records(registry, results, family))
+        else:
+            drawing = _drawing(registry, results, name, card)
+        of = f" --benchmark {card.short_name}" if card else f" --family {family}" if family else ""
+        command = f"gcnnbench figure {name}{of}"
         caption = f"{drawing.caption} Made by: {command}."
         contents = encoded(drawing.figure, drawing.title, caption)
-    stem = f"{card.full_name}-{name}" if card else name
+    stem = f"{card.full_name}-{name}" if card else f"{family}-{name}" if family else name
     paths, temporary = [], Store(results).temporary if folder.is_relative_to(results) else None
     for form, content in contents.items():
         paths.append(folder / f"{stem}.{form}")

@@ -11,6 +11,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.records import all_records, counted
+from gcnnbench.runs.record import Record
 from gcnnbench.statistics import Difference, holm, paired
 
 Accuracies = Mapping[str, Mapping[str, Mapping[int, float]]]
@@ -92,18 +93,34 @@ def regret_table(registry: Registry, results: Path, family: str) -> RegretTable:
     Raises:
         UserError: there is no such family, or no record of a fixed entry.
     """
-    cards = family_cards(registry, family)
     found: dict[str, dict[str, dict[int, float]]] = {}
     learnt = set()
-    kept = all_records(registry, results, cards)
-    for card in cards:
-        here = found.setdefault(condition_of(card), {})
-        for entry, records in counted(kept[card.full_name]).items():
-            values = {one.run.seed: one.record.metrics.get(card.rank_by) for one in records}
-            here[entry] = {seed: value for seed, value in values.items() if value is not None}
-            if any((one.record.probes or {}).get("degree") for one in records):
+    rank_by = {condition_of(card): card.rank_by for card in family_cards(registry, family)}
+    for entry, by_condition in family_records(registry, results, family).items():
+        for condition, records in by_condition.items():
+            values = {record.seed: record.metrics.get(rank_by[condition]) for record in records}
+            here = {seed: value for seed, value in values.items() if value is not None}
+            found.setdefault(condition, {})[entry] = here
+            if any((record.probes or {}).get("degree") for record in records):
                 learnt.add(entry)
-    return regrets(family, {name: entries for name, entries in found.items() if entries}, learnt)
+    return regrets(family, found, learnt)
+
+
+def family_records(registry: Registry, results: Path, family: str) -> dict[str, dict[str, list[Record]]]:
+    """The records that tables count, by entry and condition, both in the order of the cards.
+
+    Raises:
+        UserError: there is no such family.
+    """
+    cards = family_cards(registry, family)
+    kept = all_records(registry, results, cards)
+    found: dict[str, dict[str, list[Record]]] = {}
+    for card in cards:
+        here = counted(kept[card.full_name])
+        for entry in card.entries:
+            if here.get(entry):
+                found.setdefault(entry, {})[condition_of(card)] = [one.record for one in here[entry]]
+    return found
 
 
 def family_cards(registry: Registry, family: str) -> list[BenchmarkCard]:

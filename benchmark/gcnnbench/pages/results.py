@@ -39,11 +39,14 @@ Made by `gcnnbench leaderboard {{ section.name }}`.
 {{ figure|shown }}
 {% endfor -%}
 {% endfor %}
-{% for name, table in families -%}
+{% for name, table, figures in families -%}
 ## Regret: {{ name }}
 
 {{ table }}
 Made by `gcnnbench regret {{ name }}`.
+{% for figure in figures %}
+{{ figure|shown }}
+{% endfor -%}
 
 {% endfor -%}
 ## Exact minus approximate, over all benchmarks
@@ -92,18 +95,25 @@ def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Pat
             for board in boards
             if board.has_runs
         ],
-        families=_regrets(registry, results, boards),
+        families=_regrets(registry, results, boards, folder),
         pairs=draw(registry, results, "pairs", None, folder),
         counts=summary_text(rows),
         claims=claims_as_markdown([row for row in rows if row.verdict not in UNDECIDED]).replace("## ", "### "),
     )
 
 
-def _regrets(registry: Registry, results: Path, boards: Sequence[Board]) -> list[tuple[str, str]]:
-    """The regret table of every family that has records."""
+def _regrets(
+    registry: Registry, results: Path, boards: Sequence[Board], folder: Path
+) -> list[tuple[str, str, list[Drawn]]]:
+    """The regret table of every family that has records, and where symmetry was learnt the figure of it."""
     cards = [registry.benchmark(board.benchmark) for board in boards if board.has_runs]
-    families = sorted({card.family for card in cards if card.family})
-    return [(family, regrets_as_markdown(regret_table(registry, results, family))) for family in families]
+    found = []
+    for family in sorted({card.family for card in cards if card.family}):
+        table = regret_table(registry, results, family)
+        learnt = any(row.learnt for row in table.rows)
+        figures = [draw(registry, results, "degree", None, folder, family)] if learnt else []
+        found.append((family, regrets_as_markdown(table), figures))
+    return found
 
 
 def _shown(figure: Drawn) -> str:
