@@ -37,8 +37,9 @@ def draw_degree(family: str, found: Readings) -> Drawing:
         raise UserError(f"no record of the family {family} has a reading of the probe degree")
     conditions = list(dict.fromkeys(name for here in found.values() for name in here))
     rows = ceil((len(banks) + len(widths)) / 3)
+    columns = ceil((len(banks) + len(widths)) / rows)
     figure = new_figure(0.6 + 2.1 * rows)
-    panels = iter(figure.subplots(rows, 3, squeeze=False).flat)
+    panels = iter(figure.subplots(rows, columns, squeeze=False).flat)
     for entry, values in banks.items():
         _by_depth(next(panels), entry, values, conditions)
     for entry, values in widths.items():
@@ -115,7 +116,7 @@ def _by_condition(axes: Axes, entry: str, values: Values, conditions: Sequence[s
 
 def _alt(family: str, banks: Mapping[str, Values], widths: Mapping[str, Values]) -> str:
     told = []
-    for entry, values in (banks | widths).items():
+    for entry, values in {**banks, **widths}.items():
         by_condition = ((name, [one for module in here.values() for one in module]) for name, here in values.items())
         told.append(f"{entry}: " + ", ".join(f"{np.mean(every):.2f} ({name})" for name, every in by_condition))
     return f"Charts of learnt symmetry in {family}, one panel a network; means over depths: {'; '.join(told)}."
