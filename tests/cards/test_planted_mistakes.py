@@ -129,6 +129,8 @@ SCHEMA_MISTAKES = [
     ("model", "  planes: 10", "  ‸channels: 10", "channels is given to build by the benchmark"),
     ("model", "  planes: 10", "  ‸lambda: 10", "lambda is a word of Python"),
     ("model", "exact_at: [28]", "exact_at: [28, ‸28]", "28 stands twice"),
+    ("model", "approximate_at: [27, 29]", "approximate_at: [29, ‸27]\nsmallest_size: 28", "size 27 is too small for"),
+    ("model", "approximate_at: [27, 29]\n", "smallest_size: ‸0\n", "0 must be at least 1"),
     (
         "model",
         "licence: Apache-2.0",
@@ -150,6 +152,12 @@ REGISTRY_MISTAKES = [
     ("benchmark", "equivariance_images: 128", "equivariance_images: ‸598", "598 is more than the 597 images that test"),
     ("benchmark", "[p4cnn@28, z2cnn@28]", "[‸p4cn@28]", "there is no model 'p4cn'; did you mean p4cnn"),
     ("benchmark", "[p4cnn@28, z2cnn@28]", "[z2cnn@28, ‸p4cnn@9]", "size 9 stands in none of exact_at"),
+    (
+        "benchmark",
+        "[p4cnn@28, z2cnn@28]",
+        "[p4cnn@28, ‸z2cnn@7]",
+        "size 7 is too small for z2cnn, which takes 8 pixels",
+    ),
     ("benchmark", "key: edixhoven2023", "key: ‸edixhoven2032", "not in references.bib; did you mean edixhoven2023"),
     (
         "benchmark",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gcnnbench.leaderboard import formatting
+from gcnnbench import formatting
 from gcnnbench.leaderboard.board import Fold
 from gcnnbench.leaderboard.export import board_data
 from gcnnbench.leaderboard.folds import pooled

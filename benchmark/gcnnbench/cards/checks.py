@@ -84,10 +84,8 @@ def _entering_errors(file: CardFile[ModelCard], card_files: CardFiles) -> Iterat
         benchmark = card_files.benchmarks[entering.benchmark].card
         dataset = card_files.datasets.get(benchmark.dataset)
         for place, size in enumerate(entering.sizes):
-            message = ""
-            if card.group != "trivial" and size not in card.claimed_at:
-                message = f"size {size} stands in none of exact_at, approximate_at, learnt_at"
-            elif benchmark.input.resize == "none" and dataset is not None and dataset.card.size != size:
+            message = _wrong_size(card, size)
+            if not message and benchmark.input.resize == "none" and dataset is not None and dataset.card.size != size:
                 message = f"{size} must be {dataset.card.size}: {benchmark.name} does not resize its images"
             if message:
                 yield file.error(("enters", index, "sizes", place), message)
@@ -118,11 +116,18 @@ def _entry_errors(file: CardFile[BenchmarkCard], card_files: CardFiles) -> Itera
                 message = f"there is no model '{slug}'; {choice(slug, sorted(card_files.models))}"
                 yield file.error(("entries", index), message)
             continue
-        card = card_files.models[slug].card
-        if card.group != "trivial" and size not in card.claimed_at:
-            sizes = ", ".join(map(str, sorted(card.claimed_at)))
-            message = f"size {size} stands in none of exact_at, approximate_at, learnt_at of {slug} ({sizes})"
+        if message := _wrong_size(card_files.models[slug].card, size):
             yield file.error(("entries", index), message)
+
+
+def _wrong_size(card: ModelCard, size: int) -> str:
+    """Why a network cannot be entered at a size: it does not take it, or its card claims nothing of it."""
+    if (reason := card.too_small(size)) is not None:
+        return reason
+    if card.group == "trivial" or size in card.claimed_at:
+        return ""
+    sizes = ", ".join(map(str, sorted(card.claimed_at)))
+    return f"size {size} stands in none of exact_at, approximate_at, learnt_at of {card.name} ({sizes})"
 
 
 def _data_errors(file: CardFile[BenchmarkCard], card_files: CardFiles) -> Iterator[Finding]:

@@ -193,6 +193,8 @@ class ModelCard(Described):
     approximate_at: Each[Size] = ()
     learnt_at: Each[Size] = ()
     """Sizes at which the network can be exact and need not: how much symmetry it has is learnt."""
+    smallest_size: Size | None = None
+    """The smallest input that `build` takes: below it some layer would have no pixel left. Null where nobody says."""
     hyperparameters: dict[HyperparameterName, Hyperparameter]
     parameters: Some[ParameterCount]
     requires: Each[Requirement] = ()
@@ -229,6 +231,23 @@ class ModelCard(Described):
             rule = f"the group is {self.group}, so exact_at, approximate_at or learnt_at must name at least one size"
             raise broken_rule(rule, "group")
         return self
+
+    @model_validator(mode="after")
+    def _sizes_are_not_too_small(self) -> Self:
+        """No claim and no count is of an input that the network does not take."""
+        claims = ("exact_at", "approximate_at", "learnt_at")
+        stated = [(size, (name, index)) for name in claims for index, size in enumerate(getattr(self, name))]
+        stated += [(one.size, ("parameters", index, "size")) for index, one in enumerate(self.parameters)]
+        for size, place in stated:
+            if (rule := self.too_small(size)) is not None:
+                raise broken_rule(rule, *place)
+        return self
+
+    def too_small(self, size: int) -> str | None:
+        """Why the network does not take images of a size; null where it does, or where the card does not say."""
+        if self.smallest_size is None or size >= self.smallest_size:
+            return None
+        return f"size {size} is too small for {self.name}, which takes {self.smallest_size} pixels and more"
 
     @property
     def claimed_at(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from gcnnbench.claims.claims import CurveQuantity
 from gcnnbench.claims.verdicts import Judgement, VerdictName
-from gcnnbench.leaderboard.formatting import probability
+from gcnnbench.formatting import probability
 from gcnnbench.statistics import ALPHA, Summary
 
 Counted = Literal["evidence", "calibration", "count", "construction", "repeat"]

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gcnnbench import formatting
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.claims.summary import counts, summary_text
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import folded, pipes
 from gcnnbench.statistics import Summary
 
@@ -89,7 +89,7 @@ def _table(heading: str, rows: Sequence[ClaimRow], marks: Mapping[str, str]) -> 
             _ours(row),
             _difference(row),
             formatting.interval(row.judgement.welch),
-            formatting.NOTHING if row.tolerance is None or row.counted == "count" else f"{100 * row.tolerance:.2f}",
+            formatting.NOTHING if row.tolerance is None or row.counted == "count" else formatting.share(row.tolerance),
             _seen(row),
             f"{row.needed or formatting.NOTHING}",
             _verdict(row),
@@ -164,7 +164,7 @@ def _seen(row: ClaimRow) -> str:
     seen = row.judgement.seen
     if seen is None:
         return formatting.NOTHING
-    return f"{seen:.1f} σ" if row.curve else formatting.hundredths(seen)
+    return f"{seen:.1f} σ" if row.curve else formatting.share(seen)
 
 
 def _verdict(row: ClaimRow) -> str:

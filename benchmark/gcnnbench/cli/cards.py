@@ -125,6 +125,7 @@ def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str
         yield "approximate at", _cell(card.approximate_at) or "no size stated"
         if card.learnt_at:
             yield "learnt at", _cell(card.learnt_at)
+    yield "smallest size", str(card.smallest_size or "")
     yield "hyperparameters", _cell(card.hyperparameters)
     for count in card.parameters:
         said = f" (published: {count.published:,})" if count.published else ""

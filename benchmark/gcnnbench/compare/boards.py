@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from gcnnbench.compare.revision import files_at
 from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import listed
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_json
-from gcnnbench.leaderboard.formatting import listed
 from gcnnbench.leaderboard.tables import TABLES
 from gcnnbench.strict_json import mistakes, parse_json
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from gcnnbench import formatting
 from gcnnbench.compare.boards import Move, StateComparison
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import folded, pipes
 
 
@@ -51,4 +51,4 @@ def _rank(move: Move) -> str:
 def _means(move: Move) -> list[str]:
     before, after = move.means
     difference = formatting.points(after - before) if before is not None and after is not None else formatting.NOTHING
-    return [*(formatting.NOTHING if mean is None else formatting.hundredths(mean) for mean in move.means), difference]
+    return [*map(formatting.share, move.means), difference]

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from gcnnbench.compare.directories import CellPair, Change, SetComparison
 from gcnnbench.compare.entries_text import CAPTION, tables
-from gcnnbench.leaderboard.formatting import listed
+from gcnnbench.formatting import listed
 from gcnnbench.leaderboard.layout import folded, pipes
 
 MEANINGS = folded(

@@ -17,7 +17,7 @@ from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.data.copies import on_copies
 from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.formatting import listed
+from gcnnbench.formatting import listed
 from gcnnbench.leaderboard.frame import excluded
 from gcnnbench.leaderboard.notes import UNPAIRED
 from gcnnbench.leaderboard.reading import Run, read_results

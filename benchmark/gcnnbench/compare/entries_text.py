@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from gcnnbench import formatting
 from gcnnbench.compare.entries import Comparison, MetricComparison
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import folded, pipes
 
 
@@ -52,7 +52,6 @@ def tables(comparison: Comparison) -> Iterator[str]:
 
 
 def _row(found: MetricComparison) -> list[str]:
-    detectable = formatting.NOTHING if found.detectable is None else formatting.hundredths(found.detectable)
     return [
         found.metric.removeprefix("accuracy."),
         formatting.percent(found.first, tight=True),
@@ -61,5 +60,5 @@ def _row(found: MetricComparison) -> list[str]:
         formatting.interval(found.welch.interval),
         formatting.probability(found.welch.p),
         formatting.probability(found.paired.p) if found.paired else formatting.NOTHING,
-        detectable,
+        formatting.share(found.detectable),
     ]

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from gcnnbench import formatting
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.explanation import Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import Tally
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.layout import folded
 
 PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
@@ -177,10 +177,10 @@ def _claim(row: ClaimRow) -> Iterator[str]:
         at = f" at {row.judgement.at}" if row.judgement.at is not None else ""
         told.append(
             f"ours − published{at}: {formatting.points(difference)} points, "
-            f"{100 * row.judgement.coverage:.0f}% {formatting.interval(row.judgement.interval)}"
+            f"{formatting.share(row.judgement.coverage, 0)}% {formatting.interval(row.judgement.interval)}"
         )
     if row.tolerance is not None:
-        told.append(f"tolerance ± {100 * row.tolerance:.2f} points")
+        told.append(f"tolerance ± {formatting.share(row.tolerance)} points")
     told += [text for text in (f"where: {row.where}", row.warning, row.next and f"next: {row.next}") if text]
     for text in told:
         yield folded(text, indent=" " * 6, first=" " * 4)

@@ -10,6 +10,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import Explanation
+from gcnnbench.formatting import percent
 
 
 def eval_results(found: Explanation, dataset: str, revision: str | None = None, url: str | None = None) -> str:
@@ -62,8 +63,7 @@ def model_card(registry: Registry, found: Explanation, passport: str = "") -> st
         "metrics": ["accuracy"],
     }
     number = found.summary
-    spread = "" if number is None or number.std is None else f" ± {100 * number.std:.2f}"
-    result = "" if number is None else f"{100 * number.mean:.2f}{spread} % over {number.n} seeds"
+    result = "" if number is None else f"{percent(number)} % over {number.n} seeds"
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
         f"# {card.title}",

@@ -13,6 +13,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing, counted
 from gcnnbench.figures.networks import Network
 from gcnnbench.figures.style import DARK, GREY, Look, looks, new_figure
+from gcnnbench.formatting import share
 from gcnnbench.scoring.metrics import angle_accuracies
 from gcnnbench.statistics import Summary, summary
 
@@ -138,6 +139,6 @@ def _alt(card: BenchmarkCard, shown: Sequence[Network], ours: Mapping[str, Curve
 
 def _said(network: Network, curve: Curve) -> str:
     worst = min(curve, key=lambda angle: curve[angle].mean)
-    told = f"{network.label}: {100 * curve[0].mean:.1f} % at 0 degrees"
-    turns = [f"{100 * curve[turn].mean:.1f} at {turn}" for turn in (90, 180, 270) if turn in curve]
-    return f"{', '.join([told, *turns])}, lowest {100 * curve[worst].mean:.1f} at {worst}."
+    told = f"{network.label}: {share(curve[0].mean, 1)} % at 0 degrees"
+    turns = [f"{share(curve[turn].mean, 1)} at {turn}" for turn in (90, 180, 270) if turn in curve]
+    return f"{', '.join([told, *turns])}, lowest {share(curve[worst].mean, 1)} at {worst}."

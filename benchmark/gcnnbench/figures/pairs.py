@@ -10,6 +10,7 @@ from gcnnbench.cards.schema import split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing
 from gcnnbench.figures.style import BLUE, new_figure
+from gcnnbench.formatting import points
 from gcnnbench.leaderboard.board import Board, Contrast, Pair
 from gcnnbench.leaderboard.pairs import COMPARED
 from gcnnbench.statistics import ALPHA
@@ -106,7 +107,7 @@ def _alt(lines: Sequence[Line]) -> str:
     told = []
     for board, pair in lines:
         numbers = ", ".join(
-            f"{found.metric.removeprefix('accuracy.')} {100 * found.difference:+.1f}" for found in pair.contrasts
+            f"{found.metric.removeprefix('accuracy.')} {points(found.difference, 1)}" for found in pair.contrasts
         )
         told.append(f"{board.benchmark} {_label(pair)}: {numbers}.")
     return f"Dot plot of differences in percentage points. {' '.join(told)}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gcnnbench import formatting
 from gcnnbench.cards.schema import BenchmarkCard
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.board import Board, Fold
 from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.reading import Run
@@ -49,13 +49,9 @@ def folds_table(board: Board) -> Table:
             value = pooled(row.folds, metric)
             if value is not None:
                 each = [
-                    _percent(by_seed[seed].metrics.get(metric)) if seed in by_seed else formatting.NOTHING
+                    formatting.share(by_seed[seed].metrics.get(metric)) if seed in by_seed else formatting.NOTHING
                     for seed in seeds
                 ]
-                rows.append([name, heading, *each, _percent(value)])
+                rows.append([name, heading, *each, formatting.share(value)])
                 name = ""
     return ["entry", "metric", *(f"seed {seed}" for seed in seeds), "pooled"], rows, "ll" + "r" * (len(seeds) + 1)
-
-
-def _percent(value: float | None) -> str:
-    return formatting.NOTHING if value is None else formatting.hundredths(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from gcnnbench.leaderboard import formatting
+from gcnnbench import formatting
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.reading import Machine
 from gcnnbench.statistics import ALPHA
@@ -38,7 +38,7 @@ def _test_set(board: Board) -> Iterator[str]:
     sizes = sorted({row.test_images for row in board.rows if row.test_images})
     errors = sorted(row.test_set_error for row in board.rows if row.test_set_error is not None)
     if errors:
-        low, high = formatting.hundredths(errors[0]), formatting.hundredths(errors[-1])
+        low, high = formatting.share(errors[0]), formatting.share(errors[-1])
         amount = low if low == high else f"{low} to {high}"
         images = " or ".join(map(formatting.count, sizes))
         if any(row.folds for row in board.rows):

@@ -10,6 +10,8 @@ from statistics import mean
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import interval, points, probability
+from gcnnbench.leaderboard.layout import pipes
 from gcnnbench.leaderboard.records import all_records, counted
 from gcnnbench.runs.record import Record
 from gcnnbench.statistics import Difference, holm, paired
@@ -20,7 +22,7 @@ Accuracies = Mapping[str, Mapping[str, Mapping[int, float]]]
 
 @dataclass(frozen=True)
 class Regret:
-    """One entry's regrets in points, by condition; those it lacks records for are left out.
+    """One entry's regrets, differences of shares, by condition; those it lacks records for are left out.
 
     `worst` is the condition of the largest one, paired over seeds with that condition's best fixed entry, and `p` what
     Holm makes of its p over all entries.
@@ -74,7 +76,7 @@ def regrets(family: str, accuracies: Accuracies, learnt: set[str]) -> RegretTabl
         for condition, champion in best.items():
             own, theirs = accuracies[condition].get(entry, {}), accuracies[condition][champion]
             if common := sorted(set(own) & set(theirs)):
-                found[condition] = paired([100 * (theirs[seed] - own[seed]) for seed in common])
+                found[condition] = paired([theirs[seed] - own[seed] for seed in common])
         if len(found) < len(best):
             incomplete.append(entry)
         else:
@@ -144,18 +146,20 @@ def condition_of(card: BenchmarkCard) -> str:
 def as_markdown(table: RegretTable) -> str:
     """The table as Markdown: regrets in points, the worst one with its 95% interval and p."""
     conditions = list(table.best)
-    lines = [
-        "| " + " | ".join(["entry", "symmetry", *conditions, "worst", "95%", "p (Holm)"]) + " |",
-        "|" + "|".join(["---", "---", *["---:"] * (len(conditions) + 3)]) + "|",
+    rows = [
+        [
+            row.entry,
+            "learnt" if row.learnt else "fixed",
+            *(points(row.regrets[condition].difference) for condition in conditions),
+            f"{points(row.largest)} ({row.worst})",
+            interval(row.regrets[row.worst].interval),
+            probability(row.p),
+        ]
+        for row in table.rows
     ]
-    for row in table.rows:
-        worst = row.regrets[row.worst]
-        interval = "–" if worst.interval is None else f"[{worst.interval[0]:.2f}, {worst.interval[1]:.2f}]"
-        cells = [f"{row.regrets[condition].difference:.2f}" for condition in conditions]
-        last = [f"{row.largest:.2f} ({row.worst})", interval, "–" if row.p is None else f"{row.p:.3f}"]
-        lines.append("| " + " | ".join([row.entry, "learnt" if row.learnt else "fixed", *cells, *last]) + " |")
+    headings = ["entry", "symmetry", *conditions, "worst", "95%", "p (Holm)"]
     best = ", ".join(f"{entry} ({condition})" for condition, entry in table.best.items())
     notes = f"Regret in points: best fixed entry of the condition minus own, paired over seeds. Best fixed: {best}."
     if table.incomplete:
         notes += f" Not ranked, for want of records: {', '.join(table.incomplete)}."
-    return "\n".join(lines) + f"\n\n{notes}\n"
+    return f"{pipes((headings, rows, 'll' + 'r' * (len(conditions) + 3)))}\n\n{notes}\n"

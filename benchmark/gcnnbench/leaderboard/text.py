@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gcnnbench import formatting
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.escaping import latex, latex_comment, markdown
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.board import Board, Row
 from gcnnbench.leaderboard.folds import FOLDS_CAPTION, folds_table
 from gcnnbench.leaderboard.layout import WIDTH, Table, folded, pipes, width

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gcnnbench import formatting
 from gcnnbench.cards.registry import Registry
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.board import WeightsOnlyRow
 from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.reading import decided
@@ -77,7 +77,7 @@ def weights_only_table(networks: Sequence[WeightsOnlyRow]) -> Table:
             network.entry,
             network.equivariance,
             formatting.count(network.parameters),
-            *map(_percent, _accuracies(network)),
+            *map(formatting.share, _accuracies(network)),
         ]
         for network in networks
     ]
@@ -86,7 +86,3 @@ def weights_only_table(networks: Sequence[WeightsOnlyRow]) -> Table:
 
 def _accuracies(network: WeightsOnlyRow) -> list[float | None]:
     return [network.metrics.get(name) for name in COLUMNS]
-
-
-def _percent(accuracy: float | None) -> str:
-    return formatting.NOTHING if accuracy is None else formatting.hundredths(accuracy)

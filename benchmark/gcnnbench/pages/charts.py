@@ -11,8 +11,7 @@ from gcnnbench.claims.claims import ClaimsCard
 from gcnnbench.figures.curve import Curve, measured, published
 from gcnnbench.figures.networks import Network
 from gcnnbench.figures.relaxation import FLOOR, errors
-from gcnnbench.leaderboard.formatting import NOTHING
-from gcnnbench.statistics import Summary
+from gcnnbench.formatting import NOTHING, percent
 
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 40, 8, 10, 24
@@ -98,12 +97,8 @@ def _curve_line(kind: str, label: str, curve: Curve, angles: Sequence[int], low:
         label=label,
         points=_joined(line(0)),
         band=_joined([*line(1), *reversed(line(-1))]) if any(point.std for point in curve.values()) else "",
-        values=tuple(_percent(curve[angle]) if angle in curve else NOTHING for angle in angles),
+        values=tuple(percent(curve[angle], 1) if angle in curve else NOTHING for angle in angles),
     )
-
-
-def _percent(point: Summary) -> str:
-    return f"{100 * point.mean:.1f}" + (f" ± {100 * point.std:.1f}" if point.std is not None else "")
 
 
 def error_charts(networks: Sequence[Network]) -> Iterator[Chart]:

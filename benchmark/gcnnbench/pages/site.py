@@ -19,7 +19,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gcnnbench import __version__
+from gcnnbench import __version__, formatting
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import ClaimsCard
 from gcnnbench.claims.evidence import gather
@@ -29,7 +29,6 @@ from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.claims.summary import summary_text
 from gcnnbench.data.copies import on_copies
 from gcnnbench.figures.networks import networks_of
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_csv, board_data
 from gcnnbench.leaderboard.records import Kept, all_records
@@ -123,6 +122,7 @@ def _rendered(**values: Any) -> str:
     )
     environment.filters |= {
         "percent": formatting.percent,
+        "share": formatting.share,
         "points": formatting.points,
         "interval": formatting.interval,
         "probability": formatting.probability,

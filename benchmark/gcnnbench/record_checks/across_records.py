@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcnnbench.leaderboard.formatting import listed
+from gcnnbench.formatting import listed
 from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs.files import Kind
 from gcnnbench.runs.record import Record

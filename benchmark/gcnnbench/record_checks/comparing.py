@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gcnnbench.determinism.float_noise import choices, one_hot, possible_orders, ties, unexplained
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
-from gcnnbench.leaderboard.formatting import count
+from gcnnbench.formatting import count
 from gcnnbench.record_checks.conditions import Outcome
 from gcnnbench.record_checks.rescoring import Scores, Start
 from gcnnbench.runs.measuring import Measured

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import points, share
 from gcnnbench.record_checks.conditions import NotCheckableError, Outcome
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
@@ -129,7 +130,7 @@ def compare_elsewhere(metric: str, recorded: Sequence[float], trained: Sequence[
         return Elsewhere("undecided", f"{told}: {len(differences)} seeds do not say how far numbers may differ")
     sample = summary(differences)
     low, high = sample.ci95 or (sample.mean, sample.mean)
-    interval = f"mean difference {100 * sample.mean:+.2f} points, 95% interval [{100 * low:+.2f}, {100 * high:+.2f}]"
+    interval = f"mean difference {points(sample.mean)} points, 95% interval [{points(low)}, {points(high)}]"
     allowed = f"±{100 * TOLERANCE:g} points"
     if low > TOLERANCE or high < -TOLERANCE:
         return Elsewhere("differs", f"{told}: {interval} lies outside {allowed}")
@@ -140,7 +141,7 @@ def compare_elsewhere(metric: str, recorded: Sequence[float], trained: Sequence[
 
 
 def _listed(values: Sequence[float]) -> str:
-    return ", ".join(f"{100 * value:.2f}" for value in values)
+    return ", ".join(map(share, values))
 
 
 def different(record: Record, made: Record) -> Iterator[str]:

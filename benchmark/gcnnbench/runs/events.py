@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from gcnnbench.formatting import share
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import Finished
@@ -55,5 +56,5 @@ def progress(cell: Cell, state: CellState) -> Event:
 def outcome(finished: Finished) -> str:
     """The accuracies of a finished cell, and its time."""
     found, cost = finished.record.metrics, finished.record.cost
-    upright, orbit = (100 * (found[f"accuracy.{name}"] or 0.0) for name in ("upright", "orbit"))
-    return f"upright {upright:.2f}%, orbit {orbit:.2f}% in {cost.train_seconds + cost.test_seconds:,.0f} s"
+    upright, orbit = (share(found[f"accuracy.{name}"]) for name in ("upright", "orbit"))
+    return f"upright {upright}%, orbit {orbit}% in {cost.train_seconds + cost.test_seconds:,.0f} s"

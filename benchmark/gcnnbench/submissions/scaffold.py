@@ -29,16 +29,17 @@ class _Start:
     summary: str
     group: str
     planes: int
+    smallest_size: int
     requires: str = ""
 
 
 STARTS: dict[str, _Start] = {
-    "torch": _Start("A plain CNN", "Three convolutions, two of them pooled, and no symmetry.", "trivial", 16),
+    "torch": _Start("A plain CNN", "Three convolutions, two of them pooled, and no symmetry.", "trivial", 16, 4),
     "gcnn": _Start(
-        "A p4 G-CNN", "Four p4 convolutions and one max-pool; exact where the pool meets an even size.", "p4", 8
+        "A p4 G-CNN", "Four p4 convolutions and one max-pool; exact where the pool meets an even size.", "p4", 8, 2
     ),
     "e2cnn": _Start(
-        "A C4-steerable CNN", "Four steerable convolutions and one max-pool; exact at even sizes.", "C4", 8, "e2cnn"
+        "A C4-steerable CNN", "Four steerable convolutions and one max-pool; exact at even sizes.", "C4", 8, 2, "e2cnn"
     ),
 }
 
@@ -104,5 +105,6 @@ def _facts(registry: Registry, name: str, kind: Kind) -> dict[str, object]:
         "summary": start.summary,
         "group": start.group,
         "planes": start.planes,
+        "smallest_size": start.smallest_size,
         "requires": start.requires,
     }

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.formatting import hundredths
+from gcnnbench.formatting import share
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event
 from gcnnbench.runs.files import blob
@@ -81,7 +81,7 @@ def submit(
         except Refused as error:
             report(Event("failed", cell.name, text=str(error.findings[0])))
             return error.findings
-        report(Event("finished", cell.name, text=f"orbit {hundredths(metrics['accuracy.orbit'] or 0.0)}%"))
+        report(Event("finished", cell.name, text=f"orbit {share(metrics['accuracy.orbit'])}%"))
         return ()
 
     cells = cells_of(submission, data)

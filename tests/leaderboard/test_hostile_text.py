@@ -1,4 +1,4 @@
-"""In a suite about exactness a number that is not all is not written as all, and one that is not none not as none."""
+"""Tables escape what records and failures say, and tell why a seed is missing."""
 
 from __future__ import annotations
 
@@ -7,52 +7,14 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-from gcnnbench.leaderboard import formatting
 from gcnnbench.leaderboard.export import as_csv
 from gcnnbench.leaderboard.frame import boards
 from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.leaderboard.text import as_latex, as_markdown
-from gcnnbench.statistics import summary
 
 if TYPE_CHECKING:
     from gcnnbench.leaderboard.board import Board
     from tests.toy_records import Toy
-
-
-@pytest.mark.parametrize(
-    ("share", "told"),
-    [
-        (1.0, "100.00"),
-        (49_998 / 50_000, ">99.99"),
-        (0.9999, "99.99"),
-        (1 / 50_000, "<0.01"),
-        (0.0, "0.00"),
-        (-0.0, "0.00"),
-        (0.5, "50.00"),
-        (5e-324, "<0.01"),
-    ],
-)
-def test_a_share_that_is_not_all_or_none_is_not_written_so(share: float, told: str) -> None:
-    assert formatting.hundredths(share) == told
-    assert formatting.percent(summary([share])) == told
-
-
-@pytest.mark.parametrize(
-    ("difference", "told"), [(0.0, "0.00"), (-0.0, "0.00"), (2e-5, "<+0.01"), (-2e-5, ">−0.01"), (-0.0083, "−0.83")]
-)
-def test_a_difference_that_is_some_is_not_written_as_none(difference: float, told: str) -> None:
-    assert formatting.points(difference) == told
-
-
-def test_an_interval_wider_than_the_scale_says_so() -> None:
-    assert formatting.interval((-6.4171, 6.6666)) == "too few seeds"
-    assert formatting.interval((-0.2, 0.3)) == "[−20.00, +30.00]"
-    assert formatting.interval((-0.00001, 0.0)) == "[>−0.01, 0.00]"
-    assert formatting.percent(summary([0.1, 0.9]), wide=True) == "50.00 ± 56.57 [too few seeds]"
-    assert formatting.percent(summary([0.001, 0.002, 0.0]), wide=True) == "0.10 ± 0.10 [−0.15, 0.35]"
-
 
 HOSTILE = "<script>alert(1)</script> | ![x](http://example.org) \\input{x} =1+1"
 

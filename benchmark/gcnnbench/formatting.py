@@ -1,4 +1,4 @@
-"""Formats the numbers of tables: percentages, points, intervals, p-values, counts."""
+"""Formats the numbers that readers see: percentages, points, intervals, p-values, counts; one rule for each."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ TOO_FEW = "too few seeds"
 """In the place of an interval that is wider than the scale: it tells nothing, whatever its ends."""
 
 
-def hundredths(share: float) -> str:
-    """A share in per cent to two decimals; `>99.99` is not all and `<0.01` not none, `100.00` and `0.00` are."""
-    text = f"{100 * share:.2f}"
-    if text in ("0.00", "-0.00"):
-        return "<0.01" if share > 0 else "0.00"
-    return ">99.99" if text == "100.00" and share < 1 else text
+def share(part: float | None, decimals: int = 2) -> str:
+    """A share in per cent; `>99.99` is not all and `<0.01` not none, `100.00` and `0.00` are.
+
+    An end of an interval may lie outside the scale: it is written with its sign.
+    """
+    if part is None:
+        return NOTHING
+    text, none, all_ = (f"{100 * one:.{decimals}f}" for one in (part, 0.0, 1.0))
+    if text.removeprefix("-") == none:
+        return f"<{10**-decimals:.{decimals}f}" if part > 0 else none
+    if text == all_ and part < 1:
+        return f">{100 - 10**-decimals:.{decimals}f}"
+    return text.replace("-", "−")
 
 
-def percent(found: Summary, *, wide: bool = False, tight: bool = False) -> str:
+def percent(found: Summary, decimals: int = 2, *, wide: bool = False, tight: bool = False) -> str:
     """A share in per cent, `97.69 ± 0.17`; one seed has no spread. Wide adds the 95% interval, tight drops spaces."""
-    text = hundredths(found.mean)
+    text = share(found.mean, decimals)
     if found.std is not None:
-        text += f"{'±' if tight else ' ± '}{hundredths(found.std)}"
+        text += f"{'±' if tight else ' ± '}{share(found.std, decimals)}"
     if wide and found.ci95 is not None:
         low, high = found.ci95
-        text += f" [{_end(low)}, {_end(high)}]" if high - low <= 1 else f" [{TOO_FEW}]"
+        text += f" [{share(low, decimals)}, {share(high, decimals)}]" if high - low <= 1 else f" [{TOO_FEW}]"
     return text
-
-
-def _end(share: float) -> str:
-    """An end of an interval in per cent, which may lie outside the scale."""
-    return f"{100 * share:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def error(found: Summary | None, *, wide: bool = False) -> str:
@@ -50,11 +52,12 @@ def error(found: Summary | None, *, wide: bool = False) -> str:
     return f"{found.mean:.1e}{spread}"
 
 
-def points(difference: float) -> str:
+def points(difference: float, decimals: int = 2) -> str:
     """A difference in percentage points with its sign, `+0.83`; `<+0.01` and `>−0.01` are some, `0.00` is none."""
-    text = f"{100 * difference:+.2f}".replace("-", "−")
-    if text in ("+0.00", "−0.00"):
-        return "<+0.01" if difference > 0 else ">−0.01" if difference < 0 else "0.00"
+    text, none = f"{100 * difference:+.{decimals}f}".replace("-", "−"), f"{0:.{decimals}f}"
+    if text[1:] == none:
+        least = f"{10**-decimals:.{decimals}f}"
+        return f"<+{least}" if difference > 0 else f">−{least}" if difference < 0 else none
     return text
 
 
