@@ -71,9 +71,13 @@ def compared(library: str, name: str, size: int) -> tuple[str, SizeAudit | None]
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("library", "name"), NETWORKS)
-def test_the_audit_agrees_with_brute_force_or_says_unknown(library: str, name: str) -> None:
+def test_the_audit_agrees_with_brute_force_or_says_unknown(
+    library: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     outcomes = [compared(library, name, size)[0] for size in SIZES]
     found[library, name] = outcomes
+    with capsys.disabled():
+        print(f"\n{library} {name}: {', '.join(outcomes)}")  # noqa: T201
     assert not [one for one in outcomes if one.startswith(("WRONG", "DISAGREEMENT"))]
 
 
