@@ -236,7 +236,9 @@ class ModelCard(Described):
     def _sizes_are_not_too_small(self) -> Self:
         """No claim and no count is of an input that the network does not take."""
         claims = ("exact_at", "approximate_at", "learnt_at")
-        stated = [(size, (name, index)) for name in claims for index, size in enumerate(getattr(self, name))]
+        stated: list[tuple[int, tuple[str | int, ...]]] = [
+            (size, (name, index)) for name in claims for index, size in enumerate(getattr(self, name))
+        ]
         stated += [(one.size, ("parameters", index, "size")) for index, one in enumerate(self.parameters)]
         for size, place in stated:
             if (rule := self.too_small(size)) is not None:
