@@ -156,7 +156,7 @@ def uncontained(place: Path) -> Callable[..., Outcome]:
 def submission(place: Path, name: str, **more: Any) -> Submission:
     """A bad submission of the corpus in a folder of its own."""
     folder = place / "bad"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     shutil.copy(BAD / "honest.py", folder / "honest.py")
     shutil.copy(BAD / f"{name}.py", folder / "model.py")
     return Submission(folder, **more)

@@ -56,7 +56,7 @@ HARMFUL = {
 
 
 def test_the_corpus_is_the_folder() -> None:
-    assert {path.stem for path in BAD.glob("*.py")} == {*HARMLESS, *HARMFUL, *CHEATS, "honest", "nosy"}
+    assert {path.stem for path in BAD.glob("*.py")} == {*HARMLESS, *HARMFUL, *CHEATS, "honest", "learnt", "nosy"}
     assert len(HARMLESS) + len(HARMFUL) + len(CHEATS) >= 25
 
 
@@ -78,6 +78,19 @@ def test_false_claims_of_exactness_are_refused(tmp_path: Path) -> None:
     found = submission(tmp_path, "honest", model=claims).run_here(tmp_path)
     assert set(found) == {"exactness"}
     assert "the card says exact at 8, and the audit finds approximate" in found["exactness"]
+
+
+def test_claims_of_a_learnt_symmetry_are_tried(tmp_path: Path) -> None:
+    """The pathway's free half stands anywhere; without it the mean over the image is invariant."""
+    counted = HONEST.parameters[0].model_copy(update={"count": 234, "macs": 9256})
+    learnt = HONEST.model_copy(update={"group": "p4", "learnt_at": (8,), "parameters": (counted,)})
+    assert submission(tmp_path, "learnt", model=learnt).run_here(tmp_path) == {}
+    exact = learnt.model_copy(update={"learnt_at": (), "exact_at": (8,)})
+    found = submission(tmp_path / "exact", "learnt", model=exact).run_here(tmp_path)
+    assert "the card says exact at 8, and the audit finds approximate" in found["exactness"]
+    claims = HONEST.model_copy(update={"group": "p4", "learnt_at": (8,)})
+    found = submission(tmp_path / "none", "honest", model=claims).run_here(tmp_path)
+    assert "the card says learnt at 8, and no module of the network has `symmetric()`" in found["exactness"]
 
 
 def test_a_wrong_number_of_macs_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from gcnnbench.cards.schema import ParameterCount
 from gcnnbench.data.images import Images
 from gcnnbench.device import seeded
 from gcnnbench.equivariance.audit import audit
+from gcnnbench.equivariance.learnt import learnt_symmetry
+from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import P4, P4M
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.submissions.contained.subject import CPU, Subject
@@ -101,8 +103,10 @@ def exactness(probe: Probe) -> Iterator[Finding]:
     )
     probe.report["exactness"] = found.document()
     for row in found.sizes:
-        claimed = "exact" if row.size in model.exact_at else "approximate" if row.size in model.approximate_at else None
-        if claimed is None and not row.disagreement:
+        claimed = model.claim_at(row.size)
+        if claimed == "learnt":
+            yield from _learnt(probe, row.size, shown(BATCH, probe.subject.card.input.channels, row.size))
+        elif claimed is None and not row.disagreement:
             what = f"the card does not say whether the network is exact at {row.size}, where it is entered"
             yield Finding(check="exactness", what=what, remedy=f"it is {row.decision}: name {row.size} there")
         elif row.disagreement or row.decision != claimed:
@@ -110,3 +114,15 @@ def exactness(probe: Probe) -> Iterator[Finding]:
             what = f"the card says {claimed} at {row.size}, and the audit finds {row.decision}: {evidence}"
             remedy = "claim what the network is, or mend the layer that breaks"
             yield Finding(check="exactness", what=what, remedy=remedy)
+
+
+def _learnt(probe: Probe, size: int, images: Tensor) -> Iterator[Finding]:
+    """A size in `learnt_at`: exact at the symmetric point that the network declares, and free to leave it."""
+    group = P4M if probe.subject.model.group == "p4m" else P4
+    try:
+        wrong = learnt_symmetry(probe.subject.build(size), images, group).wrong(group)
+    except UserError as error:
+        wrong = str(error)
+    if wrong is not None:
+        remedy = "claim what the network is, or give its modules a `symmetric()` that leads to their symmetric point"
+        yield Finding(check="exactness", what=f"the card says learnt at {size}, and {wrong}", remedy=remedy)

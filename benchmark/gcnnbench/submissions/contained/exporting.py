@@ -24,7 +24,7 @@ from gcnnbench.nn import blur, convolution, dropout, normalisation, projection
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork, encoded, reference
 from gcnnbench.submissions.graph_form import Call, Graph, Graphs
-from gcnnbench.training.phases import WEIGHTS, penalties, roles
+from gcnnbench.training.phases import WEIGHTS, penalties, roles, settling
 
 CPU = torch.device("cpu")
 _ASSERTIONS = ("_assert_tensor_metadata",)
@@ -107,6 +107,8 @@ def refuse_recipe(card: BenchmarkCard, network: nn.Module) -> None:
         raise GraphError("the recipe or the network tells roles of parameters apart")
     if penalties(network):
         raise GraphError("the network adds a penalty to the loss")
+    if settling(network):
+        raise GraphError("the network learns something between epochs")
     if card.evaluation.probes is not None:
         raise GraphError("the protocol reads from the network while it is trained")
     if recipe.numeric_mode != "fp32":
