@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gcnnbench.errors import UserError
-from gcnnbench.runs import estimate, worker
+from gcnnbench.runs import estimate, turns, worker
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import train_cells
 from gcnnbench.runs.events import Event
@@ -97,7 +97,7 @@ def test_a_seed_that_diverges_fails_alone(pair: list[Cell], tmp_path: Path, monk
     def losing(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[dict[int, DivergedError]]:
         return ({0: DivergedError("the loss is nan in epoch 1")} for _ in train_cells(cells, states))
 
-    monkeypatch.setattr(worker, "train_cells", losing)
+    monkeypatch.setattr(turns, "train_cells", losing)
     store = Store(tmp_path)
     ended = execute(pair, store, lambda _: None, parallel=2)
     assert [(event.kind, event.cell[-6:]) for event in ended] == [("failed", "seed 0"), ("finished", "seed 1")]

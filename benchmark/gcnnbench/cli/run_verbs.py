@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gcnnbench.cli.completion import benchmark_names, entry_names
+from gcnnbench.cli.engines import (
+    LOCAL,
+    Address,
+    Cores,
+    Gpus,
+    NodeData,
+    On,
+    StateSeconds,
+    engine_for,
+    refuse_for_ray_only,
+)
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import terminal
@@ -57,7 +68,12 @@ def run(
         int, typer.Option(min=1, help="CPU threads of a cell; the bits of its numbers depend on them.")
     ] = 1,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Cells at the same time.", show_default="cores / threads; 1 on a GPU")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Cells at the same time.",
+            show_default="cores / threads; 1 on a GPU; what an engine has room for",
+        ),
     ] = None,
     parallel: Annotated[
         str,
@@ -73,6 +89,12 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be run, and what it would take.")
     ] = False,
+    on: On = LOCAL,
+    address: Address = None,
+    cores: Cores = None,
+    gpus: Gpus = None,
+    node_data: NodeData = None,
+    state_seconds: StateSeconds = 30.0,
     data: Data,
     results: Results,
     include: Include,
@@ -85,13 +107,17 @@ def run(
     from gcnnbench.cards.registry import Registry
     from gcnnbench.cli.progress import RunReport
     from gcnnbench.data.copies import on_copies
-    from gcnnbench.device import choose
-    from gcnnbench.runs.local import execute
     from gcnnbench.runs.plan import on_read_copies, plan, seeds_from, unfinished
     from gcnnbench.runs.store import Store
 
     together = _at_once(parallel)
-    registry, store, place = Registry.load(include), Store(results), choose(device.value).type
+    if on == LOCAL:
+        refuse_for_ray_only(on, address=address, cores=cores, gpus=gpus)
+        if node_data is not None:
+            raise UserError("--node-data is for the machines of an engine; with --on local it is --data")
+    elif together == "auto":
+        raise UserError(f"--parallel auto measures the memory of this machine; with --on {on} write a number")
+    registry, store, place = Registry.load(include), Store(results), _place(device, on, gpus)
     cells = plan(
         on_copies(registry, results),
         benchmarks,
@@ -107,9 +133,36 @@ def run(
     if dry_run:
         typer.echo(_forecast(todo, len(cells), at_once))
         return
-    todo = unfinished(store, on_read_copies(todo, results))
+    if node_data is None:  # else this machine needs no data, where cards have the digests
+        todo = unfinished(store, on_read_copies(todo, results))
     with RunReport(len(todo)) as report:
-        ended = execute(todo, store, report, at_once, together)
+        if on == LOCAL:
+            from gcnnbench.runs.local import execute
+
+            ended = execute(todo, store, report, at_once, together)
+        else:
+            from gcnnbench.runs.engine import hand_out
+
+            engine = engine_for(
+                on,
+                device=place,
+                threads=threads,
+                jobs=jobs,
+                address=address,
+                cores=cores,
+                gpus=gpus,
+                node_data=node_data,
+            )
+            ended = hand_out(
+                todo,
+                store,
+                report,
+                engine,
+                parallel=int(together),
+                jobs=jobs,
+                seconds=state_seconds,
+                data=node_data,
+            )
     failed, stopped = ([event for event in ended if event.kind == kind] for kind in ("failed", "stopped"))
     done = len(ended) - len(failed) - len(stopped)
     also = f", {len(stopped)} stopped by the machine and gone on with by the same command" if stopped else ""
@@ -119,6 +172,17 @@ def run(
         typer.echo(terminal(f"{event.cell}: {event.text}"))
     if failed or stopped:
         raise typer.Exit(SOME_CELLS_FAILED)
+
+
+def _place(device: DeviceName, on: str, gpus: float | None) -> str:
+    """The kind of device that cells run on: of this machine, or of an engine's, which may have what is missing here."""
+    from gcnnbench.device import choose
+
+    if on == LOCAL:
+        return choose(device.value).type
+    if device is DeviceName.auto:
+        return "cuda" if gpus else "cpu"
+    return device.value
 
 
 def _at_once(text: str) -> int | Literal["auto"]:

@@ -62,9 +62,8 @@ def resolve(text: str, arguments: Mapping[str, Any] | None = None, include: Sequ
     Raises:
         UserError: there is no such thing, or its code does not import.
     """
-    place, colon, attribute = text.rpartition(":")
-    if colon:
-        make = factory(_attribute(text, place, attribute), arguments, name=text, positional=False)
+    if ":" in text:
+        make = factory(code_named(text), arguments, name=text, positional=False)
         return Target(text, _seeded(make), P4)
     if text.endswith(".py"):
         raise UserError(f"{text} is a file: write {text}:FACTORY{_callables(_import(text, text))}")
@@ -116,7 +115,13 @@ def _seeded(make: Factory) -> Factory:
     return seeded_make
 
 
-def _attribute(text: str, place: str, attribute: str) -> Any:
+def code_named(text: str) -> Any:
+    """What `package.module:name` or `file.py:name` names.
+
+    Raises:
+        UserError: there is no such thing, or its code does not import.
+    """
+    place, _, attribute = text.rpartition(":")
     module = _import(text, place)
     found: Any = module
     for name in attribute.split("."):

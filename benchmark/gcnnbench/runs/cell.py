@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, ModelCard, split_entry
 from gcnnbench.runs import provenance
 from gcnnbench.runs.spec import spec, spec_digest
+
+if TYPE_CHECKING:
+    from gcnnbench.data.parts import Part
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Cell:
         threads: CPU threads; the bits of the result depend on them.
         data: the data directory.
         limit: at most so many images of each share of the split; such a record is unofficial.
+        given: the parts of the data set where an engine has them in memory; else they are read from `data`.
     """
 
     registry: Registry
@@ -36,6 +40,7 @@ class Cell:
     threads: int
     data: Path
     limit: int | None = None
+    given: dict[str, Part] | None = field(default=None, repr=False, compare=False)
 
     @property
     def card(self) -> BenchmarkCard:
@@ -61,6 +66,16 @@ class Cell:
     def digest(self) -> str:
         """The spec digest."""
         return spec_digest(self.spec)
+
+    def parts(self) -> dict[str, Part]:
+        """The parts of the data set.
+
+        Raises:
+            UnavailableError: a file is missing or damaged, or the images are not those of the card.
+        """
+        from gcnnbench.data.registered import load_dataset
+
+        return load_dataset(self.registry, self.card.dataset, self.data) if self.given is None else self.given
 
     @property
     def machine(self) -> str:

@@ -12,7 +12,6 @@ from gcnnbench.cards.schema import split_entry
 from gcnnbench.data.fitted import shares_of
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
-from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.streams import derive
 from gcnnbench.device import arithmetic, choose, peak_memory, reset_peak_memory, seeded
 from gcnnbench.nn.groups import group
@@ -106,8 +105,7 @@ def prepare_material(cell: Cell, device: torch.device) -> Material:
     """Build the network from its own random stream and bring the split's images to its size, on the device."""
     card = cell.card
     size = split_entry(cell.entry)[1]
-    parts = load_dataset(cell.registry, card.dataset, cell.data)
-    shares = shares_of(card, parts, cell.seed, cell.limit)
+    shares = shares_of(card, cell.parts(), cell.seed, cell.limit)
 
     def images(part: Part) -> Images:
         return prepare(part, card.input, size, device)

@@ -59,20 +59,20 @@ def save(store: Store, cell: Cell, state: CellState) -> None:
     store.write(store.state_path(cell), dump(state))
 
 
-def load(store: Store, cell: Cell) -> tuple[CellState | None, str | None]:
-    """The kept state of this cell, if the same protocol made it on the same machine; else why there is none.
-
-    Returns:
-        The state, and in words why one that is there is not gone on from: the cell then starts anew. Both are null
-        where there is none.
-    """
-    path = store.state_path(cell)
+def read(store: Store, cell: Cell) -> tuple[bytes | None, str | None]:
+    """The bytes of a cell's last checkpoint, else in words why they cannot be read; both null where there is none."""
     try:
-        state = parse(read_plain(path, STATE_BYTES))
+        return read_plain(store.state_path(cell), STATE_BYTES), None
     except FileNotFoundError:
         return None, None
     except OSError as error:
         return None, f"its checkpoint cannot be read ({error.strerror})"
+
+
+def taken_up(content: bytes, cell: Cell) -> tuple[CellState | None, str | None]:
+    """The state that bytes hold, if the same protocol made it on a machine like this one; else in words why not."""
+    try:
+        state = parse(content)
     except ValueError as error:
         return None, f"its checkpoint is not gone on from: {error}"
     if state.digest != cell.digest:
@@ -80,3 +80,14 @@ def load(store: Store, cell: Cell) -> tuple[CellState | None, str | None]:
     if state.machine != cell.machine:
         return None, f"its checkpoint is one of another machine: {as_line(state.machine, 200)}"
     return state.resumed(), None
+
+
+def load(store: Store, cell: Cell) -> tuple[CellState | None, str | None]:
+    """The kept state of this cell, if the same protocol made it on the same machine; else why there is none.
+
+    Returns:
+        The state, and in words why one that is there is not gone on from: the cell then starts anew. Both are null
+        where there is none.
+    """
+    content, why = read(store, cell)
+    return (None, why) if content is None else taken_up(content, cell)

@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING, Literal
 from gcnnbench.errors import UserError, told
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event, Report
-from gcnnbench.runs.plan import refuse_unread_copies, status, unfinished
 from gcnnbench.runs.store import Store
-from gcnnbench.runs.worker import WAIT_SECONDS, Work, failure_left, take_turns
+from gcnnbench.runs.work import ENDS, WAIT_SECONDS, Work, work_on
+from gcnnbench.runs.worker import take_turns
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnContext
     from multiprocessing.queues import Queue
-
-
-ENDS = ("finished", "failed", "stopped")
-TAKEN_OVER = (
-    "its record was set aside meanwhile by one of another protocol of the same name and version, which is run on this "
-    "results directory, too; what was made here is kept beside it as stale"
-)
 
 
 def execute(
@@ -57,12 +50,8 @@ def execute(
             ended.append(event)
         report(event)
 
-    todo = tuple(unfinished(store, cells))
-    refuse_unread_copies(todo)
-    store.sweep()
     context = multiprocessing.get_context("spawn")  # a forked child would inherit torch's threads half-alive
-    flags = bytearray(len(todo)) if jobs == 1 else context.Array("b", len(todo))
-    work = Work(todo, store, {cell.name: failure_left(store, cell) for cell in todo}, flags, parallel, jobs)
+    work = work_on(cells, store, parallel, jobs, None if jobs == 1 else context.Array("b", len(cells)))
     if jobs == 1:
         try:
             take_turns(work, tell)
@@ -71,16 +60,8 @@ def execute(
     else:
         for event in _events_of_workers(work, context):
             tell(event)
-    for cell in _taken_over(work, ended):
-        report(Event("said", cell.name, text=TAKEN_OVER))
+    work.tell_of_taken_over(ended, report)
     return ended
-
-
-def _taken_over(work: Work, ended: Sequence[Event]) -> list[Cell]:
-    """The cells that this call has finished and in whose place another protocol's record stands now."""
-    finished = {event.cell for event in ended if event.kind == "finished"}
-    mine = [cell for cell in work.cells if cell.name in finished]
-    return [cell for cell in mine if status(work.store, cell) == "stale"]
 
 
 def _events_of_workers(work: Work, context: SpawnContext) -> Iterator[Event]:

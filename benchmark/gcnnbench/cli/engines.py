@@ -1,0 +1,113 @@
+"""The options of `run` that choose an engine, and the engine that they choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.runs.engine import Engine
+
+LOCAL, RAY = "local", "ray"
+PANEL = "Engines"
+
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="local|ray|MODULE:FACTORY",
+        rich_help_panel=PANEL,
+        help="Where cells run: in processes here, on Ray, or on the concurrent.futures.Executor that a factory of "
+        "yours makes.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        help="The Ray cluster to join.",
+        show_default="RAY_ADDRESS, else a new Ray on this machine",
+    ),
+]
+Cores = Annotated[
+    float | None,
+    typer.Option(min=0, rich_help_panel=PANEL, help="Cores that a cell reserves on Ray.", show_default="its threads"),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        rich_help_panel=PANEL,
+        help="GPUs that a cell reserves on Ray, as in 0.25.",
+        show_default="1 with --device cuda, else 0",
+    ),
+]
+NodeData = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        help="The data directory on the machines of an engine.",
+        show_default="Ray: sent once from here; else the path of --data",
+    ),
+]
+StateSeconds = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        rich_help_panel=PANEL,
+        help="Seconds between the states that an engine sends back: what a lost worker costs.",
+    ),
+]
+
+
+def engine_for(
+    on: str,
+    *,
+    device: str,
+    threads: int,
+    jobs: int | None,
+    address: str | None,
+    cores: float | None,
+    gpus: float | None,
+    node_data: Path | None,
+) -> Engine:
+    """The engine that the options ask for, ready for work.
+
+    Raises:
+        UserError: it cannot be made, or an option has no meaning for it.
+    """
+    if on == RAY:
+        from gcnnbench.runs.ray_engine import RayEngine
+
+        cores = threads if cores is None else cores
+        gpus = float(device == "cuda") if gpus is None else gpus
+        if not (cores or gpus):
+            raise UserError("--cores 0 without --gpus: a cell must reserve something, or all of them run at once")
+        engine = RayEngine(address, cores=cores, gpus=gpus, node_data=node_data is not None)
+        if jobs is None and not engine.slots:
+            engine.close()
+            raise UserError(
+                f"no node of Ray has {cores:g} cores and {gpus:g} GPUs; --jobs N waits for nodes that come later"
+            )
+        return engine
+    refuse_for_ray_only(on, address=address, cores=cores, gpus=gpus)
+    if ":" not in on:
+        raise UserError(f"--on {on}: write local, ray, MODULE:FACTORY or FILE.py:FACTORY")
+    from gcnnbench.runs.executors import ExecutorEngine
+
+    return ExecutorEngine(on, jobs)
+
+
+def refuse_for_ray_only(on: str, **options: object) -> None:
+    """Refuse options that only Ray understands.
+
+    Raises:
+        UserError: one of them is given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise UserError(f"--{name.replace('_', '-')} says nothing with --on {on}; it is an option of --on ray")

@@ -1,0 +1,119 @@
+"""What a cell takes along to another machine, and what runs there.
+
+A cell travels with its own cards and no others, and without the paths of registered entries, whose code the other
+machine has in its own installation. Entries from elsewhere (`--include`) must stand at the same path there. The data
+set is read once for each process, from the cell's data directory or from what the engine gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from gcnnbench.cards.card_files import Kind
+from gcnnbench.cards.schema import split_entry
+from gcnnbench.data.parts import Part
+from gcnnbench.data.registered import load_dataset
+from gcnnbench.device import keep_freed_memory
+from gcnnbench.errors import UnavailableError, told
+from gcnnbench.outside_text import as_line
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.events import Event
+from gcnnbench.runs.outcomes import Stopped
+from gcnnbench.runs.turns import Ended, Message, Saved, Turn, take
+
+_read: dict[tuple[object, ...], dict[str, Part]] = {}
+"""The data set that this process has read last: one, so that its memory is bounded."""
+
+
+def packed(cell: Cell, data: Path | None = None) -> Cell:
+    """The cell with no more of the registry than it needs.
+
+    Args:
+        cell: what is to run elsewhere.
+        data: the data directory there; the same path as here without.
+    """
+    slug, dataset, registry = split_entry(cell.entry)[0], cell.card.dataset, cell.registry
+    needed: tuple[tuple[Kind, str], ...] = (("model", slug), ("dataset", dataset))
+    paths = {key: path for key in needed if (path := registry.paths[key]) != _installed(*key)}
+    own = replace(
+        registry,
+        models={slug: registry.model(slug)},
+        datasets={dataset: registry.dataset(dataset)},
+        benchmarks={cell.benchmark: cell.card},
+        paths=paths,
+        bibliography={},
+        superseded={},
+    )
+    return replace(cell, registry=own, data=(data or cell.data).absolute())
+
+
+def unpacked(cell: Cell) -> Cell:
+    """The cell with the paths that its entries have on this machine.
+
+    Raises:
+        UnavailableError: this machine does not have the code of an entry.
+    """
+    paths = dict(cell.registry.paths)
+    for kind, names in (("model", cell.registry.models), ("dataset", cell.registry.datasets)):
+        for name in names:
+            key: tuple[Kind, str] = ("model" if kind == "model" else "dataset", name)
+            path = paths.get(key) or _installed(*key)
+            if path is None or not path.is_file():
+                raise UnavailableError(f"{kind} {name}: a worker has no {path or 'such entry in its installation'}")
+            paths[key] = path
+    return replace(cell, registry=replace(cell.registry, paths=paths))
+
+
+def take_elsewhere(turn: Turn, given: Mapping[str, Part] | None = None) -> Iterator[Message]:
+    """Run a turn of packed cells on this machine; only the loss of this process keeps it from telling their ends.
+
+    Args:
+        turn: the cells with their states.
+        given: the parts of their data set, where the engine has them; read from the data directory without.
+    """
+    keep_freed_memory()
+    left = {cell.name for cell in turn.cells}
+    try:
+        cells = tuple(unpacked(cell) for cell in turn.cells)
+        parts = dict(given) if given is not None else _parts(cells[0])
+        for message in take(replace(turn, cells=tuple(replace(cell, given=parts) for cell in cells))):
+            if isinstance(message, Ended):
+                left.discard(message.cell)
+            yield message
+    except Exception as error:  # of this machine: what a cell does wrong is among the values that `take` gives
+        why = told(error) if isinstance(error, UnavailableError | OSError) else f"{type(error).__name__}: {error}"
+        yield from (Ended(name, Stopped(as_line(why))) for name in sorted(left))
+
+
+def take_whole(turn: Turn) -> tuple[Message, ...]:
+    """Run a turn of packed cells and give back all that it tells at once, without what is out of date by then."""
+    found = list(take_elsewhere(turn))
+    last = {(type(message), message.cell): place for place, message in enumerate(found)}
+    return tuple(
+        message
+        for place, message in enumerate(found)
+        if not _passing(message) or last[type(message), message.cell] == place
+    )
+
+
+def _passing(message: Message) -> bool:
+    return isinstance(message, Saved) or (isinstance(message, Event) and message.kind == "advanced")
+
+
+def _parts(cell: Cell) -> dict[str, Part]:
+    card = cell.registry.dataset(cell.card.dataset)
+    key = (card.name, cell.data, *(part.digest for part in card.parts.values()))
+    if key not in _read:
+        _read.clear()
+        _read[key] = load_dataset(cell.registry, card.name, cell.data)
+    return _read[key]
+
+
+def _installed(kind: Kind, name: str) -> Path | None:
+    """The card of a registered entry in this installation."""
+    folders = import_module(f"gcnnbench.{kind}s").__path__
+    found = (Path(folder) / name / f"{kind}.yaml" for folder in folders)
+    return next((path for path in found if path.is_file()), None)

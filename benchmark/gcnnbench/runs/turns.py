@@ -1,0 +1,179 @@
+"""A turn: cells are run from their states to states or ends. Values in, values out; nothing is written.
+
+Every engine runs this, on whatever machine, and hands what comes to the store (`runs/work.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+from gcnnbench.errors import UserError
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import train_cells
+from gcnnbench.runs.checkpoints import dump, taken_up
+from gcnnbench.runs.events import Event, how_started, progress
+from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.outcomes import Stopped, ended_by, steps
+from gcnnbench.runs.record import Failure
+from gcnnbench.runs.seed_batches import batch_states
+from gcnnbench.runs.state import CellState, start
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Cells with the states they go on from, and for how long.
+
+    Args:
+        cells: one cell, or several that differ in their seed and are trained as one computation.
+        states: for each cell the bytes of its last checkpoint; null where there is none.
+        every: seconds between the states that come on the way.
+        seconds: the time limit: the turn ends with the first epoch or condition after it; null for none.
+    """
+
+    cells: tuple[Cell, ...]
+    states: tuple[bytes | None, ...]
+    every: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Anew:
+    """A cell starts anew, in words why its state is not gone on from."""
+
+    cell: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The state of a cell, as `dump` of `runs/checkpoints.py` gives it."""
+
+    cell: str
+    state: bytes
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a cell ended."""
+
+    cell: str
+    end: Finished | Failure | Stopped
+
+
+Message = Event | Anew | Saved | Ended
+
+
+class _Clock:
+    """When states are due, and when the turn is over."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.began = self.saved = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        return self.turn.seconds is not None and time.monotonic() - self.began >= self.turn.seconds
+
+    def due(self) -> bool:
+        """Whether states are to be kept now; then the next are due as much later."""
+        now = time.monotonic()
+        if now - self.saved <= self.turn.every:
+            return False
+        self.saved = now
+        return True
+
+
+def take(turn: Turn) -> Iterator[Message]:
+    """Run the cells of a turn, telling of each, until they have ended or the time is over.
+
+    Each cell leaves an `Ended`, or stays at its last state: the last `Saved` of it, or the one it came with. A turn
+    takes at least one epoch or condition, so a cell that is handed from turn to turn comes to an end.
+    """
+    clock, states = _Clock(turn), dict(zip((cell.name for cell in turn.cells), turn.states, strict=True))
+    trained = yield from _train_together(turn, clock)
+    for cell, together in trained:
+        state = together or (yield from _begin(cell, states[cell.name]))
+        yield from _run(cell, state, clock)
+        if clock.over:
+            return
+
+
+def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[tuple[Cell, CellState | None]]]:
+    """Train the cells of a turn as one computation where there are several to be trained.
+
+    What was trained together is gone on with only by the same number of seeds, else anew: so the bits stay the same.
+
+    Returns:
+        The cells to be run on from here, with the state that this has brought them to; null where it did nothing.
+    """
+    if len(turn.cells) == 1:
+        return [(turn.cells[0], None)]
+    kept = [
+        None if content is None else taken_up(content, cell)[0]
+        for cell, content in zip(turn.cells, turn.states, strict=True)
+    ]
+    trained = [state is not None and state.phase == "evaluation" for state in kept]
+    rest: list[tuple[Cell, CellState | None]]
+    rest = [(cell, None) for cell, done in zip(turn.cells, trained, strict=True) if done]
+    todo = [cell for cell, done in zip(turn.cells, trained, strict=True) if not done]
+    if len(todo) < 2:
+        return [*rest, *((cell, None) for cell in todo)]
+    states = batch_states(todo, [state for state, done in zip(kept, trained, strict=True) if not done])
+    alive = list(zip(todo, states, strict=True))
+    for cell, state in alive:
+        yield Event("started", cell.name, text=f"{how_started(cell, state)}, {len(todo)} seeds at once")
+    training = train_cells(todo, states)
+    while True:
+        try:
+            lost = next(training, None)
+        except UserError as error:
+            yield Event("said", todo[0].name, text=f"seeds are trained one after another: {error}")
+            return [*rest, *((cell, None) for cell in todo)]
+        except Exception as error:
+            for cell, state in alive:
+                yield Ended(cell.name, ended_by(cell, state, error))
+            return rest
+        if lost is None:
+            break
+        for position, (cell, state) in enumerate(zip(todo, states, strict=True)):
+            if position in lost and (cell, state) in alive:
+                yield Ended(cell.name, ended_by(cell, state, lost[position]))
+        alive = [pair for position, pair in enumerate(zip(todo, states, strict=True)) if position not in lost]
+        for cell, state in alive:
+            yield progress(cell, state)
+        over = clock.over
+        if over or clock.due():
+            yield from (Saved(cell.name, dump(state)) for cell, state in alive)
+        if over:
+            return []
+    for cell, state in alive:
+        state.phase = "evaluation"
+        yield Saved(cell.name, dump(state))
+    return [*rest, *alive]
+
+
+def _begin(cell: Cell, content: bytes | None) -> Generator[Message, None, CellState]:
+    """The state that a cell goes on from on its own: the one it came with, where it can be gone on from."""
+    kept, why = (None, None) if content is None else taken_up(content, cell)
+    halfway = kept is not None and kept.seeds_at_once > 1 and kept.phase != "evaluation"
+    state = start(cell) if kept is None or halfway else kept
+    if why is not None:
+        yield Anew(cell.name, why)
+    yield Event("started", cell.name, text=how_started(cell, state))
+    return state
+
+
+def _run(cell: Cell, state: CellState, clock: _Clock) -> Iterator[Message]:
+    """Run one cell to its end, or until the time is over."""
+    for step in steps(cell, state):
+        if not isinstance(step, CellState):
+            yield Ended(cell.name, step)
+            return
+        yield progress(cell, state)
+        over = clock.over
+        if over or clock.due():
+            yield Saved(cell.name, dump(state))
+        if over:
+            return
