@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.equivariance.exactness import exactness
 from gcnnbench.equivariance.learnt import learnt_symmetry
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.targets import model_target
@@ -59,3 +60,11 @@ def test_a_symmetric_point_that_is_none_is_refused(name: str) -> None:
 
 def test_an_odd_size_is_no_form() -> None:
     assert "its form must be exact" in str(judged(network("relaxed-p4cnn", 13), 13))
+
+
+@pytest.mark.parametrize("name", [*LEARNT, "p4cnn-free"])
+def test_no_certificate_vouches_for_a_symmetry_that_is_learnt(name: str) -> None:
+    """With its weights drawn the network is approximate, and a certificate that says *exact* would contradict it."""
+    found = exactness(network(name), sample_images(8, 1, 12), P4)
+    assert (found.certificate, found.decision) == ("unknown", "approximate")
+    assert found.grid == "symmetric" or name.startswith("augerino")

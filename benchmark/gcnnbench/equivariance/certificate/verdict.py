@@ -21,6 +21,8 @@ from gcnnbench.equivariance.certificate.tracked import Finding, Known, Obstacle,
 from gcnnbench.equivariance.depths import GeometricField, is_geometric, observed, output_tensor
 from gcnnbench.equivariance.precision import evaluating, tensors
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
+from gcnnbench.nn.bank import BankConv
+from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
 from gcnnbench.nn.groups import Element, Group
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
@@ -156,7 +158,7 @@ def known_rule(module: nn.Module, elements: Sequence[Element]) -> Known | None:
     """What a module does that is known to be equivariant under these elements.
 
     Known are the suite's own layers and blocks and those of e2cnn; a class derived from one of them elsewhere may do
-    something else in its `forward` and is not known.
+    something else in its `forward` and is not known. Nor is a convolution whose filters can leave the symmetry.
     """
     home = type(module).__module__
     rule: Known | None = None
@@ -180,7 +182,7 @@ def _e2cnn_rule(module: nn.Module) -> Known | None:
 
 def _suite_rule(module: nn.Module) -> Known | None:
     field = getattr(module, "field", None)
-    if not isinstance(field, Field):
+    if not isinstance(field, Field) or (isinstance(module, BankConv) and type(module) is not GroupConv):
         return None
     gives: Field = ScalarField() if isinstance(field, Invariant) else field
     inner = getattr(module, "module", None)
