@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import gcnnbench.models
 from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard import tables
@@ -127,3 +128,29 @@ def test_killed_after_any_file_the_same_call_completes_it(
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
         accept(report, place / "models", place / "results", [mini])
         assert contents(place) == expected
+
+
+def test_an_installed_package_takes_no_model_into_itself(
+    packed: Path, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `--accept` writes into is a checkout's models/, or the folder that --models names; never site-packages."""
+    installed = tmp_path / "site-packages" / "gcnnbench" / "models"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr(gcnnbench.models, "__path__", [str(installed)])
+    before = contents(tmp_path)
+    words = [
+        "submit",
+        str(packed),
+        "--accept",
+        "--no-rescore",
+        "--include",
+        str(mini),
+        "--results",
+        str(tmp_path / "r"),
+    ]
+    refused = CliRunner().invoke(build_app(), words)
+    assert isinstance(refused.exception, UserError)
+    assert "this is no checkout, and an installed package takes no further model: say --models DIR" in str(
+        refused.exception
+    )
+    assert contents(tmp_path) == before

@@ -127,7 +127,7 @@ def open_bundle(path: Path, include: Sequence[Path] = ()) -> Bundle:
 
 
 def _open(path: Path, include: Sequence[Path]) -> Bundle:
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     tree = survey_tree(path)
     findings = [*tree.findings, *place_findings(manifest)]
     there = set(tree.files) - {MANIFEST}
@@ -146,7 +146,12 @@ def _open(path: Path, include: Sequence[Path]) -> Bundle:
     return Bundle(path.resolve(), manifest, read_submission(path / "models" / manifest.model, include))
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a bundle, its form checked and nothing else.
+
+    Raises:
+        Refused: it is none.
+    """
     remedy = "a bundle is a directory with manifest.json, models/ and results/"
     try:
         return parse_model(read_inside(path, MANIFEST, MANIFEST_BYTES), Manifest)

@@ -16,7 +16,7 @@ from gcnnbench.runs.files import blob
 from gcnnbench.runs.plan import unfinished
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.weights_only import weights_of, weights_only_path
-from gcnnbench.submissions.bundle import pack, there_already
+from gcnnbench.submissions.bundle import pack, read_manifest, there_already
 from gcnnbench.submissions.checking import brought_weights, check
 from gcnnbench.submissions.findings import Finding, Refused
 from gcnnbench.submissions.folder import Submission
@@ -42,7 +42,7 @@ def cells_of(submission: Submission, data: Path) -> list[Cell]:
 def submit(
     submission: Submission, data: Path, target: Path, report: Report, *, jobs: int = 1, trust: bool = False
 ) -> Manifest:
-    """Check, run every cell that has no record yet, and pack. Interrupted, the same call goes on cell by cell.
+    """Check, run every cell that has no record yet, and pack. Killed anywhere, the same call completes it.
 
     Args:
         submission: a folder whose files and card are right.
@@ -58,6 +58,10 @@ def submit(
             kept for the next try.
     """
     work = target.with_name(f".{target.name}.{_source_digest(submission)[:8]}")
+    done = work.with_name(f"{work.name}.done")
+    if target.exists() and done.exists():  # a call was killed while it cleaned up
+        shutil.rmtree(done)
+        return read_manifest(target)
     if target.exists() and not work.exists():  # both are there where a call was killed after packing
         raise UserError(there_already(target))
     findings = check(submission, data, trust=trust)
@@ -89,7 +93,10 @@ def submit(
     if wrong:
         raise Refused(wrong)
     manifest = pack(submission, work, target)
-    shutil.rmtree(work)
+    if done.exists():
+        shutil.rmtree(done)  # of a bundle that was taken away since
+    work.rename(done)  # else a call killed while it deletes would leave half a results directory to go on from
+    shutil.rmtree(done)
     return manifest
 
 
