@@ -179,6 +179,47 @@ def test_charts_tell_their_values_to_the_pointer_and_to_the_keyboard(page: Page,
     expect(chart.locator("input")).to_have_attribute("aria-valuetext", chart.locator(".value").inner_text())
 
 
+def test_a_newcomer_finds_exact_networks_the_gap_and_how_to_repeat_a_number(page: Page, address: str) -> None:
+    """Two clicks each, from the top of the page; what is looked for is then in view."""
+    page.goto(address)
+    page.get_by_role("link", name="Which networks are exact?").click()
+    network = page.locator('[id="card/p4cnn"] summary')
+    expect(network).to_be_in_viewport()
+    expect(network.locator(".exact")).to_contain_text("exact at 12")
+    network.click()
+    expect(page.locator('[id="card/p4cnn"]')).to_contain_text("gcnnbench audit p4cnn --sizes 24-40")
+
+    page.goto(address)
+    page.get_by_role("link", name="What is the gap?").click()
+    gaps = page.locator("#gap tbody tr")
+    expect(gaps.first).to_be_in_viewport()
+    told = {name for row in gaps.all() for name in row.locator("td a").all_text_contents()}
+    boards = page.locator("section.board").evaluate_all("found => found.map((one) => one.id)")
+    frame = json.loads(page.locator("#frame").text_content() or "")
+    assert told == {board["benchmark"] for board in frame if any(pair["metrics"] for pair in board["pairs"])}
+    assert told <= set(boards)
+
+    page.goto(address)
+    page.get_by_role("link", name="quickstart@1", exact=True).first.click()
+    number = page.locator('[id="quickstart@1/p4cnn@12/accuracy.orbit"] a')
+    expect(number).to_be_in_viewport()
+    number.click()
+    expect(page.locator("dialog pre")).to_contain_text(
+        "gcnnbench run quickstart --entry p4cnn@12 --seeds 0,1,2 --results again"
+    )
+
+
+def test_benchmarks_without_records_are_named_and_hidden_while_tables_are_filtered(page: Page, address: str) -> None:
+    page.goto(address)
+    page.locator("nav a", has_text="without records").first.click()
+    empty = page.locator(".empty").first
+    expect(empty.locator("li").first).to_be_in_viewport()
+    assert empty.locator("li").count() == int(page.locator("nav a", has_text="without").first.inner_text().split()[0])
+    page.select_option("[name=symmetry]", "exact")
+    expect(page.locator(".empty:visible")).to_have_count(0)
+    assert all(group.locator("section.board:visible").count() for group in page.locator(".purpose:visible").all())
+
+
 def test_claims_are_searched(page: Page, address: str) -> None:
     page.goto(f"{address}#claims")
     page.fill("#claim-search", "lengyel2021")

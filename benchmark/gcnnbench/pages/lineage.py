@@ -39,11 +39,17 @@ class Lineage:
     def __init__(self) -> None:
         self._formulae: dict[str, int] = {}
         self._origins: dict[str, int] = {}
+        self._verdicts: dict[str, int] = {}
         self._rows: dict[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
-        """The data as JSON has it: `rows` by `BENCHMARK/ENTRY`, with places in `formulae` and `origins`."""
-        return {"formulae": list(self._formulae), "origins": list(self._origins), "rows": self._rows}
+        """The data as JSON has it: `rows` by `BENCHMARK/ENTRY`, with places in the lists; means are the frame's."""
+        return {
+            "formulae": list(self._formulae),
+            "origins": list(self._origins),
+            "verdicts": list(self._verdicts),
+            "rows": self._rows,
+        }
 
     def add(self, board: Board, card: BenchmarkCard, kept: Sequence[Kept], claims: Sequence[ClaimRow]) -> None:
         """Take in the numbers of a board.
@@ -74,13 +80,12 @@ class Lineage:
             "formulae": {
                 name: _place(self._formulae, found) for name in row.metrics if (found := _formula(name, first, card))
             },
-            "metrics": {
-                name: {"n": found.n, "mean": found.mean, "std": found.std, "ci95": found.ci95}
-                for name, found in row.metrics.items()
-                if found
-            },
             "records": [self._record(one, card) for one in kept],
-            "claims": {name: told for name in row.metrics if (told := _about(claims, card, row.entry, name))},
+            "claims": {
+                name: {claim: _place(self._verdicts, text) for claim, text in told.items()}
+                for name in row.metrics
+                if (told := _about(claims, card, row.entry, name))
+            },
         }
 
     def _record(self, kept: Kept, card: BenchmarkCard) -> dict[str, Any]:

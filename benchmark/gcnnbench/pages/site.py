@@ -31,8 +31,10 @@ from gcnnbench.data.copies import on_copies
 from gcnnbench.figures.networks import networks_of
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_csv, board_data
+from gcnnbench.leaderboard.folds import FOLDS_CAPTION
 from gcnnbench.leaderboard.records import Kept, all_records
 from gcnnbench.leaderboard.tables import leaderboard
+from gcnnbench.leaderboard.weights_only import BROUGHT_CAPTION
 from gcnnbench.outside_text import as_text
 from gcnnbench.pages import views
 from gcnnbench.pages.charts import MOST, curve_charts, error_charts
@@ -94,7 +96,7 @@ def page(
         charts = [list(curve_charts(card, drawn, published)), list(error_charts(drawn))]
         shown.append(views.board(board, card, registry, charts))
     return _rendered(
-        boards=shown,
+        groups=views.groups(shown, registry),
         columns=views.columns(shown),
         choices=views.choices(shown),
         pairs=views.gaps(boards),
@@ -104,7 +106,8 @@ def page(
         bibliography=registry.bibliography,
         frame=_embedded([board_data(board) for board in boards]),
         lineage=_embedded(lineage.document()),
-        csv=Markup(f"data:text/csv;charset=utf-8,{quote(as_csv(boards))}"),  # percent-encoded: no markup is left
+        csv=Markup("data:text/csv;charset=utf-8," + quote(as_csv(boards), safe=",:@/")),  # quoted: no markup is left
+        captions={"folds": FOLDS_CAPTION, "brought": BROUGHT_CAPTION},
         version=__version__,
         records=sum(len(row.seeds) for board in boards for row in board.rows),
     )

@@ -7,10 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, DatasetCard, ModelCard, split_entry
+from gcnnbench.cards.schema import ELEMENTS, PURPOSES, BenchmarkCard, DatasetCard, ModelCard, split_entry
 from gcnnbench.leaderboard.board import Board, Pair, Row
+from gcnnbench.leaderboard.folds import folds_table
+from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.notes import notes
 from gcnnbench.leaderboard.records import Kept
+from gcnnbench.leaderboard.text import pairs_caption
+from gcnnbench.leaderboard.weights_only import weights_only_table
 from gcnnbench.pages.charts import Chart
 from gcnnbench.pages.lineage import cell
 from gcnnbench.pages.protocol_text import protocol
@@ -60,7 +64,10 @@ class RowView:
 
 @dataclass(frozen=True)
 class BoardView:
-    """A benchmark's part of the page. `charts` are of accuracy over angle and of error over depth."""
+    """A benchmark's part of the page. `charts` are of accuracy over angle and of error over depth.
+
+    `folds` is there under cross-testing, `brought` where networks came trained.
+    """
 
     board: Board
     card: BenchmarkCard
@@ -70,6 +77,9 @@ class BoardView:
     protocol: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     charts: tuple[list[Chart], ...]
+    pairs_caption: str
+    folds: Table | None
+    brought: Table | None
 
 
 def board(found: Board, card: BenchmarkCard, registry: Registry, charts: Sequence[list[Chart]]) -> BoardView:
@@ -92,7 +102,39 @@ def board(found: Board, card: BenchmarkCard, registry: Registry, charts: Sequenc
         protocol=tuple(protocol(card, dataset)),
         notes=tuple(notes(found)),
         charts=tuple(charts),
+        pairs_caption=pairs_caption(found),
+        folds=folds_table(found) if any(row.folds for row in found.rows) else None,
+        brought=weights_only_table(found.brought) if found.brought else None,
     )
+
+
+@dataclass(frozen=True)
+class Group:
+    """The benchmarks of one purpose: those with records, and the cards of those that have none yet."""
+
+    title: str
+    boards: tuple[BoardView, ...]
+    empty: tuple[BenchmarkCard, ...]
+
+
+def groups(boards: Sequence[BoardView], registry: Registry) -> list[Group]:
+    """All registered benchmarks by what they are for; superseded ones with records stand where the current one does."""
+    shown = {view.board.benchmark for view in boards}
+
+    def purpose_of(card: BenchmarkCard) -> str | None:
+        return registry.benchmarks.get(card.name, card).purpose
+
+    made = [
+        Group(
+            f"{words[0].upper()}{words[1:]}",
+            tuple(view for view in boards if purpose_of(view.card) == purpose),
+            tuple(
+                card for card in registry.benchmarks.values() if card.purpose == purpose and card.full_name not in shown
+            ),
+        )
+        for purpose, words in PURPOSES.items()
+    ]
+    return [group for group in made if group.boards or group.empty]
 
 
 def symmetry(row: Row, card: BenchmarkCard) -> str:
@@ -144,7 +186,7 @@ class Audited:
     """What records of a network say of its equivariance at one size."""
 
     size: int
-    decision: str
+    equivariance: str
     certificate: str
     grid: str
     first_break: str | None
@@ -188,5 +230,11 @@ def _audited(size: int, kept: Sequence[Kept]) -> Audited:
     first = next(exactness for exactness in found if exactness is not None)
     errors = [exactness.error for exactness in found if exactness is not None and exactness.error is not None]
     return Audited(
-        size, first.decision, first.certificate, first.grid, first.first_break, max(errors, default=None), len(kept)
+        size=size,
+        equivariance=kept[0].run.equivariance,
+        certificate=first.certificate,
+        grid=first.grid,
+        first_break=first.first_break,
+        error=max(errors, default=None),
+        records=len(kept),
     )

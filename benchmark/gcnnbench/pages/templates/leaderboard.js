@@ -85,6 +85,9 @@ function show() {
     rows += left_out ? 0 : found[place].length;
     all += taken(table).rows().count();
   });
+  const filtered = Object.keys(filter).length > 0;
+  for (const group of part.querySelectorAll(".purpose")) group.hidden = filtered && !group.querySelector("section.board:not([hidden])");
+  for (const empty of part.querySelectorAll(".empty")) empty.hidden = filtered;
   part.hidden = false;
   document.getElementById("shown").textContent = `${rows} of ${all} rows`;
   return filter;
@@ -123,8 +126,7 @@ function follow() {
   }
   const target = hash && document.getElementById(hash);
   if (!target) return;
-  const board = target.closest("section.board");
-  if (board?.hidden) { form.reset(); show(); }
+  if (target.closest("[hidden]")) { form.reset(); show(); }
   target.closest("details")?.setAttribute("open", "");
   if (target.matches("td[id]")) explain(hash);
   else target.scrollIntoView();
@@ -147,10 +149,12 @@ document.addEventListener("click", (event) => {
 dialog.addEventListener("close", () => document.getElementById(dialog.dataset.cell)?.scrollIntoView({ block: "center" }));
 function explain(name) {
   const [benchmark, entry, metric] = name.split("/");
-  const { formulae, origins, rows } = read("lineage");
+  const { formulae, origins, verdicts, rows } = read("lineage");
   const row = rows[`${benchmark}/${entry}`];
-  if (!row?.metrics[metric]) return;
-  const { n, mean, std, ci95 } = row.metrics[metric];
+  const summary = row && read("frame").find((board) => board.benchmark === benchmark).rows
+    .find((one) => one.entry === row.entry && one.numeric_mode === row.numeric_mode).metrics[metric];
+  if (!summary) return;
+  const { n, mean, std, ci95 } = summary;
   const list = element("dl");
   const item = (term, text, attributes) => list.append(element("dt", term), element("dd", text, attributes));
   if (metric in row.formulae) item("metric", formulae[row.formulae[metric]]);
@@ -170,7 +174,7 @@ function explain(name) {
   const close = element("button", "Close", { type: "button", autofocus: "" });
   close.addEventListener("click", () => dialog.close());
   const parts = [close, head, list, records(row, metric), element("h3", "Code and machine"), ...sources(row, origins)];
-  if (Object.keys(row.claims[metric] ?? {}).length) parts.push(element("h3", "Claims about it"), about(row.claims[metric]));
+  if (Object.keys(row.claims[metric] ?? {}).length) parts.push(element("h3", "Claims about it"), about(row.claims[metric], verdicts));
   parts.push(element("h3", "To check it, and to make it again"), element("pre", commands.join("\n")));
   dialog.replaceChildren(...parts);
   dialog.dataset.cell = name;
@@ -207,13 +211,13 @@ function sources(row, origins) {
   });
 }
 
-function about(claims) {
+function about(claims, verdicts) {
   const list = element("ul");
-  for (const [name, verdict] of Object.entries(claims)) {
+  for (const [name, place] of Object.entries(claims)) {
     const line = element("li");
     const link = element("a", name, { href: `#${name}` });
     link.addEventListener("click", () => dialog.close());
-    line.append(link, `: ${verdict}`);
+    line.append(link, `: ${verdicts[place]}`);
     list.append(line);
   }
   return list;
