@@ -23,7 +23,7 @@ ROOMS = (
     "leaderboard",
     "claims compare perf",
     "determinism",
-    "record_checks explain figures passport",
+    "record_checks explain figures passport zoo",
     "submissions",
     "pages exports",
     "cli",

@@ -59,13 +59,28 @@ class OutputKind(StrEnum):
 
 def audit(
     network: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="NETWORK",
             help="An entry (p4cnn@28), a model's slug, or your own code: package.module:factory or file.py:factory.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     *,
+    zoo: Annotated[
+        bool,
+        typer.Option(
+            "--zoo",
+            help="Audit other people's networks at their papers' sizes, claimed beside found; NETWORK names one card.",
+        ),
+    ] = False,
+    checkouts: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="--zoo: a folder with clones of the repositories that are no packages."),
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="--zoo: write the page there instead of printing it.")
+    ] = None,
     sizes: Annotated[
         str | None,
         typer.Option(
@@ -114,8 +129,16 @@ def audit(
     It is measured in float64 on real images, with the weights as given and drawn anew, and judged from the operations.
     Code of your own is imported and run as yourself, without any protection: point only at code that you trust.
 
-    Ends with 1 if a claimed exactness does not hold: that of a model's card, or of --exact-at.
+    Ends with 1 if a claimed exactness does not hold: that of a model's card, or of --exact-at. With --zoo the claims
+    are other people's, and what is found of them is the result.
     """
+    if zoo:
+        _audit_zoo(network, checkouts, write)
+        return
+    if checkouts is not None or write is not None:
+        raise UserError("--checkouts and --write belong to --zoo")
+    if network is None:
+        raise UserError("say which NETWORK to audit, as in p4cnn@28 or file.py:factory; or --zoo for those of others")
     from gcnnbench.equivariance.audit import audit as audit_network
     from gcnnbench.equivariance.explanation import explain as explain_size
     from gcnnbench.equivariance.reading import Reader
@@ -173,6 +196,27 @@ def audit(
         typer.echo(f"{found.network} at {failure}", err=True)
     if found.failures:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _audit_zoo(only: str | None, checkouts: Path | None, write: Path | None) -> None:
+    from gcnnbench.disk import write_whole
+    from gcnnbench.zoo.auditing import audit_zoo
+    from gcnnbench.zoo.cards import read_zoo
+    from gcnnbench.zoo.text import line, page
+
+    cards = read_zoo()
+    chosen = [card for card in cards if only in (None, card.name)]
+    if not chosen:
+        raise UserError(f"there is no card '{only}' in the zoo: one of {', '.join(card.name for card in cards)}")
+    if checkouts is not None and not checkouts.is_dir():
+        raise UserError(f"--checkouts (={str(checkouts)!r}) is no folder")
+    with foreign_output():
+        rows = audit_zoo(chosen, checkouts, lambda row: typer.echo(line(row), err=True))
+    if write is None:
+        typer.echo(page(rows), nl=False)
+    else:
+        write_whole(write, page(rows).encode())
+        typer.echo(f"wrote {write}", err=True)
 
 
 def _check_suffixes(passport: Path | None, badge: Path | None) -> None:

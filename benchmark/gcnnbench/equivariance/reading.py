@@ -63,6 +63,11 @@ class Reader:
     def __post_init__(self) -> None:
         self._known.update({row.size: row for row in self.found.sizes})
 
+    @property
+    def exact_sizes(self) -> tuple[int, ...]:
+        """The sizes at which the network was measured exact so far: of the audit, and those looked at for words."""
+        return tuple(size for size, row in sorted(self._known.items()) if row is not None and row.decision == "exact")
+
     def words(self, row: SizeAudit) -> Words:
         """What a row reads."""
         if row.disagreement:
