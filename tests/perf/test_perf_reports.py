@@ -14,7 +14,7 @@ from torch import nn
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.perf_verb import perf
 from gcnnbench.errors import UserError
-from gcnnbench.perf import networks, sections, synthetic, timing
+from gcnnbench.perf import learnt, networks, sections, synthetic, timing
 from gcnnbench.perf.report import Comparison, Report, compared, read_report
 from gcnnbench.perf.suite import SECTIONS, measure
 from gcnnbench.perf.targets import GOALS, targets
@@ -171,11 +171,12 @@ def test_the_candidates_are_the_same_network(tiny: networks.Setting) -> None:
     assert networks.useful_flops(networks.training_step(made[networks.FLOOR], shown, labels)) > 0
 
 
-@pytest.mark.parametrize("section", ["training", "evaluation", "seeds"])
+@pytest.mark.parametrize("section", ["training", "evaluation", "learnt", "seeds"])
 def test_a_section_measures_every_candidate(
     section: str, tiny: networks.Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sections, "SETTINGS", (tiny,))
+    monkeypatch.setattr(learnt, "SETTING", tiny)
     monkeypatch.setattr(sections, "SEED_COUNTS", (2,))
     monkeypatch.setattr(sections, "SEED_SETTINGS", (tiny,))
     monkeypatch.setattr(timing, "SHORTEST", 0.0)
@@ -184,7 +185,7 @@ def test_a_section_measures_every_candidate(
     for found in made.comparisons:
         assert found.section == section
         assert all(row.seconds or row.why for row in found.rows)
-        assert section == "seeds" or all(row.flops for row in found.rows if row.seconds)
+        assert section in ("learnt", "seeds") or all(row.flops for row in found.rows if row.seconds)
         names = {row.name for row in found.rows}
         assert found.reference in names
         assert section not in ("training", "evaluation") or {networks.OURS, *networks.STEERABLE} <= names

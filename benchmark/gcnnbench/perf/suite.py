@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gcnnbench.device import arithmetic, choose, describe, keep_freed_memory
 from gcnnbench.errors import UserError
-from gcnnbench.perf import harness, sections
+from gcnnbench.perf import harness, learnt, sections
 from gcnnbench.perf.bench import Bench, sgemm_peak
 from gcnnbench.perf.report import Comparison, Report
 from gcnnbench.perf.targets import targets
@@ -17,6 +17,7 @@ SECTIONS: Mapping[str, Callable[[Bench], Iterator[Comparison]]] = {
     "training": sections.training,
     "evaluation": sections.evaluation,
     "layers": sections.layers,
+    "learnt": learnt.learnt,
     "cell": harness.cell,
     "seeds": sections.seeds,
     "scaling": sections.scaling,

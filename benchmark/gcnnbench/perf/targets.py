@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gcnnbench.perf.harness import BARE, READ, RECORDS, SUITE
+from gcnnbench.perf.learnt import EVALUATION, EXACT, PATHWAY, SLUGS, TRAINING
 from gcnnbench.perf.networks import FLOOR, NARROW, NCHW, OURS, P4CNN, P4MCNN, WIDE, Setting
 from gcnnbench.perf.report import Comparison, Spread, Target, spread
 from gcnnbench.perf.timing import Timing, ratio
@@ -51,6 +52,8 @@ GOALS = (
     _faster("training", WIDE, 1.10, 1.15),
     *(_near("training", setting, FLOOR, 1.12, 1.08) for setting in (P4CNN, P4MCNN, NARROW, WIDE)),
     *(_near("evaluation", setting, FLOOR, 1.05, 1.03) for setting in (P4CNN, P4MCNN, NARROW, WIDE)),
+    Goal("learnt", TRAINING, PATHWAY, EXACT, "at most", 1.05),
+    *(Goal("learnt", EVALUATION, slug, EXACT, "at most", 1.05) for slug in SLUGS[1:]),
     Goal("cell", "", SUITE, BARE, "at most", 1.03),
     Goal("start-up", "", "gcnnbench list", None, "at most", 0.5),
     Goal("tables", "rendering", f"{RECORDS:,} records", None, "at most", 2.0),
