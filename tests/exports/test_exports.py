@@ -14,6 +14,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
 from gcnnbench.exports.junit import Case, Fault, github_annotations, junit
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -56,6 +57,19 @@ def test_a_statement_fails_for_a_record_changed_by_one_digit(copied: Path) -> No
     after = json.loads(gcnnbench("export", "in-toto", "quickstart", "p4cnn@12", results=copied).stdout)["predicate"]
     assert after["result"] == "FAILED"
     assert [name for name in after["failedTests"] if name.startswith("quickstart@1/p4cnn@12/seed-1.json: refused: ")]
+
+
+@pytest.mark.parametrize("form", ["eval-results", "model-card"])
+def test_nothing_is_exported_of_a_record_changed_by_one_digit(copied: Path, form: str) -> None:
+    """Left out it would make another number, of fewer seeds."""
+    before = gcnnbench("export", form, "quickstart", "p4cnn@12", results=copied)
+    assert before.exit_code == 0
+    assert "3 of 3 seeds" in before.stdout or "over 3 seeds" in before.stdout
+    change_one_digit(copied)
+    after = gcnnbench("export", form, "quickstart", "p4cnn@12", results=copied)
+    assert after.stdout == ""
+    assert isinstance(after.exception, UserError)
+    assert str(after.exception).startswith("quickstart@1/p4cnn@12/seed-1.json does not verify, so nothing is exported")
 
 
 def test_junit_and_annotations_name_the_record_changed_by_one_digit(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
 from gcnnbench.runs.store import read_record
 from gcnnbench.submissions.bundle import open_bundle, pack
@@ -140,3 +143,27 @@ def test_what_a_killed_call_left_is_not_packed_and_the_same_call_completes(
     (target / MANIFEST).write_bytes(b"another")
     with pytest.raises(UserError, match="is there already; take it away"):
         pack(submission, results, target)
+
+
+def test_a_record_changed_by_one_digit_fails_the_crate_and_the_report(bundle: Path, mini: Path, tmp_path: Path) -> None:
+    def gcnnbench(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(build_app(), [*words, "--include", str(mini)])
+        return done.exit_code, done.stdout
+
+    report = tmp_path / "bundle.xml"
+    verify = ("verify", "bundle", str(bundle), "--no-rescore", "--junit", str(report))
+    code, crate = gcnnbench("export", "ro-crate", str(bundle))
+    named = {part["@id"]: part for part in json.loads(crate)["@graph"]}
+    assert code == 0
+    assert named[SEED_0]["sha256"] == open_bundle(bundle, [mini]).manifest.files[SEED_0].sha256
+    assert gcnnbench(*verify)[0] == 0
+    assert ElementTree.parse(report).getroot().attrib["failures"] == "0"
+
+    text = (bundle / SEED_0).read_text()
+    place = next(number for number, letter in enumerate(text) if number > text.index("upright") and letter.isdigit())
+    (bundle / SEED_0).write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")
+    assert gcnnbench("export", "ro-crate", str(bundle)) == (1, "")
+    assert gcnnbench(*verify)[0] == 1
+    root = ElementTree.parse(report).getroot()
+    assert int(root.attrib["failures"]) >= 1
+    assert any(SEED_0 in failure.attrib["message"] for failure in root.iter("failure"))

@@ -14,6 +14,8 @@ from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.explain.explanation import Explanation
+    from gcnnbench.record_checks.rows import RecordRow
 
 
 class ExportForm(StrEnum):
@@ -70,42 +72,58 @@ def export(
 
             text = croissant(registry, names[0])
         case ExportForm.ro_crate:
-            text = _ro_crate(Path(names[0]))
+            text = _ro_crate(Path(names[0]), include)
         case ExportForm.in_toto:
-            text = _in_toto(registry, results, names, metric)
+            from gcnnbench.exports.in_toto import statement
+
+            text = statement(*_checked(registry, results, names, metric))
         case ExportForm.eval_results:
-            from gcnnbench.explain.lineage import explain
             from gcnnbench.exports.huggingface import eval_results
 
-            found = explain(registry, results, names[0], names[1], metric)
+            found = _verified(registry, results, names, metric)
             text = eval_results(found, dataset or f"gcnnbench/{found.dataset}", revision, url)
         case ExportForm.model_card:
-            from gcnnbench.explain.lineage import explain
             from gcnnbench.exports.huggingface import model_card
 
             section = passport.read_text(encoding="utf-8") if passport else ""
-            text = model_card(registry, explain(registry, results, names[0], names[1], metric), section)
+            text = model_card(registry, _verified(registry, results, names, metric), section)
     typer.echo(text, nl=False)
 
 
-def _in_toto(registry: Registry, results: Path, names: list[str], metric: str | None) -> str:
+def _checked(
+    registry: Registry, results: Path, names: list[str], metric: str | None
+) -> tuple[Explanation, list[RecordRow]]:
+    """The number's explanation, and what `verify records` says of all files of its entry."""
     from gcnnbench.explain.lineage import explain
-    from gcnnbench.exports.in_toto import statement
     from gcnnbench.record_checks.recomputing import verify_records
     from gcnnbench.record_checks.rows import Chosen
 
     found = explain(registry, results, names[0], names[1], metric)
-    return statement(found, verify_records(registry, results, Chosen(found.benchmark, (found.entry,))))
+    return found, verify_records(registry, results, Chosen(found.benchmark, (found.entry,)))
 
 
-def _ro_crate(path: Path) -> str:
+def _verified(registry: Registry, results: Path, names: list[str], metric: str | None) -> Explanation:
+    """The number's explanation, of an entry all of whose files stand up to `verify records`.
+
+    Raises:
+        UserError: one does not; a number without it would be another number.
+    """
+    found, rows = _checked(registry, results, names, metric)
+    bad = [row for row in rows if row.findings]
+    if bad:
+        again = f"gcnnbench verify records --benchmark {found.benchmark} --entry {found.entry} --results {results}"
+        raise UserError(f"{bad[0].id} does not verify, so nothing is exported: {bad[0].findings[0]}; see {again}")
+    return found
+
+
+def _ro_crate(path: Path, include: list[Path]) -> str:
     from gcnnbench.exports.ro_crate import ro_crate
     from gcnnbench.runs.files import read_files
     from gcnnbench.runs.record import Record
     from gcnnbench.submissions.bundle import open_bundle
     from gcnnbench.submissions.manifest import MANIFEST
 
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, include)
     packed = datetime.fromtimestamp((path / MANIFEST).stat().st_mtime, UTC).date().isoformat()
     days = [
         file.content.provenance.finished[:10] for file in read_files(bundle.results) if isinstance(file.content, Record)
