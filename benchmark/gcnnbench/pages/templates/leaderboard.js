@@ -128,6 +128,8 @@ function follow() {
   if (!target) return;
   if (target.closest("[hidden]")) { form.reset(); show(); }
   target.closest("details")?.setAttribute("open", "");
+  const table = target.closest("table.leaderboard, table.claims");
+  if (table) taken(table); // later, when it comes near the window, it would move what is looked at
   if (target.matches("td[id]")) explain(hash);
   else target.scrollIntoView();
 }
