@@ -24,6 +24,7 @@ from gcnnbench.cli import (
     table_verbs,
     verify_verbs,
 )
+from gcnnbench.cli.plain_help import PlainCommand, plain_typer
 from gcnnbench.errors import UserError, told
 from gcnnbench.escaping import terminal
 
@@ -63,18 +64,13 @@ INTERRUPTED = 130
 
 def build_app() -> typer.Typer:
     """The application with all its verbs."""
-    app = typer.Typer(
-        name="gcnnbench",
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
+    app = plain_typer(name="gcnnbench")
     app.callback()(_options)
     for name, function in VERBS:
-        app.command(name)(function)
-    verify = typer.Typer(no_args_is_help=True)
+        app.command(name, cls=PlainCommand)(function)
+    verify = plain_typer()
     for name, function in VERIFY:
-        verify.command(name)(function)
+        verify.command(name, cls=PlainCommand)(function)
     app.add_typer(verify, name="verify", help="Put published claims, our records or a submitted bundle to the test.")
     return app
 

@@ -92,7 +92,8 @@ def audit(
     ] = None,
     output: Annotated[OutputKind, typer.Option(help="How the output transforms.")] = OutputKind.logits,
     channels: Annotated[
-        int | None, typer.Option(min=1, help="Channels of the input.", show_default="tried out: 3, 1, 2, 4")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Channels of the input.", show_default="tried out: 3, 1, 2, 4"),
     ] = None,
     arguments: Annotated[
         list[str] | None,

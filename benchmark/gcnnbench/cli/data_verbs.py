@@ -11,7 +11,7 @@ from gcnnbench.cli.options import Data
 
 def fetch(
     datasets: Annotated[
-        list[str], typer.Argument(metavar="DATASET...", help="Which data sets; `list datasets` shows them.")
+        list[str], typer.Argument(metavar="DATASET", help="Which data sets; `list datasets` shows them.")
     ],
     *,
     data: Data,

@@ -18,7 +18,8 @@ def explain(
     ] = None,
     *,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="The records of this seed alone, counted or not.", show_default=False)
+        int | None,
+        typer.Option("--seed", metavar="N", help="The records of this seed alone, counted or not.", show_default=False),
     ] = None,
     results: Results,
     include: Include,

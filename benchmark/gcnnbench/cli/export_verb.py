@@ -37,8 +37,8 @@ FORMS = """write one of
 
 
 def export(
-    form: Annotated[ExportForm, typer.Argument(help="The format.")],
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="What is exported: see below.")],
+    form: Annotated[ExportForm, typer.Argument(metavar="FORM", help="The format.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="What is exported: see below.")],
     *,
     metric: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Another number than the one it is ranked by.")

@@ -17,7 +17,7 @@ def perf(
     sections: Annotated[
         list[str],
         typer.Argument(
-            metavar="[SECTION…]",
+            metavar="SECTION",
             help="training, evaluation, layers, cell, seeds, scaling, start-up, tables; all without.",
             default_factory=list,
             show_default=False,
@@ -25,9 +25,12 @@ def perf(
     ],
     *,
     device: Annotated[DeviceName, typer.Option(help="Where the networks are.")] = DeviceName.auto,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads.")] = 1,
     seconds: Annotated[
-        float, typer.Option(min=0, help="About how long one comparison may take; five rounds are made at least.")
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, help="About how long one comparison may take; five rounds are made at least."
+        ),
     ] = 8.0,
     compare: Annotated[
         tuple[Path, Path] | None,

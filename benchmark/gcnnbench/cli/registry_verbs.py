@@ -44,7 +44,7 @@ class CardKind(StrEnum):
 
 
 def list_cards(
-    what: Annotated[Shelves | None, typer.Argument(help="Only these.", show_default=False)] = None,
+    what: Annotated[Shelves | None, typer.Argument(metavar="KIND", help="Only these.", show_default=False)] = None,
     *,
     write: Annotated[
         Path | None,
@@ -74,7 +74,9 @@ def list_cards(
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A model, data set or benchmark; SLUG@SIZE and NAME@VERSION will do.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A model, data set or benchmark; SLUG@SIZE and NAME@VERSION will do.")
+    ],
     *,
     results: Results,
     include: Include,
@@ -102,7 +104,8 @@ def show(
 
 def validate(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Further cards, or folders that hold some.", show_default=False)
+        list[Path] | None,
+        typer.Argument(metavar="PATH", help="Further cards, or folders that hold some.", show_default=False),
     ] = None,
     *,
     audit: Annotated[
@@ -185,7 +188,9 @@ def _audit(registry: Registry, paths: list[Path]) -> None:
 
 
 def schema(
-    kind: Annotated[CardKind | None, typer.Argument(help="The kind of card; else all.", show_default=False)] = None,
+    kind: Annotated[
+        CardKind | None, typer.Argument(metavar="KIND", help="The kind of card; else all.", show_default=False)
+    ] = None,
 ) -> None:
     """Print the JSON Schema of a kind of card, for editors that complete and check YAML."""
     from gcnnbench.cards.reading import CARD_KINDS

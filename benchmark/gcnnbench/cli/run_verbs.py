@@ -42,7 +42,7 @@ class DeviceName(StrEnum):
 
 
 Benchmarks = Annotated[
-    list[str], typer.Argument(metavar="BENCHMARK…", help="Benchmarks by name.", autocompletion=benchmark_names)
+    list[str], typer.Argument(metavar="BENCHMARK", help="Benchmarks by name.", autocompletion=benchmark_names)
 ]
 Entries = Annotated[
     list[str],
@@ -65,11 +65,12 @@ def run(
     seeds: Seeds = None,
     device: Annotated[DeviceName, typer.Option(help="Where to train and score.")] = DeviceName.auto,
     threads: Annotated[
-        int, typer.Option(min=1, help="CPU threads of a cell; the bits of its numbers depend on them.")
+        int, typer.Option(metavar="N", min=1, help="CPU threads of a cell; the bits of its numbers depend on them.")
     ] = 1,
     jobs: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             min=1,
             help="Cells at the same time.",
             show_default="cores / threads; 1 on a GPU; what an engine has room for",
@@ -84,7 +85,8 @@ def run(
         ),
     ] = "1",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many images of each share: a try-out, never a row.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="At most so many images of each share: a try-out, never a row."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be run, and what it would take.")
@@ -198,7 +200,7 @@ def status(
     benchmarks: Annotated[
         list[str],
         typer.Argument(
-            metavar="[BENCHMARK…]",
+            metavar="BENCHMARK",
             help="Benchmarks by name; all without.",
             default_factory=list,
             show_default=False,

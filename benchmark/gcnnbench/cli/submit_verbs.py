@@ -49,7 +49,10 @@ NoRescore = Annotated[
 
 def new(
     name: Annotated[
-        str, typer.Argument(help="Of the model or data set: small letters and digits, in words joined by '-'.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="Of the model or data set: small letters and digits, in words joined by '-'."
+        ),
     ],
     *,
     kind: Annotated[
@@ -94,10 +97,11 @@ def submit(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="Where the bundle is written.", show_default="./<name>.bundle"),
+        typer.Option("--output", metavar="DIR", help="Where the bundle is written.", show_default="./NAME.bundle"),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Cells at the same time.", show_default="as many as there are cores")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Cells at the same time.", show_default="as many as there are cores"),
     ] = None,
     retrain: Retrain = None,
     no_rescore: NoRescore = False,

@@ -23,7 +23,10 @@ def leaderboard(
     benchmarks: Annotated[
         list[str] | None,
         typer.Argument(
-            help="These benchmarks; else all with records.", show_default=False, autocompletion=benchmark_names
+            metavar="BENCHMARK",
+            help="These benchmarks; else all with records.",
+            show_default=False,
+            autocompletion=benchmark_names,
         ),
     ] = None,
     *,
@@ -61,7 +64,9 @@ def leaderboard(
 
 
 def regret(
-    family: Annotated[str, typer.Argument(help="A family of benchmarks, as degree-mnist.", show_default=False)],
+    family: Annotated[
+        str, typer.Argument(metavar="FAMILY", help="A family of benchmarks, as degree-mnist.", show_default=False)
+    ],
     *,
     results: Results,
     include: Include,
@@ -89,16 +94,16 @@ def _keep(registry: Registry, results: Path, boards: list[Board], *, everything:
 
 FORMS = """write one of
   gcnnbench compare BENCHMARK/SLUG@SIZE BENCHMARK/SLUG@SIZE   two entries of one benchmark
-  gcnnbench compare [BENCHMARK…] --against DIR                the records of --results and those of another directory
+  gcnnbench compare [BENCHMARK...] --against DIR                the records of --results and those of another directory
   gcnnbench compare BEFORE.json AFTER.json                    two leaderboards kept by leaderboard --format json
-  gcnnbench compare [BENCHMARK…] --against-revision REV       the tables kept at a git revision, and the records now"""
+  gcnnbench compare [BENCHMARK...] --against-revision REV       the tables kept at a git revision, and the records now"""
 
 
 def compare(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[A B]",
+            metavar="NAME",
             help="Two entries (BENCHMARK/SLUG@SIZE), two leaderboards (FILE.json), or benchmarks.",
             show_default=False,
         ),
