@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gcnnbench.cli.options import Include
+from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def audit(
                 name=target.name,
                 claims_trivial=target.claims_trivial,
             )
-        typer.echo(text)
+        tell(text)
         return
     wanted = parse_sizes(sizes or (str(target.size) if target.size else DEFAULT_SIZES))
     claims = {*target.exact_at, *(parse_sizes(exact_at) if exact_at else ())} & set(wanted)
@@ -185,7 +186,7 @@ def audit(
         )
         reader = Reader(found, target.make, field)
         words = [reader.words(row) for row in found.sizes]
-    typer.echo(_printed(found, words, form), nl=form is not AuditFormat.csv)
+    tell(_printed(found, words, form), form)
     if figure is not None:
         from gcnnbench.figures.audit import draw
 
@@ -332,12 +333,12 @@ def _printed(found: Audit, words: list[Words], form: AuditFormat) -> str:
 
 
 def _table(found: Audit, words: list[Words]) -> str:
-    from tabulate import tabulate
+    from gcnnbench.leaderboard.layout import pipes
 
     header = ["size", "grid", "verdict", "first break", "error as given", "drawn anew"]
     cells = [
         [
-            row.size,
+            str(row.size),
             row.grid,
             word,
             row.first_break or (row.reason if row.decision in ("inapplicable", "unknown") else None) or "–",
@@ -346,7 +347,7 @@ def _table(found: Audit, words: list[Words]) -> str:
         ]
         for row, word in zip(found.sizes, words, strict=True)
     ]
-    return tabulate(cells, header, tablefmt="github", disable_numparse=True)
+    return pipes((header, cells, "rlllrr"))
 
 
 def _error(error: float | None) -> str:

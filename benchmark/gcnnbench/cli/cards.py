@@ -8,19 +8,17 @@ from textwrap import fill as break_lines
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-
 from gcnnbench.cards.schema import PURPOSES, BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
+from gcnnbench.cli.fitting import fit_table
+from gcnnbench.cli.output import columns
+from gcnnbench.leaderboard.layout import WIDTH, pipes
 from gcnnbench.pages.protocol_text import protocol
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.cli.card_background import Known, ProtocolLine
 
-WIDTH = 80
 fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)
-NARROW = 16
-"""Columns that a list or mapping in the middle of a table is folded to."""
 
 
 def summaries(registry: Registry, card_files: str) -> list[dict[str, Any]]:
@@ -45,30 +43,21 @@ def listing(card_files: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table of at most 80 columns; lists and the last column are folded."""
+    """A Markdown table as wide as the reader has it."""
     if not rows:
         return "none"
-    cells = [
-        [
-            fill(_cell(value), NARROW) if isinstance(value, list | Mapping) else _cell(value)
-            for value in list(row.values())[:-1]
-        ]
-        + [_cell(list(row.values())[-1])]
-        for row in rows
-    ]
-    headers = list(rows[0])
-    # tabulate leaves two blanks beside a header and two between columns
-    wide = [[f"{header}  " for header in headers], *cells]
-    lines = [[line for cell in column for line in cell.split("\n")] for column in zip(*wide, strict=True)]
-    used = sum(max(map(len, column)) + 2 for column in lines[:-1])
-    for row in cells:
-        row[-1] = fill(row[-1], max(NARROW, WIDTH - used))
-    return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    return fit_table(pipes((list(rows[0]), cells, "l" * len(rows[0]))).split("\n"), room())
+
+
+def room() -> int:
+    """The columns that a card is told in: those of the reader, at most 100, or 80 where nobody says."""
+    return min(columns() or 80, WIDTH)
 
 
 def describe(registry: Registry, kind: str, card: Described, known: Known) -> str:
     """One card in full, with what was run and claimed, and the BibTeX of its sources."""
-    lines = [*fill(f"{card.title}  [{kind} {_version(card)}]", WIDTH).splitlines(), "", fill(card.summary, WIDTH), ""]
+    lines = [*fill(f"{card.title}  [{kind} {_version(card)}]", room()).splitlines(), "", fill(card.summary, room()), ""]
     if isinstance(card, ModelCard):
         lines += _facts(_model_facts(registry, card))
         lines += _section("run so far", _model_runs(card, known))
@@ -213,12 +202,12 @@ def _benchmark_facts(registry: Registry, card: BenchmarkCard) -> Iterator[tuple[
 
 
 def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:
-    """Names and values in two columns, folded at 80; what is empty is left out."""
+    """Names and values in two columns, folded; what is empty is left out."""
     pairs = [(name, value) for name, value in facts if value]
     width = max(len(name) for name, _ in pairs) + 2
     lines = []
     for name, value in pairs:
-        folded = fill(value, WIDTH - width)
+        folded = fill(value, max(20, room() - width))
         lines.append(name.ljust(width) + indent(folded, " " * width)[width:])
     return lines
 
@@ -226,7 +215,7 @@ def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:
 def _texts(title: str, texts: Sequence[str]) -> list[str]:
     if not texts:
         return []
-    return ["", f"{title}:", *(fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ") for text in texts)]
+    return ["", f"{title}:", *(fill(text, room(), initial_indent="- ", subsequent_indent="  ") for text in texts)]
 
 
 def _version(card: Described) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
+from gcnnbench.cli.output import tell
 from gcnnbench.cli.run_verbs import DeviceName, Entries
 
 CHECK_FAILED = 1
@@ -41,8 +42,7 @@ def doctor(
     place = choose(device.value).type
     audit = audit_machine(plan(registry, [benchmark], entries=tried, seeds=[0], device=place, data=data))
     path = keep(results, audit)
-    text = audit.model_dump_json(indent=1) + "\n" if output is OutputFormat.json else audit_as_text(audit)
-    typer.echo(text, nl=False)
+    tell(audit.model_dump_json(indent=1) if output is OutputFormat.json else audit_as_text(audit), output)
     typer.echo(f"kept in {path}", err=True)
     if audit.problems:
         raise typer.Exit(CHECK_FAILED)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
+from gcnnbench.cli.output import tell
 
 
 def explain(
@@ -32,4 +33,4 @@ def explain(
 
     found = explained(Registry.load(include), results, benchmark, entry, metric, seed)
     write = explanation_as_json if output is OutputFormat.json else explanation_as_text
-    typer.echo(write(found), nl=False)
+    tell(write(found), output)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
+from gcnnbench.cli.output import tell
 
 
 def figure(
@@ -35,8 +36,8 @@ def figure(
     from gcnnbench.leaderboard.layout import folded
 
     if name is None:
-        listing = "".join(f"{each:<12}{what}\n" for each, what in FIGURES.items())
-        typer.echo(json.dumps(dict(FIGURES), indent=1) + "\n" if output is OutputFormat.json else listing, nl=False)
+        listing = "\n".join(f"{each:<12}{what}" for each, what in FIGURES.items())
+        tell(json.dumps(dict(FIGURES), indent=1) if output is OutputFormat.json else listing, output)
         return
     drawn = draw(Registry.load(include), results, name, benchmark, folder, family)
     words = {"title": drawn.title, "caption": drawn.caption, "alt": drawn.alt, "command": drawn.command}
@@ -47,4 +48,4 @@ def figure(
     for path in drawn.files:
         typer.echo(str(path))
     for title, text in words.items():
-        typer.echo("\n" + folded(text, first=f"{title.capitalize()}: ", indent="  "))
+        tell("\n" + folded(text, first=f"{title.capitalize()}: ", indent="  "))

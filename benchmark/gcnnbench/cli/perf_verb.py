@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gcnnbench.cli.options import Format, OutputFormat
+from gcnnbench.cli.output import tell
 from gcnnbench.cli.run_verbs import DeviceName
 from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
@@ -49,7 +50,7 @@ def perf(
     from gcnnbench.perf.text import compare_as_markdown, comparison_as_markdown, report_as_markdown
 
     if compare is not None:
-        typer.echo(compare_as_markdown(*(read_report(str(path), _read(path)) for path in compare)), nl=False)
+        tell(compare_as_markdown(*(read_report(str(path), _read(path)) for path in compare)))
         return
     from gcnnbench.disk import write_whole
     from gcnnbench.perf.suite import measure
@@ -64,7 +65,7 @@ def perf(
     document = report.model_dump_json(indent=1) + "\n"
     if save is not None:
         write_whole(save, document.encode())
-    typer.echo(document if output is OutputFormat.json else report_as_markdown(report), nl=False)
+    tell(document if output is OutputFormat.json else report_as_markdown(report), output)
 
 
 def _read(path: Path) -> bytes:

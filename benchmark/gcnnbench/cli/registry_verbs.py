@@ -12,6 +12,7 @@ import typer
 
 from gcnnbench.cli.check_report import JUnit, report_checks, shown_path
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
+from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def list_cards(
         typer.echo(json.dumps(tables, indent=1, ensure_ascii=False))
         return
     for name, rows in tables.items():
-        typer.echo(listing(name, rows))
+        tell(listing(name, rows) + "\n")
 
 
 def show(
@@ -99,7 +100,7 @@ def show(
         }
         typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
     else:
-        typer.echo(describe(registry, kind, card, known))
+        tell(describe(registry, kind, card, known))
 
 
 def validate(

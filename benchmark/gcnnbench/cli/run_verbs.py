@@ -23,6 +23,7 @@ from gcnnbench.cli.engines import (
     refuse_for_ray_only,
 )
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
+from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import terminal
 
@@ -133,7 +134,7 @@ def run(
     todo = unfinished(store, cells)
     at_once = min(jobs or ((os.cpu_count() or 1) // threads if place == "cpu" else 1) or 1, max(1, len(todo)))
     if dry_run:
-        typer.echo(_forecast(todo, len(cells), at_once))
+        tell(_forecast(todo, len(cells), at_once))
         return
     if node_data is None:  # else this machine needs no data, where cards have the digests
         todo = unfinished(store, on_read_copies(todo, results))
@@ -213,10 +214,9 @@ def status(
     include: Include,
 ) -> None:
     """Say of every cell whether it is planned, running, interrupted, done, failed, stale, incomplete or unreadable."""
-    from tabulate import tabulate
-
     from gcnnbench.cards.registry import Registry
     from gcnnbench.data.copies import on_copies
+    from gcnnbench.leaderboard.layout import pipes
     from gcnnbench.runs import plan
     from gcnnbench.runs.store import Store
 
@@ -237,7 +237,7 @@ def status(
         [*place, ", ".join(f"{count} {state}" for state, count in found.most_common())]
         for place, found in table.items()
     ]
-    typer.echo(tabulate(rows_shown, headers=["benchmark", "entry", "cells"], tablefmt="github"))
+    tell(pipes((["benchmark", "entry", "cells"], rows_shown, "lll")))
     for cell, state in states:
         failure = store.failure(cell) if state == "failed" else None
         if failure is not None:

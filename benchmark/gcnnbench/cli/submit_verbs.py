@@ -13,6 +13,7 @@ import typer
 
 from gcnnbench.cli.check_report import JUnit, report_checks
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
+from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def bundle(
         _refuse(error, path)
     else:
         report_checks("gcnnbench verify bundle", [Case(str(path))], junit)
-        typer.echo(_as_json(report) if output is OutputFormat.json else _as_text(report))
+        tell(_as_json(report) if output is OutputFormat.json else _as_text(report), output)
 
 
 def _check(path: Path, data: Path, include: list[Path], trust: bool) -> None:
@@ -213,7 +214,7 @@ def _accept(
     models = models or _checkout_models()
     report = verify_bundle(path, data, depth=depth, retrain=retrain, trust=trust, include=include, say=_say)
     written = accept(report, models, results, include)
-    typer.echo(_as_text(report))
+    tell(_as_text(report))
     typer.echo(f"accepted: {len(written)} files written")
 
 
@@ -253,10 +254,10 @@ def _say(text: str) -> None:
 
 
 def _as_text(report: BundleReport) -> str:
-    from tabulate import tabulate
+    from gcnnbench.leaderboard.layout import pipes
 
     rows = [[measured.cell, measured.grade, measured.note] for measured in report.measured]
-    table = tabulate(rows, headers=["cell", "measured", ""], tablefmt="github")
+    table = pipes((["cell", "measured", "note"], rows, "lll"))
     return f"{table}\n\nnothing is wrong with {report.bundle.manifest.model}, digest {report.bundle.manifest.digest}"
 
 

@@ -9,6 +9,7 @@ import typer
 
 from gcnnbench.cli.completion import benchmark_names
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results, TableFormat, Tables
+from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import terminal
 
@@ -53,7 +54,7 @@ def leaderboard(
         raise UserError(f"--top is for reading and has no form {output.value}: leave out --format")
     registry = Registry.load(include)
     boards, unreadable = tables.leaderboard(registry, results, benchmarks or ())
-    typer.echo(tables.render(boards, output.value, wide=wide, top=top), nl=False)
+    tell(tables.render(boards, output.value, wide=wide, top=top), output)
     if write:
         _keep(registry, results, boards, everything=not benchmarks)
     findings = [*unreadable, *(f"{board.benchmark}: {finding}" for board in boards for finding in board.findings)]
@@ -75,7 +76,7 @@ def regret(
     from gcnnbench.cards.registry import Registry
     from gcnnbench.leaderboard.regret import as_markdown, regret_table
 
-    typer.echo(as_markdown(regret_table(Registry.load(include), results, family)), nl=False)
+    tell(as_markdown(regret_table(Registry.load(include), results, family)))
 
 
 def _keep(registry: Registry, results: Path, boards: list[Board], *, everything: bool) -> None:
@@ -94,9 +95,9 @@ def _keep(registry: Registry, results: Path, boards: list[Board], *, everything:
 
 FORMS = """write one of
   gcnnbench compare BENCHMARK/SLUG@SIZE BENCHMARK/SLUG@SIZE   two entries of one benchmark
-  gcnnbench compare [BENCHMARK...] --against DIR                the records of --results and those of another directory
+  gcnnbench compare [BENCHMARK...] --against DIR              the records of --results and those of another directory
   gcnnbench compare BEFORE.json AFTER.json                    two leaderboards kept by leaderboard --format json
-  gcnnbench compare [BENCHMARK...] --against-revision REV       the tables kept at a git revision, and the records now"""
+  gcnnbench compare [BENCHMARK...] --against-revision REV     the tables kept at a git revision, and the records now"""
 
 
 def compare(
@@ -139,7 +140,7 @@ def compare(
         text = _entries(results, given[0], given[1], include, output)
     else:
         raise UserError(f"compare what with what? {FORMS}")
-    typer.echo(text, nl=False)
+    tell(text, output)
 
 
 def _entries(results: Path, first: str, second: str, include: list[Path], output: OutputFormat) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from gcnnbench.cli.check_report import JUnit, report_checks, shown_path
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results, default_data
+from gcnnbench.cli.output import tell
 from gcnnbench.cli.run_verbs import SOME_CELLS_FAILED, DeviceName, Entries, Seeds
 from gcnnbench.errors import UserError
 
@@ -152,7 +153,7 @@ def _claims(
     if device is not None:
         failed = _run_awaited(registry, rows, results, device, data)
         rows = judged()
-    typer.echo(claims_as_json(rows) if output is OutputFormat.json else claims_as_markdown(rows), nl=False)
+    tell(claims_as_json(rows) if output is OutputFormat.json else claims_as_markdown(rows), output)
     report_checks("gcnnbench verify claims", [_claim_case(row) for row in rows], junit)
     if any(row.fails for row in rows):
         raise typer.Exit(CHECK_FAILED)
@@ -221,7 +222,7 @@ def _records(
     from gcnnbench.record_checks.text import records_as_json, records_as_text
 
     rows = verify_records(registry, results, chosen, further, mac_count(Registry.load()))
-    typer.echo(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), nl=False)
+    tell(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), output)
     report_checks("gcnnbench verify records", [_record_case(row, results) for row in rows], junit)
     if further is None and output is not OutputFormat.json:
         typer.echo("from the records' own counts; --data DIR scores them again from their weights", err=True)
