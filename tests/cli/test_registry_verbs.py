@@ -63,7 +63,7 @@ def test_every_verb_has_help_and_says_what_it_does(gcnnbench: Any) -> None:
     code, out, _ = gcnnbench("--help")
     assert code == 0
     for name, function in app.VERBS:
-        assert f"│ {name} " in out
+        assert f"\n  {name} " in out
         assert function.__doc__
         code, help_text, _ = gcnnbench(name, "-h")
         assert (code, "Usage: gcnnbench " + name in help_text) == (0, True)
@@ -80,7 +80,7 @@ def test_list_shows_every_card_within_eighty_columns(gcnnbench: Any) -> None:
     code, out, err = gcnnbench("list")
     assert (code, err) == (0, "")
     for name in [*registry.models, *registry.datasets, *(card.full_name for card in registry.benchmarks.values())]:
-        assert f"\n{name} " in out
+        assert f"\n| {name} " in out
     assert max(len(line) for line in out.splitlines()) <= 80
 
 
@@ -90,7 +90,7 @@ def test_benchmarks_are_listed_by_what_they_are_for(gcnnbench: Any) -> None:
     groups = out.split("benchmarks for ")[1:]
     assert [group.split(":")[0] for group in groups] == ["claims", "inference", "a first look"]
     for name, group in zip(("mnist-upright", "cifar10-air", "quickstart"), groups, strict=True):
-        assert f"\n{registry.benchmark(name).full_name} " in group
+        assert f"\n| {registry.benchmark(name).full_name} " in group
     assert all(card.purpose for card in registry.benchmarks.values())
 
 
@@ -108,7 +108,7 @@ def test_list_in_json_is_one_document(gcnnbench: Any) -> None:
 
 def test_list_takes_models_from_elsewhere(gcnnbench: Any, mynet: Path) -> None:
     _, out, _ = gcnnbench("list", "models", "--include", str(mynet))
-    assert "\nmynet " in out
+    assert "\n| mynet " in out
 
 
 def test_show_tells_all_that_a_card_says() -> None:
@@ -132,11 +132,11 @@ def test_show_tells_all_that_a_card_says() -> None:
 
 def test_show_tells_what_was_run_and_what_is_claimed(gcnnbench: Any) -> None:
     _, out, _ = gcnnbench("show", "quickstart")
-    assert re.search(r"p4cnn@11 +p4 +approximate +0, 1, 2 +6b5864dd75cc", out)
+    assert re.search(r"p4cnn@11[ |]+p4[ |]+approximate[ |]+0, 1, 2[ |]+6b5864dd75cc", out)
     _, out, _ = gcnnbench("show", "p4cnn")
-    assert re.search(r"quickstart@1 +p4cnn@12 +0, 1, 2 +24,810 +4,429,540", out)
+    assert re.search(r"quickstart@1[ |]+p4cnn@12[ |]+0, 1, 2[ |]+24,810[ |]+4,429,540", out)
     _, out, _ = gcnnbench("show", "pcam-veeling")
-    assert re.search(r"veeling2018: pcam-p4m-auc +auc +89\.8 \| 96\.3", out)
+    assert re.search(r"veeling2018: pcam-p4m-auc[ |]+auc[ |]+89\.8 \\\| 96\.3", out)
     _, out, _ = gcnnbench("show", "rotmnist")
     assert "of the copy" in out
     assert "Rotation by one angle for each image, uniform from 0° to 360°" in " ".join(out.split())
@@ -297,3 +297,14 @@ def test_every_error_is_a_user_error() -> None:
     from gcnnbench.cards.reading import CardsError
 
     assert issubclass(CardsError, UserError)
+
+
+def test_show_of_an_entry_is_of_its_size(gcnnbench: Any) -> None:
+    _, out, _ = gcnnbench("show", "p4cnn@31")
+    assert re.search(r"^at 31 +nothing stated; measure it: gcnnbench audit p4cnn@31$", out, re.MULTILINE)
+    assert "p4cnn@28" not in out
+    _, out, _ = gcnnbench("show", "p4cnn@12", "--format", "json")
+    assert (json.loads(out)["size"], json.loads(out)["equivariance"]) == (12, "exact")
+    for wrong, said in (("p4cnn@x", "write SLUG@SIZE"), ("digits@8", "write digits"), ("p4cnn@3", "too small")):
+        with pytest.raises(UserError, match=said):
+            gcnnbench("show", wrong)

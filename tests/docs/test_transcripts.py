@@ -33,7 +33,7 @@ def transcripts(document: Path) -> list[tuple[str, str]]:
 
 def output_of(command: str) -> str:
     """What a command prints on stdout, from the root of the checkout, with the results that are committed there."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GCNNBENCH_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GCNNBENCH_", "COLUMNS"))}
     environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "gcnnbench", *shlex.split(command)[1:]]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)

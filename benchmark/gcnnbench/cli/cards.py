@@ -55,12 +55,12 @@ def room() -> int:
     return min(columns() or 80, WIDTH)
 
 
-def describe(registry: Registry, kind: str, card: Described, known: Known) -> str:
-    """One card in full, with what was run and claimed, and the BibTeX of its sources."""
+def describe(registry: Registry, kind: str, card: Described, known: Known, size: int | None = None) -> str:
+    """One card in full, with what was run and claimed, and the BibTeX of its sources; of a model also at one size."""
     lines = [*fill(f"{card.title}  [{kind} {_version(card)}]", room()).splitlines(), "", fill(card.summary, room()), ""]
     if isinstance(card, ModelCard):
-        lines += _facts(_model_facts(registry, card))
-        lines += _section("run so far", _model_runs(card, known))
+        lines += _facts(_model_facts(registry, card, size))
+        lines += _section("run so far", _model_runs(card, known, size))
     elif isinstance(card, DatasetCard):
         lines += _facts(_dataset_facts(registry, card))
     elif isinstance(card, BenchmarkCard):
@@ -107,7 +107,11 @@ def _benchmark_row(card: BenchmarkCard) -> dict[str, Any]:
     }
 
 
-def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str]]:
+def _model_facts(registry: Registry, card: ModelCard, size: int | None) -> Iterator[tuple[str, str]]:
+    if size is not None:
+        unsaid = f"nothing stated; measure it: gcnnbench audit {card.name}@{size}"
+        said = "no symmetry" if card.group == "trivial" else card.claim_at(size)
+        yield f"at {size}", said or unsaid
     yield "group", card.group
     if card.group != "trivial":
         yield "exact at", _cell(card.exact_at) or "no size stated"
@@ -129,13 +133,13 @@ def _model_facts(registry: Registry, card: ModelCard) -> Iterator[tuple[str, str
     entered = [
         f"{benchmark.full_name} ({', '.join(entries)})"
         for benchmark in registry.benchmarks.values()
-        if (entries := [entry for entry in benchmark.entries if entry.partition("@")[0] == card.name])
+        if (entries := [entry for entry in benchmark.entries if _names(entry, card, size)])
     ]
     yield "entered in", ", ".join(entered)
     yield "card", str(registry.paths["model", card.name])
 
 
-def _model_runs(card: ModelCard, known: Known) -> list[dict[str, Any]]:
+def _model_runs(card: ModelCard, known: Known, size: int | None) -> list[dict[str, Any]]:
     return [
         {
             "benchmark": run.benchmark,
@@ -145,8 +149,13 @@ def _model_runs(card: ModelCard, known: Known) -> list[dict[str, Any]]:
             "MACs": run.macs,
         }
         for run in known.runs
-        if split_entry(run.entry)[0] == card.name
+        if _names(run.entry, card, size)
     ]
+
+
+def _names(entry: str, card: ModelCard, size: int | None) -> bool:
+    """Whether an entry is this model, at this size where one is asked for."""
+    return split_entry(entry)[0] == card.name and size in (None, split_entry(entry)[1])
 
 
 def _entry_rows(registry: Registry, card: BenchmarkCard, known: Known) -> list[dict[str, Any]]:

@@ -37,19 +37,20 @@ def columns() -> int | None:
 
 
 def tell(text: str, form: str = "md") -> None:
-    """Print a verb's text, which ends with one newline whether it had it or not.
+    """Print a verb's text, which ends with one newline whether it had it or not; nothing of none.
 
     Args:
         text: what is to be told.
         form: as the option `--format` has it; only `md` is fitted to the reader's columns.
     """
     width = columns() if form == "md" else None
-    typer.echo((text if width is None else fitted(text, width)).removesuffix("\n"))
+    if text:
+        typer.echo((text if width is None else fitted(text, width)).removesuffix("\n"))
 
 
 def fitted(text: str, width: int) -> str:
     """The same words in lines of at most so many columns; what cannot be broken, as a path, may be longer."""
-    parts = []
+    parts: list[str] = []
     for table, block in groupby(text.split("\n"), key=lambda line: line.startswith("|")):
         lines = list(block)
         parts += [fit_table(lines, width)] if table else _prose(lines, width)

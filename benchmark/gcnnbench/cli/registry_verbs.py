@@ -90,6 +90,7 @@ def show(
 
     registry = Registry.load(include)
     kind, card = _card(registry, name)
+    size = _size(registry, name) if kind == "model" else None
     known = known_of(registry, card, results)
     if output is OutputFormat.json:
         told = {
@@ -98,9 +99,11 @@ def show(
             "bibtex": {source.key: registry.bibliography[source.key] for source in card.sources},
             **asdict(known),
         }
+        if size is not None:
+            told |= {"size": size, "equivariance": card.claim_at(size)}
         typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
     else:
-        tell(describe(registry, kind, card, known))
+        tell(describe(registry, kind, card, known, size))
 
 
 def validate(
@@ -203,6 +206,25 @@ def schema(
     typer.echo(json.dumps(schemas[kind.value] if kind else schemas, indent=1, ensure_ascii=False))
 
 
+def _size(registry: Registry, name: str) -> int | None:
+    """The size in SLUG@SIZE of a model; none where it is a slug.
+
+    Raises:
+        UserError: it is no size, or the network does not take it.
+    """
+    from gcnnbench.cards.schema import split_entry
+
+    if "@" not in name:
+        return None
+    try:
+        slug, size = split_entry(name)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if wrong := registry.model(slug).too_small(size):
+        raise UserError(wrong)
+    return size
+
+
 def _card(registry: Registry, name: str) -> tuple[str, Any]:
     """The card of that name and its kind.
 
@@ -217,6 +239,8 @@ def _card(registry: Registry, name: str) -> tuple[str, Any]:
     if plain in registry.models:
         return "model", registry.model(name)
     if plain in registry.datasets:
+        if plain != name:
+            raise UserError(f"'{name}': a data set has neither size nor version; write {plain}")
         return "dataset", registry.dataset(plain)
     every = [*registry.benchmarks, *registry.models, *registry.datasets]
     near = get_close_matches(plain, every, n=1)
