@@ -110,8 +110,7 @@ def _benchmark_row(card: BenchmarkCard) -> dict[str, Any]:
 def _model_facts(registry: Registry, card: ModelCard, size: int | None) -> Iterator[tuple[str, str]]:
     if size is not None:
         unsaid = f"nothing stated; measure it: gcnnbench audit {card.name}@{size}"
-        said = "no symmetry" if card.group == "trivial" else card.claim_at(size)
-        yield f"at {size}", said or unsaid
+        yield f"at {size}", "no symmetry" if card.group == "trivial" else card.claim_at(size) or unsaid
     yield "group", card.group
     if card.group != "trivial":
         yield "exact at", _cell(card.exact_at) or "no size stated"

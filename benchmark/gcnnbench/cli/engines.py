@@ -29,6 +29,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=PANEL,
+        metavar="ADDRESS",
         help="The Ray cluster to join.",
         show_default="RAY_ADDRESS, else a new Ray on this machine",
     ),

@@ -20,13 +20,16 @@ class PlainCommand(TyperCommand):
         return [REQUIRED.sub(r"\1\2", piece) for piece in super().collect_usage_pieces(ctx)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and the options, each below its heading."""
-        for title, kind in (("Arguments", "argument"), ("Options", "option")):
-            records = [
-                (CHOICES.sub("" if kind == "argument" and not _chosen(parameter) else r" \1", record[0]), record[1])
-                for parameter in self.get_params(ctx)
-                if parameter.param_type_name == kind and (record := parameter.get_help_record(ctx)) is not None
-            ]
+        """Write the arguments and the options, each below its heading, those of a panel below its own."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                argument = parameter.param_type_name == "argument"
+                panel = getattr(parameter, "rich_help_panel", None) or ("Arguments" if argument else "Options")
+                value = "" if argument and not _chosen(parameter) else r" \1"
+                sections.setdefault(panel, []).append((CHOICES.sub(value, record[0]), record[1]))
+        for title, records in sections.items():
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
