@@ -36,11 +36,14 @@ Address = Annotated[
 ]
 Cores = Annotated[
     float | None,
-    typer.Option(min=0, rich_help_panel=PANEL, help="Cores that a cell reserves on Ray.", show_default="its threads"),
+    typer.Option(
+        metavar="N", min=0, rich_help_panel=PANEL, help="Cores that a cell reserves on Ray.", show_default="its threads"
+    ),
 ]
 Gpus = Annotated[
     float | None,
     typer.Option(
+        metavar="N",
         min=0,
         rich_help_panel=PANEL,
         help="GPUs that a cell reserves on Ray, as in 0.25.",
@@ -50,6 +53,7 @@ Gpus = Annotated[
 NodeData = Annotated[
     Path | None,
     typer.Option(
+        metavar="DIR",
         rich_help_panel=PANEL,
         help="The data directory on the machines of an engine.",
         show_default="Ray: sent once from here; else the path of --data",
@@ -58,6 +62,7 @@ NodeData = Annotated[
 StateSeconds = Annotated[
     float,
     typer.Option(
+        metavar="SECONDS",
         min=0,
         rich_help_panel=PANEL,
         help="Seconds between the states that an engine sends back: what a lost worker costs.",
