@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.schema import EntryName, Model, Name, Natural, Positive, Some, Text, broken_rule
+from gcnnbench.claims.released import WeightsClaim
 from gcnnbench.statistics import Summary, sample_std
 
 FOLDER = REGISTRY / "claims"
@@ -267,6 +268,15 @@ class ClaimsCard(Model):
     primary: tuple[Text, ...] = ()
     tolerances: Annotated[dict[Name, Tolerance], Field(min_length=1)]
     claims: Annotated[tuple[AnyClaim, ...], Field(min_length=1), AfterValidator(_once)]
+    weights: tuple[WeightsClaim, ...] = ()
+
+    @model_validator(mode="after")
+    def _weights_give_a_number_back(self) -> Self:
+        numbers = {claim.id for claim in self.claims if isinstance(claim, NumberClaim) and not claim.counts}
+        for place, one in enumerate(self.weights):
+            if one.claim not in numbers:
+                raise broken_rule(f"there is no accuracy '{one.claim}' on this card", "weights", place, "claim")
+        return self
 
 
 def rounds_to(number: float, printed: float, digits: int) -> bool:

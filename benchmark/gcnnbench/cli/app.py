@@ -54,6 +54,7 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
 VERIFY: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("claims", verify_verbs.claims),
     ("records", verify_verbs.records),
+    ("weights", verify_verbs.weights),
     ("bundle", submit_verbs.bundle),
 )
 """What `verify` puts to the test, each with options of its own."""

@@ -1,0 +1,68 @@
+"""Released weights, scored again: as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from gcnnbench.equivariance.judgement import NEGLIGIBLE
+from gcnnbench.record_checks.released_weights import Scored
+
+HEADINGS = ("weights", "entry", "published", "ours", "95 %", "control", "invariance error", "scored on", "verdict")
+
+
+def as_text(rows: Sequence[Scored]) -> str:
+    """A table in Markdown; a file that is not here says where it is."""
+    lines = [
+        tabulate([_cells(row) for row in rows], HEADINGS, tablefmt="github", disable_numparse=True),
+        "",
+        "- accuracies in per cent; the interval is Wilson's over the test images; *control*: the same images with rows "
+        "and columns exchanged",
+        "- *holds on the look-alike*: the interval lies within the claim's margin of the published number",
+        *(f"- {row.source} {row.claim.id}: {row.reason}" for row in rows if row.reason),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def as_json(rows: Sequence[Scored]) -> str:
+    """The rows with their counts."""
+    document = [
+        {
+            "source": row.source,
+            "id": row.claim.id,
+            "claim": row.claim.claim,
+            "where": row.claim.where,
+            "sha256": row.claim.sha256,
+            "entry": row.claim.entry,
+            "published": row.published,
+            "verdict": row.verdict,
+            "data": row.data,
+            "correct": row.correct,
+            "images": row.images,
+            "interval": row.interval,
+            "control": row.control,
+            "invariance_error": row.invariance_error,
+            "reason": row.reason,
+        }
+        for row in rows
+    ]
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _cells(row: Scored) -> list[str]:
+    named = [f"{row.source} {row.claim.id}", row.claim.entry, f"{100 * row.published:.2f}"]
+    if row.interval is None:
+        return [*named, "–", "–", "–", "–", "–", row.verdict]
+    low, high = row.interval
+    error = row.invariance_error
+    return [
+        *named,
+        f"{100 * row.correct / row.images:.2f}",
+        f"{100 * low:.2f} … {100 * high:.2f}",
+        f"{100 * row.control / row.images:.2f}",
+        "–" if error is None else f"{error:.1e}" if error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}",
+        f"{row.data}, {row.images:,} images",
+        row.verdict,
+    ]
