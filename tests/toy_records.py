@@ -24,30 +24,35 @@ ENTRIES = ("z2cnn@28", "p4cnn@28", "p4cnn@27", "p4cnn@29")
 IMAGES = 1000
 
 
-def confusion(accuracy: float, images: int = IMAGES) -> list[list[int]]:
-    """Two classes of equal size, `accuracy` of the images right."""
-    right, half = round(accuracy * images), images // 2
-    first = right // 2
-    return [[first, half - first], [half - (right - first), right - first]]
+def confusion(accuracy: float, images: int = IMAGES, classes: int = 2) -> list[list[int]]:
+    """Classes of equal size, `accuracy` of the images right; a wrong one is taken for the class after its own."""
+    right, each = round(accuracy * images), images // classes
+    table = [[0] * classes for _ in range(classes)]
+    for label in range(classes):
+        table[label][label] = right // classes + (label >= classes - right % classes)
+        table[label][(label + 1) % classes] = each - table[label][label]
+    return table
 
 
 def joint(upright: list[list[int]], turned: list[list[int]]) -> list[list[int]]:
     """Joint predictions of the two: of each class, the images right under the worse are right under the better, too."""
-    table = [[0, 0], [0, 0]]
-    for label in (0, 1):
-        one, other = upright[label][label], turned[label][label]
+    classes = len(upright)
+    table = [[0] * classes for _ in range(classes)]
+    for label in range(classes):
+        one, other, wrong = upright[label][label], turned[label][label], (label + 1) % classes
         table[label][label] += min(one, other)
-        table[label][1 - label] += max(0, one - other)
-        table[1 - label][label] += max(0, other - one)
-        table[1 - label][1 - label] += sum(upright[label]) - max(one, other)
+        table[label][wrong] += max(0, one - other)
+        table[wrong][label] += max(0, other - one)
+        table[wrong][wrong] += sum(upright[label]) - max(one, other)
     return table
 
 
-def counts(upright: float, turned: float) -> Counts:
-    tables = {name: confusion(upright if name == "upright" else turned) for name in ELEMENTS}
+def counts(upright: float, turned: float, images: int = IMAGES, classes: int = 2, step: int = 90) -> Counts:
+    tables = {name: confusion(upright if name == "upright" else turned, images, classes) for name in ELEMENTS}
+    between = confusion((upright + turned) / 2, images, classes)
     data = {
         "elements": tables,
-        "angles": {str(angle): confusion((upright + turned) / 2 if angle else upright) for angle in range(0, 360, 90)},
+        "angles": {str(angle): between if angle else tables["upright"] for angle in range(0, 360, step)},
         "flips": {name: joint(tables["upright"], tables[name]) for name in ELEMENTS[1:]},
     }
     return Counts.model_validate_json(json.dumps(data))
@@ -61,7 +66,10 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
     auc = changes.pop("auc", None)
     protocol = changes.setdefault("spec", protocol_of(entry))
     changes.setdefault("spec_digest", spec_digest(protocol))
-    epochs, rate = protocol["recipe"]["epochs"], 1000.0 + seed
+    recipe, split, rate = protocol["recipe"], protocol["split"], 1000.0 + seed
+    epochs, batch, train = recipe["epochs"], recipe["batch_size"], split["train"]["images"]
+    tested = split["test"].get("images", IMAGES)
+    shown = counts(upright, turned, tested, protocol["classes"], protocol["evaluation"]["curve"]["step"])
     certificate, decision = changes.pop("exactness", ("exact", "exact"))
     device, mode = changes.pop("device_name", "a CPU"), changes.pop("numeric_mode", "fp32")
     kind = changes.pop("device", "cpu")
@@ -81,7 +89,7 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
         "entry": entry,
         "seed": seed,
         "official": True,
-        "counts": json.loads(counts(upright, turned).model_dump_json()),
+        "counts": json.loads(shown.model_dump_json()),
         "equivariance": {
             "images": 8,
             "before": state,
@@ -96,21 +104,21 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
                     "learning_rate": 0.01,
                     "train_loss": 1.0,
                     "train_accuracy": 0.5,
-                    "validation_accuracy": None,
+                    "validation_accuracy": epoch / (epochs + 1) if "validation" in split else None,
                     "seconds": 10.0,
                 }
                 for epoch in range(1, epochs + 1)
             ],
-            "steps": 5 * epochs,
+            "steps": epochs * (train // batch if recipe["drop_last"] else -(-train // batch)),
             "tested_epoch": epochs,
         },
         "cost": {
             "parameters": 24990,
             "macs": 1000,
-            "train_images_per_second": 1.0,
+            "train_images_per_second": train / 10.0,
             "test_images_per_second": rate,
             "train_seconds": 10.0 * epochs,
-            "test_seconds": 7 * IMAGES / rate,
+            "test_seconds": 7 * tested / rate,
             "peak_memory_bytes": 1000,
         },
         "provenance": {
@@ -132,7 +140,7 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
         "outputs": None,
     }
     if auc is not None:
-        data["counts"]["ordered"] = {"concordant": round(auc * (IMAGES // 2) ** 2), "tied": 0}
+        data["counts"]["ordered"] = {"concordant": round(auc * (tested // 2) ** 2), "tied": 0}
     made = Counts.model_validate_json(json.dumps(data["counts"]))
     data["metrics"] = metrics(made, protocol["evaluation"]["seen"], invariance_error=1e-15)
     return Record.model_validate_json(json.dumps({**data, **changes}))

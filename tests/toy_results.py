@@ -58,7 +58,6 @@ class Study:
         protocol = spec(self.registry, self.card, entry)
         made = Toy.record(entry, seed, upright, turned, spec=protocol)
         data = json.loads(made.model_dump_json())
-        data["training"]["steps"], data["cost"]["train_images_per_second"] = 50, 10.0
         data["cost"]["macs"] = self.count(made)
         data["cost"]["parameters"] = PARAMETERS[entry.partition("@")[0]]
         data["equivariance"]["relaxation"] = {"logits": 0.0}

@@ -1,4 +1,4 @@
-"""The verbs for notebooks: `from gcnnbench import api`.
+"""The Python interface: the command line's verbs as functions, for notebooks (`from gcnnbench import api`).
 
     cards = api.registry()
     network = api.build("p4cnn@28", "mnist-upright", seed=0)

@@ -1,4 +1,4 @@
-"""The only place where spreads, intervals and tests are computed.
+"""Statistics: spreads, intervals and tests; no other module computes any.
 
 Every spread is the sample standard deviation (ddof = 1) and says its n. What is undefined is null, never zero: one
 seed has no spread, and two samples without any spread have no test.

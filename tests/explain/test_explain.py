@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tests.toy_records import Toy
 
 ENTRY = "p4cnn@28"
+IMAGES = 60_000
+"""What the MNIST study tests on."""
 UPRIGHT = [0.976, 0.978, 0.98]
 WEIGHTS = b"weights"
 
@@ -46,12 +48,6 @@ def claims(registry: Registry) -> list[ClaimsCard]:
 @pytest.fixture(autouse=True)
 def _claims_are_read_once(claims: list[ClaimsCard], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gcnnbench.explain.lineage.read_claims", lambda _: claims)
-
-
-@pytest.fixture(autouse=True)
-def _two_classes_stand_for_ten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The counts are the toy's, so they contradict the protocol of the MNIST study that the records name."""
-    monkeypatch.setattr("gcnnbench.runs.files.self_findings", lambda _: [])
 
 
 @pytest.fixture
@@ -97,11 +93,11 @@ def test_the_number_and_what_it_is_made_of(kept: Path, registry: Registry) -> No
     found = explained(kept, registry, "upright")
     assert found.metric == "accuracy.upright"
     assert found.summary == summary(UPRIGHT)
-    assert found.test_set_error == binomial_error(summary(UPRIGHT).mean, 1000)
+    assert found.test_set_error == binomial_error(summary(UPRIGHT).mean, IMAGES)
     assert [(value.tally.part, value.tally.total) for value in found.values if value.tally] == [
-        (976, 1000),
-        (978, 1000),
-        (980, 1000),
+        (58_560, IMAGES),
+        (58_680, IMAGES),
+        (58_800, IMAGES),
     ]
     for seed, value in enumerate(found.values):
         assert value.sha256 == hashlib.sha256((kept / value.record).read_bytes()).hexdigest()
@@ -136,7 +132,7 @@ def test_it_reads_well_in_100_columns_and_parses(kept: Path, registry: Registry)
     assert not [line for line in ours.splitlines() if len(line) > 100 and len(line.split()) > 1]
     for piece in (
         "97.80 ± 0.20 % (n = 3 of 5 seeds)",
-        "seed 1: 0.978 = 978 / 1,000",
+        "seed 1: 0.978 = 58,680 / 60,000",
         "s = √(Σ (xᵢ − m)² / (n − 1)) = 0.002000",
         "seeds 3–4: no record that counts",
         "here, and it is that file",
@@ -149,8 +145,8 @@ def test_it_reads_well_in_100_columns_and_parses(kept: Path, registry: Registry)
         assert piece in text
     document = json.loads(explanation_as_json(found))
     assert document["values"][2]["tally"] == {
-        "part": 980,
-        "total": 1000,
+        "part": 58_800,
+        "total": IMAGES,
         "fields": ["counts.elements.upright"],
         "formula": "right / shown",
     }
@@ -168,7 +164,7 @@ def test_one_seed_alone_counted_or_not(kept: Path, registry: Registry) -> None:
     assert found.summary is None
     assert [(value.value, value.excluded) for value in found.values] == [(0.5, "unofficial")]
     text = explanation_as_text(found)
-    assert "seed 3: 0.5 = 500 / 1,000  (not counted: unofficial)" in text
+    assert "seed 3: 0.5 = 30,000 / 60,000  (not counted: unofficial)" in text
     assert "Claims" not in text
 
 
@@ -204,8 +200,9 @@ def test_a_record_that_is_not_counted_is_named_where_nothing_is(kept: Path, regi
 def test_a_record_whose_spec_was_edited_is_not_explained(kept: Path, registry: Registry) -> None:
     path = kept / f"mnist-upright@1/{ENTRY}/seed-1.json"
     path.write_text(path.read_text("utf-8").replace('"epochs": 50', '"epochs": 60'), encoding="utf-8")
-    with pytest.raises(UserError, match=r"seed-1.json: its spec does not have the digest it states"):
-        explained(kept, registry)
+    assert explained(kept, registry).missing == (1, 3, 4), "no table counts it"
+    with pytest.raises(UserError, match=r"seed-1.json contradicts itself: spec: it does not have the digest"):
+        explained(kept, registry, seed=1)
 
 
 def test_commits_are_looked_for_in_the_history() -> None:

@@ -1,4 +1,4 @@
-"""The one bibliography, `registry/references.bib`: which sources there are, and the BibTeX of each."""
+"""Reads the one bibliography, `registry/references.bib`: which sources there are, and the BibTeX of each."""
 
 from __future__ import annotations
 

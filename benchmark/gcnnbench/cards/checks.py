@@ -1,4 +1,4 @@
-"""What no card can check alone: whether names, files, sizes, images and sources fit together across the registry."""
+"""Checks across cards: whether names, files, sizes, images and sources fit together in the registry."""
 
 from __future__ import annotations
 

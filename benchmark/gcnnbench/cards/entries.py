@@ -1,4 +1,4 @@
-"""The code of an entry, loaded by name or by path when it is needed; here alone cards meet torch."""
+"""Imports the code of an entry, by name or by path, and builds its network; here alone cards meet torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a card, said as this suite says it: the value, the rule, the nearest right answer."""
+"""Words for pydantic's validation errors of a card: the value, the rule, the nearest right answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file becomes a card, or one error that lists all that is wrong with it as `path:line:column: key: what`."""
+"""Reads a card file strictly: the card, or one error that lists all its mistakes as `path:line:column: key: what`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain scalars of YAML, read without guessing: what YAML would have to guess at is refused with the right answer."""
+"""Parses unquoted YAML scalars; refuses forms that readers of YAML disagree on, and suggests the unambiguous one."""
 
 from __future__ import annotations
 

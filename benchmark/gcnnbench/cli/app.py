@@ -1,4 +1,4 @@
-"""The frame of the command line: which verbs there are, and what an error, an interruption or a bad option ends as."""
+"""The command-line application: its verbs, and the exit code of an error, an interruption or a bad option."""
 
 from __future__ import annotations
 

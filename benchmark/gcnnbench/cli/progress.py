@@ -1,4 +1,4 @@
-"""How a run tells of itself on stderr: live bars with rate and remaining time on a terminal, plain lines elsewhere."""
+"""Progress of a run on stderr: live bars with rate and remaining time on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which copy of a data set is meant where its card knows no digest: what was found when it was first read.
+"""Digests of copies of data sets that have no canonical one: kept when first read, and named by every record.
 
 Some data sets have no canonical hashed copy. The digests of the decoded tensors are then recorded in
 `copies/<data set>.json`: below a data directory when its files are first read, and checked at every later reading;

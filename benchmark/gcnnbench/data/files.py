@@ -1,4 +1,4 @@
-"""Whether the files of a data set are what its card says, and decoding them into parts that are."""
+"""Verifies the files of a data set against its card, and decodes them into parts."""
 
 from __future__ import annotations
 

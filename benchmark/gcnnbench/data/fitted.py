@@ -1,4 +1,4 @@
-"""What is fitted to the training images before all else: one scale of all pixels, or contrast and whitening (ZCA).
+"""Preprocessing fitted to the training images: one scale of all pixels, or contrast and whitening (ZCA).
 
 Worked out in float64 on the CPU, so that every device sees the same images; these are float32.
 """

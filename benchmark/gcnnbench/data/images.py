@@ -1,4 +1,4 @@
-"""What training and evaluation read: pixels on the device, made once, and normalised batches of them."""
+"""Normalised batches of images on the device, as training and scoring read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images train, validate and test, as the benchmark card's split says."""
+"""Splits a data set: which images train, validate and test, as the benchmark's card says."""
 
 from __future__ import annotations
 

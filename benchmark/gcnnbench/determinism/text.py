@@ -1,4 +1,4 @@
-"""The determinism audit for readers."""
+"""The determinism audit as Markdown: what was compared, and what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the measurements of this room leave behind, in the form that records and audits keep."""
+"""Types of equivariance measurements, in the form that records and audits keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit is pointed at: an entry, a model's slug, or the user's own `module:factory` or `file.py:factory`."""
+"""Resolves the target of an audit: an entry, a model's slug, or one's own `module:factory` or `file.py:factory`."""
 
 from __future__ import annotations
 

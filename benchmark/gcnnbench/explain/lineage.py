@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gcnnbench.cards.messages import choice
@@ -23,7 +23,7 @@ from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, V
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
 from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.records import Kept, counted, kept_records
-from gcnnbench.runs.files import OUTPUTS_BYTES, blob, weights_path
+from gcnnbench.runs.files import OUTPUTS_BYTES, blob, read_files, seed_of, weights_path
 from gcnnbench.runs.record import Provenance
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import binomial_error, summary
@@ -45,7 +45,7 @@ def explain(
         seed: explain the records of this seed alone, those that no table counts among them.
 
     Raises:
-        UserError: there is no such benchmark, entry, metric or record, or a record's spec was edited.
+        UserError: there is no such benchmark, entry, metric or usable record.
     """
     registry = on_copies(registry, results)
     card = registry.benchmark(benchmark)
@@ -55,12 +55,7 @@ def explain(
     kept = [one for one in kept_records(registry, results, card) if one.run.entry == entry]
     chosen = counted(kept).get(entry, []) if seed is None else [one for one in kept if one.run.seed == seed]
     if not chosen:
-        raise UserError(_nothing(card, entry, seed, kept))
-    for one in chosen:
-        if spec_digest(one.record.spec) != one.record.spec_digest:
-            raise UserError(
-                f"{results / one.place}: its spec does not have the digest it states; gcnnbench verify records"
-            )
+        raise UserError(_nothing(card, entry, seed, kept, _unusable(results, card, entry)))
     name = _metric(metric or card.rank_by, chosen, card)
     values = [_value(one, name, results, card) for one in chosen]
     numbers = [value.value for value in values if value.value is not None]
@@ -97,12 +92,28 @@ def explain(
     )
 
 
-def _nothing(card: BenchmarkCard, entry: str, seed: int | None, kept: Sequence[Kept]) -> str:
+def _unusable(results: Path, card: BenchmarkCard, entry: str) -> dict[int, str]:
+    """What is wrong with the records of an entry that cannot be used, by seed."""
+    found = {}
+    for file in read_files(results):
+        cell = seed_of(file.place)
+        if isinstance(file.content, str) and cell is not None and cell[:2] == (card.full_name, entry):
+            found[cell[2]] = f"{file.place.name} {file.content}"
+    return found
+
+
+def _nothing(
+    card: BenchmarkCard, entry: str, seed: int | None, kept: Sequence[Kept], unusable: Mapping[int, str]
+) -> str:
     command = f"gcnnbench run {card.name} --entry {entry}"
     if seed is not None:
+        if seed in unusable:
+            return f"the record of seed {seed} cannot be used: {unusable[seed]}; gcnnbench verify records"
         have = ", ".join(str(number) for number in sorted({one.run.seed for one in kept})) or "none"
         return f"{entry} has no record of seed {seed} of {card.full_name} (seeds with one: {have}): {command}"
-    aside = ", ".join(f"seed {one.run.seed}: {one.excluded}" for one in kept)
+    aside = ", ".join(
+        [*(f"seed {one.run.seed}: {one.excluded}" for one in kept), *(f"seed {one}: unusable" for one in unusable)]
+    )
     also = f" (not counted are {aside}; --seed explains them)" if aside else ""
     return f"{entry} has no record of {card.full_name} that counts{also}: {command}"
 

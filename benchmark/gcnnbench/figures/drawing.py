@@ -1,4 +1,4 @@
-"""A figure with the words that go with it."""
+"""The type of a drawn figure: the picture with its caption and its text for who cannot see it."""
 
 from __future__ import annotations
 

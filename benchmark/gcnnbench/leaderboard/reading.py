@@ -1,4 +1,4 @@
-"""From a results directory to runs: what tables need of each record, its metrics recomputed from its own counts."""
+"""Reads a results directory into runs: what tables need of each record, metrics recomputed from its counts."""
 
 from __future__ import annotations
 

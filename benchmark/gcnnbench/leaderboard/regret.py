@@ -1,4 +1,4 @@
-"""What a choice of network costs where nobody knew which condition would come: the regret table of a family."""
+"""The regret table of a family of benchmarks: what each network costs in its worst condition."""
 
 from __future__ import annotations
 

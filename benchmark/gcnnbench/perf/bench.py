@@ -1,4 +1,4 @@
-"""The place where everything is measured: the device, the machine's peak, the time there is, and memory."""
+"""The bench on which speed is measured: the device, the machine's peak, the time there is, and memory."""
 
 from __future__ import annotations
 

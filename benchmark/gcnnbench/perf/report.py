@@ -1,4 +1,4 @@
-"""What a measurement leaves: tables with ratios and their spread, as text and as JSON that compares between commits."""
+"""Reports of speed: tables with ratios and their spread, as text and as JSON that compares between commits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole measurement: sections in order, each in its own time, into one report."""
+"""Runs the whole speed measurement: sections in order, each in its own time, into one report."""
 
 from __future__ import annotations
 

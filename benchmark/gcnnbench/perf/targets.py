@@ -1,4 +1,4 @@
-"""What the suite sets out to reach, and whether a report shows it."""
+"""The suite's speed targets, and whether a report shows that they are met."""
 
 from __future__ import annotations
 

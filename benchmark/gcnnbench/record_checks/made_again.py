@@ -1,4 +1,4 @@
-"""What a record states and torch can make again without data: its schedule's learning rates, its network's MACs.
+"""Recomputes without data what a record states: the learning rates of its schedule, the MACs of its network.
 
 Networks are built only for the suite's own registered models, never for a submission's: their code would run here.
 """

@@ -1,4 +1,4 @@
-"""Which seed trained weights come from: they remember where they started.
+"""Tests whether trained weights come from a record's seed, by their correlation with that seed's first weights.
 
 The initial weights of a seed are known without training. Training moves weights, yet over tens of thousands of them the
 correlation with their own start stays far above chance, while that with any other start is chance:

@@ -1,4 +1,4 @@
-"""A folder from elsewhere, read without trusting it: plain files only, all of them inside it, none too large."""
+"""Reads a folder from elsewhere without trusting it: plain files only, all of them inside it, none too large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A submission on trial: trained and scored in isolation by the protocol, its record assembled here from the outputs.
+"""Tries a submission: trains and scores it in isolation by the protocol, and makes its record from the outputs.
 
 The training process gets no test image's label, and none of the submitted code where the network can be exported. Its
 outputs are not believed: a fresh process scores the weights that it leaves, and what that gives is counted here against

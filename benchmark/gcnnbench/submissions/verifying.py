@@ -1,5 +1,7 @@
-"""`verify bundle`: is it whole, is its submission right, is every number what its outputs give, do the weights give the
-outputs, does the recipe give the weights? What foreign code is needed for comes after what is only read, in isolation.
+"""Verifies a bundle: whole, right as a submission, its numbers those of its outputs, its outputs those of its weights.
+
+With cells trained again also: its weights those of the recipe. What foreign code is needed for comes after what is only
+read, in isolation.
 """
 
 from __future__ import annotations
