@@ -1,0 +1,145 @@
+"""Every command that README, CONTRIBUTING or the docs print is one: its verb, options and names are known.
+
+What is quick and reads only is run here, from the root of the checkout. Transcripts are run by `test_transcripts.py`,
+passports by `passports.py` (`tox -e docs`), and what trains, fetches or packs by the tests named in `ELSEWHERE`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import split_entry
+from gcnnbench.cli.app import build_app
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SPAN = re.compile(r"`gcnnbench ([^`]+)`|^\$? ?gcnnbench (.*)$", re.MULTILINE)
+RUN_HERE = ("show", "schema", "explain")
+ELSEWHERE = {
+    "leaderboard": "tests/cli/test_table_and_verify_verbs.py",
+    "list": "tests/cli/test_registry_verbs.py",
+    "status": "tests/cli/test_hard_places.py",
+    "verify claims": "tests/cli/test_table_and_verify_verbs.py",
+    "audit": "tests/equivariance/test_audit_verb.py",
+    "compare": "tests/compare/test_compare_directories.py",
+    "doctor": "tests/determinism/test_determinism.py",
+    "export": "tests/exports/test_exports.py",
+    "fetch": "tests/docs/test_commands.py",
+    "figure": "tests/figures/test_figures.py",
+    "new": "tests/data/test_image_folder.py",
+    "perf": "tests/docs/test_commands.py",
+    "run": "tests/data/test_image_folder.py",
+    "site": "tests/docs/test_commands.py",
+    "submit": "tests/submissions/test_accepting.py",
+    "validate": "tests/cli/test_registry_verbs.py",
+    "verify bundle": "tests/submissions/test_bundle.py",
+    "verify records": "tests/exports/test_exports.py",
+}
+PLACEHOLDER = re.compile(r"[A-Z]{1,9}(\.\w+)?|<\w+>|my-\S*|\S*/my-\S*|elsewhere")
+"""Words that stand for a reader's own."""
+
+
+def printed(text: str) -> list[str]:
+    """The commands of a document, each on one line, without brackets around what may be left out."""
+    found = [" ".join((one[1] or one[2]).split()) for one in SPAN.finditer(text)]
+    return [command.replace("[", "").replace("]", "").replace("…", "").strip() for command in found]
+
+
+REGISTRY = Registry.load()
+COMMAND = get_command(build_app())
+COMMANDS = list(dict.fromkeys(command for document in DOCUMENTS for command in printed(document.read_text())))
+
+
+def verb_of(command: str) -> str:
+    words = command.split()
+    return " ".join(words[: 2 if words[0] == "verify" else 1])
+
+
+def parsed(command: str) -> dict[str, Any]:
+    """The values of a command's options and arguments, as its verb would get them; nothing is run.
+
+    Raises:
+        Exception: of click, where the command line would refuse it.
+    """
+    words = shlex.split(command.replace("<", "").replace(">", ""))
+    here: Any = COMMAND
+    context = here.make_context("gcnnbench", [], resilient_parsing=True)
+    while hasattr(here, "commands"):
+        name = words.pop(0)
+        here = here.commands[name]
+    values: dict[str, Any] = here.make_context(name, ["1" if word == "N" else word for word in words], context).params
+    return values
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_printed_command_is_one(command: str) -> None:
+    """Also what it names: benchmarks, models and entries that are no placeholders are registered."""
+    whole = len(command.split()) > len(verb_of(command).split())
+    if whole:
+        parsed(command)
+    for word in shlex.split(command.replace("<", "").replace(">", "")):
+        if re.fullmatch(r"[a-z0-9-]+@\d+", word) and not PLACEHOLDER.fullmatch(word):
+            assert word in REGISTRY.versions() or split_entry(word)[0] in REGISTRY.models, word
+
+
+def test_what_no_command_is_is_seen() -> None:
+    text = (
+        "`gcnnbench leaderbord` and\n```\n$ gcnnbench audit p4cnn --size 28\n```\n`gcnnbench run\nquickstart --seeds 0`"
+    )
+    assert printed(text) == ["leaderbord", "audit p4cnn --size 28", "run quickstart --seeds 0"]
+    with pytest.raises(KeyError, match="leaderbord"):
+        parsed("leaderbord quickstart")
+    with pytest.raises(Exception, match="--size"):
+        parsed("audit p4cnn --size 28")
+
+
+def runnable(command: str) -> bool:
+    words = shlex.split(command.replace("<", "").replace(">", ""))
+    whole = not any(PLACEHOLDER.fullmatch(word) for word in words)
+    return verb_of(command) in RUN_HERE and whole and "--write" not in words and "--include" not in words
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if runnable(command)])
+def test_what_is_quick_and_reads_only_runs(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(command)
+    done = CliRunner().invoke(build_app(), words)
+    assert done.exit_code in (0, 1), done.exception
+    assert not done.exception or isinstance(done.exception, SystemExit), done.exception
+    assert done.stdout
+
+
+def test_every_other_verb_is_run_by_a_test_through_the_command_line() -> None:
+    verbs = {verb_of(command) for command in COMMANDS}
+    assert verbs <= {*RUN_HERE, *ELSEWHERE}
+    for verb in verbs & ELSEWHERE.keys():
+        words = ", ".join(f'"{word}"' for word in verb.split())
+        assert words in (ROOT / ELSEWHERE[verb]).read_text(), f"{verb}: not in {ELSEWHERE[verb]}"
+
+
+def test_fetch_verifies_what_is_embedded(tmp_path: Path) -> None:
+    done = CliRunner().invoke(build_app(), ["fetch", "digits", "--data", str(tmp_path)])
+    assert done.exit_code == 0, done.exception
+    assert "digits: ready" in done.stdout
+
+
+def test_perf_compares_the_reports_of_the_docs() -> None:
+    files = [str(path) for path in sorted((ROOT / "docs/perf").glob("*.json"))]
+    done = CliRunner().invoke(build_app(), ["perf", "--compare", *files[:2]])
+    assert done.exit_code in (0, 1), done.exception
+    assert "| B / A |" in done.stdout
+
+
+def test_site_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gcnnbench.pages.site.site", lambda *_: "<!doctype html>")
+    done = CliRunner().invoke(build_app(), ["site", "--out", str(tmp_path / "site")])
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "site/index.html").read_text() == "<!doctype html>"
