@@ -1,12 +1,11 @@
 """Every verdict on the zoo's page against a brute force that shares no code with the audit. Run by `tox -e zoo`.
 
-The oracle runs copies in float64, with the weights as given and others, and compares the outputs of an image and of its
+The oracle runs them in float64, with the weights as given and others, and compares the outputs of an image and of its
 moved copies. GCNNBENCH_CHECKOUTS names the folder with clones; a network that is not here fails, for a skip is no pass.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,34 +48,26 @@ def listed(text: str) -> list[Listed]:
     return rows
 
 
-def network_at(card: ZooCard, network: ZooNetwork, size: int, checkouts: Path | None) -> nn.Module:
-    """The network, made as the audit makes it, with the channels of its images beside it."""
-    found = find(card, checkouts)
-    with importable(found.folder):
-        aim = target(network, found)
-        made = aim.make(size)
-    made.zoo_channels = aim.channels or network.channels  # type: ignore[assignment]
-    return made
-
-
-def agrees(verdict: str, network: nn.Module, described: ZooNetwork, size: int) -> bool:
+def agrees(verdict: str, card: ZooCard, network: ZooNetwork, size: int, checkouts: Path | None = None) -> bool:
     """Whether brute force finds what the audit found."""
-    errors = brute_force(network, size, described.judged)
+    errors = brute_force(card, network, size, checkouts)
     return max(errors) < ROUNDING if verdict in EXACT else max(errors) > BROKEN
 
 
-def brute_force(network: nn.Module, size: int, group: str) -> tuple[float, float]:
+def brute_force(card: ZooCard, network: ZooNetwork, size: int, checkouts: Path | None) -> tuple[float, float]:
     """The largest relative errors of the output: with the weights as given, and with others.
 
     The others are the given ones with noise of a fifth of their size, norm statistics those of the images.
     """
+    found = find(card, checkouts)
+    with importable(found.folder):
+        aim = target(network, found)
+        given, other = aim.make(size), aim.make(size)
     generator = torch.Generator().manual_seed(1)
-    channels = int(network.zoo_channels)  # type: ignore[arg-type]
-    count = 3 if size <= 64 else 2
-    images = torch.rand(count, channels, size, size, generator=generator, dtype=torch.float64)
+    shape = (3 if size <= 64 else 2, aim.channels or network.channels, size, size)
+    images = torch.rand(shape, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        given = copy.deepcopy(network).double().train().eval()
-        other = copy.deepcopy(network).double().train()
+        given, other = given.double().train().eval(), other.double().train()
         for parameter in other.parameters():
             if parameter.requires_grad:
                 noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
@@ -85,7 +76,7 @@ def brute_force(network: nn.Module, size: int, group: str) -> tuple[float, float
         for norm in [one for one in other.eval().modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]:
             norm.train().momentum = 1.0
         other(images.clone())
-        return error(given, images, group), error(other.eval(), images, group)
+        return error(given, images, network.judged), error(other.eval(), images, network.judged)
 
 
 def error(network: nn.Module, images: Tensor, group: str) -> float:
@@ -110,9 +101,9 @@ def test_brute_force_agrees_with_the_page(row: Listed) -> None:
     (network,) = [one for one in card.networks if one.name == row.network and row.size in one.sizes]
     if row.verdict.startswith("unknown") or row.verdict.startswith("inapplicable"):
         with pytest.raises(Exception):  # noqa: B017 - whatever it is, the network raises it by itself
-            brute_force(network_at(card, network, row.size, CHECKOUTS), row.size, network.judged)
+            brute_force(card, network, row.size, CHECKOUTS)
         return
-    assert agrees(row.verdict, network_at(card, network, row.size, CHECKOUTS), network, row.size)
+    assert agrees(row.verdict, card, network, row.size, CHECKOUTS)
 
 
 def test_there_are_rows() -> None:

@@ -63,7 +63,8 @@ def target(network: ZooNetwork, found: Found) -> Target:
     build = network.build
     if found.folder is not None:
         build = f"{found.folder / build.partition(':')[0]}:{build.partition(':')[2]}"
-    return resolve(build, network.arguments)
+    arguments = {name: list(one) if isinstance(one, tuple) else one for name, one in network.arguments.items()}
+    return resolve(build, arguments)
 
 
 @contextmanager
