@@ -28,7 +28,7 @@ def unfit(text: str, allowed: str = "") -> str | None:
         text: the text.
         allowed: characters that are fit all the same, as `"\\n"`.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return None
     for letter in text:
         if unicodedata.category(letter) in _REFUSED and letter not in _JOINERS and letter not in allowed:
@@ -69,6 +69,8 @@ def as_text(text: str, most: int = TEXT) -> str:
 
 
 def _fit(text: str, allowed: str) -> str:
+    if unfit(text, allowed) is None:
+        return text
     return "".join(letter if letter.isspace() and not allowed else _shown(letter, allowed) for letter in text)
 
 
