@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -81,6 +81,27 @@ def read_card(path: Path, kind: type[CardT]) -> CardT:
         CardsError: the file cannot be read, is not strict YAML, or is no such card; all errors at once.
     """
     return open_card(path, kind).card
+
+
+def open_cards(folder: Path, kind: type[CardT], check: Callable[[CardFile[CardT]], Iterable[Finding]]) -> list[CardT]:
+    """Read all cards of a folder, in the order of their names, and check each against what else there is.
+
+    Raises:
+        CardsError: any is no such card, or the check finds something; all errors at once.
+    """
+    cards: list[CardT] = []
+    findings: list[Finding] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            file = open_card(path, kind)
+        except CardsError as error:
+            findings += error.errors
+        else:
+            cards.append(file.card)
+            findings += check(file)
+    if findings:
+        raise CardsError(findings)
+    return cards
 
 
 def open_card(path: Path, kind: type[CardT]) -> CardFile[CardT]:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.messages import choice
-from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
+from gcnnbench.cards.reading import CardFile, Finding, open_cards
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import EntryName, Model, Name, Positive, Some, Text, broken_rule
 from gcnnbench.claims.claims import COUNTS, WHERE, rounds_to
@@ -163,19 +163,7 @@ def read_protocols(registry: Registry, folder: Path = FOLDER) -> list[ProtocolCa
     Raises:
         CardsError: any is wrong, or names a source, benchmark, entry or assumption that is not there; all at once.
     """
-    cards: list[ProtocolCard] = []
-    findings: list[Finding] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            file = open_card(path, ProtocolCard)
-        except CardsError as error:
-            findings += error.errors
-        else:
-            cards.append(file.card)
-            findings += _cross_check(file, registry)
-    if findings:
-        raise CardsError(findings)
-    return cards
+    return open_cards(folder, ProtocolCard, lambda file: _cross_check(file, registry))
 
 
 def tables_of(cards: Sequence[ProtocolCard], benchmark: str) -> list[tuple[str, ProtocolTable]]:

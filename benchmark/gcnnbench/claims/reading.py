@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gcnnbench.cards.messages import choice
-from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
+from gcnnbench.cards.reading import CardFile, Finding, open_cards
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.claims.claims import FOLDER, Claim, ClaimsCard, CurveClaim, Equal, NumberClaim, StatementClaim
@@ -19,19 +19,7 @@ def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
     Raises:
         CardsError: any card is wrong, or names a source, benchmark, entry or tolerance that is not there; all at once.
     """
-    cards: list[ClaimsCard] = []
-    findings: list[Finding] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            file = open_card(path, ClaimsCard)
-        except CardsError as error:
-            findings += error.errors
-        else:
-            cards.append(file.card)
-            findings += _cross_check(file, registry)
-    if findings:
-        raise CardsError(findings)
-    return cards
+    return open_cards(folder, ClaimsCard, lambda file: _cross_check(file, registry))
 
 
 def _cross_check(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Finding]:
