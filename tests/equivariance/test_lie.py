@@ -9,9 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.cli import main
 from gcnnbench.equivariance.lie import MOTIONS, Motion, generator, interpolation_error, local_errors, moved
+from gcnnbench.equivariance.lie_table import lie_table
+from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
-from gcnnbench.nn.fields import ScalarField, with_field
+from gcnnbench.nn.fields import RegularField, ScalarField, with_field
+from gcnnbench.nn.groups import P4
 
 
 def blobs(count: int = 6, size: int = 33) -> Tensor:
@@ -227,3 +231,34 @@ def test_attention_has_a_forward_derivative() -> None:
 
     (error,) = local_errors(Attending(), blobs(3, 9), "rotation", layers=())
     assert error.mean_square > 0
+
+
+def test_the_table_measures_what_can_be_and_names_the_rest_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def make(_: int) -> nn.Module:
+        torch.manual_seed(0)
+        layers = [with_field(nn.Conv2d(1, 4, 3), RegularField(P4)), with_field(nn.Conv2d(4, 3, 3), ScalarField())]
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).double()
+
+    text = lie_table(make, [9], ["rotation", "translation-x"], channels=1, layers=True)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| 9")]
+    assert [row[1:3] for row in rows] == [
+        ["rotation", "1"],
+        ["rotation", "output"],
+        ["translation-x", "0"],
+        ["translation-x", "1"],
+        ["translation-x", "output"],
+    ]
+    (known,) = (one for one in local_errors(make(9), sample_images(8, 1, 9), "rotation", layers=()))
+    assert rows[1][3:] == [f"{known.mean_square:.2e}", f"{known.relative:.2e}"]
+    assert "a rotation by a small angle does not act" in text
+    assert "(1 layers: 0)" in text
+    with pytest.raises(UserError, match="unknown motion 'shear': one of rotation"):
+        lie_table(make, [9], ["shear"], channels=1, layers=False)
+    wrong = {
+        "--lie measures at given sizes": ["p4cnn", "--lie", "rotation"],
+        "belongs to --lie": ["p4cnn@12", "--layers"],
+    }
+    for message, words in wrong.items():
+        with pytest.raises(SystemExit):
+            main(["audit", *words])
+        assert message in " ".join(capsys.readouterr().err.split())

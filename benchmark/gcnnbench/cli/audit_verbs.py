@@ -109,6 +109,16 @@ def audit(
     explain: Annotated[
         int | None, typer.Option(metavar="SIZE", min=1, help="Walk through one size and say how to repair it.")
     ] = None,
+    lie: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rotation,translation-x",
+            help="Measure the Lie derivative under these continuous motions instead; translation-y, too.",
+        ),
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="--lie: also at every layer whose output moves in a known way.")
+    ] = False,
     figure: Annotated[
         Path | None,
         typer.Option(metavar="STEM", help="Write STEM-size and STEM-depth as SVG and PNG: the error over both."),
@@ -150,6 +160,11 @@ def audit(
         target = resolve(network, _arguments(arguments or []), include)
     judged = _group(group) or target.group
     field, channels = _field(output, judged), channels or target.channels
+    if lie is not None:
+        _lie(target, sizes or str(target.size or ""), channels, lie, layers)
+        return
+    if layers:
+        raise UserError("--layers belongs to --lie")
     if explain is not None:
         if form is not AuditFormat.md:
             raise UserError(f"--explain is prose and has no form {form.value}: leave out --format")
@@ -198,6 +213,19 @@ def audit(
         typer.echo(f"{found.network} at {failure}", err=True)
     if found.failures:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _lie(target: Target, sizes: str, channels: int | None, motions: str, layers: bool) -> None:
+    from gcnnbench.equivariance.audit import find_channels
+    from gcnnbench.equivariance.lie_table import lie_table
+
+    if not sizes:
+        raise UserError("--lie measures at given sizes: name them as in --sizes 28")
+    wanted, asked = parse_sizes(sizes), tuple(dict.fromkeys(one.strip() for one in motions.split(",")))
+    with foreign_output():
+        held = channels or find_channels(target.make, wanted, target.name)
+        text = lie_table(target.make, wanted, asked, channels=held, layers=layers)
+    typer.echo(f"{target.name}\n\n{text}", nl=False)
 
 
 def _audit_zoo(only: str | None, checkouts: Path | None, write: Path | None) -> None:

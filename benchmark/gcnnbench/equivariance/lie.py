@@ -179,7 +179,7 @@ def _error(
     spatial = value.ndim == 4 and value[0, 0].numel() > 1 and not isinstance(field, Invariant)
     if spatial and motion == "rotation" and not isinstance(field, ScalarField):
         raise UserError(
-            f"{name} is a {field}, on which a rotation by a small angle does not act; "
+            f"{name} is a {type(field).__name__}, on which a rotation by a small angle does not act; "
             "look at scalar fields and the output (layers=…), or at a translation"
         )
     if value.ndim == 3 and not isinstance(field, Invariant):
