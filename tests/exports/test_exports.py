@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -131,9 +134,44 @@ def test_wrong_names_are_told_the_forms() -> None:
     assert "export croissant DATASET" in str(gcnnbench("export", "croissant", "a", "b").exception)
 
 
+def workflow_steps() -> list[str]:
+    text = (Path(__file__).parents[2] / ".github/workflows/verify.yml").read_text()
+    return [step.get("run", "") for step in yaml.safe_load(text)["jobs"]["verify"]["steps"]]
+
+
 def test_the_workflow_runs_what_it_should() -> None:
     text = (Path(__file__).parents[2] / ".github/workflows/verify.yml").read_text()
-    steps = [step.get("run", "") for step in yaml.safe_load(text)["jobs"]["verify"]["steps"]]
+    steps = workflow_steps()
     verbs = re.findall(r"gcnnbench (verify \w+|validate)", "\n".join(steps))
     assert verbs == ["validate", "verify records", "verify bundle"]
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+
+
+def test_the_workflow_fails_for_a_changed_record_and_a_broken_bundle_and_reports_them(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its steps are run as GitHub runs them, by bash that stops at an error, in a checkout of one entry's records."""
+    command = tmp_path / "bin/gcnnbench"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gcnnbench "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    records, bundles = (next(step for step in workflow_steps() if f"verify {what}" in step) for what in ("rec", "bun"))
+
+    def bash(step: str) -> tuple[int, str]:
+        script = f"{step} --results {copied}" if step == records else step
+        done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert bash(bundles) == (0, ""), "a pull request without bundles"
+    change_one_digit(copied)
+    code, said = bash(records)
+    assert code == 1, said
+    assert "::error file=results/quickstart@1/p4cnn@12/seed-1.json::" in said
+    assert ElementTree.parse(tmp_path / "reports/records.xml").getroot().attrib["failures"] == "1"
+    (tmp_path / "bundles/broken.bundle").mkdir(parents=True)
+    code, said = bash(bundles)
+    assert code == 1, said
+    assert int(ElementTree.parse(tmp_path / "reports/broken.bundle.xml").getroot().attrib["failures"]) >= 1
