@@ -10,6 +10,7 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mutants", type=int, default=12, help="how many mutants a corpus of mutations makes")
     parser.addoption("--soak", action="store_true", help="all kills, damages and mutations, not a sample of them")
+    parser.addoption("--engines-required", action="store_true", help="an engine that is not installed counts as failed")
     parser.addoption("--gpu-required", action="store_true", help="a skipped test marked `gpu` counts as failed")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,8 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.perf_verb import perf
 from gcnnbench.errors import UserError
 from gcnnbench.perf import learnt, networks, sections, synthetic, timing
+from gcnnbench.perf.bench import Bench
+from gcnnbench.perf.peak import Peak, find_peak
 from gcnnbench.perf.report import Comparison, Report, compared, read_report
 from gcnnbench.perf.suite import SECTIONS, measure
 from gcnnbench.perf.targets import GOALS, targets
@@ -88,10 +91,13 @@ def report(*comparisons: Comparison) -> Report:
 
 
 def test_a_report_says_ratios_targets_and_what_was_not_measured() -> None:
-    made = report(comparison(gcnnbench=0.8, floor=0.75, nchw=1.0, e2cnn=0.96))
+    made = report(comparison(gcnnbench=0.8, floor=0.75, nchw=1.0, e2cnn=0.96), comparison(title="other", nchw=1.0))
     text = " ".join(report_as_markdown(made).split())
     assert "| gcnnbench | 0.8 | 0.80 | 0.80–0.80 | 1 | 12% | – |" in text
-    assert "- escnn: not measured: not installed" in text
+    assert text.count("- Not measured: escnn: not installed.") == text.count("not installed") == 1
+    assert (
+        f"- Missed: training, {networks.P4CNN.title}: time of e2cnn / time of gcnnbench is 1.20, at least 1.25" in text
+    )
     assert "On a GPU: not measured." in text
     first, near = (goal for goal in made.targets if networks.P4CNN.title in goal.text)
     assert first.measured is not None
@@ -99,6 +105,42 @@ def test_a_report_says_ratios_targets_and_what_was_not_measured() -> None:
     assert (first.met, near.met) == (False, True)
     assert [target.met for target in made.targets].count(None) == len(made.targets) - 2
     assert read_report("a file", made.model_dump_json().encode()) == made
+
+
+def test_no_share_of_the_peak_exceeds_one() -> None:
+    """What is faster than all that was tried for the peak is the peak from then on, also for what came before."""
+    peak = Peak(1e9, "sgemm")
+    bench = Bench(torch.device("cpu"), 0.0, peak)
+
+    def slow() -> None:
+        time.sleep(0.02)
+
+    def fast() -> None:
+        time.sleep(0.006)
+
+    before = bench.compare("training", "one", {"slow": slow}, reference="slow", flops=1e6)
+    bench.compare("training", "two", {"slow": slow, "fast": fast}, reference="slow", flops=1e8)
+    assert peak.name == "fast in training: two"
+    assert peak.flops > 1e9
+    (row,) = peak.shares(before).rows
+    assert row.share_of_peak == pytest.approx((row.flops or 0.0) / peak.flops)
+
+
+def test_the_peak_is_the_best_of_products_and_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gcnnbench.perf.peak.PRODUCTS", ((8, 8, 8), (64, 64, 64)))
+    monkeypatch.setattr("gcnnbench.perf.peak.CONVOLUTIONS", ((1, 8, 8),))
+    names: list[str] = []
+
+    def watched(work: dict[str, Callable[[], object]], **_: object) -> dict[str, Timing]:
+        names.extend(work)
+        for done in work.values():
+            done()
+        return {name: Timing((1.0, 1.0 if "convolution" in name else 4.0)) for name in work}
+
+    monkeypatch.setattr("gcnnbench.perf.peak.interleaved", watched)
+    peak = find_peak(torch.device("cpu"))
+    assert names == ["sgemm 8×8×8", "sgemm 64×64×64", "3×3 convolution of 1×8×8×8"]
+    assert (peak.name, peak.flops) == ("sgemm 64×64×64", 2 * 64**3)
 
 
 def test_a_goal_in_seconds_is_held_against_seconds() -> None:
@@ -180,7 +222,8 @@ def test_a_section_measures_every_candidate(
     monkeypatch.setattr(sections, "SEED_COUNTS", (2,))
     monkeypatch.setattr(sections, "SEED_SETTINGS", (tiny,))
     monkeypatch.setattr(timing, "SHORTEST", 0.0)
-    monkeypatch.setattr("gcnnbench.perf.bench.SGEMM", 16)
+    monkeypatch.setattr("gcnnbench.perf.peak.PRODUCTS", ((16, 16, 16),))
+    monkeypatch.setattr("gcnnbench.perf.peak.CONVOLUTIONS", ())
     made = measure([section], device="cpu", threads=1, seconds=0.0, tell=lambda _: None)
     for found in made.comparisons:
         assert found.section == section
@@ -189,4 +232,6 @@ def test_a_section_measures_every_candidate(
         names = {row.name for row in found.rows}
         assert found.reference in names
         assert section not in ("training", "evaluation") or {networks.OURS, *networks.STEERABLE} <= names
-    assert report_as_markdown(made)
+        assert all(row.share_of_peak is None or 0 < row.share_of_peak <= 1 for row in found.rows)
+    assert made.peak_of is not None
+    assert f"({made.peak_of})" in report_as_markdown(made)

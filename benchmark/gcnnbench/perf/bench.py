@@ -1,4 +1,4 @@
-"""The bench on which speed is measured: the device, the machine's peak, the time there is, and memory."""
+"""The bench on which speed is measured: the device, its peak so far, the time there is, and memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from gcnnbench.device import peak_memory, reset_peak_memory, synchronise
+from gcnnbench.perf.peak import Peak
 from gcnnbench.perf.report import Comparison, compared
 from gcnnbench.perf.timing import Timing, Work, interleaved
-
-SGEMM = 2048
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,12 @@ class Bench:
     Args:
         device: where the networks are.
         seconds: about how long a comparison may take.
-        peak: the device's FLOP/s, as `sgemm_peak` found it.
+        peak: the fastest arithmetic that was seen; what is measured here is taken into account.
     """
 
     device: torch.device
     seconds: float
-    peak: float
+    peak: Peak
 
     def compare(
         self,
@@ -55,13 +54,15 @@ class Bench:
             share: of the time that a comparison may take.
         """
         timings = self.time(work, share)
+        for name, timing in timings.items() if flops else ():
+            self.peak.see(f"{name} in {section}: {title}", flops or 0.0, timing)
         return compared(
             section,
             title,
             timings,
             reference=reference,
             flops=flops,
-            peak=self.peak,
+            peak=self.peak.flops,
             memory={name: self.high_water(done) for name, done in work.items()} if memory else None,
             missing=missing,
         )
@@ -85,18 +86,6 @@ class Bench:
             synchronise(self.device)
 
         return ended
-
-
-def sgemm_peak(device: torch.device) -> float:
-    """FLOP/s of the fastest of ten products of float32 matrices 2048×2048, on the threads and in the mode now set."""
-    left, right = (torch.rand(SGEMM, SGEMM, device=device) for _ in range(2))
-
-    def product() -> None:
-        left @ right
-        synchronise(device)
-
-    timing = interleaved({"sgemm": product}, seconds=0.0, least=10)["sgemm"]
-    return 2 * SGEMM**3 / min(timing.seconds)
 
 
 def _give_back() -> None:

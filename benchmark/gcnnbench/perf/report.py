@@ -65,7 +65,11 @@ class Target(Model):
 
 
 class Report(Model):
-    """One run of `gcnnbench perf`. `peak` is the machine's sgemm in FLOP/s on the threads used."""
+    """One run of `gcnnbench perf`.
+
+    `peak` is the fastest arithmetic on the threads used, in FLOP/s, and `peak_of` what it was; null in reports of the
+    time when it was one sgemm, and shares of it could exceed one.
+    """
 
     schema_version: Literal[1] = 1
     commit: str | None
@@ -78,6 +82,7 @@ class Report(Model):
     started: str
     seconds: float
     peak: float | None
+    peak_of: str | None = None
     comparisons: tuple[Comparison, ...]
     targets: tuple[Target, ...]
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from gcnnbench.device import arithmetic, choose, describe, keep_freed_memory
 from gcnnbench.errors import UserError
 from gcnnbench.perf import harness, learnt, sections
-from gcnnbench.perf.bench import Bench, sgemm_peak
+from gcnnbench.perf.bench import Bench
+from gcnnbench.perf.peak import find_peak
 from gcnnbench.perf.report import Comparison, Report
 from gcnnbench.perf.targets import targets
 from gcnnbench.runs import provenance
@@ -48,7 +49,7 @@ def measure(
     place, started, start = choose(device), provenance.now(), time.perf_counter()
     found: list[Comparison] = []
     with arithmetic(place, "fp32", threads):
-        peak = sgemm_peak(place)
+        peak = find_peak(place)
         bench = Bench(place, seconds, peak)
         for name in names or SECTIONS:
             for comparison in SECTIONS[name](bench):
@@ -65,7 +66,8 @@ def measure(
         platform=provenance.platform_name(),
         started=started,
         seconds=time.perf_counter() - start,
-        peak=peak,
-        comparisons=tuple(found),
+        peak=peak.flops,
+        peak_of=peak.name,
+        comparisons=tuple(map(peak.shares, found)),
         targets=targets(found),
     )

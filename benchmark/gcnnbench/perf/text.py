@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tabulate import tabulate
 
 from gcnnbench.perf.report import Comparison, Measured, Report, Spread, Target
@@ -14,7 +16,7 @@ def report_as_markdown(report: Report) -> str:
     parts = [comparison_as_markdown(comparison) for comparison in report.comparisons]
     if report.targets:
         parts.append(_targets(report.targets))
-    peak = f"; sgemm peak {report.peak / 1e9:,.0f} GFLOP/s" if report.peak else ""
+    peak = f"; peak {report.peak / 1e9:,.0f} GFLOP/s ({report.peak_of or 'sgemm'})" if report.peak else ""
     threads = f"{report.threads} thread{'s' if report.threads > 1 else ''}"
     where = f"{report.device}, {report.device_name}, {threads}; torch {report.versions.get('torch', '?')}{peak}"
     commit = f"commit {report.commit[:12]}{' with changes' if report.dirty else ''}; " if report.commit else ""
@@ -23,6 +25,8 @@ def report_as_markdown(report: Report) -> str:
         f"{where}.",
         f"{commit}{report.started}, {report.seconds:,.0f} s.",
     ]
+    notes += [f"Not measured: {name}: {why}." for name, why in _missing(report.comparisons).items()]
+    notes += [f"Missed: {_missed(target)}." for target in report.targets if target.met is False]
     if report.device == "cpu":
         notes.append("On a GPU: not measured.")
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
@@ -45,9 +49,7 @@ def comparison_as_markdown(comparison: Comparison) -> str:
     rounds = len(next(row for row in comparison.rows if row.name == comparison.reference).rounds)
     align = ("left", *["right"] * (len(headers) - 1))
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
-    missing = [f"- {row.name}: not measured: {row.why}" for row in comparison.rows if row.why]
-    title = f"### {comparison.section}: {comparison.title} ({rounds} rounds)"
-    return "\n\n".join([title, table, *(["\n".join(missing)] if missing else [])])
+    return f"### {comparison.section}: {comparison.title} ({rounds} rounds)\n\n{table}"
 
 
 def compare_as_markdown(before: Report, after: Report) -> str:
@@ -77,6 +79,16 @@ def compare_as_markdown(before: Report, after: Report) -> str:
     if before.device_name != after.device_name:
         notes.append("- The two were measured on different machines.")
     return "\n\n".join([table, "\n".join(notes)]) + "\n"
+
+
+def _missing(comparisons: Sequence[Comparison]) -> dict[str, str]:
+    """The candidates that could not run, each once, with the reason."""
+    return {row.name: row.why for comparison in comparisons for row in comparison.rows if row.why}
+
+
+def _missed(target: Target) -> str:
+    found = f"{target.measured.value:.2f}" if target.measured else NOTHING
+    return f"{target.text} is {found}, {target.better} {target.bound:g} is wanted"
 
 
 def _targets(targets: tuple[Target, ...]) -> str:

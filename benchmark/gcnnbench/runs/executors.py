@@ -31,7 +31,7 @@ class ExecutorEngine:
     def __init__(self, factory: str, jobs: int | None = None) -> None:
         self.name = factory
         self.make: Callable[[], object] = code_named(factory)
-        self.executor = self._made()
+        self.executor, self.running = self._made(), set[Future[tuple[Message, ...]]]()
         workers = jobs or getattr(self.executor, "max_workers", None) or getattr(self.executor, "_max_workers", None)
         if not isinstance(workers, int):
             self.close()
@@ -58,13 +58,18 @@ class ExecutorEngine:
                 done.set_exception(error)
             else:
                 done.set_result(None)
+            finally:
+                self.running.discard(ended)
 
+        self.running.add(future)
         future.add_done_callback(pass_on)
         return done
 
     def close(self) -> None:
         """Take no more work and wait for none; a call that runs ends with its time limit."""
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        for future in list(self.running):
+            future.cancel()
+        self.executor.shutdown(wait=False)  # not all executors have `cancel_futures`
 
     def _submitted(self, turn: Turn) -> Future[tuple[Message, ...]]:
         try:

@@ -133,6 +133,7 @@ def _part(images: Array, labels: Array) -> Part:
 
 
 def _imported() -> Any:
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that waits at the end would start another Ray
     try:
         import ray
     except ImportError as error:
