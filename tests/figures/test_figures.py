@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
@@ -182,9 +183,11 @@ def test_pairs_show_each_difference_with_its_interval(toy: Toy, study: list[Reco
     upright = panels(drawing.figure)[0]
     contrasts = [pair.contrasts[0] for pair in board.pairs]
     assert all(found.metric == "accuracy.upright" and found.ci95 for found in contrasts)
-    spans, points = upright.lines[0:4:2], upright.lines[1:4:2]
-    for span, point, found in zip(spans, points, contrasts, strict=True):
-        assert list(np.asarray(span.get_xdata())) == pytest.approx([100 * end for end in found.ci95 or ()])
+    bars = [bar for bar in upright.containers if isinstance(bar, ErrorbarContainer)]
+    points = [bar.lines[0] for bar in bars]
+    for bar, point, found in zip(bars, points, contrasts, strict=True):
+        (span,) = bar.lines[2]
+        assert list(span.get_segments()[0][:, 0]) == pytest.approx([100 * end for end in found.ci95 or ()])
         assert list(np.asarray(point.get_xdata())) == pytest.approx([100 * found.difference])
         separates = found.p_holm is not None and found.p_holm < 0.05
         assert (point.get_markerfacecolor() != "white") == separates

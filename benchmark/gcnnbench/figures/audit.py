@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from gcnnbench.disk import write_whole
 from gcnnbench.equivariance.audit import Audit, SizeAudit
 from gcnnbench.errors import UserError
-from gcnnbench.figures.style import COLOURS, encoded, new_figure, styled
+from gcnnbench.figures.style import COLOURS, GREY, encoded, joined, legend_below, looks, new_figure, styled
 
+ROUNDING = 1e-12
+"""Errors below it are those of float64 and tell nothing."""
 FLOOR = 1e-17
 """Errors of zero stand here on the logarithmic axis."""
 MARKS = {"exact": "o", "approximate": "s", "unknown": "D"}
@@ -39,13 +42,16 @@ def against_size(axes: Axes, found: Audit) -> None:
             axes.plot([row.size for row in rows], errors, mark, color=COLOURS[verdict][0], label=verdict)
     axes.set_xlabel("input size in pixels")
     axes.set_ylabel("relative invariance error, float64")
-    axes.legend(title="decision", frameon=False)
+    axes.set_ylim(FLOOR / 3, 10)
+    axes.axhspan(FLOOR / 3, ROUNDING, color=GREY, alpha=0.12, linewidth=0, label="rounding")
+    axes.set_xticks([row.size for row in found.sizes] if len(found.sizes) <= 20 else axes.get_xticks())
 
 
 def against_depth(axes: Axes, found: Audit) -> None:
     """The relative error of every layer whose action is known, and of the output; a line for each size."""
     rows = [row for row in found.sizes if row.measured is not None]
     layers = list(dict.fromkeys(layer for row in rows for layer in _errors(row)))
+    colours = looks((str(row.size), row.decision) for row in rows)
     for row in rows:
         errors = _errors(row)
         places = [place for place, layer in enumerate(layers) if layer in errors]
@@ -53,15 +59,14 @@ def against_depth(axes: Axes, found: Audit) -> None:
             places,
             [max(errors[layers[place]], FLOOR) for place in places],
             MARKS[row.decision],
-            linestyle="-",
+            linestyle=joined("-", len(places)),
             markersize=3,
             linewidth=0.8,
-            color=COLOURS[row.decision][0],
+            color=colours[str(row.size)].colour,
             label=f"{row.size}, {row.decision}",
         )
     axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=7)
     axes.set_ylabel("relative equivariance error, float64")
-    axes.legend(title="input size", frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _errors(row: SizeAudit) -> dict[str, float]:
@@ -75,15 +80,24 @@ def _errors(row: SizeAudit) -> dict[str, float]:
     return found
 
 
+def figure(found: Audit, drawing: Callable[[Axes, Audit], None]) -> Figure:
+    """One of the two figures of an audit, to be made inside `styled()`."""
+    made = new_figure(4.0)
+    axes = made.add_subplot()
+    drawing(axes, found)
+    axes.set_yscale("log")
+    axes.set_title(_title(found))
+    legend_below(made)
+    return made
+
+
+def _title(found: Audit) -> str:
+    return f"{found.network} under {found.group}"
+
+
 def _written(found: Audit, stem: Path, name: str, drawing: Callable[[Axes, Audit], None]) -> list[Path]:
-    title = f"{found.network} under {found.group}"
     with styled():
-        figure = new_figure(4.0)
-        axes = figure.add_subplot()
-        drawing(axes, found)
-        axes.set_yscale("log")
-        axes.set_title(title)
-        contents = encoded(figure, title, drawing.__doc__ or title)
+        contents = encoded(figure(found, drawing), _title(found), drawing.__doc__ or _title(found))
     paths = [stem.with_name(f"{stem.name}-{name}.{form}") for form in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         write_whole(path, content)

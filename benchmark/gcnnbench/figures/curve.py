@@ -12,7 +12,7 @@ from gcnnbench.claims.claims import ClaimsCard, CurveClaim
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing, counted
 from gcnnbench.figures.networks import Network
-from gcnnbench.figures.style import DARK, GREY, Look, looks, new_figure
+from gcnnbench.figures.style import DARK, FEWEST, GREY, Look, legend_below, looks, new_figure
 from gcnnbench.formatting import share
 from gcnnbench.scoring.metrics import angle_accuracies
 from gcnnbench.statistics import Summary, summary
@@ -38,7 +38,7 @@ def draw_curve(card: BenchmarkCard, networks: Sequence[Network], claims: Sequenc
     rows = figure.subfigures(2 if beside else 1, 1, height_ratios=[2.9, 2.2][: 2 if beside else 1], squeeze=False)[:, 0]
     run = [network for network in shown if network.entry in ours]
     _together(rows[0].add_subplot(), run, ours, look)
-    rows[0].legend(loc="outside lower center", ncols=min(3, len(run)), fontsize=7)
+    legend_below(rows[0], fontsize=7)
     if beside:
         panels = rows[1].subplots(1, len(beside), sharey=True, squeeze=False)[0]
         for panel, network in zip(panels, beside, strict=True):
@@ -71,10 +71,17 @@ def published(card: BenchmarkCard, claims: Sequence[ClaimsCard]) -> dict[str, tu
 
 
 def _together(axes: Axes, networks: Sequence[Network], ours: Mapping[str, Curve], look: Mapping[str, Look]) -> None:
-    for network in networks:
-        n = len(network.records)
-        _line(axes, ours[network.entry], look[network.entry], f"{network.label} (n = {n})")
+    for place, network in enumerate(networks):
+        label = f"{network.label} (n = {len(network.records)})"
+        curve = ours[network.entry]
+        if len(curve) < FEWEST:
+            _points(axes, curve, look[network.entry], label, 4.0 * (place - (len(networks) - 1) / 2))
+        else:
+            _line(axes, curve, look[network.entry], label)
     _angles(axes, 45)
+    if few := [list(ours[network.entry]) for network in networks if len(ours[network.entry]) < FEWEST]:
+        axes.set_xticks(few[0])
+        axes.set_xlim(min(few[0]) - 60, max(few[0]) + 60)
     axes.set_ylabel("accuracy in %")
     axes.set_xlabel("rotation of the test images in degrees")
 
@@ -106,6 +113,14 @@ def _line(axes: Axes, curve: Curve, look: Look, label: str | None = None) -> Non
             [mean + side * 100 * (std or 0) for mean, std in zip(means, spreads, strict=True)] for side in (-1, 1)
         )
         axes.fill_between(angles, low, high, color=look.colour, alpha=0.2, linewidth=0, zorder=2)
+
+
+def _points(axes: Axes, curve: Curve, look: Look, label: str, aside: float) -> None:
+    """The means at too few angles for a curve, with one deviation to either side; networks stand side by side."""
+    angles = [angle + aside for angle in curve]
+    means = [100 * point.mean for point in curve.values()]
+    spreads = [100 * (point.std or 0) for point in curve.values()]
+    axes.errorbar(angles, means, yerr=spreads, fmt=look.mark, color=look.colour, label=label, zorder=3)
 
 
 def _angles(axes: Axes, step: int) -> None:

@@ -11,7 +11,18 @@ from matplotlib.lines import Line2D
 
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing, counted
-from gcnnbench.figures.style import BLACK, BLUE, GREEN, MARKS, ORANGE, PURPLE, VERMILION, new_figure
+from gcnnbench.figures.style import (
+    BLACK,
+    BLUE,
+    FEWEST,
+    GREEN,
+    MARKS,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    legend_below,
+    new_figure,
+)
 from gcnnbench.runs.record import Record
 
 Readings = Mapping[str, Mapping[str, Sequence[Record]]]
@@ -48,7 +59,7 @@ def draw_degree(family: str, found: Readings) -> Drawing:
         panel.set_visible(False)
     if banks:
         lines = [_line(place, name) for place, name in enumerate(conditions)]
-        figure.legend(handles=lines, loc="outside lower center", ncols=5)
+        legend_below(figure, lines)
     seeds = {
         f"{entry}, {condition}": len(records)
         for entry, here in found.items()
@@ -90,8 +101,14 @@ def _by_depth(axes: Axes, entry: str, values: Values, conditions: Sequence[str])
     for condition, here in values.items():
         look = _line(conditions.index(condition), condition)
         means = [float(np.mean(here[module])) for module in modules]
-        axes.plot(places, means, color=look.get_color(), linestyle=look.get_linestyle(), marker=look.get_marker())
-        if max(map(len, here.values())) > 1:
+        axes.plot(
+            places,
+            means,
+            color=look.get_color(),
+            linestyle=look.get_linestyle() if len(modules) >= FEWEST else "none",
+            marker=look.get_marker(),
+        )
+        if max(map(len, here.values())) > 1 and len(modules) >= FEWEST:
             low, high = ([end(here[module]) for module in modules] for end in (min, max))
             axes.fill_between(places, low, high, color=look.get_color(), alpha=0.15, linewidth=0)
     axes.set_ylim(-0.03, 1.03)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing
-from gcnnbench.figures.style import BLUE, new_figure
+from gcnnbench.figures.style import BLUE, legend_below, new_figure
 from gcnnbench.formatting import points
 from gcnnbench.leaderboard.board import Board, Contrast, Pair
 from gcnnbench.leaderboard.pairs import COMPARED
@@ -29,7 +31,7 @@ def draw_pairs(boards: Sequence[Board]) -> Drawing:
         raise UserError("there is no pair of an exact and an approximate network with records to draw")
     metrics = [name for name in COMPARED if any(_contrast(pair, name) for _, pair in lines)]
     titles = len({board.benchmark for board, _ in lines})
-    figure = new_figure(0.9 + 0.22 * (len(lines) + titles))
+    figure = new_figure(1.2 + 0.22 * (len(lines) + titles))
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     places = _places(lines)
     for panel, metric in zip(panels, metrics, strict=True):
@@ -48,7 +50,32 @@ def draw_pairs(boards: Sequence[Board]) -> Drawing:
         panels[0].text(
             -0.07, top, board, transform=panels[0].get_yaxis_transform(), ha="right", va="center", weight="bold"
         )
+    legend_below(figure, _key(found for _, pair in lines for found in pair.contrasts))
     return Drawing(figure, "Exact minus approximate", _caption(lines), _alt(lines))
+
+
+def _key(contrasts: Iterable[Contrast]) -> list[Line2D]:
+    """What the marks that were drawn mean."""
+    marks = {_kind(found) for found in contrasts}
+    words = {"told": f"told from zero at {ALPHA} (Holm)", "open": "not told from zero", "single": "no interval"}
+    return [
+        Line2D([], [], color=BLUE, linestyle="none", label=word, **_look(kind))
+        for kind, word in words.items()
+        if kind in marks
+    ]
+
+
+def _kind(found: Contrast) -> str:
+    if found.ci95 is None:
+        return "single"
+    return "told" if found.p_holm is not None and found.p_holm < ALPHA else "open"
+
+
+def _look(kind: str) -> dict[str, Any]:
+    """Filled where told from zero after Holm's adjustment, open where not, a cross where no interval is known."""
+    if kind == "single":
+        return {"marker": "x", "markersize": 5}
+    return {"marker": "o", "markerfacecolor": BLUE if kind == "told" else "white"}
 
 
 def _places(lines: Sequence[Line]) -> dict[int, float]:
@@ -73,16 +100,12 @@ def _contrast(pair: Pair, metric: str) -> Contrast | None:
 
 
 def _mark(axes: Axes, place: float, found: Contrast) -> None:
-    """Filled where told from zero after Holm's adjustment, open where not, a cross where no interval is known."""
-    difference = 100 * found.difference
+    difference, look = 100 * found.difference, _look(_kind(found))
     if found.ci95 is None:
-        axes.plot([difference], [place], "x", color=BLUE, markersize=5, zorder=3)
+        axes.plot([difference], [place], linestyle="none", color=BLUE, zorder=3, **look)
         return
-    separates = found.p_holm is not None and found.p_holm < ALPHA
-    axes.plot(
-        [100 * end for end in found.ci95], [place, place], "|-", color=BLUE, linewidth=1.2, markersize=6, zorder=2
-    )
-    axes.plot([difference], [place], "o", color=BLUE, markerfacecolor=BLUE if separates else "white", zorder=3)
+    ends = [[abs(100 * end - difference)] for end in found.ci95]
+    axes.errorbar(difference, place, xerr=ends, color=BLUE, linestyle="none", capsize=3, zorder=3, **look)
 
 
 def _label(pair: Pair) -> str:

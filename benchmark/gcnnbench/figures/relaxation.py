@@ -15,7 +15,7 @@ from gcnnbench.equivariance.results import EquivarianceState
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing, counted
 from gcnnbench.figures.networks import Network
-from gcnnbench.figures.style import DARK, GREY, Look, looks, new_figure
+from gcnnbench.figures.style import DARK, FEWEST, GREY, Look, joined, legend_below, looks, new_figure
 
 FLOOR = 1e-18
 """Errors of zero stand here."""
@@ -48,7 +48,7 @@ def draw_relaxation(card: BenchmarkCard, networks: Sequence[Network]) -> Drawing
         row[0].set_ylabel("relative equivariance error")
     before = Line2D([], [], color=DARK, marker="o", linestyle=DASHED, markerfacecolor="white", label="before training")
     after = Line2D([], [], color=DARK, marker="o", linestyle="-", label="after training")
-    figure.legend(handles=[before, after], loc="outside lower center", ncols=2)
+    legend_below(figure, [before, after])
     return Drawing(
         figure,
         f"Equivariance error against depth on {card.full_name}, before and after training",
@@ -74,12 +74,12 @@ def _panel(axes: Axes, network: Network, look: Look) -> None:
             places,
             10 ** logs.mean(axis=0),
             color=look.colour,
-            linestyle="-" if after else DASHED,
-            marker=look.mark,
+            linestyle=joined("-" if after else DASHED, len(depths)),
+            marker="o",
             markerfacecolor=look.colour if after else "white",
             zorder=3 if after else 2,
         )
-        if len(found) > 1:
+        if len(found) > 1 and len(depths) >= FEWEST:
             axes.fill_between(
                 places, 10 ** logs.min(axis=0), 10 ** logs.max(axis=0), color=look.colour, alpha=0.3 if after else 0.12
             )

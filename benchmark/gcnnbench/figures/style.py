@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib import style
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.legend import Legend
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 BLUE, VERMILION, PURPLE, GREY = "#0072b2", "#d55e00", "#cc79a7", "#777777"
@@ -22,6 +25,8 @@ COLOURS = {
     "none": (BLACK, GREY),
     "unknown": (GREY,),
 }
+MOST_SHADES = 12
+"""How often a colour is made lighter; after that it repeats."""
 Dashes = str | tuple[int, tuple[float, ...]]
 LINES: dict[str, Dashes] = {"exact": "-", "approximate": (0, (5, 1.5)), "none": (0, (1, 1.2)), "unknown": "-."}
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -67,13 +72,47 @@ def looks(networks: Iterable[tuple[str, str]]) -> dict[str, Look]:
     """
     found: dict[str, Look] = {}
     used = dict.fromkeys(COLOURS, 0)
+    taken: set[str] = set()
     for place, (name, equivariance) in enumerate(networks):
-        colours = COLOURS[equivariance]
-        found[name] = Look(
-            place, colours[used[equivariance] % len(colours)], LINES[equivariance], MARKS[place % len(MARKS)]
-        )
+        colours, number = COLOURS[equivariance], used[equivariance]
+        colour, times = colours[number % len(colours)], number // len(colours)
+        while (shade := _shade(colour, times)) in taken and times < MOST_SHADES:
+            times += 1
+        taken.add(shade)
+        found[name] = Look(place, shade, LINES[equivariance], MARKS[place % len(MARKS)])
         used[equivariance] += 1
     return found
+
+
+def _shade(colour: str, times: int) -> str:
+    """A colour that was used so often before, each time nearer to a light grey."""
+    keep = 0.6**times
+    red, green, blue = (keep * part + (1 - keep) * 0.8 for part in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+FEWEST = 3
+"""Points that make a curve: two are two points, and no line joins them."""
+
+
+def joined(line: Dashes, points: int) -> Dashes:
+    """The style of the line through so many points; none where they make no curve."""
+    return line if points >= FEWEST else "none"
+
+
+def legend_below(figure: Figure | SubFigure, handles: Sequence[Artist] | None = None, **settings: Any) -> Legend:
+    """A legend below all axes, in as many columns, at most five, as the canvas has room for."""
+    chosen = handles if handles is not None else _labelled(figure)
+    for columns in range(min(5, len(chosen)), 0, -1):
+        legend = figure.legend(handles=chosen, loc="outside lower center", ncols=columns, **settings)
+        if columns == 1 or legend.get_window_extent().width <= 0.97 * figure.bbox.width:
+            break
+        legend.remove()
+    return legend
+
+
+def _labelled(figure: Figure | SubFigure) -> list[Artist]:
+    return [handle for axes in figure.axes for handle in axes.get_legend_handles_labels()[0]]
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
