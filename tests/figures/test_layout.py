@@ -1,4 +1,4 @@
-"""Of every figure: legends lie on the canvas and off the data, colours differ, curves are curves, marks have a key."""
+"""Of every figure of records: legends lie on the canvas and off the data, colours differ, curves are curves, marks have a key."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from gcnnbench.equivariance.audit import audit
-from gcnnbench.figures import audit as audits
 from gcnnbench.figures.curve import draw_curve
 from gcnnbench.figures.degree import draw_degree
 from gcnnbench.figures.gallery import FIGURES
@@ -78,26 +76,12 @@ def degree(toy: Toy, _: list[Record]) -> Figure:
     return draw_degree("toy", {"p4cnn@28": conditions}).figure
 
 
-def audited(drawing: Callable[[Axes, Any], None]) -> Callable[[Toy, list[Record]], Figure]:
-    def draw(_: Toy, __: list[Record]) -> Figure:
-        from gcnnbench.cards.registry import Registry
-        from gcnnbench.equivariance.targets import model_target
-
-        registry = Registry.load()
-        target = model_target(registry, registry.model("p4cnn"))
-        return audits.figure(audit(target.make, (11, 12, 13), channels=1), drawing)
-
-    return draw
-
-
 DRAWN: dict[str, Callable[[Toy, list[Record]], Figure]] = {
     "curve": the_curve,
     "curve at two angles": two_angles,
     "relaxation": relaxation,
     "pairs": pairs,
     "degree": degree,
-    "audit over size": audited(audits.against_size),
-    "audit over depth": audited(audits.against_depth),
 }
 
 
@@ -161,7 +145,6 @@ def without_key(figure: Figure) -> set[str]:
     return used - keyed
 
 
-@pytest.mark.filterwarnings("ignore:indexing with dtype torch.uint8")
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_figure_can_be_read(name: str, toy: Toy, study: list[Record]) -> None:
     with styled():
