@@ -1,4 +1,4 @@
-"""Of every figure of records: legends lie on the canvas and off the data, colours differ, curves are curves, marks have a key."""
+"""Figures of records: legends on the canvas and off the data, colours apart, curves of three points, keys of marks."""
 
 from __future__ import annotations
 
