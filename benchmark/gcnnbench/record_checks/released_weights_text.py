@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
+from gcnnbench.formatting import share
 from gcnnbench.record_checks.released_weights import Scored
 
 HEADINGS = ("weights", "entry", "published", "ours", "95 %", "control", "invariance error", "scored on", "verdict")
@@ -52,16 +53,16 @@ def as_json(rows: Sequence[Scored]) -> str:
 
 
 def _cells(row: Scored) -> list[str]:
-    named = [f"{row.source} {row.claim.id}", row.claim.entry, f"{100 * row.published:.2f}"]
+    named = [f"{row.source} {row.claim.id}", row.claim.entry, share(row.published)]
     if row.interval is None:
         return [*named, "–", "–", "–", "–", "–", row.verdict]
     low, high = row.interval
     error = row.invariance_error
     return [
         *named,
-        f"{100 * row.correct / row.images:.2f}",
-        f"{100 * low:.2f} … {100 * high:.2f}",
-        f"{100 * row.control / row.images:.2f}",
+        share(row.correct / row.images),
+        f"{share(low)} … {share(high)}",
+        share(row.control / row.images),
         "–" if error is None else f"{error:.1e}" if error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}",
         f"{row.data}, {row.images:,} images",
         row.verdict,
