@@ -103,7 +103,7 @@ def joined(line: Dashes, points: int) -> Dashes:
 def legend_below(figure: Figure | SubFigure, handles: Sequence[Artist] | None = None, **settings: Any) -> Legend:
     """A legend below all axes, in as many columns, at most five, as the canvas has room for."""
     chosen = handles if handles is not None else _labelled(figure)
-    for columns in range(min(5, len(chosen)), 0, -1):
+    for columns in range(max(1, min(5, len(chosen))), 0, -1):
         legend = figure.legend(handles=chosen, loc="outside lower center", ncols=columns, **settings)
         if columns == 1 or legend.get_window_extent().width <= 0.97 * figure.bbox.width:
             break
