@@ -114,7 +114,7 @@ def test_perf_compares_the_reports_of_the_docs() -> None:
     files = [str(path) for path in sorted((ROOT / "docs/perf").glob("*.json"))]
     done = CliRunner().invoke(build_app(), ["perf", "--compare", *files[:2]])
     assert done.exit_code in (0, 1), done.exception
-    assert "| B / A |" in done.stdout
+    assert " B / A |" in done.stdout
 
 
 def test_site_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
