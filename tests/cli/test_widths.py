@@ -13,6 +13,7 @@ import pytest
 from gcnnbench.cli.app import main
 from gcnnbench.cli.fitting import fit_table
 from gcnnbench.cli.output import fitted
+from gcnnbench.figures.gallery import FIGURES
 
 VERBS = (
     ("list",),
@@ -77,7 +78,7 @@ def test_forms_for_programs_are_never_fitted(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, printed(capsys, "leaderboard", "quickstart", "--format", "csv").splitlines())) > 200
-    assert len(printed(capsys, "figure", "--format", "json").splitlines()) == 5
+    assert len(printed(capsys, "figure", "--format", "json").splitlines()) == len(FIGURES) + 2
 
 
 @pytest.mark.parametrize("words", [["leaderboard", "quickstart"], ["leaderboard", "--help"]], ids=" ".join)

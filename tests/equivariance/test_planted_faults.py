@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -275,9 +276,12 @@ def test_outputs_that_are_no_logits() -> None:
         assert (wrong.certificate, wrong.decision) == ("unknown", "approximate")
 
 
-def test_a_lying_certificate_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = network(conv=of_bank(without_the_shift)())
-    monkeypatch.setattr(Faulty, "__module__", "gcnnbench.nn.convolution")
+def test_a_lying_certificate_is_a_disagreement() -> None:
+    """A group convolution, of which the certificate knows that it is equivariant, runs something else."""
+    conv = GroupConv(3, 4, 3, group=P4, padding=1)
+    faulty = of_bank(without_the_shift)()
+    vars(conv).update(fault=vars(faulty)["fault"], forward=MethodType(Faulty.forward, conv))
+    model = network(conv=conv)
     found = exactness(model, sample_images(4, 2, 12), P4)
     assert (found.certificate, found.decision, found.first_break) == ("exact", "approximate", "conv")
     assert str(found.reason).startswith("the certificate says exact and the decision approximate, one of them is wrong")

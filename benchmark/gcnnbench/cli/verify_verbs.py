@@ -123,7 +123,9 @@ def weights(
     paper: Annotated[
         str | None, typer.Option(metavar="KEY", help="Only weights of this source, as in romero2020.")
     ] = None,
-    images: Annotated[int | None, typer.Option(min=100, help="Only so many test images.", show_default="all")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=100, metavar="N", help="Only so many test images.", show_default="all")
+    ] = None,
     data: Data,
     include: Include,
     output: Format,
