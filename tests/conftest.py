@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 
 import pytest
+
+os.environ.pop("COLUMNS", None)  # pytest-xdist gives its workers 80, and what verbs print would follow
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -67,7 +67,7 @@ def record(entry: str = "p4cnn@28", seed: int = 0, upright: float = 0.9, turned:
     protocol = changes.setdefault("spec", protocol_of(entry))
     changes.setdefault("spec_digest", spec_digest(protocol))
     recipe, split, rate = protocol["recipe"], protocol["split"], 1000.0 + seed
-    epochs, batch, train = recipe["epochs"], recipe["batch_size"], split["train"]["images"]
+    epochs, batch, train = recipe["epochs"], recipe["batch_size"], split["train"].get("images", IMAGES)
     tested = split["test"].get("images", IMAGES)
     shown = counts(upright, turned, tested, protocol["classes"], protocol["evaluation"]["curve"]["step"])
     certificate, decision = changes.pop("exactness", ("exact", "exact"))

@@ -108,7 +108,7 @@ def test_what_tells_nothing_is_undecided_and_shows_both_values(cells: list[Cell]
 @pytest.mark.parametrize(
     ("recorded", "trained", "verdict", "told"),
     [
-        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "agrees", "[+0.00, +0.00] lies inside ±2 points"),
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "agrees", "[0.00, 0.00] lies inside ±2 points"),
         ([0.9, 0.5], [0.5, 0.9], "undecided", "these seeds tell nothing"),
         ([0.9, 0.92, 0.88], [0.9, 0.9, 0.9], "undecided", "neither lies inside ±2 points nor outside"),
         ([0.9, 0.91, 0.92], [0.8, 0.81, 0.82], "differs", "lies outside ±2 points"),

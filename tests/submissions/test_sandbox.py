@@ -30,7 +30,7 @@ from gcnnbench.runs.measuring import Measured
 from gcnnbench.submissions import containment, sandbox
 from gcnnbench.submissions.contained.syscalls import LIBRARY
 from gcnnbench.submissions.containment import Isolation, Kind, isolation
-from gcnnbench.submissions.limits import usage
+from gcnnbench.submissions.limits import files_in, usage
 from tests.submissions.contained import HONEST, LIMITS, TINY, Submission, needs_isolation, shares, submission
 
 PROJECT = Path(__file__).parents[2]
@@ -259,3 +259,9 @@ def test_a_network_that_says_one_thing_is_refused(tmp_path: Path) -> None:
     found = submission(tmp_path, "honest").run_here(tmp_path, "score", weights)
     assert found == {"one-class": "every upright test image is put into class 9"}
     assert HONEST.parameters[0].count == sum(value.numel() for value in weights.values())
+
+
+def test_files_of_the_host_are_not_counted_as_a_containers(tmp_path: Path) -> None:
+    """A process that is not contained yet sees the host's folder of the same name."""
+    assert files_in(tmp_path, [os.getpid()]) == 0
+    assert os.statvfs(tmp_path).f_files - os.statvfs(tmp_path).f_ffree != 0

@@ -92,13 +92,19 @@ def usage(root: int) -> Usage:
 
 
 def files_in(scratch: Path, pids: Iterable[int]) -> int:
-    """How many files a container holds in its scratch directory, as the first of these processes that tells sees it."""
+    """How many files a container holds in its scratch directory, as the first of these processes that tells sees it.
+
+    While the container is being made its processes still see the host's folder of that name, which is not counted.
+    """
+    host = scratch.stat().st_dev if scratch.exists() else None
     for pid in pids:
+        seen = f"/proc/{pid}/root{scratch}"
         try:
-            found = os.statvfs(f"/proc/{pid}/root{scratch}")
+            device, found = os.stat(seen).st_dev, os.statvfs(seen)
         except OSError:
             continue
-        return found.f_files - found.f_ffree
+        if device != host:
+            return found.f_files - found.f_ffree
     return 0
 
 
