@@ -100,7 +100,7 @@ def files_in(scratch: Path, pids: Iterable[int]) -> int:
     for pid in pids:
         seen = f"/proc/{pid}/root{scratch}"
         try:
-            device, found = os.stat(seen).st_dev, os.statvfs(seen)
+            device, found = Path(seen).stat().st_dev, os.statvfs(seen)
         except OSError:
             continue
         if device != host:
