@@ -130,7 +130,7 @@ def test_is_stopped_by_the_limit_named_for_it(name: str, check: str, tmp_path: P
     start = time.monotonic()
     outcome = submission(tmp_path, name).run(limits=limits)
     assert [finding.check for finding in outcome.findings] == [check], outcome
-    assert time.monotonic() - start < 100
+    assert time.monotonic() - start < 240
     assert outcome.tensors == {}
     assert len(outcome.log.encode()) <= 3 * 2**16
     assert sorted(path.name for path in tmp_path.parent.iterdir()) == before

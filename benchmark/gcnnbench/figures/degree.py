@@ -124,7 +124,7 @@ def _by_condition(axes: Axes, entry: str, values: Values, conditions: Sequence[s
         mean = float(np.mean(widths))
         ends = [[mean - min(widths)], [max(widths) - mean]]
         axes.errorbar(place, mean, yerr=ends, color=look.get_color(), marker=look.get_marker(), linestyle="none")
-    axes.set_ylim(0, 2 * np.pi * 1.05)
+    axes.set_ylim(0, 1.05 * max(2 * np.pi, *map(max, here.values())))
     axes.set_xlim(-0.5, len(here) - 0.5)
     axes.set_xticks(range(len(here)), list(here), rotation=90)
     axes.set_ylabel("width in radians")
