@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from typer.testing import CliRunner
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.regret import as_markdown, condition_of, family_cards, regrets
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 ACCURACIES = {
     "circle": {
@@ -66,3 +72,10 @@ def test_families_are_found_by_name() -> None:
 def test_no_fixed_entry_no_table() -> None:
     with pytest.raises(UserError, match="no benchmark of the family toy"):
         regrets("toy", {"only": {"a": {0: 0.5}}}, {"a"})
+
+
+def test_the_verb_prints_the_table_of_the_committed_records() -> None:
+    done = CliRunner().invoke(build_app(), ["regret", "degree-digits", "--results", str(RESULTS)])
+    assert done.exit_code == 0, done.output
+    assert "| relaxed-p4cnn@12 | learnt" in done.stdout
+    assert "Best fixed: z2cnn@12 (halves), p4cnn@12 (quarter)." in " ".join(done.stdout.split())
