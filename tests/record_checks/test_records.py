@@ -8,17 +8,19 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gcnnbench.leaderboard.tables import TABLES
 from gcnnbench.outside_text import is_line, is_text
+from gcnnbench.record_checks.across_records import Cells
 from gcnnbench.record_checks.made_again import mac_count
 from gcnnbench.record_checks.recomputing import verify_records
 from gcnnbench.record_checks.rows import RecordRow, counted
 from gcnnbench.record_checks.text import records_as_json, records_as_text
 from gcnnbench.runs.spec import spec_digest
+from tests.toy_records import Toy
 
 if TYPE_CHECKING:
     from tests.toy_results import Study
@@ -308,3 +310,25 @@ def test_names_of_files_are_shown_and_take_no_hold_of_a_terminal(study: Study) -
     assert sum(row.grade == "refused" for row in rows) == len(hostile)
     assert is_text(records_as_text(rows))
     assert records_as_json(rows).encode("utf-8")
+
+
+def test_cells_that_train_alike_and_are_scored_otherwise_may_share_their_weights() -> None:
+    """As a network and its average over turned copies; a copy under another name has the counts or another training."""
+
+    def findings(**changes: Any) -> list[str]:
+        cells, network = Cells(), Toy.record("p4cnn@28", 0, 0.9, 0.7)
+        averaged = Toy.record("p4cnn@27", 0, 0.8, 0.8).model_copy(update=changes)
+        rows = []
+        for record in (network, averaged):
+            place = f"{record.entry}/seed-{record.seed}.json"
+            cells.add(place, "seed", record)
+            rows.append(RecordRow(place, "recomputed"))
+        return [one for row in cells.compared(rows, {}) for one in row.findings]
+
+    assert findings() == []
+    course = Toy.record("p4cnn@27").training
+    faster = course.history[0].model_copy(update={"train_loss": 0.5})
+    otherwise = course.model_copy(update={"history": (faster, *course.history[1:])})
+    for change in ({"counts": Toy.record("p4cnn@28", 0, 0.9, 0.7).counts}, {"training": otherwise}, {"seed": 1}):
+        assert len(findings(**change)) == 2, change
+    assert findings(weights=Toy.record("p4cnn@27").weights.model_copy(update={"sha256": "c" * 64})) == []

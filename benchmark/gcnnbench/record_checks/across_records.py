@@ -5,13 +5,28 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gcnnbench.formatting import listed
 from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs.files import Kind
 from gcnnbench.runs.record import Record
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Whose record it is, the losses and accuracies of its training, and the digest of its counts."""
+
+    name: tuple[str, str, int]
+    course: tuple[tuple[float | None, ...], ...]
+    counts: str
+
+    def trained_alike(self, other: _Cell) -> bool:
+        """Whether two entries of a benchmark train alike and are scored otherwise, as a network and its average are."""
+        (benchmark, entry, seed), (its_benchmark, its_entry, its_seed) = self.name, other.name
+        same = (benchmark, seed, self.course) == (its_benchmark, its_seed, other.course)
+        return same and entry != its_entry and self.counts != other.counts
 
 
 class Cells:
@@ -21,16 +36,17 @@ class Cells:
         self.accounted: set[tuple[str, str, int]] = set()
         """Seeds without a record of which a file says why: a failure, or one that cannot be read."""
         self.seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
-        self.weights: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
-        self.contents: dict[str, list[tuple[str, tuple[str, str, int]]]] = defaultdict(list)
+        self.weights: dict[str, list[tuple[str, _Cell]]] = defaultdict(list)
+        self.contents: dict[str, list[tuple[str, _Cell]]] = defaultdict(list)
 
     def add(self, place: str, kind: Kind, record: Record) -> None:
         """Take note of a record and where it stands."""
-        cell = (record.benchmark, record.entry, record.seed)
+        counts = hashlib.sha256(record.counts.model_dump_json().encode()).hexdigest()
+        course = tuple((one.train_loss, one.train_accuracy, one.train_penalty) for one in record.training.history)
+        cell = _Cell((record.benchmark, record.entry, record.seed), course, counts)
         if kind == "seed":
             self.seeds[record.benchmark, record.entry].add(record.seed)
         self.weights[record.weights.sha256].append((place, cell))
-        counts = hashlib.sha256(record.counts.model_dump_json().encode()).hexdigest()
         self.contents[counts + record.entry].append((place, cell))
 
     def compared(self, rows: Sequence[RecordRow], protocol_seeds: Mapping[str, int]) -> list[RecordRow]:
@@ -44,7 +60,7 @@ class Cells:
         for what, groups in (("weights", self.weights), ("counts", self.contents)):
             for group in groups.values():
                 for place, cell in group:
-                    others = [other for other, its in group if its != cell]
+                    others = [other for other, its in group if its.name != cell.name and not its.trained_alike(cell)]
                     if others:
                         copies[place].append(f"{what}: the same as those of {others[0]}, a cell of its own")
         later = dict(self.to_come(protocol_seeds))
