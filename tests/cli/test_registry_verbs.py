@@ -275,12 +275,12 @@ def test_validate_of_nothing_is_an_error(gcnnbench: Any, monkeypatch: pytest.Mon
     assert "no card was found" in err
 
 
-@pytest.mark.parametrize("kind", ["model", "dataset", "benchmark"])
+@pytest.mark.parametrize("kind", ["model", "dataset", "benchmark", "claims"])
 def test_schema_is_one_json_schema(gcnnbench: Any, kind: str) -> None:
     _, out, _ = gcnnbench("schema", kind)
     schema = json.loads(out)
     assert schema["$schema"].startswith("https://json-schema.org/")
-    assert {"name", "title"} <= set(schema["required"])
+    assert {"source" if kind == "claims" else "name", "title"} <= set(schema["required"])
     _, out, _ = gcnnbench("schema")
     assert json.loads(out)[kind] == schema
 

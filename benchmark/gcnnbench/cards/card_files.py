@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -14,22 +15,27 @@ from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, ModelC
 from gcnnbench.errors import UserError
 
 Kind = Literal["model", "dataset", "benchmark"]
+AnyKind = Kind | Literal["claims"]
 FolderCard = TypeVar("FolderCard", ModelCard, DatasetCard, BenchmarkCard)
 
 REGISTRY = Path(__file__).resolve().parents[1] / "registry"
+CLAIMS = re.compile(r"^claims:", re.MULTILINE)
+"""What a card of claims says and no other card does."""
 
 
 @dataclass
 class CardFiles:
     """All cards with the files they stand in, by name; `broken` names those that could not be read.
 
-    Superseded versions of benchmarks stand under `name@version`.
+    Superseded versions of benchmarks stand under `name@version`. `claims` are the files of the user's cards of claims,
+    which are read once all other cards are right.
     """
 
     models: dict[str, CardFile[ModelCard]] = field(default_factory=dict)
     datasets: dict[str, CardFile[DatasetCard]] = field(default_factory=dict)
     benchmarks: dict[str, CardFile[BenchmarkCard]] = field(default_factory=dict)
     superseded: dict[str, CardFile[BenchmarkCard]] = field(default_factory=dict)
+    claims: list[Path] = field(default_factory=list)
     bibliography: dict[str, str] = field(default_factory=dict)
     broken: set[tuple[Kind, str]] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
@@ -54,7 +60,8 @@ def read_card_files(include: Sequence[Path] = ()) -> CardFiles:
     """Read all registered cards, and those at the given paths.
 
     Args:
-        include: card files, folders of a model or data set, or folders that hold such at any depth.
+        include: card files, claims cards among them, folders of a model or data set, or folders that hold such at any
+            depth.
 
     Raises:
         UserError: a path holds no card, or the bibliography cannot be read.
@@ -62,13 +69,17 @@ def read_card_files(include: Sequence[Path] = ()) -> CardFiles:
     card_files = CardFiles(bibliography=read_bibliography(REGISTRY / "references.bib"))
     seen: set[Path] = set()
     for kind, path in [*registered_cards(), *(found for given in include for found in cards_at(given))]:
-        if path.resolve() not in seen:
-            seen.add(path.resolve())
+        if path.resolve() in seen:
+            continue
+        seen.add(path.resolve())
+        if kind != "claims":
             _add(card_files, kind, path.absolute())
+        elif path.resolve().parent != REGISTRY / "claims":
+            card_files.claims.append(path.absolute())
     return card_files
 
 
-def registered_cards() -> Iterator[tuple[Kind, Path]]:
+def registered_cards() -> Iterator[tuple[AnyKind, Path]]:
     """The kind and the file of each registered card; the directories are the registry."""
     kinds: tuple[tuple[Kind, str], ...] = (("model", "gcnnbench.models"), ("dataset", "gcnnbench.datasets"))
     for kind, package in kinds:
@@ -80,7 +91,7 @@ def registered_cards() -> Iterator[tuple[Kind, Path]]:
         yield "benchmark", path
 
 
-def cards_at(path: Path) -> list[tuple[Kind, Path]]:
+def cards_at(path: Path) -> list[tuple[AnyKind, Path]]:
     """The kind and the file of each card at a path that the user gave.
 
     Raises:
@@ -90,7 +101,7 @@ def cards_at(path: Path) -> list[tuple[Kind, Path]]:
         return [(_kind(path), path)]
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    found = sorted(file for file in path.rglob("*.yaml") if file.parent.name != "claims")
+    found = sorted(path.rglob("*.yaml"))
     if not found:
         raise UserError(f"{path}: no card in it; a model's is model.yaml, a data set's dataset.yaml")
     return [(_kind(file), file) for file in found]
@@ -104,8 +115,14 @@ def card_name(kind: Kind, path: Path) -> str:
     return path.stem if kind == "benchmark" else path.resolve().parent.name
 
 
-def _kind(path: Path) -> Kind:
-    return "model" if path.name == "model.yaml" else "dataset" if path.name == "dataset.yaml" else "benchmark"
+def _kind(path: Path) -> AnyKind:
+    if path.name in ("model.yaml", "dataset.yaml"):
+        return "model" if path.name == "model.yaml" else "dataset"
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError:
+        return "benchmark"  # reading it as a card says what is wrong
+    return "claims" if CLAIMS.search(text) else "benchmark"
 
 
 def _is_entry(folder: Path) -> bool:

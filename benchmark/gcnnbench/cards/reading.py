@@ -83,15 +83,17 @@ def read_card(path: Path, kind: type[CardT]) -> CardT:
     return open_card(path, kind).card
 
 
-def open_cards(folder: Path, kind: type[CardT], check: Callable[[CardFile[CardT]], Iterable[Finding]]) -> list[CardT]:
-    """Read all cards of a folder, in the order of their names, and check each against what else there is.
+def open_cards(
+    paths: Iterable[Path], kind: type[CardT], check: Callable[[CardFile[CardT]], Iterable[Finding]]
+) -> list[CardT]:
+    """Read these cards in their order, and check each against what else there is.
 
     Raises:
         CardsError: any is no such card, or the check finds something; all errors at once.
     """
     cards: list[CardT] = []
     findings: list[Finding] = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in paths:
         try:
             file = open_card(path, kind)
         except CardsError as error:

@@ -28,7 +28,7 @@ class Registry:
     """Cards by name, each with the file it stands in; picklable.
 
     `paths` maps (kind, name) to the card's file, `bibliography` a source's key to its BibTeX, and `superseded` the full
-    name of an earlier version of a benchmark to its card.
+    name of an earlier version of a benchmark to its card. `claims` are the files of the user's own cards of claims.
     """
 
     models: Mapping[str, ModelCard]
@@ -37,6 +37,7 @@ class Registry:
     paths: Mapping[tuple[Kind, str], Path]
     bibliography: Mapping[str, str]
     superseded: Mapping[str, BenchmarkCard] = field(default_factory=dict)
+    claims: Sequence[Path] = ()
 
     @classmethod
     def load(cls, include: Sequence[Path] = ()) -> Registry:
@@ -65,6 +66,7 @@ class Registry:
             paths=_paths(card_files),
             bibliography=dict(card_files.bibliography),
             superseded={name: file.card for name, file in sorted(card_files.superseded.items())},
+            claims=tuple(card_files.claims),
         )
 
     def model(self, name: str) -> ModelCard:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gcnnbench.cards.card_files import REGISTRY
+from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import EntryName, Model, Name, Natural, Positive, Some, Text, broken_rule
 from gcnnbench.claims.released import WeightsClaim
-from gcnnbench.statistics import Summary, sample_std
+
+if TYPE_CHECKING:
+    from gcnnbench.statistics import Summary
 
 FOLDER = REGISTRY / "claims"
 """Where the claims cards of the registry are, and beside them what they rest on."""
+
+
+def claims_file(registry: Registry, source: str) -> Path:
+    """The claims card of a source: the user's own of that name, else the registry's."""
+    return next((path for path in registry.claims if path.stem == source), FOLDER / f"{source}.yaml")
+
 
 Quantity = Annotated[
     str,
@@ -256,7 +266,7 @@ def _once(claims: tuple[AnyClaim, ...]) -> tuple[AnyClaim, ...]:
 
 
 class ClaimsCard(Model):
-    """The claims of one source: a key of `references.bib`, and the file's name.
+    """The claims of one source, as the file is called; of a registered card it is a key of `references.bib`.
 
     `primary` names the few rows on which the source's conclusion rests, `claim/reading` each: they lead the table and
     are one family of tests.
@@ -290,6 +300,8 @@ def published(value: float, std: float | None, kind: str, runs: int | None, unit
     An error becomes an accuracy, a population deviation a sample deviation. Without runs, or without a spread, it is
     one run. A spread of unsaid kind is taken for a sample deviation, the narrower reading.
     """
+    from gcnnbench.statistics import Summary, sample_std  # the schema alone needs no numpy
+
     scale = 1 / COUNTS[unit] if unit in COUNTS else 100.0
     mean = 1 - value / scale if unit == "error-percent" else value / scale
     if std is None or runs is None or runs < 2:

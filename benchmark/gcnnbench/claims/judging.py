@@ -12,7 +12,6 @@ import numpy as np
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import Assumption, BenchmarkCard, split_entry
 from gcnnbench.claims.claims import (
-    FOLDER,
     Claim,
     ClaimsCard,
     CurveClaim,
@@ -23,6 +22,7 @@ from gcnnbench.claims.claims import (
     NumberClaim,
     Reading,
     StatementClaim,
+    claims_file,
 )
 from gcnnbench.claims.curve_test import CurveTest, curve_power, curve_test
 from gcnnbench.claims.evidence import Evidence
@@ -68,7 +68,7 @@ def _rows(registry: Registry, card: ClaimsCard, claim: Claim, gathered: Gathered
     if isinstance(claim, NumberClaim):
         yield _finished(_number(card, claim, gathered), claim, registry)
     elif isinstance(claim, CurveClaim):
-        yield _finished(_curve(card, claim, gathered), claim, registry)
+        yield _finished(_curve(registry, card, claim, gathered), claim, registry)
     elif isinstance(claim, StatementClaim):
         for reading in claim.readings:
             row = replace(_reading(card, claim, reading, gathered), counted=_reading_counts(registry, claim, reading))
@@ -119,10 +119,10 @@ def _number(card: ClaimsCard, claim: NumberClaim, gathered: Gathered) -> ClaimRo
     return replace(_measured(row, runs), ours=ours, seeds=ours.n, judgement=found)
 
 
-def _curve(card: ClaimsCard, claim: CurveClaim, gathered: Gathered) -> ClaimRow:
+def _curve(registry: Registry, card: ClaimsCard, claim: CurveClaim, gathered: Gathered) -> ClaimRow:
     tolerances = [card.tolerances[claim.tolerance].of(point) for point in claim.published]
     row = _blank(card, claim, [claim.entry], claim.quantity, f"{len(claim.at)} points, n = {claim.runs}")
-    path = FOLDER / f"{card.source}.yaml"
+    path = claims_file(registry, card.source)
     theirs = published_runs(path, claim)
     powers = _powers(path, claim, tuple(tolerances))
     row = replace(row, needed=next((seeds for seeds, found in powers.items() if found >= POWER), None))

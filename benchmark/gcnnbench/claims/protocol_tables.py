@@ -163,7 +163,7 @@ def read_protocols(registry: Registry, folder: Path = FOLDER) -> list[ProtocolCa
     Raises:
         CardsError: any is wrong, or names a source, benchmark, entry or assumption that is not there; all at once.
     """
-    return open_cards(folder, ProtocolCard, lambda file: _cross_check(file, registry))
+    return open_cards(sorted(folder.glob("*.yaml")), ProtocolCard, lambda file: _cross_check(file, registry))
 
 
 def tables_of(cards: Sequence[ProtocolCard], benchmark: str) -> list[tuple[str, ProtocolTable]]:

@@ -14,21 +14,38 @@ from gcnnbench.claims.judging import assumptions, entries_of, row_ids
 
 
 def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
-    """All claims cards of the registry, in the order of their sources.
+    """All claims cards of the registry in the order of their sources, and after them the user's own.
 
     Raises:
         CardsError: any card is wrong, or names a source, benchmark, entry or tolerance that is not there; all at once.
     """
-    return open_cards(folder, ClaimsCard, lambda file: _cross_check(file, registry))
+    registered = sorted(folder.glob("*.yaml"))
+    seen: dict[str, Path] = {}
+
+    def check(file: CardFile[ClaimsCard]) -> Iterator[Finding]:
+        if file.path in registered:
+            yield from _source_is_cited(file, registry)
+        taken = seen.setdefault(file.card.source, file.path)
+        if taken != file.path:
+            yield file.error(
+                ("source",), f"{file.card.source} is taken by {taken}; give the file and the source another"
+            )
+        yield from _cross_check(file, registry)
+
+    return open_cards([*registered, *registry.claims], ClaimsCard, check)
+
+
+def _source_is_cited(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Finding]:
+    source = file.card.source
+    if source not in registry.bibliography:
+        near = choice(source, sorted(registry.bibliography))
+        yield file.error(("source",), f"'{source}' is not in references.bib; {near}")
 
 
 def _cross_check(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Finding]:
     card = file.card
     if card.source != file.path.stem:
         yield file.error(("source",), f"'{card.source}' must be {file.path.stem}, as the file is called")
-    if card.source not in registry.bibliography:
-        near = choice(card.source, sorted(registry.bibliography))
-        yield file.error(("source",), f"'{card.source}' is not in references.bib; {near}")
     for place, claim in enumerate(card.claims):
         for tolerance in _tolerance_names(claim):
             if tolerance not in card.tolerances:

@@ -42,6 +42,7 @@ class CardKind(StrEnum):
     model = "model"
     dataset = "dataset"
     benchmark = "benchmark"
+    claims = "claims"
 
 
 def list_cards(
@@ -198,10 +199,13 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a kind of card, for editors that complete and check YAML."""
     from gcnnbench.cards.reading import CARD_KINDS
+    from gcnnbench.cards.schema import Model
+    from gcnnbench.claims.claims import ClaimsCard
 
+    kinds: dict[str, type[Model]] = {**CARD_KINDS, "claims": ClaimsCard}
     schemas: dict[str, Any] = {
         name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **card.model_json_schema()}
-        for name, card in CARD_KINDS.items()
+        for name, card in kinds.items()
     }
     typer.echo(json.dumps(schemas[kind.value] if kind else schemas, indent=1, ensure_ascii=False))
 

@@ -161,7 +161,7 @@ def _claims(
     data: Path,
     junit: Path | None,
 ) -> None:
-    from gcnnbench.claims.claims import FOLDER
+    from gcnnbench.claims.claims import claims_file
     from gcnnbench.claims.evidence import gather, set_aside
     from gcnnbench.claims.judging import judge_claims
     from gcnnbench.claims.reading import read_claims
@@ -178,7 +178,7 @@ def _claims(
         card = registry.benchmark(benchmark)
         name, registry = card.name, registry.at(card)
     chosen = [card for card in cards if paper in (None, card.source)]
-    since = {card.source: tolerances_since(FOLDER / f"{card.source}.yaml") for card in chosen}
+    since = {card.source: tolerances_since(claims_file(registry, card.source)) for card in chosen}
 
     def judged() -> list[ClaimRow]:
         rows = warn_of_edits(judge_claims(registry, chosen, gather(registry, results)), since)

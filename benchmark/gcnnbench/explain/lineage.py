@@ -9,7 +9,7 @@ from pathlib import Path
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, split_entry
-from gcnnbench.claims.claims import FOLDER
+from gcnnbench.claims.claims import claims_file
 from gcnnbench.claims.evidence import QUARTER_TURNS, gather
 from gcnnbench.claims.judging import judge_claims
 from gcnnbench.claims.reading import read_claims
@@ -88,7 +88,11 @@ def explain(
         data=record.spec.get("data", {}),
         data_files=tuple(DataFile(file.path, file.bytes, file.md5) for file in dataset.files),
         claims=claims,
-        sources={source: registry.bibliography[source] for source in dict.fromkeys(row.source for row in claims)},
+        sources={
+            source: registry.bibliography[source]
+            for source in dict.fromkeys(row.source for row in claims)
+            if source in registry.bibliography  # the user's own cards need no citation
+        },
     )
 
 
@@ -201,7 +205,7 @@ def _claims(registry: Registry, results: Path, card: BenchmarkCard, entry: str, 
     rows = judge_claims(registry, read_claims(registry), gather(registry, results))
     about = _quantities(metric)
     ours = [row for row in rows if row.benchmark == card.name and entry in row.entries and row.quantity in about]
-    since = {source: tolerances_since(FOLDER / f"{source}.yaml") for source in {row.source for row in ours}}
+    since = {source: tolerances_since(claims_file(registry, source)) for source in {row.source for row in ours}}
     return tuple(warn_of_edits(ours, since))
 
 
