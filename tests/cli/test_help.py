@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+from typing import get_type_hints
 
 import pytest
+from typer.models import OptionInfo
 
 from gcnnbench.cli.app import VERBS, VERIFY, main
 
@@ -28,6 +30,30 @@ def test_help_fits_the_terminal_and_shows_no_python(
         assert "(dynamic)" not in told
         assert "\x1b" not in told
         assert re.findall(r"<[^>]*>|--[\w-]+ (?:int|float|str|bool|path|list)\b", told) == []
+
+
+@pytest.mark.parametrize(("words", "several"), [("run", "BENCHMARK..."), ("perf", "[SECTION]..."), ("list", "[KIND]")])
+def test_usage_says_what_may_be_left_out_and_what_repeated(
+    words: str, several: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([words, "--help"])
+    assert capsys.readouterr().out.splitlines()[0] == f"Usage: gcnnbench {words} [OPTIONS] {several}"
+
+
+def test_no_option_takes_its_name_from_the_word_for_its_value() -> None:
+    # typer 0.27 calls an option --SECONDS whose value is SECONDS and whose own name is not declared
+    options = [
+        (verb, name, option)
+        for verb, function in [*VERBS, *VERIFY]
+        for name, hint in get_type_hints(function, include_extras=True).items()
+        for option in getattr(hint, "__metadata__", ())
+        if isinstance(option, OptionInfo)
+    ]
+    assert len(options) > 100
+    # in an annotation the first name lies where a default would
+    undeclared = [(verb, name, option.metavar or "") for verb, name, option in options if option.default is ...]
+    assert [(verb, name) for verb, name, word in undeclared if word.lower().replace("-", "_") == name] == []
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ On = Annotated[
 Address = Annotated[
     str | None,
     typer.Option(
+        "--address",
         rich_help_panel=PANEL,
         metavar="ADDRESS",
         help="The Ray cluster to join.",

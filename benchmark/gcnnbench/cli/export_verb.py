@@ -41,7 +41,7 @@ def export(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="What is exported: see below.")],
     *,
     metric: Annotated[
-        str | None, typer.Option(metavar="METRIC", help="Another number than the one it is ranked by.")
+        str | None, typer.Option("--metric", metavar="METRIC", help="Another number than the one it is ranked by.")
     ] = None,
     dataset: Annotated[
         str | None,
@@ -50,7 +50,9 @@ def export(
     revision: Annotated[
         str | None, typer.Option(metavar="SHA", help="eval-results: the data set's revision there.")
     ] = None,
-    url: Annotated[str | None, typer.Option(metavar="URL", help="eval-results: where the records can be seen.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="eval-results: where the records can be seen.")
+    ] = None,
     passport: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="model-card: what audit --passport wrote.")
     ] = None,

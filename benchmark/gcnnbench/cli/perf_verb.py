@@ -30,7 +30,10 @@ def perf(
     seconds: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", min=0, help="About how long one comparison may take; five rounds are made at least."
+            "--seconds",
+            metavar="SECONDS",
+            min=0,
+            help="About how long one comparison may take; five rounds are made at least.",
         ),
     ] = 8.0,
     compare: Annotated[

@@ -8,8 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-CHOICES = re.compile(r" <([^<>]*)>$")
-REQUIRED = re.compile(r"^\{(.*)\}((?:\.\.\.)?)$")
+CHOICES = re.compile(r" [<\[]([^<>\[\]]*)[>\]]$")
 
 
 class PlainCommand(TyperCommand):
@@ -17,7 +16,8 @@ class PlainCommand(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line: a required argument as its name, an optional one in brackets."""
-        return [REQUIRED.sub(r"\1\2", piece) for piece in super().collect_usage_pieces(ctx)]
+        arguments = [parameter for parameter in self.get_params(ctx) if parameter.param_type_name == "argument"]
+        return [self.options_metavar or "", *map(_usage, arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options, each below its heading, those of a panel below its own."""
@@ -27,17 +27,30 @@ class PlainCommand(TyperCommand):
             if record is not None:
                 argument = parameter.param_type_name == "argument"
                 panel = getattr(parameter, "rich_help_panel", None) or ("Arguments" if argument else "Options")
-                value = "" if argument and not _chosen(parameter) else r" \1"
-                sections.setdefault(panel, []).append((CHOICES.sub(value, record[0]), record[1]))
+                term = _name(parameter) + _choices(parameter) if argument else CHOICES.sub(r" \1", record[0])
+                sections.setdefault(panel, []).append((term, record[1]))
         for title, records in sections.items():
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
 
 
-def _chosen(parameter: Any) -> bool:
-    """Whether the value is one of a few words."""
-    return bool(getattr(getattr(parameter, "type_descriptor", None), "is_choice", False))
+def _name(argument: Any) -> str:
+    """What stands for the value of an argument."""
+    return str(argument.metavar or argument.name)
+
+
+def _usage(argument: Any) -> str:
+    """An argument in the usage line."""
+    name = _name(argument) if argument.required else f"[{_name(argument)}]"
+    return name if argument.nargs == 1 else f"{name}..."
+
+
+def _choices(argument: Any) -> str:
+    """The few words that an argument may be, after a space; nothing where it may be any."""
+    kind = getattr(argument, "type_descriptor", None) or argument.type  # since typer 0.29, and before
+    choices = getattr(kind, "choices", None)
+    return " " + "|".join(map(str, choices)) if choices else ""
 
 
 def plain_typer(**settings: Any) -> typer.Typer:
