@@ -20,7 +20,7 @@ def called(*arguments: str | Path) -> Result:
 def test_without_a_record_the_leaderboard_is_a_message(tmp_path: Path) -> None:
     result = called("leaderboard", "quickstart", "--results", tmp_path, "--format", "json")
     assert isinstance(result.exception, UserError)
-    assert "make some: gcnnbench run quickstart" in str(result.exception)
+    assert f"make some: gcnnbench run --results {tmp_path} quickstart" in str(result.exception)
     assert result.stdout == ""
 
 

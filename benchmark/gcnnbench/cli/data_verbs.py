@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gcnnbench.cli.options import Data
+from gcnnbench.cli.options import Data, Include
 
 
 def fetch(
@@ -15,13 +15,14 @@ def fetch(
     ],
     *,
     data: Data,
+    include: Include,
 ) -> None:
     """Download data sets and verify them; files that are there and right are kept. Nothing else uses the network."""
     from gcnnbench.cards.registry import Registry
     from gcnnbench.data import fetching
     from gcnnbench.errors import UserError
 
-    registry = Registry.load()
+    registry = Registry.load(include)
     cards = [registry.dataset(name) for name in dict.fromkeys(datasets)]
     failures = []
     for card in cards:

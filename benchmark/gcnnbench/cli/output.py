@@ -15,6 +15,7 @@ from textwrap import wrap
 
 import typer
 
+from gcnnbench.cli.advice import advised
 from gcnnbench.cli.fitting import fit_table
 from gcnnbench.leaderboard.layout import WIDTH
 
@@ -43,9 +44,14 @@ def tell(text: str, form: str = "md") -> None:
         text: what is to be told.
         form: as the option `--format` has it; only `md` is fitted to the reader's columns.
     """
-    width = columns() if form == "md" else None
+    width, text = columns() if form == "md" else None, advised(text, form)
     if text:
         typer.echo((text if width is None else fitted(text, width)).removesuffix("\n"))
+
+
+def tell_aside(text: str) -> None:
+    """Print on stderr, as it is: findings and what is to be done about them."""
+    typer.echo(advised(text), err=True)
 
 
 def fitted(text: str, width: int) -> str:

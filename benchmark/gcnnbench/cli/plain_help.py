@@ -8,11 +8,18 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from gcnnbench.cli.advice import running
+
 CHOICES = re.compile(r" [<\[]([^<>\[\]]*)[>\]]$")
 
 
 class PlainCommand(TyperCommand):
     """A verb whose arguments and options are listed with their names for values and without types."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; commands that it advises carry on with its options."""
+        with running(ctx):
+            return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line: a required argument as its name, an optional one in brackets."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gcnnbench.cli.advice import advised
 from gcnnbench.cli.completion import benchmark_names, entry_names
 from gcnnbench.cli.engines import (
     LOCAL,
@@ -172,7 +173,7 @@ def run(
     before = f"{len(cells) - len(todo)} were done before"
     typer.echo(f"{done} cells run, {before}, {len(failed)} failed{also}; records in {store.results}")
     for event in [*failed, *stopped]:
-        typer.echo(terminal(f"{event.cell}: {event.text}"))
+        typer.echo(advised(terminal(f"{event.cell}: {event.text}")))
     if failed or stopped:
         raise typer.Exit(SOME_CELLS_FAILED)
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gcnnbench.cli.advice import advised
 from gcnnbench.cli.check_report import JUnit, report_checks
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
-from gcnnbench.cli.output import tell
+from gcnnbench.cli.output import tell, tell_aside
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def new(
     from gcnnbench.submissions.scaffold import new as scaffold
 
     folder = scaffold(name, kind.value, output)
-    typer.echo(f"{folder}: model.py, model.yaml, README.md; next: gcnnbench submit {folder} --check")
+    typer.echo(f"{folder}: model.py, model.yaml, README.md; next: gcnnbench submit {shlex.quote(str(folder))} --check")
 
 
 def submit(
@@ -170,7 +171,7 @@ def bundle(
         )
         if output is OutputFormat.json:
             rows = [{"id": finding.check, "verdict": "refused", **finding.model_dump()} for finding in error.findings]
-            typer.echo(json.dumps({"rows": rows, "summary": {"refused": len(rows)}}, indent=1, ensure_ascii=False))
+            tell(json.dumps({"rows": rows, "summary": {"refused": len(rows)}}, indent=1, ensure_ascii=False), "json")
         _refuse(error, path)
     else:
         report_checks("gcnnbench verify bundle", [Case(str(path))], junit)
@@ -184,7 +185,7 @@ def _check(path: Path, data: Path, include: list[Path], trust: bool) -> None:
     for note in export_notes(submission, data, trust=trust):
         typer.echo(note, err=True)
     entered = ", ".join(f"{benchmark} {entry}" for benchmark, entry in submission.entries)
-    typer.echo(f"{path}: all checks passed for {entered}; next: gcnnbench submit {path}")
+    typer.echo(advised(f"{path}: all checks passed for {entered}; next: gcnnbench submit {shlex.quote(str(path))}"))
 
 
 def _submit(submission: Submission, data: Path, output: Path | None, jobs: int, trust: bool) -> None:
@@ -195,7 +196,7 @@ def _submit(submission: Submission, data: Path, output: Path | None, jobs: int, 
     with RunReport(len(cells_of(submission, data))) as report:
         manifest = submit(submission, data, target, report, jobs=jobs, trust=trust)
     typer.echo(f"{target}: {len(manifest.files)} files, digest {manifest.digest}")
-    typer.echo(f"next: gcnnbench verify bundle {target}")
+    typer.echo(advised(f"next: gcnnbench verify bundle {shlex.quote(str(target))}"))
 
 
 def _accept(
@@ -243,7 +244,7 @@ def _wanted(retrain: str | None, no_rescore: bool) -> Wanted:
 def _refuse(error: Refused, path: Path) -> None:
     """Print what is wrong on stderr and end with 1."""
     for finding in error.findings:
-        typer.echo(str(finding), err=True)
+        tell_aside(str(finding))
     wrong = "1 thing is wrong" if len(error.findings) == 1 else f"{len(error.findings)} things are wrong"
     typer.echo(f"{path}: refused, {wrong}", err=True)
     raise typer.Exit(CHECK_FAILED)

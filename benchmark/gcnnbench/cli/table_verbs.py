@@ -9,7 +9,7 @@ import typer
 
 from gcnnbench.cli.completion import benchmark_names
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results, TableFormat, Tables
-from gcnnbench.cli.output import tell
+from gcnnbench.cli.output import tell, tell_aside
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import terminal
 
@@ -59,7 +59,7 @@ def leaderboard(
         _keep(registry, results, boards, everything=not benchmarks)
     findings = [*unreadable, *(f"{board.benchmark}: {finding}" for board in boards for finding in board.findings)]
     for finding in findings:
-        typer.echo(terminal(finding), err=True)
+        tell_aside(terminal(finding))
     if findings:
         raise typer.Exit(CHECK_FAILED)
 

@@ -112,9 +112,11 @@ def _nothing(
     command = f"gcnnbench run {card.name} --entry {entry}"
     if seed is not None:
         if seed in unusable:
-            return f"the record of seed {seed} cannot be used: {unusable[seed]}; gcnnbench verify records"
+            again = f"gcnnbench verify records --benchmark {card.name} --entry {entry}"
+            return f"the record of seed {seed} cannot be used: {unusable[seed]}; {again}"
         have = ", ".join(str(number) for number in sorted({one.run.seed for one in kept})) or "none"
-        return f"{entry} has no record of seed {seed} of {card.full_name} (seeds with one: {have}): {command}"
+        also = f"(seeds with one: {have})"
+        return f"{entry} has no record of seed {seed} of {card.full_name} {also}: {command} --seeds {seed}"
     aside = ", ".join(
         [*(f"seed {one.run.seed}: {one.excluded}" for one in kept), *(f"seed {one}: unusable" for one in unusable)]
     )

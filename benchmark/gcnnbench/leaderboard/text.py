@@ -54,7 +54,8 @@ def _markdown(board: Board, wide: bool) -> str:
 
 def _top(board: Board, wide: bool, top: int) -> str:
     shown = replace(board, rows=board.rows[:top])
-    more = f"{len(shown.rows)} of {len(board.rows)} rows, without pairs and notes: gcnnbench leaderboard tells all."
+    some = f"{len(shown.rows)} of {len(board.rows)} rows, without pairs and notes"
+    more = f"{some}; all: gcnnbench leaderboard {board.benchmark}"
     parts = [f"## {markdown(f'{board.benchmark}: {board.title}')}", folded(caption(board)), _fitting(shown, wide)]
     return "\n\n".join([*parts, folded(more)]) + "\n"
 

@@ -1,0 +1,119 @@
+"""Commands that verbs advise are whole: they carry on with the options that the user gave and parse as they stand."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+ENTRY = "quickstart@1/p4cnn@12"
+
+
+def printed(*words: str | Path) -> str:
+    """All that a verb prints, and its error."""
+    done = CliRunner().invoke(build_app(), [str(word) for word in words])
+    assert done.exception is None or isinstance(done.exception, SystemExit | UserError), done.exception
+    return f"{done.stdout}\n{done.stderr}\n{done.exception if isinstance(done.exception, UserError) else ''}"
+
+
+def advice(text: str, verb: str) -> dict[str, Any]:
+    """What the first advised command of that verb means to its parser; it must be one."""
+    found = re.search(rf"gcnnbench ({verb} [^;|\n]*)", text)
+    assert found is not None, text
+    words = shlex.split(found[1])
+    here: Any = get_command(build_app())
+    for word in verb.split():
+        words.remove(word)
+        here = here.commands[word]
+    values: dict[str, Any] = here.make_context(verb, words).params
+    return values
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder with a blank in its name, with a card of the user's in it."""
+    folder = tmp_path / "my own"
+    folder.mkdir()
+    text = (ROOT / "benchmark/gcnnbench/registry/benchmarks/quickstart.yaml").read_text("utf-8")
+    (folder / "mine.yaml").write_text(re.sub(r"(?m)^name: quickstart$", "name: mine", text), "utf-8")
+    return folder
+
+
+NOTHING = (
+    "leaderboard mine",
+    "explain mine p4cnn@12",
+    "explain mine p4cnn@12 --seed 7",
+    "compare mine/p4cnn@12 mine/p4cnn@13",
+    "figure curve --benchmark mine",
+)
+
+
+@pytest.mark.parametrize("command", NOTHING)
+def test_what_an_empty_board_advises_is_the_users_own(command: str, own: Path) -> None:
+    words = command.split()
+    values = advice(printed(*words, "--results", own / "none", "--include", own / "mine.yaml"), "run")
+    assert values["benchmarks"] == ["mine"]
+    assert (values["results"], values["include"]) == (own / "none", [own / "mine.yaml"])
+    assert values["seeds"] == ("7" if "--seed" in words else None)
+
+
+@pytest.mark.parametrize("form", ["md", "json"])
+def test_a_claim_that_is_not_run_says_how(form: str, tmp_path: Path) -> None:
+    results, data = tmp_path / 'a "b"', tmp_path / "data"
+    words = ("verify", "claims", "--paper", "cohen2016", "--results", results, "--data", data, "--format", form)
+    told = printed(*words)
+    if form == "json":
+        told = "\n".join(row["next"] for row in json.loads(told)["rows"])
+    values = advice(told, "run")
+    assert (values["results"], values["data"]) == (results, data)
+
+
+def test_a_gap_in_the_seeds_says_what_to_run(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results" / ENTRY, tmp_path / ENTRY)
+    (tmp_path / ENTRY / "seed-1.json").unlink()
+    values = advice(printed("verify", "records", "--results", tmp_path), "run")
+    assert (values["results"], values["seeds"], values["entries"]) == (tmp_path, "1", ["p4cnn@12"])
+
+
+def test_the_rest_of_a_short_board_is_of_the_same_results(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results" / ENTRY, tmp_path / ENTRY)
+    values = advice(printed("leaderboard", "quickstart", "--top", "1", "--results", tmp_path), "leaderboard")
+    assert (values["benchmarks"], values["results"]) == (["quickstart@1"], tmp_path)
+
+
+def test_missing_files_are_fetched_where_they_were_sought(tmp_path: Path) -> None:
+    words = ("run", "mnist-upright", "--data", tmp_path / "my data", "--results", tmp_path, "--seeds", "0")
+    assert advice(printed(*words), "fetch")["data"] == tmp_path / "my data"
+
+
+def test_what_comes_after_a_check_is_to_submit_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = printed("new", "mynet", "--output", tmp_path / "a b")
+    assert advice(told, "submit")["path"] == tmp_path / "a b" / "mynet"
+    monkeypatch.setattr("gcnnbench.submissions.checking.check_folder", lambda *_, **__: _Passed())
+    monkeypatch.setattr("gcnnbench.submissions.checking.export_notes", lambda *_, **__: ())
+    data, bundle = tmp_path / "data", tmp_path / "my.bundle"
+    told = printed("submit", tmp_path / "a b" / "mynet", "--check", "--data", data, "--output", bundle, "--trust")
+    values = advice(told, "submit")
+    assert (values["path"], values["data"], values["output"]) == (tmp_path / "a b" / "mynet", data, bundle)
+    assert values["trust"]
+    assert not values["check"]
+
+
+class _Passed:
+    entries = (("quickstart", "mynet@12"),)
+
+
+def test_nothing_is_added_that_was_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCNNBENCH_RESULTS", str(tmp_path))
+    assert printed("leaderboard", "quickstart").strip().endswith("make some: gcnnbench run quickstart")
