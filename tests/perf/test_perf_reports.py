@@ -187,6 +187,28 @@ def tiny() -> networks.Setting:
     return networks.Setting("p4-resnet44-pcam", 9, 2, hyperparameters={"widths": (2, 3), "blocks": (1, 1)})
 
 
+class WithoutKernel(nn.Module):
+    """A layer of others' whose backward pass the device refuses, as e2cnn's pool over fields on a deterministic GPU."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = images.flatten(1)[:, :10] * nn.Parameter(torch.ones(10))
+        logits.register_hook(self.refuse)
+        return logits
+
+    def refuse(self, _gradient: torch.Tensor) -> None:
+        raise RuntimeError("max_pool3d has no deterministic implementation, but you asked. See the manual.")
+
+
+def test_what_others_cannot_run_here_is_said_and_the_rest_is_measured(
+    tiny: networks.Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gcnnbench.perf.steerable.network", lambda *_: WithoutKernel())
+    made, missing = networks.candidates(tiny, torch.device("cpu"))
+    assert set(made) == {networks.OURS, networks.FLOOR, networks.NCHW}
+    reason = "fails on cpu: max_pool3d has no deterministic implementation, but you asked"
+    assert missing == dict.fromkeys(networks.STEERABLE, reason)
+
+
 def test_the_candidates_are_the_same_network(tiny: networks.Setting) -> None:
     device = torch.device("cpu")
     made, missing = networks.candidates(tiny, device)

@@ -88,9 +88,14 @@ def candidates(setting: Setting, device: torch.device) -> tuple[dict[str, nn.Mod
     missing = {}
     for library in STEERABLE:
         try:
-            made[library] = steerable.network(library, setting.slug, network, CLASSES)
+            theirs = steerable.network(library, setting.slug, network, CLASSES).to(device)
+            training_step(theirs, *images(setting, device))()
         except UserError as error:
             missing[library] = str(error)
+        except RuntimeError as error:  # a layer of theirs has no deterministic kernel on a GPU
+            missing[library] = f"fails on {device.type}: {str(error).partition('.')[0]}"
+        else:
+            made[library] = theirs
     return {name: made_network.to(device) for name, made_network in made.items()}, missing
 
 
