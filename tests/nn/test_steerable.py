@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
+from typing import Any
 
 import pytest
 import torch
 from e2cnn import nn as enn
+from e2cnn.group.groups import cyclicgroup
+from scipy import sparse
 from torch import Tensor, nn
 
 from gcnnbench.architectures.sequence import Network
@@ -46,6 +50,24 @@ def train(network: nn.Module, steps: int = 3) -> None:
         optimiser.zero_grad()
         nn.functional.cross_entropy(network(torch.randn(8, 1, 8, 8)), torch.randint(3, (8,))).backward()
         optimiser.step()
+
+
+def test_what_scipy_warns_of_in_e2cnn_reaches_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    # scipy 1.18 does so for block_diag; groups that were built before would not call it again
+    block_diag, warned = sparse.block_diag, []
+
+    def switching(*arguments: Any, **options: Any) -> Any:
+        warned.append("block_diag")
+        warnings.warn("`block_diag` is switching to the sparse array interface.", DeprecationWarning, stacklevel=2)
+        return block_diag(*arguments, **options)
+
+    monkeypatch.setattr(sparse, "block_diag", switching)
+    monkeypatch.setattr(cyclicgroup, "_cached_group_instances", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network = small()
+        network(torch.randn(2, 1, 8, 8)).sum().backward()
+    assert warned
 
 
 @pytest.mark.parametrize("order", [4, 8])

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from e2cnn import nn as enn
@@ -27,12 +28,22 @@ from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, with
 from gcnnbench.nn.layers import Layers
 
 
+@contextmanager
+def without_its_warnings() -> Iterator[None]:
+    """Leave out what torch, numpy and scipy warn of in e2cnn's own code, which nobody here can mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"e2cnn\.")
+        yield
+
+
+@without_its_warnings()
 def scalar_type(order: int, channels: int) -> enn.FieldType:
     """e2cnn's type of `channels` scalar fields under the rotations by 360°/order."""
     space = Rot2dOnR2(order)
     return enn.FieldType(space, channels * [space.trivial_repr])
 
 
+@without_its_warnings()
 def regular_type(order: int, channels: int) -> enn.FieldType:
     """e2cnn's type of `channels` regular fields under the rotations by 360°/order."""
     space = Rot2dOnR2(order)
@@ -112,8 +123,7 @@ class SteerableConv(nn.Module):
             geometry = {"stride": stride, "padding": padding, "bias": bias, "frequencies_cutoff": cutoff}
             return enn.R2Conv(source, target, kernel_size, **geometry, recompute=True, initialize=False)
 
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="indexing with dtype torch.uint8", category=UserWarning)
+        with without_its_warnings():
             self.module = made(in_type, out_type)
             pair = made(in_type.index_select([0]), out_type.index_select([0]))
         with torch.no_grad():
@@ -137,6 +147,7 @@ class SteerableConv(nn.Module):
         return conv2d(features, filters, bias, stride=self.stride, padding=self.padding)
 
 
+@without_its_warnings()
 def steerable_block(
     number: int,
     in_type: enn.FieldType,
@@ -157,6 +168,7 @@ def steerable_block(
     return layers
 
 
+@without_its_warnings()
 def steerable_classifier(field_type: enn.FieldType, classes: int) -> Layers:
     """Global average pooling – maximum over the group – linear, from features of that type to invariant logits."""
     return {
