@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from gcnnbench.cards.card_files import registered_cards
 from gcnnbench.cards.reading import read_card
@@ -273,14 +275,53 @@ def test_the_sweep_would_see_what_deterministic_cuda_refuses(pool: nn.Module) ->
     assert refused(nn.Sequential(nn.Conv2d(3, 2, 3), pool, nn.Flatten()), torch.rand(2, 3, 9, 9))
 
 
+class DrawnOnTheCpu(TorchDispatchMode):
+    """Whatever an operation draws at random it draws on the CPU, and its results are brought to where they belong."""
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in operation.tags:
+            return operation(*args, **kwargs)
+        assert not operation._schema.is_mutable, f"{operation} would draw into a copy"
+        tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        device = tensors[0].device if tensors else kwargs["device"]
+        args, kwargs = tree_map_only(Tensor, Tensor.cpu, (args, kwargs))
+        drawn = operation(*args, **tree_map_only(torch.device, lambda _: torch.device("cpu"), kwargs))
+        return tree_map_only(Tensor, lambda value: value.to(device), drawn)
+
+
 def one_step(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """The gradients of one training step and the scores after it, brought to the CPU; `network` is not changed."""
+    """The gradients of one training step and the scores after it, brought to the CPU; `network` is not changed.
+
+    What the network draws is the same in every call and on every device.
+    """
     stepped = copy.deepcopy(network)
-    with arithmetic(images.device, "fp32", 1):
+    with arithmetic(images.device, "fp32", 1), torch.random.fork_rng(devices=[]), DrawnOnTheCpu():
+        torch.manual_seed(4)
         nn.functional.cross_entropy(stepped.train()(images), labels).backward()
         scores = for_scoring(stepped)(images).detach()
     found = {key: value.grad for key, value in stepped.named_parameters() if value.grad is not None}
     return {key: value.cpu() for key, value in {**found, "scores": scores}.items()}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_steps_that_are_compared_draw_the_same(name: str) -> None:
+    size = max(9, smallest(name))
+    network, images = built(name, size), torch.rand(2, 3, size, size).double()
+    first, again = (one_step(network, images, torch.tensor([0, 3])) for _ in range(2))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+
+
+def test_what_is_drawn_for_another_device_is_drawn_on_the_cpu() -> None:
+    torch.manual_seed(4)
+    expected = torch.rand(3), torch.rand(2)
+    torch.manual_seed(4)
+    with DrawnOnTheCpu():
+        elsewhere, here = torch.rand(3, device="meta"), torch.rand(2)
+    assert elsewhere.is_meta
+    assert torch.equal(here, expected[1])
 
 
 @pytest.mark.gpu
@@ -291,7 +332,7 @@ def test_a_training_step_on_a_gpu_is_that_of_the_cpu(name: str) -> None:
     network = built(name, size)
     for layer in network.modules():
         if "Dropout" in type(layer).__name__:
-            vars(layer)["p"] = 0.0  # each device draws its own masks
+            vars(layer)["p"] = 0.0  # each kind of device has its own way from draws to masks
     images, labels = torch.rand(4, 3, size, size).double(), torch.tensor([0, 3, 1, 9])
     expected = one_step(network, images, labels)
     found = one_step(network.cuda(), images.cuda(), labels.cuda())
