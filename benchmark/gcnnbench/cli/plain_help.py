@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from gcnnbench.cli.advice import running
+from gcnnbench.cli.at_work import at_work
 
 CHOICES = re.compile(r" [<\[]([^<>\[\]]*)[>\]]$")
 
@@ -17,8 +18,8 @@ class PlainCommand(TyperCommand):
     """A verb whose arguments and options are listed with their names for values and without types."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb; commands that it advises carry on with its options."""
-        with running(ctx):
+        """Run the verb; one that takes its time says so, and commands that it advises carry on with its options."""
+        with at_work(ctx.command_path), running(ctx):
             return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

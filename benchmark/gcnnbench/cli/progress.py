@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,6 +14,8 @@ from gcnnbench.escaping import terminal
 
 if TYPE_CHECKING:
     from gcnnbench.runs.events import Event
+
+Item = TypeVar("Item")
 
 LINE_SECONDS = 30.0
 
@@ -79,6 +82,27 @@ class RunReport:
     def _say(self, line: str) -> None:
         self.console.print(terminal(line), markup=False, soft_wrap=True)
         self.said = time.monotonic()
+
+
+def steps(items: Sequence[Item], name: Callable[[Item], str]) -> Iterator[Item]:
+    """The items one after another, with a bar on a terminal's stderr that says which one is at work."""
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=len(items))
+        for item in items:
+            bar.update(task, description=terminal(name(item)), refresh=True)
+            yield item
+            bar.advance(task)
+
+
+def duration_range(seconds: float, within: float) -> str:
+    """Seconds that may be off by a factor either way, as `6–24 min`."""
+    least, most = duration(seconds / within), duration(seconds * within)
+    same = least.partition(" ")[2] == most.partition(" ")[2]
+    return most if least == most else f"{least.partition(' ')[0] if same else least}–{most}"
 
 
 def duration(seconds: float) -> str:

@@ -172,6 +172,7 @@ def _cases(card_files: CardFiles, findings: Sequence[Finding]) -> list[Case]:
 
 def _audit(registry: Registry, paths: list[Path]) -> None:
     """Measure what the model cards claim: those below the paths, or all where none is given."""
+    from gcnnbench.cli.progress import steps
     from gcnnbench.equivariance.claims import false_claims
 
     cards = [
@@ -182,7 +183,7 @@ def _audit(registry: Registry, paths: list[Path]) -> None:
     if not cards:
         raise UserError("no model's card is at these paths, and nothing audited is nothing right")
     failures = 0
-    for card in cards:
+    for card in steps(cards, lambda card: card.name):
         for sentence in false_claims(registry, card):
             failures += 1
             typer.echo(f"{registry.paths['model', card.name]}: {sentence}", err=True)

@@ -247,9 +247,8 @@ def status(
 
 def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     """The plan as a table, with time and space estimated from a few steps of each entry."""
-    from tabulate import tabulate
-
-    from gcnnbench.cli.progress import duration
+    from gcnnbench.cli.progress import duration_range
+    from gcnnbench.leaderboard.layout import folded, pipes
     from gcnnbench.runs.estimate import forecast
 
     if not cells:
@@ -257,38 +256,27 @@ def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     by_entry: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
-    rows, seconds, committed, kept, scaled = [], 0.0, 0, 0, False
+    rows, least, most, committed, kept, scaled, broken = [], 0.0, 0.0, 0, 0, False, []
     found = forecast([group[0] for group in by_entry.values()])
     for ((benchmark, entry), group), one in zip(by_entry.items(), found, strict=True):
         if isinstance(one, UserError):
-            rows.append([benchmark, entry, len(group), "–", "–", "–", f"cannot be built: {one}"])
+            rows.append([benchmark, entry, str(len(group)), "–", "–", "–"])
+            broken.append(f"{benchmark} {entry} cannot be built: {one}")
             continue
-        about, scaled = "" if one.measured else "~", scaled or not one.measured
         each = one.train_seconds + one.test_seconds
-        rows.append(
-            [
-                benchmark,
-                entry,
-                len(group),
-                about + duration(one.train_seconds),
-                about + duration(one.test_seconds),
-                about + duration(each * len(group)),
-            ]
-        )
-        seconds, committed = seconds + each * len(group), committed + one.committed * len(group)
-        kept += one.kept * len(group)
-    headers = ["benchmark", "entry", "cells", "training", "scoring", "all cells"]
-    return "\n".join(
-        [
-            tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True),
-            "",
-            f"{len(cells)} of {planned} cells to run on {cells[0].device} with {cells[0].threads} threads each: about "
-            f"{duration(seconds)} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and "
-            f"small weights, {kept / 1e6:.0f} MB kept outside git.",
-            *(
-                ["~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."]
-                if scaled
-                else []
-            ),
-        ]
+        times = [duration_range(seconds, one.within) for seconds in (one.train_seconds, one.test_seconds)]
+        whole = duration_range(each * len(group), one.within)
+        about, scaled = "" if one.measured else "~", scaled or not one.measured
+        rows.append([benchmark, entry, str(len(group)), *(about + time for time in (*times, whole))])
+        least, most = least + each * len(group) / one.within, most + each * len(group) * one.within
+        committed, kept = committed + one.committed * len(group), kept + one.kept * len(group)
+    table = pipes((["benchmark", "entry", "cells", "training", "scoring", "all cells"], rows, "llrrrr"))
+    middle = (least * most) ** 0.5
+    whole = duration_range(middle, most / middle) if middle else "no time"
+    total = (
+        f"{len(cells)} of {planned} cells to run on {cells[0].device} with {cells[0].threads} threads each: "
+        f"{whole} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and small weights, "
+        f"{kept / 1e6:.0f} MB kept outside git."
     )
+    note = "~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."
+    return "\n".join([table, "", folded(total), *(folded(text) for text in broken), *([note] if scaled else [])])

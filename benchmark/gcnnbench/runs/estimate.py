@@ -43,6 +43,9 @@ LARGE = 2_000_000_000
 RECORD_BYTES = 40_000
 BYTES_PER_COUNT = 9
 MEASURED_AS = 4  # passes that equivariance costs for each image and element: before and after, in float64
+MEASURED_WITHIN, SCALED_WITHIN = 2.0, 4.0
+"""A cell takes between the estimate divided and multiplied by this, on a machine as busy as when it was made: a few
+steps say little of caches and of other processes, and multiply-accumulates are not time."""
 MEMORY_SHARE = 0.8
 """The share of the free memory that seeds trained at once may take together."""
 
@@ -59,6 +62,11 @@ class Estimate:
     committed: int
     kept: int
     measured: bool = True
+
+    @property
+    def within(self) -> float:
+        """The factor either way that the seconds may be off."""
+        return MEASURED_WITHIN if self.measured else SCALED_WITHIN
 
 
 @dataclass(frozen=True)
