@@ -9,13 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.cli import main
-from gcnnbench.equivariance.lie import MOTIONS, Motion, generator, interpolation_error, local_errors, moved
-from gcnnbench.equivariance.lie_table import lie_table
-from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.lie import interpolation_error, local_errors
+from gcnnbench.equivariance.motions import MOTIONS, Motion, generator, moved
 from gcnnbench.errors import UserError
-from gcnnbench.nn.fields import RegularField, ScalarField, with_field
-from gcnnbench.nn.groups import P4
+from gcnnbench.nn.fields import ScalarField, with_field
 
 
 def blobs(count: int = 6, size: int = 33) -> Tensor:
@@ -233,32 +230,29 @@ def test_attention_has_a_forward_derivative() -> None:
     assert error.mean_square > 0
 
 
-def test_the_table_measures_what_can_be_and_names_the_rest_once(capsys: pytest.CaptureFixture[str]) -> None:
-    def make(_: int) -> nn.Module:
-        torch.manual_seed(0)
-        layers = [with_field(nn.Conv2d(1, 4, 3), RegularField(P4)), with_field(nn.Conv2d(4, 3, 3), ScalarField())]
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).double()
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_the_bilinear_stencil_is_the_slope_to_the_right_of_each_pixel(motion: Motion) -> None:
+    """The derivative that `grid_sample` has, from above, at the pixels of reflected images."""
+    images, step = torch.rand(2, 1, 9, 9, dtype=torch.float64), 1e-7
+    axis = torch.arange(9, dtype=torch.float64)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    speed = {"rotation": (x - 4, 4 - y), "translation-x": (0 * y, 1 + 0 * x), "translation-y": (1 + 0 * y, 0 * x)}
+    right = torch.cat([images, images[..., -2:-1]], -1)[..., 1:] - images
+    down = torch.cat([images, images[..., -2:-1, :]], -2)[..., 1:, :] - images
+    shown = generator(images, motion, stencil="bilinear")
+    sign = 1 if motion == "rotation" else -1
+    assert torch.allclose(shown, sign * (speed[motion][0] * down + speed[motion][1] * right), rtol=0, atol=1e-12)
+    if motion != "rotation":
+        axis_of = {"translation-x": -1, "translation-y": -2}[motion]
+        between = images + step * (images.roll(-1, axis_of) - images)  # interpolated a small step along
+        inside = (..., slice(0, 8), slice(0, 8))
+        assert torch.allclose((images - between)[inside] / step, shown[inside], rtol=0, atol=1e-6)
 
-    text = lie_table(make, [9], ["rotation", "translation-x"], channels=1, layers=True)
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| 9")]
-    assert [row[1:3] for row in rows] == [
-        ["rotation", "1"],
-        ["rotation", "output"],
-        ["translation-x", "0"],
-        ["translation-x", "1"],
-        ["translation-x", "output"],
-    ]
-    (known,) = (one for one in local_errors(make(9), sample_images(8, 1, 9), "rotation", layers=()))
-    assert rows[1][3:] == [f"{known.mean_square:.2e}", f"{known.relative:.2e}"]
-    assert "a rotation by a small angle does not act" in text
-    assert "(1 layers: 0)" in text
-    with pytest.raises(UserError, match="unknown motion 'shear': one of rotation"):
-        lie_table(make, [9], ["shear"], channels=1, layers=False)
-    wrong = {
-        "--lie measures at given sizes": ["p4cnn", "--lie", "rotation"],
-        "belongs to --lie": ["p4cnn@12", "--layers"],
-    }
-    for message, words in wrong.items():
-        with pytest.raises(SystemExit):
-            main(["audit", *words])
-        assert message in " ".join(capsys.readouterr().err.split())
+
+def test_the_papers_quantity_is_that_of_probabilities_in_halves_of_the_width() -> None:
+    images, model, step = blobs(4), small().double(), 1e-6
+    direction = generator(images, "translation-x", stencil="bilinear")
+    with torch.no_grad():
+        ahead, behind = (model(images + sign * step * direction).softmax(1) for sign in (1, -1))
+    (found,) = local_errors(model, images, "translation-x", layers=(), stencil="bilinear")
+    assert found.expected == pytest.approx(float((ahead - behind).abs().mean() / (2 * step)) * 16, rel=1e-6)

@@ -50,6 +50,13 @@ class GroupName(StrEnum):
     p4m = "p4m"
 
 
+class StencilName(StrEnum):
+    """How slopes on pixels are taken."""
+
+    central = "central"
+    bilinear = "bilinear"
+
+
 class OutputKind(StrEnum):
     """How the output transforms."""
 
@@ -117,11 +124,27 @@ def audit(
         ),
     ] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="--lie: also at every layer whose output moves in a known way.")
+        bool, typer.Option("--layers", help="--lie: what each layer contributes; the contributions add up exactly.")
     ] = False,
+    stencil: Annotated[
+        StencilName | None,
+        typer.Option(
+            help="--lie: slopes on pixels; bilinear is the paper's, a shift and a half-pixel blur in one.",
+            show_default="central",
+        ),
+    ] = None,
+    as_scalar: Annotated[
+        bool, typer.Option("--as-scalar", help="--lie --layers: turn regular features as if they were scalar.")
+    ] = False,
+    images: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=2, max=500, help="--lie: digits to measure on.", show_default="8"),
+    ] = None,
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="STEM", help="Write STEM-size and STEM-depth as SVG and PNG: the error over both."),
+        typer.Option(
+            metavar="STEM", help="Write STEM-size and STEM-depth as SVG and PNG; with --lie --layers STEM-kinds."
+        ),
     ] = None,
     passport: Annotated[
         Path | None,
@@ -161,10 +184,26 @@ def audit(
     judged = _group(group) or target.group
     field, channels = _field(output, judged), channels or target.channels
     if lie is not None:
-        _lie(target, sizes or str(target.size or ""), channels, lie, layers)
+        if (figure is not None or as_scalar) and not layers:
+            raise UserError(
+                "--figure and --as-scalar are about contributions of layers: add --layers, or leave them out"
+            )
+        asked = sizes or str(target.size or "")
+        _lie(
+            target,
+            asked,
+            channels,
+            lie,
+            form,
+            figure,
+            layers=layers,
+            stencil=stencil,
+            as_scalar=as_scalar,
+            images=images,
+        )
         return
-    if layers:
-        raise UserError("--layers belongs to --lie")
+    if layers or stencil is not None or as_scalar or images is not None:
+        raise UserError("--layers, --stencil, --as-scalar and --images belong to --lie")
     if explain is not None:
         if form is not AuditFormat.md:
             raise UserError(f"--explain is prose and has no form {form.value}: leave out --format")
@@ -215,17 +254,44 @@ def audit(
         raise typer.Exit(CHECK_FAILED)
 
 
-def _lie(target: Target, sizes: str, channels: int | None, motions: str, layers: bool) -> None:
+def _lie(
+    target: Target,
+    sizes: str,
+    channels: int | None,
+    motions: str,
+    form: AuditFormat,
+    figure: Path | None,
+    *,
+    layers: bool,
+    stencil: StencilName | None,
+    as_scalar: bool,
+    images: int | None,
+) -> None:
     from gcnnbench.equivariance.audit import find_channels
-    from gcnnbench.equivariance.lie_table import lie_table
+    from gcnnbench.equivariance.lie_table import IMAGES, lie_table
 
     if not sizes:
         raise UserError("--lie measures at given sizes: name them as in --sizes 28")
     wanted, asked = parse_sizes(sizes), tuple(dict.fromkeys(one.strip() for one in motions.split(",")))
     with foreign_output():
         held = channels or find_channels(target.make, wanted, target.name)
-        text = lie_table(target.make, wanted, asked, channels=held, layers=layers)
-    typer.echo(f"{target.name}\n\n{text}", nl=False)
+        found = lie_table(
+            target.make,
+            wanted,
+            asked,
+            channels=held,
+            layers=layers,
+            stencil=(stencil or StencilName.central).value,
+            as_scalar=as_scalar,
+            images=images or IMAGES,
+        )
+    text = found.text(form.value)
+    tell(f"{target.name}\n\n{text}" if form is AuditFormat.md else text, form)
+    if figure is not None:
+        from gcnnbench.figures.contributions import draw_contributions
+
+        for path in draw_contributions(target.name, found.decompositions, figure):
+            typer.echo(f"wrote {path}", err=True)
 
 
 def _audit_zoo(only: str | None, checkouts: Path | None, write: Path | None) -> None:

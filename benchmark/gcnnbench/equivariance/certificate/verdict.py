@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -84,7 +85,6 @@ def lattices_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dic
         images: (batch, channels, height, width); only their shape matters.
         names: of layers; a layer that runs again is `name#2`, as in `observed`.
     """
-    tracer = Tracer(HANDLERS, pointwise, otherwise)
     found: dict[str, Lattices] = {}
 
     def see(name: str, output: Tensor, field: Field) -> None:  # noqa: ARG001
@@ -98,15 +98,18 @@ def lattices_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dic
 
     dtype = next((one.dtype for one in tensors(network).values() if one.is_floating_point()), images.dtype)
     shown = images[:2].to(dtype, copy=True)
-    with (
-        evaluating(network),
-        watched(network, tracer, partial(known_rule, elements=()), own_field),
-        observed(network, tuple(names), see),
-        tracer,
-    ):
-        start(tracer, shown)
+    with evaluating(network), image_tracer(network, shown) as tracer, observed(network, tuple(names), see):
         network(shown)
     return found
+
+
+@contextmanager
+def image_tracer(network: nn.Module, images: Tensor) -> Iterator[Tracer]:
+    """A tracer that follows these images while the network runs on them, whatever its group."""
+    tracer = Tracer(HANDLERS, pointwise, otherwise)
+    with watched(network, tracer, partial(known_rule, elements=()), own_field), tracer:
+        start(tracer, images)
+        yield tracer
 
 
 def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: Field) -> Certificate:
