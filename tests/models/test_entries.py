@@ -278,6 +278,9 @@ def test_the_sweep_would_see_what_deterministic_cuda_refuses(pool: nn.Module) ->
 class DrawnOnTheCpu(TorchDispatchMode):
     """Whatever an operation draws at random it draws on the CPU, and its results are brought to where they belong."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
