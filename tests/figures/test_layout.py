@@ -1,8 +1,9 @@
-"""Figures of records: legends on the canvas and off the data, colours apart, curves of three points, keys of marks."""
+"""Every figure: legends on the canvas and off the data, colours apart, curves of three points, keys of marks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
+from gcnnbench.equivariance.audit import Audit, audit
+from gcnnbench.equivariance.targets import resolve
+from gcnnbench.figures.audit import against_depth, against_size
+from gcnnbench.figures.audit import figure as audit_figure
 from gcnnbench.figures.curve import draw_curve
 from gcnnbench.figures.degree import draw_degree
 from gcnnbench.figures.gallery import FIGURES
@@ -76,12 +81,29 @@ def degree(toy: Toy, _: list[Record]) -> Figure:
     return draw_degree("toy", {"p4cnn@28": conditions}).figure
 
 
+@cache
+def audited() -> Audit:
+    """A network at sizes at which it is exact and others: many layers, two verdicts."""
+    target = resolve("p4cnn")
+    return audit(target.make, (12, 13, 15), target.group, channels=target.channels, name=f"{LONG} of {LONG}")
+
+
+def audit_size(_: Toy, __: list[Record]) -> Figure:
+    return audit_figure(audited(), against_size)
+
+
+def audit_depth(_: Toy, __: list[Record]) -> Figure:
+    return audit_figure(audited(), against_depth)
+
+
 DRAWN: dict[str, Callable[[Toy, list[Record]], Figure]] = {
     "curve": the_curve,
     "curve at two angles": two_angles,
     "relaxation": relaxation,
     "pairs": pairs,
     "degree": degree,
+    "audit against size": audit_size,
+    "audit against depth": audit_depth,
 }
 
 
