@@ -70,3 +70,22 @@ def test_a_record_of_another_numeric_mode_than_its_protocol_is_named_and_not_cou
     assert told == [
         "toy@2/p4cnn@28/seed-1.json: contradicts itself: provenance.numeric_mode: tf32, but the protocol has fp32"
     ]
+
+
+def test_only_the_files_of_the_benchmark_are_read(
+    on_a_copy: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page draws dozens of figures, each of one benchmark."""
+    other = tmp_path / "toy-turned@1" / "p4cnn@28" / "seed-0.json"
+    other.parent.mkdir(parents=True)
+    other.write_bytes((tmp_path / "toy@1" / "p4cnn@28" / "seed-0.json").read_bytes())
+    read: list[Path] = []
+
+    def reading(path: Path) -> bytes:
+        read.append(path)
+        return path.read_bytes()
+
+    monkeypatch.setattr("gcnnbench.runs.files.read_plain", reading)
+    assert len(kept_records(on_a_copy, tmp_path, on_a_copy.benchmark("toy"))) == 4
+    assert len(read) == 4
+    assert other not in read

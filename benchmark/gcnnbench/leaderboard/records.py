@@ -46,7 +46,7 @@ def kept_records(registry: Registry, results: Path, card: BenchmarkCard) -> list
 def all_records(
     registry: Registry, results: Path, cards: Sequence[BenchmarkCard] | None = None
 ) -> dict[str, list[Kept]]:
-    """The records of these benchmarks, or of all versions of all, by `name@version`; the directory is read once.
+    """The records of these benchmarks, or of all versions of all, by `name@version`; each file is read once.
 
     Raises:
         UserError: a record's counts have no metrics.
@@ -57,7 +57,7 @@ def all_records(
         (card.full_name, entry): spec_digest(spec(registry, card, entry)) for card in chosen for entry in card.entries
     }
     found: dict[str, list[Kept]] = {card.full_name: [] for card in chosen}
-    for file in read_files(results):
+    for file in read_files(results, of={card.name for card in chosen}):
         if not isinstance(file.content, Record):
             continue
         for card in chosen:

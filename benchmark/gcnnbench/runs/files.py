@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,15 +51,18 @@ class File:
     """Of its bytes, where it is a record or a failure."""
 
 
-def read_files(results: Path, *, checked: bool = True) -> Iterator[File]:
+def read_files(results: Path, *, of: Collection[str] | None = None, checked: bool = True) -> Iterator[File]:
     """Every record and failure below a results directory, in the order of the paths; one at a time, as they are large.
 
     Args:
         results: the directory; one that is not there holds nothing.
+        of: only of these benchmarks, by name; null for all.
         checked: a record that contradicts itself cannot be used; without it, it is handed out for a closer look.
     """
     for path in sorted(results.glob("*@*/*@*/seed-*.json")):
         place = path.relative_to(results)
+        if of is not None and place.parts[0].partition("@")[0] not in of:
+            continue
         name = FILE_NAME.fullmatch(path.name)
         if name is None or not all(map(FOLDER_NAME.fullmatch, place.parts[:2])):
             yield File(place, "seed", "no place of a record; write BENCHMARK@VERSION/SLUG@SIZE/seed-<n>.json")
