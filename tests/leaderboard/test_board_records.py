@@ -76,9 +76,10 @@ def test_only_the_files_of_the_benchmark_are_read(
     on_a_copy: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page draws dozens of figures, each of one benchmark."""
-    other = tmp_path / "toy-turned@1" / "p4cnn@28" / "seed-0.json"
+    own = on_a_copy.benchmark("toy").full_name
+    other = tmp_path / own.replace("toy", "toy-turned") / "p4cnn@28" / "seed-0.json"
     other.parent.mkdir(parents=True)
-    other.write_bytes((tmp_path / "toy@1" / "p4cnn@28" / "seed-0.json").read_bytes())
+    other.write_bytes((tmp_path / own / "p4cnn@28" / "seed-0.json").read_bytes())
     read: list[Path] = []
 
     def reading(path: Path) -> bytes:
