@@ -94,43 +94,38 @@ def equivariant_max_pool(features: Tensor) -> Tensor:
     )
 
 
-class EquivariantMaxPool(nn.Module):
+class _Halving(nn.Module):
+    """A layer that halves the size of features and keeps their group."""
+
+    def __init__(self, group: Group) -> None:
+        super().__init__()
+        self.group = group
+        self.field: Field = feature_field(group)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return f"group={self.group.name}"
+
+
+class EquivariantMaxPool(_Halving):
     """The layer of `equivariant_max_pool`: (batch, channels·group, size, size) to half the size, rounded up.
 
     Args:
         group: the group of the features, which the layer keeps.
     """
 
-    def __init__(self, group: Group) -> None:
-        super().__init__()
-        self.group = group
-        self.field: Field = feature_field(group)
-
     def forward(self, features: Tensor) -> Tensor:
         """(batch, channels·group, size, size) -> (batch, channels·group, ⌈size/2⌉, ⌈size/2⌉)."""
         return equivariant_max_pool(features)
 
-    def extra_repr(self) -> str:
-        """The constructor's arguments."""
-        return f"group={self.group.name}"
 
-
-class EquivariantSubsample(nn.Module):
+class EquivariantSubsample(_Halving):
     """The layer of `equivariant_subsample`, as after a convolution with stride 1 in place of stride 2.
 
     Args:
         group: the group of the features, which the layer keeps.
     """
 
-    def __init__(self, group: Group) -> None:
-        super().__init__()
-        self.group = group
-        self.field: Field = feature_field(group)
-
     def forward(self, features: Tensor) -> Tensor:
         """(batch, channels·group, size, size) -> (batch, channels·group, ⌈size/2⌉, ⌈size/2⌉)."""
         return equivariant_subsample(features)
-
-    def extra_repr(self) -> str:
-        """The constructor's arguments."""
-        return f"group={self.group.name}"
