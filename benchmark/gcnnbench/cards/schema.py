@@ -115,7 +115,7 @@ GridGroupName = Literal["p2", "pm", "p4", "p4m"]
 ElementName = Literal[
     "upright", "rot90", "rot180", "rot270", "mirror", "mirror-rot90", "mirror-rot180", "mirror-rot270"
 ]  # fmt: skip
-ProbeName = Literal["degree"]
+ProbeName = Literal["degree", "alignment", "subspace"]
 RankName = Literal[
     "accuracy.upright", "accuracy.seen", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean", "auc"
 ]  # fmt: skip

@@ -1,0 +1,233 @@
+"""What the probes of weight space read from the weights beside records, each beside its control.
+
+The row where a probe must be perfect is an exact network's, that where it must be noise is the untrained network of the
+same seed. A merged network stands halfway between the trained one and itself moved by an element of the group, its
+channels matched; beside it stands the merge with another seed's network, whose gap has nothing to do with symmetry.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from safetensors.torch import load
+from tabulate import tabulate
+from torch import Tensor
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.disk import read_plain
+from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.records import counted, kept_records
+from gcnnbench.nn.groups import Element, group
+from gcnnbench.probes import alignment, read
+from gcnnbench.probes.chains import Chain, chain, conjugated, merged
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import Material, prepare_material
+from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
+from gcnnbench.scoring.weights import load_weights
+
+NAMES = ("alignment", "subspace")
+TEST_IMAGES = 500
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One quantity of one layer of an entry: means over seeds, of the trained and of the untrained networks."""
+
+    benchmark: str
+    entry: str
+    layer: str
+    quantity: str
+    seeds: int
+    trained: float
+    untrained: float
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Accuracies in percent on the first `TEST_IMAGES` test images as they are, means over seeds.
+
+    Args:
+        own: of the trained networks.
+        fresh: with their norm statistics taken anew on the images on which those of merged ones are: what these are
+            to be held against.
+        moved: merged with themselves moved.
+        other: merged with the next seed's; None of a single seed.
+    """
+
+    benchmark: str
+    entry: str
+    seeds: int
+    own: float
+    fresh: float
+    moved: float
+    other: float | None
+
+
+@dataclass
+class Probed:
+    """All that one call reads."""
+
+    probe: str
+    layers: list[Layer]
+    merges: list[Merge]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    trained: dict[str, dict[str, float]]
+    untrained: dict[str, dict[str, float]]
+    chain: Chain
+    images: Tensor
+    test: tuple[Tensor, Tensor]
+
+
+def probe_records(
+    registry: Registry,
+    results: Path,
+    benchmarks: Sequence[str],
+    name: str,
+    data: Path,
+    *,
+    images: int,
+    entries: Sequence[str] = (),
+) -> Probed:
+    """Read a probe from the weights of all records that tables count.
+
+    Args:
+        registry: the cards.
+        results: the results directory.
+        benchmarks: names, as `mnist-upright@1`.
+        name: of the probe.
+        data: where the data sets are.
+        images: training images on which channels are matched and statistics taken; never test images.
+        entries: only these; all where empty.
+
+    Raises:
+        UserError: there is no such probe, or no benchmark has weights.
+    """
+    if name not in NAMES:
+        raise UserError(f"there is no probe {name!r} of weights: one of {', '.join(NAMES)}")
+    found = Probed(name, [], [], [])
+    for benchmark in benchmarks:
+        card = registry.benchmark(benchmark)
+        element = alignment.telling(group(card.evaluation.group))
+        for entry, kept in counted(kept_records(registry, results, card)).items():
+            if entries and entry not in entries:
+                continue
+            here: list[_Trained] = []
+            for one in kept:
+                path = weights_path(results / one.place, results, one.record)
+                if not path.is_file():
+                    found.notes.append(f"{benchmark} {entry} seed {one.run.seed}: its weights are not here")
+                    continue
+                cell = Cell(registry, benchmark, entry, one.run.seed, "cpu", torch.get_num_threads(), data)
+                try:
+                    here.append(_read(cell, name, load(read_plain(path, WEIGHTS_BYTES)), images))
+                except UserError as error:
+                    found.notes.append(f"{benchmark} {entry}: {error}")
+                    break
+            if here:
+                found.layers += _layers(benchmark, entry, here)
+                if name == "alignment":
+                    found.merges.append(_merge(benchmark, entry, here, element))
+    if not found.layers:
+        raise UserError("no record with weights that the probe can read: " + ("; ".join(found.notes) or "none is here"))
+    return found
+
+
+def _read(cell: Cell, name: str, weights: dict[str, Tensor], images: int) -> _Trained:
+    material: Material = prepare_material(cell, torch.device("cpu"))
+    acting, shown = group(cell.card.evaluation.group), material.train.batch(slice(images))
+    untrained = read((name,), material.network, shown, acting, "end")[name]
+    load_weights(material.network, weights)
+    trained = read((name,), material.network, shown, acting, "end")[name]
+    test = material.test.batch(slice(TEST_IMAGES)), material.test.labels[:TEST_IMAGES]
+    return _Trained(trained, untrained, chain(material.network), shown.double(), test)
+
+
+def _layers(benchmark: str, entry: str, here: Sequence[_Trained]) -> Iterator[Layer]:
+    for layer, quantities in here[0].trained.items():
+        for quantity in quantities:
+            trained, untrained = (
+                fmean(reading[layer][quantity] for reading in readings)
+                for readings in ([one.trained for one in here], [one.untrained for one in here])
+            )
+            yield Layer(benchmark, entry, layer, quantity, len(here), trained, untrained)
+
+
+def _merge(benchmark: str, entry: str, here: Sequence[_Trained], element: Element) -> Merge:
+    own, fresh, moved, other = [], [], [], []
+    for place, one in enumerate(here):
+        own.append(_accuracy(one.chain, one.test))
+        fresh.append(_accuracy(merged(one.chain, one.chain, one.images), one.test))
+        moved.append(_accuracy(_halfway(one, one.chain, element), one.test))
+        if len(here) > 1:
+            other.append(_accuracy(_halfway(one, here[(place + 1) % len(here)].chain, Element()), one.test))
+    return Merge(benchmark, entry, len(here), fmean(own), fmean(fresh), fmean(moved), fmean(other) if other else None)
+
+
+def _halfway(one: _Trained, other: Chain, element: Element) -> Chain:
+    each = alignment.matchings(one.chain, other, one.images, element)
+    return merged(one.chain, conjugated(other, element, [matching.places for matching in each]), one.images)
+
+
+@torch.no_grad()
+def _accuracy(found: Chain, test: tuple[Tensor, Tensor]) -> float:
+    images, labels = test
+    network = copy.deepcopy(found.network).float()
+    correct = sum(
+        int((network(batch).argmax(1) == truth).sum())
+        for batch, truth in zip(images.split(alignment.BATCH), labels.split(alignment.BATCH), strict=True)
+    )
+    return 100 * correct / len(labels)
+
+
+def as_json(found: Probed) -> str:
+    """The document of what was read."""
+    return json.dumps(asdict(found), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def as_markdown(found: Probed) -> str:
+    """A row for each layer, the quantities as columns, trained and untrained; then the merged networks."""
+    quantities = list(dict.fromkeys(layer.quantity for layer in found.layers))
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for layer in found.layers:
+        row = rows.setdefault((layer.benchmark, layer.entry, layer.layer), [str(layer.seeds)])
+        row += [f"{layer.trained:.3f}", f"{layer.untrained:.3f}"]
+    headings = ["benchmark", "entry", "layer", "seeds"]
+    headings += [text for quantity in quantities for text in (quantity, f"{quantity}, untrained")]
+    parts = [tabulate([[*key, *row] for key, row in rows.items()], headings, tablefmt="github", disable_numparse=True)]
+    if found.merges:
+        merges = [
+            [
+                one.benchmark,
+                one.entry,
+                str(one.seeds),
+                f"{one.own:.1f}",
+                f"{one.fresh:.1f}",
+                f"{one.moved:.1f}",
+                f"{one.fresh - one.moved:.1f}",
+                "–" if one.other is None else f"{one.fresh - one.other:.1f}",
+            ]
+            for one in found.merges
+        ]
+        names = [
+            "benchmark",
+            "entry",
+            "seeds",
+            "accuracy",
+            "norms anew",
+            "merged with itself turned",
+            "gap",
+            "gap to another seed",
+        ]
+        parts.append(tabulate(merges, names, tablefmt="github", disable_numparse=True))
+    notes = [f"- not read: {note}" for note in found.notes]
+    return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
