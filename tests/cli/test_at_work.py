@@ -47,7 +47,7 @@ def test_a_dry_run_tells_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert re.search(r"\| quickstart@1 \| p4cnn@12 \| +1 \|( [^|]*\d+(\.\d)?( s)?–\d+(\.\d)? (s|min|h) \|){3}", told), (
         told
     )
-    assert re.search(r"1 of 1 cells to run on cpu with 1 threads each: \S+( s)?–\d+", " ".join(told.split()))
+    assert re.search(r"1 of 1 cells to run on cpu with 1 thread each: \S+( s)?–\d+", " ".join(told.split()))
     assert max(map(len, told.splitlines())) <= 100
 
 

@@ -273,8 +273,9 @@ def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     table = pipes((["benchmark", "entry", "cells", "training", "scoring", "all cells"], rows, "llrrrr"))
     middle = (least * most) ** 0.5
     whole = duration_range(middle, most / middle) if middle else "no time"
+    threads = "1 thread" if cells[0].threads == 1 else f"{cells[0].threads} threads"
     total = (
-        f"{len(cells)} of {planned} cells to run on {cells[0].device} with {cells[0].threads} threads each: "
+        f"{len(cells)} of {planned} cells to run on {cells[0].device} with {threads} each: "
         f"{whole} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and small weights, "
         f"{kept / 1e6:.0f} MB kept outside git."
     )
