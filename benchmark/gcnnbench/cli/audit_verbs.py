@@ -244,7 +244,7 @@ def audit(
     if figure is not None:
         from gcnnbench.figures.audit import draw
 
-        for path in draw(found, figure):
+        for path in draw(found, words, figure):
             typer.echo(f"wrote {path}", err=True)
     if files:
         _write_passport(found, words, target, field, passport, badge)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 from gcnnbench.disk import write_whole
 from gcnnbench.equivariance.audit import Audit, SizeAudit
+from gcnnbench.equivariance.reading import Words
 from gcnnbench.errors import UserError
 from gcnnbench.figures.style import COLOURS, GREY, encoded, joined, legend_below, looks, new_figure, styled
 
@@ -17,11 +19,38 @@ ROUNDING = 1e-12
 """Errors below it are those of float64 and tell nothing."""
 FLOOR = 1e-17
 """Errors of zero stand here on the logarithmic axis."""
-MARKS = {"exact": "o", "approximate": "s", "unknown": "D"}
+MARKS: dict[Words, tuple[str, str]] = {
+    "exact": ("o", "exact"),
+    "not proved; measured exact": ("v", "exact"),
+    "approximate": ("s", "approximate"),
+    "not equivariant": ("X", "none"),
+    "unknown": ("D", "unknown"),
+    "contradictory": ("P", "unknown"),
+}
+"""The mark of each word of an audit's table, and the equivariance whose colours it has."""
 
 
-def draw(found: Audit, stem: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Reading:
+    """An audit with what each of its rows reads, as its table says it."""
+
+    found: Audit
+    words: Sequence[Words]
+
+    @property
+    def rows(self) -> list[tuple[SizeAudit, Words]]:
+        """The sizes that were measured, each with what it reads."""
+        both = zip(self.found.sizes, self.words, strict=True)
+        return [(row, word) for row, word in both if row.measured is not None and word in MARKS]
+
+
+def draw(found: Audit, words: Sequence[Words], stem: Path) -> list[Path]:
     """Write `STEM-size` and `STEM-depth`, each as SVG and PNG.
+
+    Args:
+        found: the audit.
+        words: what each of its rows reads.
+        stem: path without its ending.
 
     Raises:
         UserError: the network could take none of the sizes, so that there is nothing to draw.
@@ -29,17 +58,20 @@ def draw(found: Audit, stem: Path) -> list[Path]:
     if all(row.measured is None for row in found.sizes):
         raise UserError(f"{found.network} could take none of the sizes, so there is no error to draw")
     stem.parent.mkdir(parents=True, exist_ok=True)
-    drawings: dict[str, Callable[[Axes, Audit], None]] = {"size": against_size, "depth": against_depth}
-    return [path for name, drawing in drawings.items() for path in _written(found, stem, name, drawing)]
+    drawings: dict[str, Drawing] = {"size": against_size, "depth": against_depth}
+    reading = Reading(found, words)
+    return [path for name, drawing in drawings.items() for path in _written(reading, stem, name, drawing)]
 
 
-def against_size(axes: Axes, found: Audit) -> None:
-    """The relative invariance error at the output that decided, over the input size, marked by the decision."""
-    for verdict, mark in MARKS.items():
-        rows = [row for row in found.sizes if row.decision == verdict and row.error is not None]
+def against_size(axes: Axes, reading: Reading) -> None:
+    """The relative invariance error at the output that decided, over the input size, marked by what the table reads."""
+    found = reading.found
+    for word, (mark, equivariance) in MARKS.items():
+        rows = [row for row, read in reading.rows if read == word and row.error is not None]
         errors = [max(row.error or 0.0, FLOOR) for row in rows]
         if rows:
-            axes.plot([row.size for row in rows], errors, mark, color=COLOURS[verdict][0], label=verdict)
+            colour = COLOURS[equivariance][0]
+            axes.plot([row.size for row in rows], errors, marker=mark, linestyle="none", color=colour, label=word)
     axes.set_xlabel("input size in pixels")
     axes.set_ylabel("relative invariance error, float64")
     axes.set_ylim(FLOOR / 3, 10)
@@ -47,26 +79,28 @@ def against_size(axes: Axes, found: Audit) -> None:
     axes.set_xticks([row.size for row in found.sizes] if len(found.sizes) <= 20 else axes.get_xticks())
 
 
-def against_depth(axes: Axes, found: Audit) -> None:
+def against_depth(axes: Axes, reading: Reading) -> None:
     """The relative error of every layer whose action is known, and of the output; a line for each size."""
-    rows = [row for row in found.sizes if row.measured is not None]
-    layers = list(dict.fromkeys(layer for row in rows for layer in _errors(row)))
-    colours = looks((str(row.size), row.decision) for row in rows)
-    for row in rows:
+    layers = list(dict.fromkeys(layer for row, _ in reading.rows for layer in _errors(row)))
+    colours = looks((str(row.size), MARKS[word][1]) for row, word in reading.rows)
+    for row, word in reading.rows:
         errors = _errors(row)
         places = [place for place, layer in enumerate(layers) if layer in errors]
         axes.plot(
             places,
             [max(errors[layers[place]], FLOOR) for place in places],
-            MARKS[row.decision],
+            marker=MARKS[word][0],
             linestyle=joined("-", len(places)),
             markersize=3,
             linewidth=0.8,
             color=colours[str(row.size)].colour,
-            label=f"{row.size}, {row.decision}",
+            label=f"{row.size}, {word}",
         )
     axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=7)
     axes.set_ylabel("relative equivariance error, float64")
+
+
+Drawing = Callable[[Axes, Reading], None]
 
 
 def _errors(row: SizeAudit) -> dict[str, float]:
@@ -80,13 +114,13 @@ def _errors(row: SizeAudit) -> dict[str, float]:
     return found
 
 
-def figure(found: Audit, drawing: Callable[[Axes, Audit], None]) -> Figure:
+def figure(reading: Reading, drawing: Drawing) -> Figure:
     """One of the two figures of an audit, to be made inside `styled()`."""
     made = new_figure(4.0)
     axes = made.add_subplot()
-    drawing(axes, found)
+    drawing(axes, reading)
     axes.set_yscale("log")
-    axes.set_title(_title(found))
+    axes.set_title(_title(reading.found))
     legend_below(made)
     return made
 
@@ -95,9 +129,10 @@ def _title(found: Audit) -> str:
     return f"{found.network} under {found.group}"
 
 
-def _written(found: Audit, stem: Path, name: str, drawing: Callable[[Axes, Audit], None]) -> list[Path]:
+def _written(reading: Reading, stem: Path, name: str, drawing: Drawing) -> list[Path]:
+    title = _title(reading.found)
     with styled():
-        contents = encoded(figure(found, drawing), _title(found), drawing.__doc__ or _title(found))
+        contents = encoded(figure(reading, drawing), title, drawing.__doc__ or title)
     paths = [stem.with_name(f"{stem.name}-{name}.{form}") for form in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         write_whole(path, content)
