@@ -1,7 +1,8 @@
 """What stands behind each number of the leaderboard's page: records, counts, formula, digests, code, machine, command.
 
 It is the data of `gcnnbench explain`, of all numbers at once: what many records share is named once and referred to
-by its place in a list.
+by its place in a list. What the frame holds is not said again: means, protocols and the digests of records, which
+are in the same order there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
 from gcnnbench.leaderboard.board import Board, Row
 from gcnnbench.leaderboard.records import Kept
+from gcnnbench.outside_text import as_text
 
 Shared = TypeVar("Shared", bound=Hashable)
 
@@ -26,11 +28,11 @@ QUANTITIES: Mapping[str, frozenset[str]] = {
 """The quantities of claims that speak of a metric, beside the metric itself."""
 
 
-def cell(board: Board, row: Row, metric: str) -> str:
-    """The name of one number of a board, as permalinks have it: `mnist-upright@1/p4cnn@28/accuracy.upright`."""
+def row_name(board: Board, row: Row) -> str:
+    """The name of a row, as permalinks have it: `mnist-upright@1/p4cnn@28`; a number's is this, `/` and its metric."""
     modes = {other.numeric_mode for other in board.rows if other.entry == row.entry}
     entry = f"{row.entry}+{row.numeric_mode}" if len(modes) > 1 else row.entry
-    return f"{board.benchmark}/{entry}/{metric}"
+    return f"{board.benchmark}/{entry}"
 
 
 class Lineage:
@@ -43,7 +45,7 @@ class Lineage:
         self._rows: dict[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
-        """The data as JSON has it: `rows` by `BENCHMARK/ENTRY`, with places in the lists; means are the frame's."""
+        """The data as JSON has it: `rows` by `BENCHMARK/ENTRY`, with places in the lists."""
         return {
             "formulae": list(self._formulae),
             "origins": list(self._origins),
@@ -63,20 +65,16 @@ class Lineage:
         by_digest = {one.sha256: one for one in kept}
         for row in board.rows:
             here = [by_digest[sha256] for sha256 in row.records if sha256 in by_digest]
-            if here:
-                self._rows[cell(board, row, "").rstrip("/")] = self._row(board, row, card, here, claims)
+            if here and len(here) == len(row.records):
+                self._rows[row_name(board, row)] = self._row(row, card, here, claims)
 
-    def _row(
-        self, board: Board, row: Row, card: BenchmarkCard, kept: Sequence[Kept], claims: Sequence[ClaimRow]
-    ) -> dict[str, Any]:
+    def _row(self, row: Row, card: BenchmarkCard, kept: Sequence[Kept], claims: Sequence[ClaimRow]) -> dict[str, Any]:
         first = kept[0].record
         return {
             "benchmark": card.short_name,
             "superseded": card.superseded_by is not None,
             "entry": row.entry,
-            "protocol_seeds": board.protocol_seeds,
             "numeric_mode": row.numeric_mode,
-            "spec_digest": row.spec_digest,
             "formulae": {
                 name: _place(self._formulae, found) for name in row.metrics if (found := _formula(name, first, card))
             },
@@ -102,7 +100,6 @@ class Lineage:
         return {
             "seed": record.seed,
             "path": kept.place.as_posix(),
-            "sha256": kept.sha256,
             "weights": record.weights.sha256,
             "tested_epoch": record.training.tested_epoch,
             "origin": _place(self._origins, origin),
@@ -133,4 +130,4 @@ def _formula(metric: str, record: Any, card: BenchmarkCard) -> str | None:
 
 
 def _place(known: dict[str, int], text: str) -> int:
-    return known.setdefault(text, len(known))
+    return known.setdefault(as_text(text), len(known))

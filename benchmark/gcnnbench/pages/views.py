@@ -16,7 +16,7 @@ from gcnnbench.leaderboard.records import Kept
 from gcnnbench.leaderboard.text import pairs_caption
 from gcnnbench.leaderboard.weights_only import weights_only_table
 from gcnnbench.pages.charts import Chart
-from gcnnbench.pages.lineage import cell
+from gcnnbench.pages.lineage import row_name
 from gcnnbench.pages.protocol_text import protocol
 
 SHOWN = {
@@ -54,11 +54,11 @@ FACTS = (
 
 @dataclass(frozen=True)
 class RowView:
-    """A row with its symmetry in the words of the filter, the names of its numbers, and its machines."""
+    """A row with its name in permalinks, its symmetry in the words of the filter, and its machines."""
 
     row: Row
+    name: str
     symmetry: str
-    cells: dict[str, str]
     devices: tuple[str, ...]
 
 
@@ -93,8 +93,8 @@ def board(found: Board, card: BenchmarkCard, registry: Registry, charts: Sequenc
         rows=tuple(
             RowView(
                 row,
+                row_name(found, row),
                 symmetry(row, card),
-                {name: cell(found, row, name) for name in row.metrics},
                 tuple(dict.fromkeys(f"{at.machine.device}: {at.machine.name}" for at in row.speeds)),
             )
             for row in found.rows
@@ -176,9 +176,9 @@ def choices(boards: Sequence[BoardView]) -> dict[str, list[str]]:
     }
 
 
-def gaps(boards: Sequence[Board]) -> list[tuple[Board, Pair]]:
-    """The pairs of exact and approximate networks that have been run, for the table at the top."""
-    return [(found, pair) for found in boards for pair in found.pairs if pair.contrasts]
+def gaps(groups: Sequence[Group]) -> list[tuple[BoardView, Pair]]:
+    """The pairs of exact and approximate networks that have been run, for the table at the top, in the page's order."""
+    return [(view, pair) for group in groups for view in group.boards for pair in view.board.pairs if pair.contrasts]
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,16 @@
 const root = document.documentElement;
 const form = document.getElementById("filters");
 const dialog = document.getElementById("explanation");
-const data = {};
 
-function read(id) {
-  data[id] ??= JSON.parse(document.getElementById(id).textContent);
-  return data[id];
+// What the page holds beside its text, `{frame, lineage, readings}`, is inflated when something of it is asked for.
+let data;
+function read() {
+  data ??= inflated(document.getElementById("data").textContent).json();
+  return data;
+}
+function inflated(base64) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
 }
 
 function element(tag, text, attributes = {}) {
@@ -35,6 +40,19 @@ const plain = {
 const tables = Array.from(document.querySelectorAll("table.leaderboard"));
 const claims = document.querySelector("table.claims");
 const made = new Map();
+
+// A number has a name, which is its permalink: that of its row and its metric.
+for (const table of tables) {
+  const metrics = Array.from(table.tHead.rows[0].cells).filter((head) => head.matches(".metric"));
+  for (const row of table.tBodies[0].rows) for (const head of metrics) {
+    const cell = row.cells[head.cellIndex];
+    if (cell.dataset.order === "-1") continue;
+    cell.id = `${row.id}/${head.dataset.column}`;
+    const link = element("a", undefined, { href: `#${cell.id}` });
+    link.append(cell.firstChild);
+    cell.prepend(link);
+  }
+}
 
 // A table is taken over when it comes near the window, so that a page of ten thousand records opens at once.
 function taken(table) {
@@ -130,8 +148,9 @@ function follow() {
   target.closest("details")?.setAttribute("open", "");
   const table = target.closest("table.leaderboard, table.claims");
   if (table) taken(table); // later, when it comes near the window, it would move what is looked at
-  if (target.matches("td[id]")) explain(hash);
-  else target.scrollIntoView();
+  const number = target.matches("td[id]");
+  target.scrollIntoView(number ? { block: "center" } : {});
+  if (number) explain(hash);
 }
 
 form.addEventListener("input", (event) => {
@@ -149,21 +168,21 @@ document.addEventListener("click", (event) => {
 
 // What a number is made of. Behind it, and when it is closed, the number is in view.
 dialog.addEventListener("close", () => document.getElementById(dialog.dataset.cell)?.scrollIntoView({ block: "center" }));
-function explain(name) {
+async function explain(name) {
   const [benchmark, entry, metric] = name.split("/");
-  const { formulae, origins, verdicts, rows } = read("lineage");
+  const { frame, lineage: { formulae, origins, verdicts, rows } } = await read();
   const row = rows[`${benchmark}/${entry}`];
-  const summary = row && read("frame").find((board) => board.benchmark === benchmark).rows
-    .find((one) => one.entry === row.entry && one.numeric_mode === row.numeric_mode).metrics[metric];
-  if (!summary) return;
-  const { n, mean, std, ci95 } = summary;
+  if (!row) return;
+  const board = frame.find((one) => one.benchmark === benchmark);
+  const shown = board.rows.find((one) => one.entry === row.entry && one.numeric_mode === row.numeric_mode);
+  const { n, mean, std, ci95 } = shown.metrics[metric];
   const list = element("dl");
   const item = (term, text, attributes) => list.append(element("dt", term), element("dd", text, attributes));
   if (metric in row.formulae) item("metric", formulae[row.formulae[metric]]);
-  item("mean", `m = Σ xᵢ / n = ${mean} with n = ${n} of ${row.protocol_seeds} seeds`);
+  item("mean", `m = Σ xᵢ / n = ${mean} with n = ${n} of ${board.protocol_seeds} seeds`);
   item("spread", std === null ? "none: one seed has no spread" : `s = √(Σ (xᵢ − m)² / (n − 1)) = ${std}`);
   if (ci95) item("95% interval", `m ± t(0.975, n − 1) · s / √n = [${ci95.join(", ")}]`);
-  item("spec digest", row.spec_digest, { class: "digest" });
+  item("spec digest", shown.spec_digest, { class: "digest" });
   item("numeric mode", row.numeric_mode);
   const seeds = row.records.map((record) => record.seed);
   const entered = row.entry;
@@ -175,7 +194,7 @@ function explain(name) {
   const head = element("h2", `${benchmark} ${entry} ${metric}`, { id: "explained" });
   const close = element("button", "Close", { type: "button", autofocus: "" });
   close.addEventListener("click", () => dialog.close());
-  const parts = [close, head, list, records(row, metric), element("h3", "Code and machine"), ...sources(row, origins)];
+  const parts = [close, head, list, records(row, shown.records, metric), element("h3", "Code and machine"), ...sources(row, origins)];
   if (Object.keys(row.claims[metric] ?? {}).length) parts.push(element("h3", "Claims about it"), about(row.claims[metric], verdicts));
   parts.push(element("h3", "To check it, and to make it again"), element("pre", commands.join("\n")));
   dialog.replaceChildren(...parts);
@@ -184,18 +203,18 @@ function explain(name) {
   dialog.scrollTop = 0;
 }
 
-function records(row, metric) {
+function records(row, digests, metric) {
   const table = element("table", undefined, { class: "plain" });
   const head = element("tr");
   for (const name of ["seed", "counts", "value", "record, its sha256 and that of the weights"]) head.append(element("th", name, { scope: "col" }));
   table.append(element("thead"), element("tbody"));
   table.tHead.append(head);
-  for (const record of row.records) {
+  for (const [place, record] of row.records.entries()) {
     const line = element("tr");
     const counts = record.counts[metric];
     const value = counts ? counts[0] / counts[1] : record.values[metric];
     const files = element("td");
-    files.append(record.path, element("div", record.sha256, { class: "digest" }), element("div", `weights of epoch ${record.tested_epoch}: ${record.weights}`, { class: "digest" }));
+    files.append(record.path, element("div", digests[place], { class: "digest" }), element("div", `weights of epoch ${record.tested_epoch}: ${record.weights}`, { class: "digest" }));
     line.append(element("th", record.seed, { scope: "row" }), element("td", counts ? counts.map((count) => count.toLocaleString("en")).join(" / ") : "–"), element("td", value), files);
     table.tBodies[0].append(line);
   }
@@ -226,35 +245,67 @@ function about(claims, verdicts) {
 }
 
 // Charts: the slider and the pointer choose a place; its values stand beside the slider.
-function choose(chart, place) {
+const charts = Array.from(document.querySelectorAll(".chart"));
+for (const chart of charts) {
+  const name = chart.querySelector("svg").getAttribute("aria-label");
+  const label = element("label");
+  const value = element("span", "point at the chart or move the slider", { class: "value" });
+  label.append(value, " ", element("input", undefined, { type: "range", min: 0, max: 0, value: 0, "aria-label": name }));
+  chart.append(label);
+}
+async function choose(chart, choice) {
+  const { axes, charts: told } = (await read()).readings;
+  const { axes: number, lines } = told[charts.indexOf(chart)];
+  const { xs, places } = axes[number];
+  const place = choice(xs);
   const slider = chart.querySelector("input");
-  const values = Array.from(chart.querySelectorAll(".key"), (key) => `${key.textContent}: ${key.dataset.values.split("|")[place]}`);
-  const text = [chart.dataset.places.split("|")[place], ...values].join("; ");
-  const x = chart.dataset.xs.split(" ")[place];
-  const cursor = chart.querySelector(".cursor");
-  for (const end of ["x1", "x2"]) cursor.setAttribute(end, x);
-  cursor.classList.add("chosen");
+  const values = Array.from(chart.querySelectorAll(".key"), (key, line) => `${key.textContent}: ${lines[line][place]}`);
+  const text = [places[place], ...values].join("; ");
+  let cursor = chart.querySelector(".cursor");
+  if (!cursor) {
+    cursor = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    cursor.setAttribute("class", "cursor");
+    chart.querySelector("svg").append(cursor);
+  }
+  cursor.setAttribute("d", `M${xs[place]} 20v312`);
+  slider.max = xs.length - 1;
   slider.value = place;
   slider.setAttribute("aria-valuetext", text);
   chart.querySelector(".value").textContent = text;
 }
 document.addEventListener("input", (event) => {
   const chart = event.target.closest(".chart");
-  if (chart) choose(chart, Number(event.target.value));
+  if (chart) choose(chart, () => Number(event.target.value));
+});
+document.addEventListener("focusin", (event) => {
+  const chart = event.target.closest(".chart");
+  if (chart) choose(chart, () => Number(event.target.value));
 });
 document.addEventListener("pointermove", (event) => {
   const drawing = event.target.closest?.(".chart svg");
   if (!drawing) return;
   const box = drawing.getBoundingClientRect();
   const x = ((event.clientX - box.left) / box.width) * drawing.viewBox.baseVal.width;
-  const chart = drawing.closest(".chart");
-  const far = chart.dataset.xs.split(" ").map((place) => Math.abs(place - x));
-  choose(chart, far.indexOf(Math.min(...far)));
+  choose(drawing.closest(".chart"), (xs) => {
+    const far = xs.map((place) => Math.abs(place - x));
+    return far.indexOf(Math.min(...far));
+  });
 });
 
-document.getElementById("json").addEventListener("click", (event) => {
-  event.currentTarget.href = URL.createObjectURL(new Blob([document.getElementById("frame").textContent], { type: "application/json" }));
-});
+// Downloads are inflated at the first click.
+const csv = document.getElementById("csv");
+const packed = csv.href.split(",")[1];
+csv.download = csv.textContent = "leaderboard.csv";
+function offer(link, text) {
+  link.addEventListener("click", async (event) => {
+    if (link.protocol === "blob:") return;
+    event.preventDefault();
+    link.href = URL.createObjectURL(new Blob([await text()]));
+    link.click();
+  });
+}
+offer(csv, () => inflated(packed).text());
+offer(document.getElementById("json"), async () => JSON.stringify((await read()).frame));
 
 if (Object.keys(chosen()).length) show();
 follow();
