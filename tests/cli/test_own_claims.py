@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -44,6 +46,32 @@ def test_it_is_judged(own: Path, folder: bool, tmp_path: Path) -> None:
     assert judged(given, tmp_path / "none")["verdict"] == "not run"
     own.write_text(own.read_text("utf-8").replace("86.0", "46.0"), "utf-8")
     assert judged(given, results)["verdict"] == "refuted"
+
+
+def test_junit_and_annotations_name_the_refuted_claim(own: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    results, report = tmp_path / "results", tmp_path / "claims.xml"
+    shutil.copytree(ROOT / "results" / "quickstart@1" / "p4cnn@12", results / "quickstart@1" / "p4cnn@12")
+    words = ("verify", "claims", "--include", own, "--paper", "my-claims", "--junit", report, "--results")
+
+    def reported(results: Path) -> tuple[int, tuple[str, ...], str]:
+        found = called(*words, results)
+        root = ElementTree.parse(report).getroot()
+        (case,) = root.iter("testcase")
+        assert case.attrib["name"] == "my-claims/upright"
+        numbers = tuple(root.attrib[name] for name in ("tests", "failures", "skipped"))
+        return found.exit_code, numbers, "".join(child.attrib["message"] for child in case) + found.stderr
+
+    assert reported(results) == (0, ("1", "0", "0"), "")
+    assert reported(tmp_path / "none") == (0, ("1", "0", "1"), "not run")
+    text = own.read_text("utf-8").replace("quantity: accuracy.upright", "quantity: parameters")
+    text = text.replace("accuracy-percent", "thousands")
+    text = text.replace("    spread: {value: 1.0, kind: sample}\n    runs: 10\n", "")
+    own.write_text(text, "utf-8")
+    assert called("validate", own).exit_code == 0
+    code, numbers, told = reported(results)
+    assert (code, numbers) == (1, ("1", "1", "0"))
+    assert told == "my-claims upright: refuted::error::my-claims upright: refuted\n"
 
 
 def test_it_is_validated_with_its_place(own: Path) -> None:
