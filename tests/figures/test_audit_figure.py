@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from torch import nn
 
 from gcnnbench.equivariance.audit import audit
@@ -29,7 +30,7 @@ def test_sizes_are_marked_by_what_the_table_reads() -> None:
     (points,) = axes.get_lines()
     assert points.get_label() == "not equivariant"
     assert points.get_color() == COLOURS["none"][0]
-    assert list(points.get_xdata()) == [8, 9]
+    assert np.asarray(points.get_xdata()).tolist() == [8, 9]
 
 
 def test_a_contradiction_is_not_drawn_as_what_was_measured() -> None:

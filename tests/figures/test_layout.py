@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from gcnnbench.equivariance.audit import Audit, audit
+from gcnnbench.equivariance.audit import audit
+from gcnnbench.equivariance.reading import Reader
 from gcnnbench.equivariance.targets import resolve
-from gcnnbench.figures.audit import against_depth, against_size
+from gcnnbench.figures.audit import Reading, against_depth, against_size
 from gcnnbench.figures.audit import figure as audit_figure
 from gcnnbench.figures.curve import draw_curve
 from gcnnbench.figures.degree import draw_degree
@@ -82,10 +83,12 @@ def degree(toy: Toy, _: list[Record]) -> Figure:
 
 
 @cache
-def audited() -> Audit:
+def audited() -> Reading:
     """A network at sizes at which it is exact and others: many layers, two verdicts."""
     target = resolve("p4cnn")
-    return audit(target.make, (12, 13, 15), target.group, channels=target.channels, name=f"{LONG} of {LONG}")
+    found = audit(target.make, (12, 13, 15), target.group, channels=target.channels, name=f"{LONG} of {LONG}")
+    reader = Reader(found, target.make)
+    return Reading(found, [reader.words(row) for row in found.sizes])
 
 
 def audit_size(_: Toy, __: list[Record]) -> Figure:
