@@ -78,6 +78,15 @@ def test_an_empty_directory_has_no_records_and_no_table(tmp_path: Path) -> None:
     assert "no record to verify" in told.stderr
 
 
+def test_what_was_asked_for_and_is_not_there_is_named(tmp_path: Path) -> None:
+    asked = ("--benchmark", "quickstart", "--entry", "p4cnn@12", "--seeds", "7-8", "--results", tmp_path)
+    told = called("verify", "records", *asked)
+    assert told.exit_code == 1
+    assert "no record of quickstart, p4cnn@12, seeds 7, 8 to verify" in " ".join(told.stderr.split())
+    told = called("verify", "records", "--entry", "p4cn@12", "--results", tmp_path)
+    assert "no benchmark has an entry 'p4cn@12'; did you mean p4cnn@12?" in " ".join(told.stderr.split())
+
+
 def test_the_first_run_on_a_data_set_without_digests_makes_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -255,6 +255,7 @@ def _records(
     further: DeeperCheck | None,
     junit: Path | None,
 ) -> None:
+    from gcnnbench.cards.messages import choice
     from gcnnbench.cards.registry import Registry
     from gcnnbench.record_checks.made_again import mac_count
     from gcnnbench.record_checks.recomputing import verify_records
@@ -266,7 +267,10 @@ def _records(
     if further is None and output is not OutputFormat.json:
         typer.echo("from the records' own counts; --data DIR scores them again from their weights", err=True)
     if not any(row.grade != "not checkable" for row in rows):
-        typer.echo(f"{results}: no record to verify, and nothing checked is nothing right", err=True)
+        typer.echo(f"{results}: no record{chosen.shown} to verify, and nothing checked is nothing right", err=True)
+        known = {entry for card in registry.versions().values() for entry in card.entries}
+        for entry in sorted(set(chosen.entries) - known):
+            typer.echo(f"no benchmark has an entry '{entry}'; {choice(entry, sorted(known))}", err=True)
         raise typer.Exit(CHECK_FAILED)
     if any(row.findings for row in rows):
         raise typer.Exit(CHECK_FAILED)

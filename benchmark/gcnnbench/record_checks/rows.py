@@ -37,6 +37,14 @@ class Chosen:
     entries: tuple[str, ...] = ()
     seeds: tuple[int, ...] | None = None
 
+    @property
+    def shown(self) -> str:
+        """What was asked for, as a message goes on after "no record": ` of tiny, p4cnn@8, seeds 0, 2`."""
+        seeds = self.seeds or ()
+        named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}" if seeds else None
+        asked = [part for part in (self.benchmark, *self.entries, named) if part]
+        return f" of {', '.join(asked)}" if asked else ""
+
     def covers(self, row_id: str) -> bool:
         """Whether the row of that file, entry or table is wanted. Tables belong to no entry and no seed."""
         folder, _, rest = row_id.partition("/")
