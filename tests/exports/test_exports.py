@@ -131,7 +131,7 @@ def test_croissant_names_every_file_with_a_checksum_and_every_part_by_its_digest
 
 
 def test_wrong_names_are_told_the_forms() -> None:
-    assert "export croissant DATASET" in str(gcnnbench("export", "croissant", "a", "b").exception)
+    assert "croissant DATASET" in str(gcnnbench("export", "croissant", "a", "b").exception)
 
 
 def workflow_steps() -> list[str]:

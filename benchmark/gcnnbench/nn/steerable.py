@@ -33,6 +33,8 @@ def without_its_warnings() -> Iterator[None]:
     """Leave out what torch, numpy and scipy warn of in e2cnn's own code, which nobody here can mend."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"e2cnn\.")
+        # Under a default device torch warns of the same line of e2cnn in its own name.
+        warnings.filterwarnings("ignore", message="indexing with dtype torch.uint8", category=UserWarning)
         yield
 
 
