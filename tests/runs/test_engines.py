@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gcnnbench.errors import UserError
-from gcnnbench.runs import elsewhere, engine, ray_engine
+from gcnnbench.runs import elsewhere, engine, ray_engine, turns
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.elsewhere import packed, take_whole, unpacked
 from gcnnbench.runs.engine import MOST_LOSSES, hand_out
@@ -75,6 +75,28 @@ def same_but_for_provenance(one: Record, other: Record) -> bool:
         return kept
 
     return content(one) == content(other)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "seconds", "limit"),
+    [(0.1, 30.0, 30.0), (6.0, 30.0, 120.0), (60.0, 30.0, 300.0)],
+    ids=["soon begun", "slowly begun", "very slowly begun"],
+)
+def test_a_turn_that_took_long_to_begin_goes_on_for_longer(
+    beginning: float, seconds: float, limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an executor's cells would read and resize their images as long as they train."""
+    now = 0.0
+    monkeypatch.setattr("gcnnbench.runs.turns.time.monotonic", lambda: now)
+    clock = turns._Clock(Turn((), (), 30.0, seconds))
+    now = beginning + 1.0
+    clock.stepped(1.0)
+    now = limit - 0.01
+    assert not clock.over
+    now = limit
+    assert clock.over
+    clock.stepped(1.0)
+    assert clock.beginning == pytest.approx(beginning), "only the first step tells"
 
 
 @pytest.fixture

@@ -68,14 +68,14 @@ class Cell:
         return spec_digest(self.spec)
 
     def parts(self) -> dict[str, Part]:
-        """The parts of the data set.
+        """The parts of the data set, which the cells that a process runs one after another share.
 
         Raises:
             UnavailableError: a file is missing or damaged, or the images are not those of the card.
         """
-        from gcnnbench.data.registered import load_dataset
+        from gcnnbench.data.registered import load_once
 
-        return load_dataset(self.registry, self.card.dataset, self.data) if self.given is None else self.given
+        return load_once(self.registry, self.card.dataset, self.data) if self.given is None else self.given
 
     @property
     def machine(self) -> str:

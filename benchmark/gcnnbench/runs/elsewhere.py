@@ -15,7 +15,6 @@ from pathlib import Path
 from gcnnbench.cards.card_files import Kind
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.data.parts import Part
-from gcnnbench.data.registered import load_dataset
 from gcnnbench.device import keep_freed_memory
 from gcnnbench.errors import UnavailableError, told
 from gcnnbench.outside_text import as_line
@@ -23,9 +22,6 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event
 from gcnnbench.runs.outcomes import Stopped
 from gcnnbench.runs.turns import Ended, Message, Saved, Turn, take
-
-_read: dict[tuple[object, ...], dict[str, Part]] = {}
-"""The data set that this process has read last: one, so that its memory is bounded."""
 
 
 def packed(cell: Cell, data: Path | None = None) -> Cell:
@@ -78,8 +74,9 @@ def take_elsewhere(turn: Turn, given: Mapping[str, Part] | None = None) -> Itera
     left = {cell.name for cell in turn.cells}
     try:
         cells = tuple(unpacked(cell) for cell in turn.cells)
-        parts = dict(given) if given is not None else _parts(cells[0])
-        for message in take(replace(turn, cells=tuple(replace(cell, given=parts) for cell in cells))):
+        if given is not None:
+            cells = tuple(replace(cell, given=dict(given)) for cell in cells)
+        for message in take(replace(turn, cells=cells)):
             if isinstance(message, Ended):
                 left.discard(message.cell)
             yield message
@@ -101,15 +98,6 @@ def take_whole(turn: Turn) -> tuple[Message, ...]:
 
 def _passing(message: Message) -> bool:
     return isinstance(message, Saved) or (isinstance(message, Event) and message.kind == "advanced")
-
-
-def _parts(cell: Cell) -> dict[str, Part]:
-    card = cell.registry.dataset(cell.card.dataset)
-    key = (card.name, cell.data, *(part.digest for part in card.parts.values()))
-    if key not in _read:
-        _read.clear()
-        _read[key] = load_dataset(cell.registry, card.name, cell.data)
-    return _read[key]
 
 
 def _installed(kind: Kind, name: str) -> Path | None:

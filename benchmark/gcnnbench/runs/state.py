@@ -28,6 +28,11 @@ class CellState:
     training: TrainingState = field(default_factory=TrainingState)
     evaluation: EvaluationState = field(default_factory=EvaluationState)
 
+    @property
+    def worked(self) -> float:
+        """Seconds that its epochs and conditions took; reading data and building networks come on top."""
+        return sum(epoch["seconds"] for epoch in self.training.history) + self.evaluation.seconds
+
     def resumed(self) -> CellState:
         """This state in a further session; a clock that was set back since its start does not end before it began."""
         return replace(self, sessions=self.sessions + 1, started=min(self.started, provenance.now()))

@@ -20,6 +20,12 @@ from gcnnbench.runs.record import Failure
 from gcnnbench.runs.seed_batches import batch_states
 from gcnnbench.runs.state import CellState, start
 
+BEGINNINGS = 20
+"""So many times what its beginning took a turn goes on, so that beginning anew costs a twentieth."""
+
+EXTENDED = 10
+"""At most so many time limits, as a worker that is lost costs a turn."""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -29,7 +35,9 @@ class Turn:
         cells: one cell, or several that differ in their seed and are trained as one computation.
         states: for each cell the bytes of its last checkpoint; null where there is none.
         every: seconds between the states that come on the way.
-        seconds: the time limit: the turn ends with the first epoch or condition after it; null for none.
+        seconds: the time limit: the turn ends with the first epoch or condition after it; null for none. Where it took
+            long to begin, as data had to be read and resized, the limit is later: `BEGINNINGS` times as long, but no
+            more than `EXTENDED` limits.
     """
 
     cells: tuple[Cell, ...]
@@ -71,10 +79,20 @@ class _Clock:
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.began = self.saved = time.monotonic()
+        self.beginning: float | None = None
+
+    def stepped(self, seconds: float) -> None:
+        """Told after each step how long it took: what passed before the first one was the turn's beginning."""
+        if self.beginning is None:
+            self.beginning = max(0.0, time.monotonic() - self.began - seconds)
 
     @property
     def over(self) -> bool:
-        return self.turn.seconds is not None and time.monotonic() - self.began >= self.turn.seconds
+        if self.turn.seconds is None:
+            return False
+        wanted = BEGINNINGS * (self.beginning or 0.0)
+        limit = min(max(self.turn.seconds, wanted), EXTENDED * self.turn.seconds)
+        return time.monotonic() - self.began >= limit
 
     def due(self) -> bool:
         """Whether states are to be kept now; then the next are due as much later."""
@@ -125,6 +143,7 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
     for cell, state in alive:
         yield Event("started", cell.name, text=f"{how_started(cell, state)}, {len(todo)} seeds at once")
     training = train_cells(todo, states)
+    before = sum(state.worked for state in states)
     while True:
         try:
             lost = next(training, None)
@@ -141,6 +160,7 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
             if position in lost and (cell, state) in alive:
                 yield Ended(cell.name, ended_by(cell, state, lost[position]))
         alive = [pair for position, pair in enumerate(zip(todo, states, strict=True)) if position not in lost]
+        clock.stepped(sum(state.worked for state in states) - before)
         for cell, state in alive:
             yield progress(cell, state)
         over = clock.over
@@ -167,10 +187,12 @@ def _begin(cell: Cell, content: bytes | None) -> Generator[Message, None, CellSt
 
 def _run(cell: Cell, state: CellState, clock: _Clock) -> Iterator[Message]:
     """Run one cell to its end, or until the time is over."""
+    before = state.worked
     for step in steps(cell, state):
         if not isinstance(step, CellState):
             yield Ended(cell.name, step)
             return
+        clock.stepped(state.worked - before)
         yield progress(cell, state)
         over = clock.over
         if over or clock.due():
