@@ -294,7 +294,6 @@ UNKNOWN: dict[str, Callable[[Tensor], Tensor]] = {
     "a cumulated sum": lambda x: x.cumsum(-1),
     "an index": lambda x: x[..., [0, 2, 4, 6, 8, 10], :],
     "windows as channels": lambda x: F.fold(F.unfold(x, 2, stride=2), (12, 12), 2, stride=2),
-    "circular padding": lambda x: F.pad(x, (1, 1, 1, 1), mode="circular"),
     "a number read in Python": lambda x: x * float(x.mean()),
     "along rows only": lambda x: x * x.mean(-1, keepdim=True),
     "rows and columns exchanged": lambda x: x.mT,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gcnnbench.errors import UserError
-from gcnnbench.nn.groups import GROUPS, P4, P4M, Element, Group, group
+from gcnnbench.nn.groups import ACTING_GROUPS, CIRCULAR_SHIFTS_P4, GROUPS, P4, P4M, TRIVIAL, Element, Group, group
 
 EVERY = list(P4M.elements)
 
@@ -70,3 +70,39 @@ def test_groups_are_found_by_name() -> None:
     assert group("p4") is P4
     with pytest.raises(UserError, match="unknown group 'p5': one of trivial, p2, pm, p4, p4m"):
         group("p5")
+
+
+SHIFTED = [
+    Element(mirrored, turns, shift) for mirrored in (0, 1) for turns in range(4) for shift in ((0, 0), (1, 0), (2, -5))
+]
+
+
+def test_shifts_multiply_with_turns_and_mirrors_as_they_act() -> None:
+    image = torch.arange(98.0).view(2, 7, 7)
+    for g, h in product(SHIFTED, repeat=2):
+        assert torch.equal(g.act(h.act(image)), (g * h).act(image)), (g.name, h.name)
+    for g in SHIFTED:
+        assert torch.equal(g.inverse.act(g.act(image)), image)
+        assert g * g.inverse == g.inverse * g == Element()
+        assert Element(shift=g.shift) * g.point == g
+
+
+def test_groups_with_shifts() -> None:
+    assert {name: (len(one), one.point) for name, one in ACTING_GROUPS.items() if name not in GROUPS} == {
+        "shifts": (9, TRIVIAL),
+        "shifts-p4": (18, P4),
+    }
+    for one in (group("shifts"), group("shifts-p4")):
+        assert one.elements[0] == Element()
+        assert len({element.name for element in one.elements}) == len(one)
+        assert {Element(shift=(0, 1)), Element(shift=(1, 0)), *one.point.generators} <= set(one.elements)
+    own = [g for g in CIRCULAR_SHIFTS_P4.elements if g.turns and g.shifts and g.inverse != g]
+    assert own, "an element that shifts and turns and is not its own inverse"
+    assert Element(turns=1, shift=(0, 1)).name == "rot90-shift-0-1"
+
+
+def test_a_shift_is_downwards_and_to_the_right() -> None:
+    image = torch.zeros(4, 4)
+    image[0, 0] = 1
+    assert Element(shift=(1, 2)).act(image)[1, 2] == 1
+    assert Element(shift=(-1, 4)).act(image)[3, 0] == 1

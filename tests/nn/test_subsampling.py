@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
+from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.schema import split_entry
 from gcnnbench.nn.fields import RegularField
 from gcnnbench.nn.groups import P2, P4, P4M, TRIVIAL, Group
 from gcnnbench.nn.subsampling import (
@@ -128,7 +130,8 @@ def test_modules_say_how_they_transform() -> None:
     )
 
 
-WIDEST = [(8, 40, 28, 28), (8, 64, 56, 56), (2, 512, 56, 56), (8, 40, 27, 27), (2, 128, 31, 31)]
+WIDEST = [(8, 40, 28, 28), (8, 64, 56, 56), (2, 512, 56, 56), (1, 512, 112, 112), (8, 40, 27, 27), (2, 128, 31, 31)]
+"""At the fourth, norms of tied phases summed in float32 over strided slices differ by 1e-5."""
 
 
 @pytest.mark.parametrize("shape", WIDEST)
@@ -150,3 +153,32 @@ def test_the_tolerance_follows_the_rounding_of_the_features() -> None:
     rounded = (alike * (1 + 1e-3 * torch.randn(alike.shape, dtype=torch.float32))).bfloat16()
     given = equivariant_subsample(rounded).float()
     assert torch.allclose(given.rot90(2, (-2, -1)), given, rtol=0.05, atol=0.05)
+
+
+def shapes_in_entries() -> set[tuple[int, ...]]:
+    """What the sampling layers of the registry's entries are given, with four images."""
+    found: set[tuple[int, ...]] = set()
+
+    def see(_layer: nn.Module, given: tuple[Tensor]) -> None:
+        found.add(tuple(given[0].shape))
+
+    registry = Registry.load()
+    listed = {name: card for card in registry.benchmarks.values() for name in card.entries}
+    for entry, card in listed.items():
+        slug, size = split_entry(entry)
+        if registry.models[slug].requires:
+            continue
+        network = registry.build(entry, card).float().eval()
+        for layer in network.modules():
+            if isinstance(layer, (EquivariantMaxPool, EquivariantSubsample)):
+                layer.register_forward_pre_hook(see)
+        if any(layer._forward_pre_hooks for layer in network.modules()):
+            network(torch.rand(4, card.input.channels, size, size, dtype=torch.float32))
+    return found
+
+
+def test_ties_are_exact_in_single_precision_at_the_shapes_of_every_entry() -> None:
+    shapes = shapes_in_entries()
+    assert shapes
+    for shape in shapes:
+        test_ties_are_exact_in_single_precision_at_the_widest_shapes(shape, P4)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gcnnbench.equivariance.reading import Words
     from gcnnbench.equivariance.targets import Target
     from gcnnbench.nn.fields import Field
-    from gcnnbench.nn.groups import Group
+    from gcnnbench.nn.groups import ActingGroup
 
 DEFAULT_SIZES = "24-40"
 CHECK_FAILED = 1
@@ -48,6 +48,8 @@ class GroupName(StrEnum):
     pm = "pm"
     p4 = "p4"
     p4m = "p4m"
+    shifts = "shifts"
+    shifts_p4 = "shifts-p4"
 
 
 class StencilName(StrEnum):
@@ -96,7 +98,8 @@ def audit(
         ),
     ] = None,
     group: Annotated[
-        GroupName | None, typer.Option(help="Judge under this group.", show_default="the card's, else p4")
+        GroupName | None,
+        typer.Option(help="Judge under this group; shifts are circular ones.", show_default="the card's, else p4"),
     ] = None,
     output: Annotated[OutputKind, typer.Option(help="How the output transforms.")] = OutputKind.logits,
     channels: Annotated[
@@ -220,7 +223,8 @@ def audit(
         tell(text)
         return
     wanted = parse_sizes(sizes or (str(target.size) if target.size else DEFAULT_SIZES))
-    claims = {*target.exact_at, *(parse_sizes(exact_at) if exact_at else ())} & set(wanted)
+    own = target.exact_at if set(judged.elements) <= set(target.group.elements) else ()
+    claims = {*own, *(parse_sizes(exact_at) if exact_at else ())} & set(wanted)
     unasked = sorted(set(parse_sizes(exact_at)) - set(wanted)) if exact_at else []
     if unasked:
         raise UserError(f"--exact-at names {unasked[0]}, which is not among --sizes; a claim must be looked at")
@@ -396,18 +400,18 @@ def _arguments(texts: list[str]) -> dict[str, Any]:
     return found
 
 
-def _group(name: GroupName | None) -> Group | None:
+def _group(name: GroupName | None) -> ActingGroup | None:
     from gcnnbench.nn.groups import group
 
     return None if name is None else group(name.value)
 
 
-def _field(output: OutputKind, group: Group) -> Field | None:
-    from gcnnbench.nn.fields import RegularField, ScalarField
+def _field(output: OutputKind, group: ActingGroup) -> Field | None:
+    from gcnnbench.nn.fields import ScalarField, feature_field
 
     if output is OutputKind.logits:
         return None
-    return ScalarField() if output is OutputKind.scalar else RegularField(group)
+    return ScalarField() if output is OutputKind.scalar else feature_field(group.point)
 
 
 def _printed(found: Audit, words: list[Words], form: AuditFormat) -> str:

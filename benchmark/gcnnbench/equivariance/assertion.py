@@ -9,13 +9,13 @@ from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Model, factory
 from gcnnbench.equivariance.reading import Reader
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import P4, Group
+from gcnnbench.nn.groups import P4, ActingGroup
 from gcnnbench.nn.groups import group as group_of_name
 
 
 def assert_equivariant(
     model: Model,
-    group: Group | str = P4,
+    group: ActingGroup | str = P4,
     *,
     sizes: Iterable[int],
     channels: int | None = None,

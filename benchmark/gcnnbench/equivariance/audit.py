@@ -16,7 +16,7 @@ from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import P4, Group
+from gcnnbench.nn.groups import P4, ActingGroup
 
 Images = Callable[[int, int, int], Tensor]
 """Makes images (count, channels, size, size) from count, channels and size."""
@@ -99,7 +99,7 @@ class Audit:
 def audit(
     model: Model,
     sizes: Iterable[int],
-    group: Group = P4,
+    group: ActingGroup = P4,
     *,
     channels: int | None = None,
     output: Field | None = None,
@@ -172,7 +172,7 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
 def audit_size(
     make: Factory,
     size: int,
-    group: Group,
+    group: ActingGroup,
     channels: int,
     output: Field | None = None,
     images: Images = sample_images,
@@ -218,7 +218,7 @@ def audit_size(
 
 
 def _with_nearest(
-    row: SizeAudit, make: Factory, group: Group, channels: int, output: Field | None, images: Images
+    row: SizeAudit, make: Factory, group: ActingGroup, channels: int, output: Field | None, images: Images
 ) -> SizeAudit:
     """The row with the nearest sizes whose grid is symmetric and at which the network is measured exact."""
     if row.seen is None or row.decision == "exact":

@@ -11,11 +11,11 @@ from gcnnbench.equivariance.judgement import judge
 from gcnnbench.equivariance.precision import Tensors, evaluating, tensors
 from gcnnbench.equivariance.random_weights import draw_weights
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import Group
+from gcnnbench.nn.groups import ActingGroup
 
 
 def breaking_parameter(
-    network: nn.Module, images: Tensor, group: Group, *, draw: int, fan_in: int, output: Field
+    network: nn.Module, images: Tensor, group: ActingGroup, *, draw: int, fan_in: int, output: Field
 ) -> str | None:
     """The parameter or running statistic with which the output breaks, while it is exact with only those before it.
 

@@ -22,10 +22,10 @@ from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
 from gcnnbench.equivariance.results import DecisionVerdict
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Field, Invariant
-from gcnnbench.nn.groups import P2, P4, P4M, PM, Group
+from gcnnbench.nn.groups import CIRCULAR_SHIFTS, P2, P4, P4M, PM, ActingGroup, ShiftGroup
 
 GIVEN, DRAWN = "given", "drawn"
-SUBGROUPS = (P2, PM, P4, P4M)
+SUBGROUPS: tuple[ActingGroup, ...] = (P2, PM, P4, P4M, CIRCULAR_SHIFTS)
 
 
 class ControlError(RuntimeError):
@@ -43,7 +43,7 @@ class Decision:
         control: the error at the output of the control that is broken, on the same images, if it ran.
     """
 
-    group: Group
+    group: ActingGroup
     states: tuple[Judgement, ...]
     reason: str | None = None
     control: float | None = None
@@ -55,7 +55,7 @@ class Decision:
 
     @property
     def subgroups(self) -> dict[str, DecisionVerdict]:
-        """For each subgroup of p4m whose elements were measured."""
+        """For each subgroup whose elements were measured."""
         measured = set(self.group.elements)
         return {sub.name: over(self.states, sub) for sub in SUBGROUPS if set(sub.elements) <= measured}
 
@@ -100,7 +100,7 @@ class Decision:
         return max(errors) if errors and max(errors) < float("inf") else None
 
 
-def over(states: Sequence[Judgement], group: Group) -> DecisionVerdict:
+def over(states: Sequence[Judgement], group: ActingGroup) -> DecisionVerdict:
     """Of several states: approximate where one is, exact where all are."""
     verdicts = {state.verdict(group) for state in states}
     if "approximate" in verdicts:
@@ -109,14 +109,20 @@ def over(states: Sequence[Judgement], group: Group) -> DecisionVerdict:
 
 
 def decide(
-    network: nn.Module, images: Tensor, group: Group, *, fan_in: int, output: Field | None = None, controls: bool = True
+    network: nn.Module,
+    images: Tensor,
+    group: ActingGroup,
+    *,
+    fan_in: int,
+    output: Field | None = None,
+    controls: bool = True,
 ) -> Decision:
     """Decide by measurement whether a network is exactly equivariant at the size of these images.
 
     Args:
         network: is run on converted copies of its tensors and left as it was.
         images: at least two different real images (images, channels, size, size), as the network takes them.
-        group: a subgroup of p4m; its subgroups are decided as well.
+        group: a subgroup of p4m, or circular shifts; its subgroups are decided as well.
         fan_in: N, the sum over the layers of the number of products in one entry.
         output: how the output should transform, invariant logits where None.
         controls: whether the two control networks run along.
@@ -127,12 +133,14 @@ def decide(
     """
     if len(images) < 2 or images.shape[-1] != images.shape[-2]:
         raise UserError(f"a decision needs at least two square images; got {tuple(images.shape)}")
-    broken = run_controls(images) if controls else None
+    broken = run_controls(images, group) if controls else None
     return replace(_decide(network, images, group, fan_in, output or Invariant()), control=broken)
 
 
-def run_controls(images: Tensor) -> float | None:
+def run_controls(images: Tensor, group: ActingGroup = P4) -> float | None:
     """Decide the two control networks on these images, and give the error of the one that is broken.
+
+    Under a group with shifts those whose border is circular and of zeros, else those of p4 on an even and an odd size.
 
     Raises:
         ControlError: the exact one is not found exact, or the broken one not approximate.
@@ -140,24 +148,25 @@ def run_controls(images: Tensor) -> float | None:
     scale = -(-(SMALLEST + 1) // images.shape[-1])
     step = max(1, images.shape[-1] // LARGEST)
     large = images.detach().cpu()[..., ::step, ::step].repeat_interleave(scale, -1).repeat_interleave(scale, -2)
-    network = ControlNetwork(images.shape[1])
+    shifts = isinstance(group, ShiftGroup)
     worst: Judged | None = None
     expected: tuple[tuple[bool, DecisionVerdict], ...] = ((True, "exact"), (False, "approximate"))
-    for even, right in expected:
-        shown = control_images(large, even=even)
-        products = 9 * images.shape[1] + 4 + 9 * 12 + shown[0, 0].numel() // 4 + 3
-        decision = _decide(network, shown, P4, products, Invariant())
+    for positive, right in expected:
+        network = ControlNetwork(images.shape[1], "circular" if shifts and positive else "zeros")
+        shown = control_images(large, even=positive or shifts)
+        products = 9 * images.shape[1] + 4 + 9 * 12 + shown[0, 0].numel() // (1 if shifts else 4) + 3
+        decision = _decide(network, shown, group if shifts else P4, products, Invariant())
         if decision.verdict != right:
             raise ControlError(
-                f"the {'positive' if even else 'negative'} control is {decision.verdict} instead of {right} on these "
-                f"{len(images)} images of {images.shape[-1]}×{images.shape[-1]} (error {decision.error}): "
+                f"the {'positive' if positive else 'negative'} control is {decision.verdict} instead of {right} on "
+                f"these {len(images)} images of {images.shape[-1]}×{images.shape[-1]} (error {decision.error}): "
                 "no decision on them may be believed. Are they all alike, or symmetric themselves?"
             )
         worst = decision.deciding
     return None if worst is None else worst.error
 
 
-def _decide(network: nn.Module, images: Tensor, group: Group, fan_in: int, output: Field) -> Decision:
+def _decide(network: nn.Module, images: Tensor, group: ActingGroup, fan_in: int, output: Field) -> Decision:
     measure = partial(judge, network, images=images, group=group, fan_in=fan_in, output=output)
     given, draw = measure(GIVEN, tensors), 0
     anew = measure(DRAWN, draw_weights)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.depths import See, known_layers, observed, output_tensor
 from gcnnbench.equivariance.precision import Tensors, evaluating, forward
-from gcnnbench.nn.fields import Field
+from gcnnbench.nn.fields import Field, known_action
 from gcnnbench.nn.groups import Element
 
 OUTPUT = "output"
@@ -89,7 +89,7 @@ def deviations(
 
     def compare(g: Element) -> See:
         def see(name: str, features: Tensor, field: Field) -> None:
-            if name in scales and field.knows(g):
+            if name in scales and known_action(field, g, features, images.shape[-2:]):
                 here = scales[name]
                 moved = field.act(here.upright, g)
                 same = moved.shape == features.shape

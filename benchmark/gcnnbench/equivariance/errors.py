@@ -12,7 +12,7 @@ from gcnnbench.equivariance.depths import See, depth_names, observed, output_ten
 from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
 from gcnnbench.equivariance.results import DepthError, EquivarianceState
 from gcnnbench.errors import UserError
-from gcnnbench.nn.fields import Field
+from gcnnbench.nn.fields import Field, known_action
 from gcnnbench.nn.groups import Element
 from gcnnbench.outside_text import as_line
 
@@ -43,12 +43,13 @@ class _Depths:
         here.norm += float(output.square().sum())
         here.entries += output.numel()
 
-    def compare(self, g: Element) -> See:
-        """What to do with f(g x)."""
+    def compare(self, g: Element, size: Sequence[int]) -> See:
+        """What to do with f(g x) of images of this height and width."""
 
         def see(name: str, output: Tensor, action: Field) -> None:
             here = self.sums[name]
-            expected = action.act(self.features[name], g) if action.knows(g) else None
+            known = known_action(action, g, output, size)
+            expected = action.act(self.features[name], g) if known else None
             if expected is None or expected.shape != output.shape:
                 here.defined = False
                 return
@@ -117,7 +118,7 @@ def measure(
                 reference = _logits(forward(network, swapped, upright))
             logits.append(reference)
             for g in moving:
-                with observed(network, names, depths.compare(g)):
+                with observed(network, names, depths.compare(g, images.shape[-2:])):
                     turned = _logits(forward(network, swapped, g.act(upright)))
                 moved_square += float((turned - reference).square().sum())
                 flips += int((turned.argmax(1) != reference.argmax(1)).sum())

@@ -15,7 +15,7 @@ from gcnnbench.equivariance.decision import Decision, decide
 from gcnnbench.equivariance.precision import device_of, tensors
 from gcnnbench.equivariance.results import Exactness
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import P4, Element, Group
+from gcnnbench.nn.groups import P4, ActingGroup, Element
 from gcnnbench.outside_text import as_line
 
 REACH = 16
@@ -60,7 +60,7 @@ class Verdict:
 
 
 def exactness(
-    network: nn.Module, images: Tensor, group: Group, claims_trivial: bool = False, *, output: Field | None = None
+    network: nn.Module, images: Tensor, group: ActingGroup, claims_trivial: bool = False, *, output: Field | None = None
 ) -> Exactness:
     """Judge a network at the size of these images; it is left as it was.
 

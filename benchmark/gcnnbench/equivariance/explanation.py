@@ -13,13 +13,14 @@ from gcnnbench.equivariance.reading import MEANINGS, Reader, Words
 from gcnnbench.equivariance.repairs import Repair, repairs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import GROUPS, P4, Group
+from gcnnbench.nn.groups import P4, ActingGroup
+from gcnnbench.nn.groups import group as group_of
 
 
 def explain(
     model: Model,
     size: int,
-    group: Group = P4,
+    group: ActingGroup = P4,
     *,
     channels: int | None = None,
     output: Field | None = None,
@@ -54,11 +55,11 @@ def explain(
     reader = Reader(found, make, output, images)
     mended: list[Repair] = []
     if reader.words(row) == "approximate":
-        mended = repairs(make, row, GROUPS[found.group], found.channels, output=output, images=images)
+        mended = repairs(make, row, group_of(found.group), found.channels, output=output, images=images)
     return "\n".join(_lines(found, row, make, reader.words(row), mended))
 
 
-def sizes_that_do(make: Factory, row: SizeAudit, channels: int, group: Group) -> list[str]:
+def sizes_that_do(make: Factory, row: SizeAudit, channels: int, group: ActingGroup) -> list[str]:
     """For each of the nearest sizes that would do, what the breaking layers see there instead of what they see here."""
     if row.seen is None or row.seen.grid != "broken":
         return []
@@ -70,7 +71,7 @@ def sizes_that_do(make: Factory, row: SizeAudit, channels: int, group: Group) ->
     return words
 
 
-def _changes(here: Certificate, there: Certificate, group: Group) -> list[str]:
+def _changes(here: Certificate, there: Certificate, group: ActingGroup) -> list[str]:
     counterparts = {sampling.layer: sampling for sampling in there.samplings}
     return [
         f"{sampling.layer} sees {counterparts[sampling.layer].rows.input} instead of {sampling.rows.input}"
@@ -80,7 +81,7 @@ def _changes(here: Certificate, there: Certificate, group: Group) -> list[str]:
 
 
 def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: list[Repair]) -> Iterator[str]:
-    group = GROUPS[found.group]
+    group = group_of(found.group)
     yield f"{found.network} at {row.size} under {found.group}: {words}"
     if words in MEANINGS and words != "inapplicable":
         yield f"({MEANINGS[words]})"

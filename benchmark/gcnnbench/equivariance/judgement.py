@@ -25,7 +25,7 @@ from gcnnbench.equivariance.deviations import OUTPUT, Deviation, State, Unjudged
 from gcnnbench.equivariance.precision import best_dtype, device_of
 from gcnnbench.equivariance.results import DecisionVerdict
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import Element, Group
+from gcnnbench.nn.groups import ActingGroup, Element
 
 ROUNDOFF = 2.0**-53
 CEILING = 1e-6
@@ -74,12 +74,12 @@ class Judgement:
     judged: tuple[Judged, ...]
     problem: str | None = None
 
-    def at_output(self, group: Group) -> tuple[Judged, ...]:
+    def at_output(self, group: ActingGroup) -> tuple[Judged, ...]:
         """The output's deviations under the elements of a group."""
         names = _moving(group)
         return tuple(one for one in self.judged if one.layer == OUTPUT and one.element in names)
 
-    def verdict(self, group: Group) -> DecisionVerdict:
+    def verdict(self, group: ActingGroup) -> DecisionVerdict:
         """That of the output: approximate where an element breaks it, exact where every element was seen not to."""
         here = self.at_output(group)
         if any(one.verdict == "approximate" for one in here):
@@ -87,7 +87,7 @@ class Judgement:
         seen = {one.element for one in here if one.verdict == "exact"}
         return "exact" if seen == _moving(group) else "unknown"
 
-    def doubt(self, group: Group) -> str:
+    def doubt(self, group: ActingGroup) -> str:
         """Why the verdict is unknown."""
         if self.problem is not None:
             return f"with the weights {self.state}: {self.problem}"
@@ -99,7 +99,7 @@ class Judgement:
 
 
 def judge(
-    network: nn.Module, name: str, state: State, images: Tensor, group: Group, *, fan_in: int, output: Field
+    network: nn.Module, name: str, state: State, images: Tensor, group: ActingGroup, *, fan_in: int, output: Field
 ) -> Judgement:
     """Measure a network in one state and judge every deviation.
 
@@ -148,5 +148,5 @@ def verdict_of(error: float, single: float | None, bound: float) -> DecisionVerd
     return ("exact" if fell else "unknown") if error <= bound else ("unknown" if fell else "approximate")
 
 
-def _moving(group: Group) -> set[str]:
+def _moving(group: ActingGroup) -> set[str]:
     return {element.name for element in group.elements if element != Element()}

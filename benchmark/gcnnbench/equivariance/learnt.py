@@ -15,7 +15,7 @@ from gcnnbench.equivariance.precision import Tensors, slots, tensors
 from gcnnbench.equivariance.random_weights import draw_weights
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Invariant
-from gcnnbench.nn.groups import Group
+from gcnnbench.nn.groups import ActingGroup
 
 FORM, FREEDOM, TRAINED = "drawn and made symmetric", "drawn", "given"
 
@@ -34,7 +34,7 @@ class LearntSymmetry:
     freedom: Judgement
     trained: Judgement
 
-    def wrong(self, group: Group) -> str | None:
+    def wrong(self, group: ActingGroup) -> str | None:
         """Why the claim does not hold, in words; None where it does."""
         for what, found, right in (("form", self.form, "exact"), ("freedom", self.freedom, "approximate")):
             if (verdict := found.verdict(group)) != right:
@@ -43,7 +43,7 @@ class LearntSymmetry:
         return None
 
 
-def learnt_symmetry(network: nn.Module, images: Tensor, group: Group) -> LearntSymmetry:
+def learnt_symmetry(network: nn.Module, images: Tensor, group: ActingGroup) -> LearntSymmetry:
     """Judge a network in the three states; it is left as it was.
 
     Args:

@@ -17,7 +17,7 @@ from gcnnbench.equivariance.exactness import REFUSALS, watch
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import GROUPS
+from gcnnbench.nn.groups import group as group_of
 
 Words = Literal[
     "exact",
@@ -96,7 +96,7 @@ class Reader:
         """The row of another size; None where the network cannot take it or its sampling is not symmetric."""
         if size not in self._known:
             self._known[size] = None
-            group = GROUPS[self.found.group]
+            group = group_of(self.found.group)
             try:
                 shown = self.images(2, self.found.channels, size)
                 seen = watch(self.make(size), shown, group.elements, self.output, size)

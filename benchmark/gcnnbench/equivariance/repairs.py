@@ -20,7 +20,7 @@ from gcnnbench.equivariance.precision import evaluating
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field, RegularField
-from gcnnbench.nn.groups import TRIVIAL, Group
+from gcnnbench.nn.groups import TRIVIAL, ActingGroup
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
 from gcnnbench.scoring.macs import forward_macs
 
@@ -58,7 +58,7 @@ class _Case:
 
     make: Factory
     row: SizeAudit
-    group: Group
+    group: ActingGroup
     channels: int
     output: Field | None
     images: Images
@@ -84,7 +84,7 @@ class _Case:
 def repairs(
     make: Factory,
     row: SizeAudit,
-    group: Group,
+    group: ActingGroup,
     channels: int,
     *,
     output: Field | None = None,

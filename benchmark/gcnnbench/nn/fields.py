@@ -5,6 +5,7 @@ A layer whose output transforms in a known way says so in an attribute `field`; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -62,12 +63,12 @@ class RegularField:
     group: Group
 
     def knows(self, element: Element, /) -> bool:
-        """The elements of the group are known."""
-        return element in self.group
+        """The elements of the group are known, with any shift."""
+        return element.point in self.group
 
     def act(self, features: Tensor, element: Element, /) -> Tensor:
         """The pixels moved and the group axis permuted."""
-        fibre = [self.group.index(element.inverse * h) for h in self.group.elements]
+        fibre = [self.group.index(element.point.inverse * h) for h in self.group.elements]
         by_group = features.unflatten(1, (-1, len(self.group)))
         return element.act(by_group[:, :, fibre].flatten(1, 2))
 
@@ -90,6 +91,22 @@ class CyclicField:
         """The pixels turned and the orientations shifted."""
         by_orientation = features.unflatten(1, (-1, self.order))
         return element.act(by_orientation.roll(element.turns * self.order // 4, 2).flatten(1, 2))
+
+
+def known_action(field: Field, element: Element, features: Tensor, size: Sequence[int]) -> bool:
+    """Whether the action of an element on these features is defined.
+
+    A shift moves features by whole pixels of the image, so that only maps of its size, single pixels and vectors move
+    in a known way.
+
+    Args:
+        field: of the features.
+        element: of the acting group.
+        features: (batch, channels) or (batch, channels, height, width).
+        size: the height and width of the image.
+    """
+    pixels = tuple(features.shape[2:])
+    return field.knows(element) and (not element.shifts or pixels in ((), (1, 1), tuple(size)))
 
 
 def feature_field(group: Group) -> Field:

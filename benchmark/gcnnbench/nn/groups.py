@@ -1,10 +1,15 @@
-"""The finite groups that act exactly on the pixel grid: subgroups of D4, the symmetries of the square."""
+"""The groups that act exactly on the pixel grid: subgroups of D4, the symmetries of the square, and circular shifts.
+
+Fibres and filters have a `Group`, a subgroup of D4. What acts on images may be a `ShiftGroup` as well: on a torus of
+n × n pixels circular shifts form Z_n², and with a subgroup H of D4 the semidirect product Z_n² ⋊ H.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import Protocol
 
 from torch import Tensor
 
@@ -13,15 +18,17 @@ from gcnnbench.errors import UserError
 
 @dataclass(frozen=True, order=True)
 class Element:
-    """An element of D4, `rotation^turns · mirror^mirrored`: first the left-right mirror, then quarter turns.
+    """`shift · rotation^turns · mirror^mirrored`: first the left-right mirror, then the turns, then a circular shift.
 
     Args:
         mirrored: 1 where the image is mirrored left to right, else 0.
         turns: quarter turns counter-clockwise, 0 to 3.
+        shift: pixels downwards and to the right, of an image that closes to a torus; (0, 0) for an element of D4.
     """
 
     mirrored: int = 0
     turns: int = 0
+    shift: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if self.mirrored not in (0, 1) or self.turns not in range(4):
@@ -29,19 +36,41 @@ class Element:
 
     @property
     def name(self) -> str:
-        """`upright`, `rot90`, `rot180`, `rot270`, `mirror`, `mirror-rot90`, `mirror-rot180`, `mirror-rot270`."""
+        """`upright`, or what is done in its order, as `mirror-rot270` or `rot90-shift-2-5`: 2 pixels down, 5 right."""
         turn = f"rot{90 * self.turns}" if self.turns else ""
-        return "-".join(filter(None, ["mirror" if self.mirrored else "", turn])) or "upright"
+        shift = "shift-{}-{}".format(*self.shift) if self.shifts else ""
+        return "-".join(filter(None, ["mirror" if self.mirrored else "", turn, shift])) or "upright"
+
+    @property
+    def shifts(self) -> bool:
+        """Whether it shifts the image."""
+        return self.shift != (0, 0)
+
+    @property
+    def point(self) -> Element:
+        """Its part in D4, without the shift."""
+        return replace(self, shift=(0, 0))
 
     @property
     def inverse(self) -> Element:
-        """The element that undoes this one; a mirrored element is its own inverse."""
-        return Element(self.mirrored, self.turns if self.mirrored else -self.turns % 4)
+        """The element that undoes this one; a mirrored element of D4 is its own inverse."""
+        point = Element(self.mirrored, self.turns if self.mirrored else -self.turns % 4)
+        down, right = point._moved(self.shift)
+        return replace(point, shift=(-down, -right))
 
     def __mul__(self, other: Element) -> Element:
         """The product `g·h` that acts as `h` first and `g` after it."""
         turned = -other.turns if self.mirrored else other.turns
-        return Element((self.mirrored + other.mirrored) % 2, (self.turns + turned) % 4)
+        down, right = self._moved(other.shift)
+        shift = (self.shift[0] + down, self.shift[1] + right)
+        return Element((self.mirrored + other.mirrored) % 2, (self.turns + turned) % 4, shift)
+
+    def _moved(self, shift: tuple[int, int]) -> tuple[int, int]:
+        """The shift `g·t·g⁻¹`: the vector t, mirrored and turned as pixels are."""
+        down, right = shift[0], -shift[1] if self.mirrored else shift[1]
+        for _ in range(self.turns):
+            down, right = -right, down
+        return down, right
 
     def act(self, image: Tensor) -> Tensor:
         """Move the pixels, `[g f](x) = f(g⁻¹ x)`, exactly: every value is copied, none is interpolated.
@@ -53,7 +82,8 @@ class Element:
             A tensor with the axes (…, height, width), or (…, width, height) after an odd number of turns.
         """
         mirrored = image.flip(-1) if self.mirrored else image
-        return mirrored.rot90(self.turns, (-2, -1)) if self.turns else mirrored
+        turned = mirrored.rot90(self.turns, (-2, -1)) if self.turns else mirrored
+        return turned.roll(self.shift, (-2, -1)) if self.shifts else turned
 
 
 @dataclass(frozen=True)
@@ -90,6 +120,11 @@ class Group:
     def __contains__(self, element: object) -> bool:
         return element in self._positions
 
+    @property
+    def point(self) -> Group:
+        """The group itself; of a `ShiftGroup` its part in D4."""
+        return self
+
     @cached_property
     def generators(self) -> tuple[Element, ...]:
         """The first elements, in order, that make all the others by products: of p4 the quarter turn."""
@@ -107,6 +142,59 @@ class Group:
         return {element: position for position, element in enumerate(self.elements)}
 
 
+@dataclass(frozen=True)
+class ShiftGroup:
+    """Circular shifts and the elements of a group H at once: the semidirect product Z_n² ⋊ H on images of n × n pixels.
+
+    It has n²·|H| elements. `elements` are those by which it is judged and scored: H, the shifts by one pixel that make
+    all others, longer ones along both axes, and shifts after turns, most of them not their own inverses. A network that
+    is equivariant under these on every image is so under all.
+
+    Args:
+        name: of the group.
+        point: H.
+    """
+
+    name: str
+    point: Group
+
+    @cached_property
+    def elements(self) -> tuple[Element, ...]:
+        """H, then `SHIFTS`, then each element of H but the identity followed by two of these shifts."""
+        shifts = tuple(Element(shift=shift) for shift in SHIFTS)
+        turned = [(h, 2 * number) for number, h in enumerate(self.point.elements[1:])]
+        both = tuple(shifts[(place + step) % len(shifts)] * h for h, place in turned for step in (0, 1))
+        return (*self.point.elements, *shifts, *both)
+
+    def __len__(self) -> int:
+        return len(self.elements)
+
+
+class ActingGroup(Protocol):
+    """A group that acts on images: a `Group` or a `ShiftGroup`."""
+
+    @property
+    def name(self) -> str:
+        """How cards and verbs call it."""
+        ...
+
+    @property
+    def elements(self) -> tuple[Element, ...]:
+        """Those that are tried, the identity first."""
+        ...
+
+    @property
+    def point(self) -> Group:
+        """Its part in D4."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+SHIFTS = ((0, 1), (1, 0), (1, 1), (0, 2), (3, 0), (2, 5), (6, 3), (7, 4))
+"""Pixels downwards and to the right: of every remainder by 2 and by 4, and beyond the border of a digit."""
+
+
 def _rotations(*turns: int, mirrored: int = 0) -> tuple[Element, ...]:
     return tuple(Element(mirrored, turn) for turn in turns)
 
@@ -117,16 +205,20 @@ PM = Group("pm", _rotations(0) + _rotations(0, mirrored=1))
 P4 = Group("p4", _rotations(0, 1, 2, 3))
 P4M = Group("p4m", _rotations(0, 1, 2, 3) + _rotations(0, 1, 2, 3, mirrored=1))
 
+CIRCULAR_SHIFTS = ShiftGroup("shifts", TRIVIAL)
+CIRCULAR_SHIFTS_P4 = ShiftGroup("shifts-p4", P4)
+
 GROUPS = {group.name: group for group in (TRIVIAL, P2, PM, P4, P4M)}
+ACTING_GROUPS: dict[str, ActingGroup] = {**GROUPS, **{one.name: one for one in (CIRCULAR_SHIFTS, CIRCULAR_SHIFTS_P4)}}
 
 
-def group(name: str) -> Group:
-    """The group of that name.
+def group(name: str) -> ActingGroup:
+    """The group of that name, as it acts on images.
 
     Raises:
         UserError: there is none of that name.
     """
     try:
-        return GROUPS[name]
+        return ACTING_GROUPS[name]
     except KeyError:
-        raise UserError(f"unknown group {name!r}: one of {', '.join(GROUPS)}") from None
+        raise UserError(f"unknown group {name!r}: one of {', '.join(ACTING_GROUPS)}") from None

@@ -39,7 +39,7 @@ def strongest_phase(phases: Sequence[Tensor]) -> Tensor:
         (batch, channels, height, width).
     """
     with torch.no_grad():
-        norms = torch.stack([_norms(features) for features in phases], 1)
+        norms = phase_norms(phases)
         rounding: float = ROUNDINGS * torch.finfo(phases[0].dtype).eps / phases[0].shape[1:].numel() ** 0.5
         tied = norms >= norms.amax(1, keepdim=True) * (1 - max(TIE, rounding))
         weights = (tied / tied.sum(1, keepdim=True)).to(phases[0].dtype)
@@ -47,21 +47,29 @@ def strongest_phase(phases: Sequence[Tensor]) -> Tensor:
     return (parts[0] + parts[3]) + (parts[1] + parts[2])
 
 
-def _norms(features: Tensor) -> Tensor:
-    """The norm of each image's features, (batch,), summed in float64 where the device has it."""
-    wide = torch.float32 if features.device.type == "mps" else torch.float64
-    squares: Tensor = features.square().sum((1, 2, 3), dtype=wide)
-    norms: Tensor = squares.sqrt()
-    return norms
+def polyphase_components(features: Tensor) -> list[Tensor]:
+    """The four parts that hold every second row and column, in the order of `PHASES`; views, copied nowhere."""
+    return [features[..., row::2, column::2] for row, column in PHASES]
+
+
+def phase_norms(phases: Sequence[Tensor]) -> Tensor:
+    """The norm of each image's features in each phase, (batch, phases), in float64 where the device has it."""
+    wide = torch.float32 if phases[0].device.type == "mps" else torch.float64
+    squares = [features.square().sum((1, 2, 3), dtype=wide) for features in phases]
+    return torch.stack(squares, 1).sqrt()
 
 
 def equivariant_subsample(features: Tensor) -> Tensor:
-    """Every second row and column, on a grid that moves with the features; after Xu et al. 2021 (arXiv 2106.05886).
+    """Every second row and column, on a grid that moves with the features.
 
     An odd size has a symmetric grid, 0, 2, …, n − 1, and that one is taken. An even size n has the grids 0, 2, …, n − 2
-    and 1, 3, …, n − 1 along each axis, which a half turn exchanges: `strongest_phase` chooses among the four. (Xu et
-    al. take the phase of the location of the largest norm; the norm of a whole phase has no ties between neighbours
-    and serves pooled features, whose maximum stands in every phase.)
+    and 1, 3, …, n − 1 along each axis, which a half turn exchanges: `strongest_phase` chooses among the four.
+
+    The largest norm of a polyphase component is the rule of adaptive polyphase sampling (Chaman & Dokmanić 2021, arXiv
+    2011.14214), made for shifts; group equivariant subsampling (Xu et al. 2021, arXiv 2106.05886) is the general
+    construction, here for turns and mirrors about the image's centre. Xu et al. take the phase of the location of the
+    largest norm; the norm of a whole phase has no ties between neighbours and serves pooled features, whose maximum
+    stands in every phase. What is exact under circular shifts, too, is in `gcnnbench.nn.polyphase`.
 
     Args:
         features: (batch, channels, height, width), height and width both even or both odd.
@@ -71,7 +79,7 @@ def equivariant_subsample(features: Tensor) -> Tensor:
     """
     if features.shape[-1] % 2:
         return features[..., ::2, ::2]
-    return strongest_phase([features[..., row::2, column::2] for row, column in PHASES])
+    return strongest_phase(polyphase_components(features))
 
 
 def equivariant_max_pool(features: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from gcnnbench.equivariance.depths import output_tensor
 from gcnnbench.equivariance.exactness import REFUSALS
 from gcnnbench.equivariance.precision import device_of, evaluating, forward, tensors
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import Element, Group
+from gcnnbench.nn.groups import ActingGroup, Element
 from gcnnbench.outside_text import as_line
 
 Survival = Literal["exact", "broken", "unknown", "not run"]
@@ -64,7 +64,12 @@ class Arithmetic:
 
 
 def arithmetics(
-    network: nn.Module, images: Tensor, group: Group, output: Field, bound: float, names: tuple[str, ...] = (*ROUNDOFF,)
+    network: nn.Module,
+    images: Tensor,
+    group: ActingGroup,
+    output: Field,
+    bound: float,
+    names: tuple[str, ...] = (*ROUNDOFF,),
 ) -> tuple[Arithmetic, ...]:
     """The output's error in each arithmetic and form; the network is left as it was.
 
@@ -93,7 +98,14 @@ def arithmetics(
 
 
 def _measured(
-    name: str, run: Run, images: Tensor, group: Group, output: Field, reference: Tensor, scale: float, bound: float
+    name: str,
+    run: Run,
+    images: Tensor,
+    group: ActingGroup,
+    output: Field,
+    reference: Tensor,
+    scale: float,
+    bound: float,
 ) -> Arithmetic:
     upright = run(images).double()
     moving = [element for element in group.elements if element != Element()]

@@ -28,7 +28,7 @@ def read(names: Sequence[str], network: nn.Module, images: Tensor, group: Group,
         names: of the modules of this package, as a benchmark's card has them.
         network: in any mode.
         images: the protocol's fixed images (images, channels, size, size).
-        group: the protocol's group.
+        group: the protocol's group, without shifts.
         when: after an epoch or at the end, where a probe may take longer.
     """
     return {name: import_module(f"{__name__}.{name}").measure(network, images, group, when) for name in names}
@@ -46,4 +46,4 @@ def probing(protocol: Evaluation, images: Images, when: When = "epoch") -> Calla
     if names is None:
         return None
     shown = slice(protocol.equivariance_images)
-    return lambda network: read(names, network, images.batch(shown), group_of(protocol.group), when)
+    return lambda network: read(names, network, images.batch(shown), group_of(protocol.group).point, when)

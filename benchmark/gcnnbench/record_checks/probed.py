@@ -117,7 +117,7 @@ def probe_records(
     found = Probed(name, [], [], [])
     for benchmark in benchmarks:
         card = registry.benchmark(benchmark)
-        element = alignment.telling(group(card.evaluation.group))
+        element = alignment.telling(group(card.evaluation.group).point)
         for entry, kept in counted(kept_records(registry, results, card)).items():
             if entries and entry not in entries:
                 continue
@@ -144,7 +144,7 @@ def probe_records(
 
 def _read(cell: Cell, name: str, weights: dict[str, Tensor], images: int) -> _Trained:
     material: Material = prepare_material(cell, torch.device("cpu"))
-    acting, shown = group(cell.card.evaluation.group), material.train.batch(slice(images))
+    acting, shown = group(cell.card.evaluation.group).point, material.train.batch(slice(images))
     untrained = read((name,), material.network, shown, acting, "end")[name]
     load_weights(material.network, weights)
     trained = read((name,), material.network, shown, acting, "end")[name]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gcnnbench.cards.schema import Evaluation
 from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, scoring_batch, synchronise
-from gcnnbench.nn.groups import Element, Group
+from gcnnbench.nn.groups import ActingGroup, Element
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.scoring.metrics import Confusion, Counts, Ordered
 
@@ -40,7 +40,7 @@ def evaluate(
     network: nn.Module,
     images: Images,
     protocol: Evaluation,
-    group: Group,
+    group: ActingGroup,
     threads: int,
     state: EvaluationState,
 ) -> Iterator[EvaluationState]:

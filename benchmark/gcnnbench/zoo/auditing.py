@@ -14,7 +14,7 @@ from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.reading import Reader, Words
 from gcnnbench.equivariance.repairs import repairs
 from gcnnbench.equivariance.sample import sample_images
-from gcnnbench.nn.groups import GROUPS
+from gcnnbench.nn.groups import group as group_of
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.zoo.building import Found, NotHereError, find, importable, target
 from gcnnbench.zoo.cards import ZooCard, ZooNetwork
@@ -97,7 +97,7 @@ def _rows(card: ZooCard, network: ZooNetwork, checkouts: Path | None) -> Iterato
 
 
 def _audited(card: ZooCard, network: ZooNetwork, found: Found) -> list[ZooRow]:
-    aim, group = target(network, found), GROUPS[network.judged]
+    aim, group = target(network, found), group_of(network.judged)
     make, channels = aim.make, aim.channels or network.channels
     done = audit(make, network.sizes, group, channels=channels, name=network.name)
     reader = Reader(done, make)
@@ -126,7 +126,7 @@ def _repair(make: Factory, row: SizeAudit, reader: Reader, channels: int) -> str
     found = [f"{sizes[0]} pixels"] if sizes else []
     image = sample_images(1, channels, row.size)
     if forward_macs(make(row.size).eval(), image) <= REPAIRED_MACS:
-        changes = repairs(make, row, GROUPS[reader.found.group], channels)
+        changes = repairs(make, row, group_of(reader.found.group), channels)
         if changes:
             found.append(min(changes, key=lambda change: change.macs).what)
     return "; or ".join(found) or None

@@ -20,6 +20,7 @@ class AxisSampling:
         dilation: distance of neighbouring kernel points.
         padding: places before the first input; negative where the input is cropped.
         transposed: whether input and output have changed parts, as in a transposed convolution.
+        circular: whether all of the padding wraps round.
     """
 
     input: int
@@ -29,6 +30,13 @@ class AxisSampling:
     dilation: int = 1
     padding: int = 0
     transposed: bool = False
+    circular: bool = False
+
+    @property
+    def periodic(self) -> bool:
+        """Whether it takes a circular shift of the input to the same shift of the output."""
+        whole = self.stride == 1 and not self.transposed and self.input == self.output
+        return whole and (self.circular or not self.padding)
 
     @property
     def overhang(self) -> int:
@@ -58,6 +66,7 @@ class Sampling:
         symmetric: for (y, x), whether the grid is symmetric; by the rule, or by trying where the rule does not apply.
         turns: whether both axes are sampled alike, as quarter turns need; None where that cannot be told, for a
             kernel along one axis may be followed by its twin along the other.
+        periodic: for (y, x), whether circular shifts go with it.
     """
 
     layer: str
@@ -66,10 +75,14 @@ class Sampling:
     columns: AxisSampling
     symmetric: tuple[bool, bool]
     turns: bool | None
+    periodic: tuple[bool, bool] = (False, False)
 
     def breaks(self, elements: Sequence[Element]) -> bool | None:
         """Whether the grid is broken for one of these elements; None where that cannot be told."""
         y, x = self.symmetric
+        down, right = (any(element.shift[axis] for element in elements) for axis in (0, 1))
+        if (down and not self.periodic[0]) or (right and not self.periodic[1]):
+            return True
         back = [reversals(element) for element in elements]
         if (not y and any(rows for rows, _ in back)) or (not x and any(columns for _, columns in back)):
             return True
@@ -90,8 +103,9 @@ def reversals(element: Element) -> tuple[bool, bool]:
 
 
 def _words(axis: AxisSampling) -> str:
+    padding = f"{'circular ' if axis.circular else ''}padding {axis.padding}"
     return (
-        f"{axis.input} → {axis.output} (kernel {axis.kernel}, stride {axis.stride}, padding {axis.padding}"
+        f"{axis.input} → {axis.output} (kernel {axis.kernel}, stride {axis.stride}, {padding}"
         f"{f', dilation {axis.dilation}' if axis.dilation > 1 else ''})"
     )
 
@@ -103,4 +117,5 @@ def by_rule(layer: str, op: str, rows: AxisSampling, columns: AxisSampling) -> S
     """
     one_sided = (rows.kernel == 1) != (columns.kernel == 1) and rows.stride == columns.stride == 1
     turns = True if rows == columns else None if one_sided else False
-    return Sampling(layer, op, rows, columns, (rows.symmetric, columns.symmetric), turns)
+    symmetric, periodic = (rows.symmetric, columns.symmetric), (rows.periodic, columns.periodic)
+    return Sampling(layer, op, rows, columns, symmetric, turns, periodic)

@@ -46,7 +46,7 @@ HANDLERS: dict[str, Handler] = {
         "_adaptive_avg_pool2d adaptive_max_pool2d adaptive_avg_pool2d upsample_nearest2d upsample_bilinear2d "
         "upsample_bicubic2d _upsample_nearest_exact2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa",
     ),
-    **_table(pad, "constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"),
+    **_table(pad, "pad_circular constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"),
     **_table(slices, "slice"),
     **_table(shuffle, "pixel_shuffle pixel_unshuffle"),
     **_table(patches, "im2col"),

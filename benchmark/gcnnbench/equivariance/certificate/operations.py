@@ -67,13 +67,14 @@ def pointwise(tracer: Tracer, call: Call) -> None:
                     elif len(dimension) > 1 and not axes_of(joined[place]):
                         joined[place] = dimension
     for value in call.arguments.values():
-        if isinstance(value, Tensor) and tracer.state(value) is None and not tracer.trusted:
+        known = tracer.trusted and not tracer.shifts  # of a layer of ours, under the symmetries of the square
+        if isinstance(value, Tensor) and tracer.state(value) is None and not known:
             extents = (1,) * (len(out.shape) - value.ndim) + tuple(value.shape)
             strides = (0,) * (len(out.shape) - value.ndim) + value.stride()
             varies = [size > 1 and stride != 0 for size, stride in zip(extents, strides, strict=True)]
             if any(vary and axes_of(joined[place]) for place, vary in enumerate(varies)):
                 return tracer.lose(call, "joins the features with numbers that depend on the position")
-            if any(varies):
+            if any(varies) and not tracer.trusted:
                 strange = "has numbers of its own for each channel of a field that mixes under the group"
     frames = {state.frames for state in call.tracked if pixels(dimensions_of(state))}
     if len(frames) > 1:

@@ -19,7 +19,7 @@ def pad(tracer: Tracer, call: Call) -> None:
         return None
     tensor, state, dimensions = found
     numbers = list(call.arguments["pad" if "pad" in call.arguments else "padding"])
-    is_constant = call.name == "constant_pad_nd"
+    is_constant, circular = call.name == "constant_pad_nd", call.name == "pad_circular"
     for number in range(len(numbers) // 2):
         place = tensor.ndim - 1 - number
         lead, trail = numbers[2 * number : 2 * number + 2]
@@ -27,7 +27,14 @@ def pad(tracer: Tracer, call: Call) -> None:
         if axis is None:
             return tracer.lose(call, "pads pixels that are merged with something else")
         if axis:
-            state = _framed(state, call, AXES.index(axis), lead, trail, constant=is_constant)
+            index = AXES.index(axis)
+            if circular and state.frames[index] != Frame():
+                return tracer.lose(call, "wraps features round that were padded or cropped before")
+            state = _framed(state, call, index, lead, trail, constant=is_constant, circular=circular)
+            if circular:  # on a torus a later shift may undo what moves a map
+                state = replace(state, restorable=state.restorable or f"{call.layer}: {call.name} closes it to a torus")
+            elif lead or trail:
+                state = _torn(tracer, call, state, index)
             dimensions[place] = resized(dimensions[place], call.out.shape[place])
         elif lead or trail:
             dimensions[place] = plain(call.out.shape[place])
@@ -36,13 +43,25 @@ def pad(tracer: Tracer, call: Call) -> None:
     return tracer.outputs(call, replace(state, dimensions=tuple(dimensions)))
 
 
-def _framed(state: Tracked, call: Call, axis: int, lead: int, trail: int, *, constant: bool) -> Tracked:
-    """The state with more on both sides of one axis; the same on both sides is forgotten."""
+def _framed(
+    state: Tracked, call: Call, axis: int, lead: int, trail: int, *, constant: bool, circular: bool = False
+) -> Tracked:
+    """The state with more on both sides of one axis; the same on both sides is forgotten unless it wraps round."""
     frames = list(state.frames)
     old = frames[axis]
-    new = Frame(old.lead + lead, old.trail + trail, old.constant and constant, call.layer, call.name)
-    frames[axis] = Frame() if new.lead == new.trail else new
+    new = Frame(old.lead + lead, old.trail + trail, old.constant and constant, call.layer, call.name, circular)
+    frames[axis] = Frame() if new.lead == new.trail and not (circular and new.lead) else new
     return replace(state, frames=(frames[0], frames[1]))
+
+
+def _torn(tracer: Tracer, call: Call, state: Tracked, axis: int) -> Tracked:
+    """The state with a border that no shift goes with noted, where shifts are asked for."""
+    if not tracer.shifts:
+        return state
+    bit = tracer.add(
+        Sampling(call.layer, call.name, identity(1), identity(1), (True, True), True, (axis != 0, axis != 1))
+    )
+    return replace(state, past=state.past | bit)
 
 
 def slices(tracer: Tracer, call: Call) -> None:
@@ -69,6 +88,7 @@ def slices(tracer: Tracer, call: Call) -> None:
         dimensions[place] = resized(dimensions[place], length)
         if step == 1:
             state = _framed(state, call, index, -start, start + length - size, constant=False)
+            state = _torn(tracer, call, state, index)
         else:
             frame = state.frames[index]
             own = AxisSampling(size - frame.lead - frame.trail, length, stride=step, padding=frame.lead - start)
@@ -86,7 +106,8 @@ def _sliced(tracer: Tracer, call: Call, state: Tracked, axis: int, own: AxisSamp
     if state.sliced is not None and state.sliced[1:] == (1 - axis, own):
         past &= ~state.sliced[0]
         axes, symmetric, turns = [own, own], [own.symmetric] * 2, True
-    bit = tracer.add(Sampling(call.layer, call.name, axes[0], axes[1], (symmetric[0], symmetric[1]), turns))
+    periodic = axes[0].periodic, axes[1].periodic
+    bit = tracer.add(Sampling(call.layer, call.name, axes[0], axes[1], (symmetric[0], symmetric[1]), turns, periodic))
     lattices = list(state.lattices)
     lattices[axis] = lattices[axis].sampled(own, bit)
     return replace(
@@ -102,6 +123,8 @@ def shuffle(tracer: Tracer, call: Call) -> None:
     tensor, state, dimensions = found
     if state.crooked or [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"]:
         return tracer.lose(call, "shuffles pixels in another order of the axes than rows and columns")
+    if tracer.shifts:
+        return tracer.lose(call, "cuts the pixels into blocks")
     dimensions[-3] = plain(call.out.shape[-3])
     dimensions[-2:] = [resized(dimensions[place], call.out.shape[place]) for place in (-2, -1)]
     y, x = (

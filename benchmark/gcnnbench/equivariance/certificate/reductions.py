@@ -64,7 +64,8 @@ def one_sided(state: Tracked, axis: int) -> Sampling:
     size = sum(f.size for dimension in dimensions_of(state) for f in dimension if f.axis == ("y", "x")[axis]) or 1
     own = AxisSampling(size - frame.lead - frame.trail, size, padding=frame.lead)
     rows, columns = (own, identity(1)) if axis == 0 else (identity(1), own)
-    return Sampling(frame.layer, frame.op, rows, columns, (axis != 0, axis != 1), True)
+    only_other = (axis != 0, axis != 1)
+    return Sampling(frame.layer, frame.op, rows, columns, only_other, True, only_other)
 
 
 def batch_norm(tracer: Tracer, call: Call) -> None:

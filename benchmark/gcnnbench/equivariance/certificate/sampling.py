@@ -85,6 +85,7 @@ def _windows(
             dilation[number],
             padding[number] + frame.lead,
             transposed,
+            circular=frame.circular and not padding[number],
         )
         dimensions[place] = resized(dimensions[place], out.shape[place])
     sampling = _judged(call, state, along)
@@ -136,7 +137,7 @@ def convolution(tracer: Tracer, call: Call) -> None:
     state = replace(state, dimensions=tuple(dimensions))
     if state.field != ScalarField():
         state = tracer.stranger(call, state, "convolves a field that mixes under the group with weights of its own")
-    elif math.prod(kernel) > 1:
+    elif math.prod(kernel) > 1 and tracer.turns:
         state = tracer.stranger(call, state, "convolves with weights that need not be symmetric")
     return tracer.outputs(call, state)
 
@@ -191,7 +192,16 @@ def tried(tracer: Tracer, call: Call) -> None:
     square = tensor.shape[-1] == tensor.shape[-2] and out.shape[-1] == out.shape[-2]
     turns = square and torch.allclose(run(noise.mT.contiguous()), reference.mT, rtol=0, atol=1e-9)
     rows, columns = (AxisSampling(tensor.shape[place], out.shape[place]) for place in (-2, -1))
-    bit = tracer.add(Sampling(call.layer, call.name, rows, columns, (mirrored[0], mirrored[1]), turns))
+
+    def rolled(axis: int) -> bool:
+        """Whether a shift by one pixel shifts the result by as many as one has become, or leaves one pixel as it is."""
+        old, new = tensor.shape[axis], out.shape[axis]
+        fits = new == 1 or new % old == 0
+        moved = reference.roll(new // old, axis)
+        return fits and torch.allclose(run(noise.roll(1, axis)), moved, rtol=0, atol=1e-9)
+
+    symmetric, periodic = (mirrored[0], mirrored[1]), (rolled(-2), rolled(-1))
+    bit = tracer.add(Sampling(call.layer, call.name, rows, columns, symmetric, turns, periodic))
     dimensions[-2:] = [resized(dimensions[place], out.shape[place]) for place in (-2, -1)]
     y, x = (
         lattice.resized(tensor.shape[place], out.shape[place], symmetric=mirrored[place], bit=bit)

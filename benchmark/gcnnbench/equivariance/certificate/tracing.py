@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -28,6 +30,7 @@ MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose",
 PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "linear", "dot")
 HALF_WAY = frozenset((*MOVES, "mean", "sum", "amax", "amin", "max", "min"))
 """What may stand between a reduction along one axis of the image and the same reduction along the other."""
+COPIES = ("clone", "contiguous", "_to_copy", "detach", "alias")
 
 Handler = Callable[["Tracer", Call], None]
 ModuleRule = Callable[[nn.Module], Known | None]
@@ -47,13 +50,14 @@ class Notes:
     """What a pass has found: the findings in order, the fan-in summed over layers, the running modules.
 
     `always` holds the bits of findings that concern the output whatever it depends on, `changes_input` the first
-    operation that writes into the image.
+    operation that writes into the image, `choices` how many adaptive samplings of a torus have run.
     """
 
     findings: list[Finding] = field(default_factory=list)
     fan_in: int = 0
     always: int = 0
     changes_input: str | None = None
+    choices: int = 0
     stack: list[_Running] = field(default_factory=list)
 
 
@@ -64,11 +68,22 @@ class Tracer(TorchDispatchMode):
         handlers: by the operation's name.
         pointwise: what to do with operations that work on each entry alone.
         otherwise: what to do with all the rest.
+        turns: whether the group turns or mirrors; else weights of any form, and fields that mix under it, are harmless.
+        shifts: whether it shifts circularly; then a border is judged that turns do not mind.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler], pointwise: Handler, otherwise: Handler) -> None:
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        pointwise: Handler,
+        otherwise: Handler,
+        *,
+        turns: bool = True,
+        shifts: bool = False,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.handlers, self.pointwise, self.otherwise = handlers, pointwise, otherwise
+        self.turns, self.shifts, self.paused = turns, shifts, False
         self.notes = Notes()
         self.image: Tensor | None = None
         self._states = WeakTensorKeyDictionary()
@@ -150,6 +165,8 @@ class Tracer(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.paused:
+            return func(*args, **kwargs)
         found = [self.state(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         out = func(*args, **kwargs)
         tracked = tuple(state for state in found if state is not None)
@@ -163,6 +180,19 @@ class Tracer(TorchDispatchMode):
             if func._schema.is_mutable and self.notes.changes_input is None:
                 self._notice_writes(func, arguments)
             self._follow(Call(name, func, arguments, out, tracked, self._label(name)))
+        return out
+
+    def wrap_round(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Do circular padding as one operation; torch writes its pieces into new memory, in which none can be told."""
+        self.paused = True
+        try:
+            out = func(*args, **kwargs)
+        finally:
+            self.paused = False
+        given = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | kwargs
+        state = self.state(given["input"])
+        if state is not None:
+            self._follow(Call("pad_circular", func, given, out, (state,), self._label("pad_circular")))
         return out
 
     def _notice_writes(self, func: Any, arguments: Mapping[str, Any]) -> None:
@@ -181,6 +211,8 @@ class Tracer(TorchDispatchMode):
             self.outputs(call, call.merged)
         elif any(state.half for state in call.tracked) and call.name not in HALF_WAY:
             self.lose(call, "works on features that were reduced along one axis of the image only")
+        elif self.shifts and (why := _apart(call)):
+            self.lose(call, why)
         elif call.name in self.handlers:
             self.handlers[call.name](self, call)
         elif torch.Tag.pointwise in call.func.tags:
@@ -193,6 +225,32 @@ class Tracer(TorchDispatchMode):
         if running.name and (running.leaf or running.trusted):
             return running.name
         return f"{running.name}: {op}" if running.name else op
+
+
+def _apart(call: Call) -> str | None:
+    """Why the pixels of a torus can no longer be followed under shifts, or None."""
+    spatial = [state for state in call.tracked if state.dimensions is not None and pixels(state.dimensions)]
+    windows = call.name in COPIES or "conv" in call.name or "pool2d" in call.name
+    if any(state.wrapped for state in spatial) and not windows:
+        return "works on features whose border repeats the other side"
+    if len({state.chosen for state in spatial}) > 1:
+        return "joins features whose sampling grids were chosen apart"
+    return None
+
+
+class _CircularPadding(TorchFunctionMode):
+    """Shows circular padding to the tracer, which Python alone still knows as one operation."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        pads = func is F.pad or func is torch._C._nn.pad
+        if pads and (kwargs.get("mode") or (args[2] if len(args) > 2 else None)) == "circular":
+            return self.tracer.wrap_round(func, args, kwargs)
+        return func(*args, **kwargs)
 
 
 def additions(call: Call) -> int:
@@ -258,8 +316,11 @@ def watched(
         tensor = getattr(output, "tensor", output)
         if rule is None or not states or not isinstance(tensor, Tensor) or (state := tracer.state(tensor)) is None:
             return
-        if rule.moving_grid and len(states) == 1:
+        if rule.moving_grid and len(states) == 1 and (rule.on_torus or not tracer.shifts):
             state = _moved(states[0], tensor)
+            if rule.on_torus:
+                tracer.notes.choices += 1
+                state = replace(state, chosen=(*state.chosen, tracer.notes.choices))
         wrong = next((one.field for one in states if one.field != rule.needs), rule.needs)
         if all(one.field == rule.needs for one in states):
             state = replace(state, field=rule.gives)
@@ -276,7 +337,8 @@ def watched(
         handles.append(module.register_forward_pre_hook(entering(name), with_kwargs=True))
         handles.append(module.register_forward_hook(leaving, with_kwargs=True))
     try:
-        yield
+        with _CircularPadding(tracer):
+            yield
     finally:
         for handle in handles:
             handle.remove()
@@ -284,7 +346,7 @@ def watched(
 
 def _moved(state: Tracked, output: Tensor) -> Tracked:
     """What is known behind a layer whose grid moves with the image: the pixels lie as before, only fewer of them."""
-    if state.dimensions is None or state.crooked or len(state.dimensions) != output.ndim:
+    if state.dimensions is None or state.crooked or state.wrapped or len(state.dimensions) != output.ndim:
         return replace(state, dimensions=None, field=None)
     dimensions = tuple(
         resized(old, size) if pure_axis(old) else plain(size)

@@ -51,6 +51,7 @@ class Frame:
     constant: bool = True
     layer: str = ""
     op: str = ""
+    circular: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Tracked:
         past: the findings it depends on, as bits.
         lattices: where its pixels lie over the image, or lay before they were reduced.
         restorable: what may have made a broken grid good again, in words; None where nothing can have.
+        chosen: the adaptive samplings of a torus behind which it lies, by number: it is known up to a shift of its own,
+            and features behind other ones are shifted otherwise.
     """
 
     dimensions: Dimensions | None
@@ -76,6 +79,12 @@ class Tracked:
     past: int = 0
     lattices: Lattices = WHOLE
     restorable: str | None = None
+    chosen: tuple[int, ...] = ()
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether its border repeats pixels of the other side."""
+        return any(frame.circular for frame in self.frames)
 
     @property
     def crooked(self) -> bool:
@@ -96,7 +105,8 @@ def merged(states: Sequence[Tracked], where: str = "") -> Tracked:
     restorable = next((state.restorable for state in states if state.restorable), None)
     if restorable is None and any(state.lattices != states[0].lattices for state in states):
         restorable = f"{where} joins features that were sampled on different grids"
-    return Tracked(None, None, past=past, lattices=states[0].lattices, restorable=restorable)
+    chosen = next((state.chosen for state in states if state.chosen), ())
+    return Tracked(None, None, past=past, lattices=states[0].lattices, restorable=restorable, chosen=chosen)
 
 
 @dataclass(frozen=True)
@@ -124,8 +134,10 @@ class Known:
         needs: the field of its input.
         gives: the field of its output.
         moving_grid: whether it samples on a grid that moves with the image, so that its own operations prove nothing.
+        on_torus: whether that grid moves with circular shifts, too; then it is known up to a shift of its own.
     """
 
     needs: Field
     gives: Field
     moving_grid: bool = False
+    on_torus: bool = False

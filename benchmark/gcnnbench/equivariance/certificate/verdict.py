@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,9 +26,10 @@ from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
 from gcnnbench.nn.groups import Element, Group
+from gcnnbench.nn.polyphase import AdaptivePolyphaseSampling
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
 
-MOVING_GRIDS = (EquivariantMaxPool, EquivariantSubsample)
+MOVING_GRIDS = (EquivariantMaxPool, EquivariantSubsample, AdaptivePolyphaseSampling)
 SUITE_LAYERS = ("gcnnbench.nn.", "gcnnbench.architectures.", "gcnnbench.rewriting.")
 
 
@@ -69,12 +70,18 @@ def certify(
     Raises:
         Exception: whatever the network raises at this input size.
     """
-    tracer = Tracer(HANDLERS, pointwise, otherwise)
-    with evaluating(network), watched(network, tracer, partial(known_rule, elements=elements), own_field), tracer:
+    turns, shifts = any(map(_turns, elements)), any(element.shifts for element in elements)
+    tracer = Tracer(HANDLERS, pointwise, otherwise, turns=turns, shifts=shifts)
+    fields = own_field if turns else lambda _, state: state.field
+    with evaluating(network), watched(network, tracer, partial(known_rule, elements=elements), fields), tracer:
         start(tracer, images)
         result = output_tensor(network(images))
     state = tracer.state(result) or Tracked(None, None)
     return _judge(tracer, state, elements, output or Invariant())
+
+
+def _turns(element: Element) -> bool:
+    return element.point != Element()
 
 
 def lattices_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, Lattices]:
@@ -123,7 +130,9 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     samplings = tuple(finding for finding in findings if isinstance(finding, Sampling))
     obstacles = [str(finding) for finding in findings if isinstance(finding, Obstacle)]
     strangers = [str(finding) for finding in findings if isinstance(finding, Stranger)]
-    broken = next((sampling for sampling in samplings if sampling.breaks(elements)), None)
+    points = [element.point for element in elements]
+    broken = next((sampling for sampling in samplings if sampling.breaks(points)), None)
+    torn = next((sampling for sampling in samplings if sampling.breaks(elements)), None)
 
     def result(
         grid: GridVerdict, verdict: CertificateVerdict, reasons: Sequence[str], first: Sampling | None = None
@@ -133,23 +142,36 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     open_ones = [f"{sampling}: it works along one axis" for sampling in samplings if sampling.breaks(elements) is None]
     if broken is not None:
         doubt = state.restorable or (obstacles[0] if obstacles else None)
-        if doubt is None and not off_centre(state.lattices, elements):
+        if doubt is None and not off_centre(state.lattices, points):
             doubt = "what follows moves the features back to the centre"
         if doubt is None:
             return result("broken", "approximate", [f"{broken}: the grid is not symmetric"], broken)
         return result("broken", "unknown", [f"{broken}: the grid is not symmetric, but {doubt}"], broken)
+    if torn is not None:
+        return result("broken", "unknown", [f"{torn}: a circular shift by one pixel does not go with it"], torn)
     if obstacles or open_ones or state.dimensions is None:
         nothing = ["the output does not depend on the image in a way that can be followed"]
         return result("unknown", "unknown", [*obstacles, *open_ones] or nothing)
     spatial = bool(pixels(state.dimensions))
-    fits = state.field == (ScalarField() if isinstance(output, Invariant) else output)
+    fits = state.field == (ScalarField() if isinstance(output, Invariant) or not tracer.turns else output)
     if not strangers and (not fits or spatial == isinstance(output, Invariant)):
         strangers = [
             f"the output is {'features' if spatial else 'a vector'} with the field {state.field}, not {output}"
         ]
+    if not strangers and spatial and state.chosen:
+        strangers = ["the output lies on a grid that was chosen by the features, and is known up to a shift"]
+    if not strangers and spatial and tracer.shifts and not _as_large(tracer, state):
+        strangers = ["the output has other pixels than the image, and how a shift moves them is not known"]
     if strangers:
         return result("symmetric", "unknown", strangers)
     return result("symmetric", "exact", [])
+
+
+def _as_large(tracer: Tracer, state: Tracked) -> bool:
+    """Whether the pixels of this tensor are as many as the image's, along rows and columns."""
+    size = [factor for dimension in state.dimensions or () for factor in dimension if factor.axis]
+    shape = () if tracer.image is None else tracer.image.shape[-2:]
+    return [factor.size for factor in size] == list(shape)
 
 
 def _geometric(field_type: Any) -> Field:
@@ -169,10 +191,12 @@ def known_rule(module: nn.Module, elements: Sequence[Element]) -> Known | None:
         rule = _e2cnn_rule(module)
     elif home.startswith(SUITE_LAYERS):
         rule = _suite_rule(module)
+    if rule is not None and elements and not any(map(_turns, elements)):
+        return replace(rule, needs=ScalarField(), gives=ScalarField())
     if rule is None or not all(field.knows(element) for field in (rule.needs, rule.gives) for element in elements):
         return None
     group = None if type(module) in MOVING_GRIDS else getattr(module, "group", None)
-    return rule if not isinstance(group, Group) or all(element in group for element in elements) else None
+    return rule if not isinstance(group, Group) or all(element.point in group for element in elements) else None
 
 
 def _e2cnn_rule(module: nn.Module) -> Known | None:
@@ -196,7 +220,8 @@ def _suite_rule(module: nn.Module) -> Known | None:
     source = getattr(module, "in_group", getattr(module, "group", None))
     if source is None:
         return None
-    return Known(feature_field(source), gives, moving_grid=type(module) in MOVING_GRIDS)
+    kind = type(module)
+    return Known(feature_field(source), gives, kind in MOVING_GRIDS, kind is AdaptivePolyphaseSampling)
 
 
 def own_field(value: Any, state: Tracked) -> Field | None:
