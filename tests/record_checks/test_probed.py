@@ -11,7 +11,9 @@ import pytest
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli import main
 from gcnnbench.errors import UserError
-from gcnnbench.record_checks.probed import as_markdown, probe_records
+from gcnnbench.record_checks import probed
+from gcnnbench.record_checks.probed import Layer, Merge, Probed, probe_records
+from gcnnbench.record_checks.probed_text import as_markdown, reading
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 QUICK = "quickstart@1"
@@ -29,20 +31,62 @@ def two_seeds(folder: Path, *entries: str) -> Path:
 def test_exact_records_are_perfect_and_ordinary_ones_stand_beside_their_controls(tmp_path: Path) -> None:
     results = two_seeds(tmp_path / "results", "p4cnn@12", "z2cnn@12", "p4cnn-subsample@11")
     found = probe_records(Registry.load(), results, [QUICK], "alignment", tmp_path, images=60)
-    assert any("pool (EquivariantMaxPool)" in note or "EquivariantMaxPool" in note for note in found.notes)
-    exact = [layer for layer in found.layers if layer.entry == "p4cnn@12"]
-    assert len(exact) == 14
-    assert all(layer.trained == pytest.approx(1, abs=1e-6) and layer.seeds == 2 for layer in exact)
+    assert (found.notes, found.images) == ([], 60)
+    for entry in ("p4cnn@12", "p4cnn-subsample@11"):
+        exact = [layer for layer in found.layers if layer.entry == entry]
+        assert len(exact) == 14
+        assert all(layer.trained == pytest.approx((1, 1), abs=1e-6) and layer.seeds == (0, 1) for layer in exact)
     ordinary = {(one.layer, one.quantity): one for one in found.layers if one.entry == "z2cnn@12"}
-    assert 0 < ordinary["relu4", "correlation"].trained < 0.9
-    assert 0 < ordinary["relu4", "correlation"].untrained < 0.9
+    assert 0 < max(ordinary["relu4", "correlation"].trained) < 0.9
+    assert 0 < max(ordinary["relu4", "correlation"].untrained) < 0.9
     merges = {one.entry: one for one in found.merges}
     assert merges["p4cnn@12"].fresh == merges["p4cnn@12"].moved
-    assert merges["z2cnn@12"].fresh - merges["z2cnn@12"].moved > 20
-    assert merges["z2cnn@12"].other is not None
-    text = as_markdown(found)
-    assert "gap to another seed" in text
-    assert "- not read: quickstart@1 p4cnn-subsample@11" in text
+    assert all(one.fresh == pytest.approx(one.moved, abs=0.01) for one in merges.values() if one.entry != "z2cnn@12")
+    ordinary_merge = merges["z2cnn@12"]
+    assert sum(ordinary_merge.fresh) - sum(ordinary_merge.moved) > 0.4
+    assert len(ordinary_merge.other) == 2
+    assert all(other < fresh for other, fresh in zip(ordinary_merge.other, ordinary_merge.fresh, strict=True))
+
+
+def test_the_pool_at_an_odd_size_shows_in_features_and_not_in_weights(tmp_path: Path) -> None:
+    results = two_seeds(tmp_path / "results", "p4cnn@11")
+    read = [
+        probe_records(Registry.load(), results, [QUICK], name, tmp_path, images=60, seeds=(1,)).layers
+        for name in ("alignment", "subspace")
+    ]
+    assert {one.seeds for layers in read for one in layers} == {(1,)}
+    correlations = [one.trained[0] for one in read[0] if one.quantity == "correlation"]
+    assert min(correlations[:2]) > 1 - 1e-9
+    assert max(correlations[2:]) < 0.99
+    assert all(one.trained[0] < 1e-12 for one in read[1] if one.quantity == "outside")
+
+
+def test_an_entry_that_is_no_chain_is_named_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(network: object) -> object:
+        raise UserError("add (Residual) stands in no chain")
+
+    results = two_seeds(tmp_path / "results", "p4cnn@12")
+    monkeypatch.setattr(probed, "chain", refused)
+    with pytest.raises(UserError, match=r"can read: quickstart@1 p4cnn@12: add \(Residual\) stands in no chain"):
+        probe_records(Registry.load(), results, [QUICK], "subspace", tmp_path, images=20)
+
+
+def test_tables_have_a_row_for_each_entry_and_what_is_rounded_says_so() -> None:
+    layers = [
+        Layer("b@1", "a@9", "relu1", "law", (0, 1), (1.0, 1.0), (0.5, 0.0)),
+        Layer("b@1", "a@9", "relu2", "law", (0, 1), (0.25, 0.75), (1.0, 0.998)),
+    ]
+    merge = Merge("b@1", "a@9", (0, 1), own=(0.9, 0.92), fresh=(0.9, 0.8), moved=(0.5, 0.6), other=())
+    text = as_markdown(Probed("alignment", 8, 9, layers, [merge], ["b@1 c@9: no chain"]))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    assert rows[2] == ["law", "b@1", "a@9", "2", "1 (0.25)", "0.50 (>0.99)"]
+    assert rows[-1] == ["b@1", "a@9", "2", "91.0 ± 1.4", "85.0 ± 7.1", "55.0 ± 7.1", "+30.0 ± 14.1", "–"]
+    assert text.endswith("- not read: b@1 c@9: no chain")
+    assert [reading(one) for one in (0, 1e-12, 1e-3, -1e-3, -0.5, 0.999, 1.001)] == [
+        *("0", "0", "<0.01", ">−0.01", "−0.50", ">0.99", "1.00")
+    ]
 
 
 def test_the_verb_prints_a_document_and_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,9 +96,15 @@ def test_the_verb_prints_a_document_and_names_what_is_wrong(tmp_path: Path, caps
         main(["probe", "subspace", str(results / QUICK), "--data", str(tmp_path), "--images", "20", "--format", "json"])
     document = json.loads(capsys.readouterr().out)
     assert {layer["quantity"] for layer in document["layers"]} == {"outside", "matched"}
-    assert all(layer["seeds"] == 1 and layer["trained"] < 1e-12 for layer in document["layers"])
+    assert all(layer["seeds"] == [0] and layer["trained"][0] < 1e-12 for layer in document["layers"])
     assert document["notes"] == [f"{QUICK} p4cnn@12 seed 1: its weights are not here"]
-    for message, words in {"is no folder": [str(tmp_path / "nowhere")], "holds no folder of": [str(tmp_path)]}.items():
+    other = two_seeds(tmp_path / "other", "p4cnn@12")
+    for message, words in {
+        "is no folder": [str(tmp_path / "nowhere")],
+        "holds no folder of": [str(tmp_path)],
+        "are several results directories": [str(results), str(other / QUICK)],
+        "write single seeds and ranges": [str(results), "--seeds", "first"],
+    }.items():
         with pytest.raises(SystemExit):
             main(["probe", "alignment", *words])
         assert message in " ".join(capsys.readouterr().err.split())

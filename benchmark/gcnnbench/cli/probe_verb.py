@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat
 from gcnnbench.cli.output import tell
+from gcnnbench.cli.run_verbs import Entries, Seeds
 from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.cards.registry import Registry
 
 
 class Probe(StrEnum):
@@ -23,15 +27,14 @@ class Probe(StrEnum):
 def probe(
     name: Annotated[Probe, typer.Argument(metavar="NAME", help="alignment or subspace.", show_default=False)],
     results: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            metavar="RESULTS", help="A results directory, or the folder of one benchmark in it.", show_default=False
+            metavar="RESULTS", help="A results directory, or folders of benchmarks in it.", show_default=False
         ),
     ],
     *,
-    entry: Annotated[
-        list[str] | None, typer.Option("--entry", metavar="NAME", help="Only this entry; may be repeated.")
-    ] = None,
+    entries: Entries,
+    seeds: Seeds = None,
     images: Annotated[int, typer.Option(min=4, metavar="N", help="Training images to match channels on.")] = 100,
     data: Data,
     include: Include,
@@ -43,17 +46,33 @@ def probe(
     merged with itself turned. subspace: how far filter banks are from equivariant ones.
     """
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.record_checks.probed import as_json, as_markdown, probe_records
+    from gcnnbench.record_checks.probed import probe_records
+    from gcnnbench.record_checks.probed_text import as_json, as_markdown
+    from gcnnbench.runs.plan import seeds_from
 
-    if not results.is_dir():
-        raise UserError(f"{results} is no folder")
     registry = Registry.load(include)
+    root, benchmarks = _benchmarks(results, registry)
+    chosen = seeds_from(seeds) if seeds else None
+    found = probe_records(registry, root, benchmarks, name.value, data, images=images, entries=entries, seeds=chosen)
+    tell(as_json(found).rstrip() if output is OutputFormat.json else as_markdown(found), output.value)
+
+
+def _benchmarks(folders: list[Path], registry: Registry) -> tuple[Path, list[str]]:
+    """The results directory that is meant, and the benchmarks in it.
+
+    Raises:
+        UserError: a folder is none, holds no benchmark, or is of another results directory.
+    """
     known = registry.versions()
-    if results.name in known:
-        root, benchmarks = results.parent, [results.name]
-    else:
-        root, benchmarks = results, sorted(path.name for path in results.iterdir() if path.name in known)
-    if not benchmarks:
-        raise UserError(f"{results} holds no folder of a registered benchmark, as mnist-upright@1")
-    found = probe_records(registry, root, benchmarks, name.value, data, images=images, entries=entry or ())
-    tell(as_json(found) if output is OutputFormat.json else as_markdown(found), output.value)
+    roots, benchmarks = set[Path](), list[str]()
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder")
+        inside = [folder.name] if folder.name in known else sorted(p.name for p in folder.iterdir() if p.name in known)
+        if not inside:
+            raise UserError(f"{folder} holds no folder of a registered benchmark, as mnist-upright@1")
+        roots.add(folder.parent if folder.name in known else folder)
+        benchmarks += inside
+    if len(roots) > 1:
+        raise UserError(f"{' and '.join(sorted(map(str, roots)))} are several results directories; probe one at a time")
+    return roots.pop(), list(dict.fromkeys(benchmarks))

@@ -1,7 +1,8 @@
 """Networks as chains of stages in plain torch: convolution, norm, ReLU, pools, and a linear head at the end.
 
 Permuting the channels of one stage and the inputs of the next leaves such a network's function as it was, and that is
-what the probes in weight space are about.
+what the probes in weight space are about. Equivariant pools have no plain form and stay as they are: they do the same
+to all channels, whatever their order.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from torch import Tensor, nn
 
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import Element
+from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
 from gcnnbench.rewriting.plain import to_plain
 
-KEEPS_CHANNELS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Dropout)
+EQUIVARIANT = (EquivariantMaxPool, EquivariantSubsample)
+KEEPS_CHANNELS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Dropout, *EQUIVARIANT)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def chain(network: nn.Module) -> Chain:
     Raises:
         UserError: a layer has no plain form, or is none that a chain may have; it is named.
     """
-    plain = to_plain(network).cpu().double()
+    plain = to_plain(network, keep=EQUIVARIANT).cpu().double()
     convolutions: list[str] = []
     norms: list[str | None] = []
     ends: list[str] = []

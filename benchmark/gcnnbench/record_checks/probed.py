@@ -8,15 +8,12 @@ channels matched; beside it stands the merge with another seed's network, whose 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from safetensors.torch import load
-from tabulate import tabulate
 from torch import Tensor
 
 from gcnnbench.cards.registry import Registry
@@ -37,43 +34,45 @@ TEST_IMAGES = 500
 
 @dataclass(frozen=True)
 class Layer:
-    """One quantity of one layer of an entry: means over seeds, of the trained and of the untrained networks."""
+    """One quantity of one layer of an entry, of the trained and of the untrained network of each seed."""
 
     benchmark: str
     entry: str
     layer: str
     quantity: str
-    seeds: int
-    trained: float
-    untrained: float
+    seeds: tuple[int, ...]
+    trained: tuple[float, ...]
+    untrained: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Merge:
-    """Accuracies in percent on the first `TEST_IMAGES` test images as they are, means over seeds.
+    """Accuracies, as shares, on the first `TEST_IMAGES` test images as they are, of each seed.
 
     Args:
         own: of the trained networks.
         fresh: with their norm statistics taken anew on the images on which those of merged ones are: what these are
             to be held against.
         moved: merged with themselves moved.
-        other: merged with the next seed's; None of a single seed.
+        other: merged with the next seed's; empty of a single seed.
     """
 
     benchmark: str
     entry: str
-    seeds: int
-    own: float
-    fresh: float
-    moved: float
-    other: float | None
+    seeds: tuple[int, ...]
+    own: tuple[float, ...]
+    fresh: tuple[float, ...]
+    moved: tuple[float, ...]
+    other: tuple[float, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Probed:
-    """All that one call reads."""
+    """All that one call reads, with the number of images that it was read on."""
 
     probe: str
+    images: int
+    test_images: int
     layers: list[Layer]
     merges: list[Merge]
     notes: list[str]
@@ -81,6 +80,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class _Trained:
+    seed: int
     trained: dict[str, dict[str, float]]
     untrained: dict[str, dict[str, float]]
     chain: Chain
@@ -97,6 +97,7 @@ def probe_records(
     *,
     images: int,
     entries: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
 ) -> Probed:
     """Read a probe from the weights of all records that tables count.
 
@@ -108,13 +109,14 @@ def probe_records(
         data: where the data sets are.
         images: training images on which channels are matched and statistics taken; never test images.
         entries: only these; all where empty.
+        seeds: only these; all where None.
 
     Raises:
         UserError: there is no such probe, or no benchmark has weights.
     """
     if name not in NAMES:
         raise UserError(f"there is no probe {name!r} of weights: one of {', '.join(NAMES)}")
-    found = Probed(name, [], [], [])
+    found = Probed(name, images, TEST_IMAGES, [], [], [])
     for benchmark in benchmarks:
         card = registry.benchmark(benchmark)
         element = alignment.telling(group(card.evaluation.group).point)
@@ -123,6 +125,8 @@ def probe_records(
                 continue
             here: list[_Trained] = []
             for one in kept:
+                if seeds is not None and one.run.seed not in seeds:
+                    continue
                 path = weights_path(results / one.place, results, one.record)
                 if not path.is_file():
                     found.notes.append(f"{benchmark} {entry} seed {one.run.seed}: its weights are not here")
@@ -134,7 +138,7 @@ def probe_records(
                     found.notes.append(f"{benchmark} {entry}: {error}")
                     break
             if here:
-                found.layers += _layers(benchmark, entry, here)
+                found.layers.extend(_layers(benchmark, entry, here))
                 if name == "alignment":
                     found.merges.append(_merge(benchmark, entry, here, element))
     if not found.layers:
@@ -149,28 +153,35 @@ def _read(cell: Cell, name: str, weights: dict[str, Tensor], images: int) -> _Tr
     load_weights(material.network, weights)
     trained = read((name,), material.network, shown, acting, "end")[name]
     test = material.test.batch(slice(TEST_IMAGES)), material.test.labels[:TEST_IMAGES]
-    return _Trained(trained, untrained, chain(material.network), shown.double(), test)
+    return _Trained(cell.seed, trained, untrained, chain(material.network), shown.double(), test)
 
 
 def _layers(benchmark: str, entry: str, here: Sequence[_Trained]) -> Iterator[Layer]:
     for layer, quantities in here[0].trained.items():
         for quantity in quantities:
-            trained, untrained = (
-                fmean(reading[layer][quantity] for reading in readings)
-                for readings in ([one.trained for one in here], [one.untrained for one in here])
-            )
-            yield Layer(benchmark, entry, layer, quantity, len(here), trained, untrained)
+            trained = tuple(one.trained[layer][quantity] for one in here)
+            untrained = tuple(one.untrained[layer][quantity] for one in here)
+            yield Layer(benchmark, entry, layer, quantity, _seeds(here), trained, untrained)
 
 
 def _merge(benchmark: str, entry: str, here: Sequence[_Trained], element: Element) -> Merge:
-    own, fresh, moved, other = [], [], [], []
-    for place, one in enumerate(here):
-        own.append(_accuracy(one.chain, one.test))
-        fresh.append(_accuracy(merged(one.chain, one.chain, one.images), one.test))
-        moved.append(_accuracy(_halfway(one, one.chain, element), one.test))
-        if len(here) > 1:
-            other.append(_accuracy(_halfway(one, here[(place + 1) % len(here)].chain, Element()), one.test))
-    return Merge(benchmark, entry, len(here), fmean(own), fmean(fresh), fmean(moved), fmean(other) if other else None)
+    following = [*here[1:], here[0]] if len(here) > 1 else []
+    return Merge(
+        benchmark,
+        entry,
+        _seeds(here),
+        own=tuple(_accuracy(one.chain, one.test) for one in here),
+        fresh=tuple(_accuracy(merged(one.chain, one.chain, one.images), one.test) for one in here),
+        moved=tuple(_accuracy(_halfway(one, one.chain, element), one.test) for one in here),
+        other=tuple(
+            _accuracy(_halfway(one, other.chain, Element()), one.test)
+            for one, other in zip(here, following, strict=False)
+        ),
+    )
+
+
+def _seeds(here: Sequence[_Trained]) -> tuple[int, ...]:
+    return tuple(one.seed for one in here)
 
 
 def _halfway(one: _Trained, other: Chain, element: Element) -> Chain:
@@ -186,48 +197,4 @@ def _accuracy(found: Chain, test: tuple[Tensor, Tensor]) -> float:
         int((network(batch).argmax(1) == truth).sum())
         for batch, truth in zip(images.split(alignment.BATCH), labels.split(alignment.BATCH), strict=True)
     )
-    return 100 * correct / len(labels)
-
-
-def as_json(found: Probed) -> str:
-    """The document of what was read."""
-    return json.dumps(asdict(found), indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def as_markdown(found: Probed) -> str:
-    """A row for each layer, the quantities as columns, trained and untrained; then the merged networks."""
-    quantities = list(dict.fromkeys(layer.quantity for layer in found.layers))
-    rows: dict[tuple[str, str, str], list[str]] = {}
-    for layer in found.layers:
-        row = rows.setdefault((layer.benchmark, layer.entry, layer.layer), [str(layer.seeds)])
-        row += [f"{layer.trained:.3f}", f"{layer.untrained:.3f}"]
-    headings = ["benchmark", "entry", "layer", "seeds"]
-    headings += [text for quantity in quantities for text in (quantity, f"{quantity}, untrained")]
-    parts = [tabulate([[*key, *row] for key, row in rows.items()], headings, tablefmt="github", disable_numparse=True)]
-    if found.merges:
-        merges = [
-            [
-                one.benchmark,
-                one.entry,
-                str(one.seeds),
-                f"{one.own:.1f}",
-                f"{one.fresh:.1f}",
-                f"{one.moved:.1f}",
-                f"{one.fresh - one.moved:.1f}",
-                "–" if one.other is None else f"{one.fresh - one.other:.1f}",
-            ]
-            for one in found.merges
-        ]
-        names = [
-            "benchmark",
-            "entry",
-            "seeds",
-            "accuracy",
-            "norms anew",
-            "merged with itself turned",
-            "gap",
-            "gap to another seed",
-        ]
-        parts.append(tabulate(merges, names, tablefmt="github", disable_numparse=True))
-    notes = [f"- not read: {note}" for note in found.notes]
-    return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+    return correct / len(labels)

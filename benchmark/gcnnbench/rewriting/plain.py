@@ -24,7 +24,7 @@ from gcnnbench.nn.pooling import CosetPool
 from gcnnbench.nn.separable import SeparableGroupConv
 
 
-def to_plain(network: nn.Module) -> nn.Module:
+def to_plain(network: nn.Module, keep: tuple[type[nn.Module], ...] = ()) -> nn.Module:
     """The same function in evaluation mode, made of `torch.nn` modules only; it can be given to `torch.export`.
 
     Filter banks are written out into `nn.Conv2d`, the statistics and parameters of a shared norm repeated in
@@ -34,6 +34,7 @@ def to_plain(network: nn.Module) -> nn.Module:
     Args:
         network: a network of this suite's layers, of e2cnn's between plain tensors (`gcnnbench.nn.steerable`), and of
             `torch.nn` modules.
+        keep: layers of this suite that may stay as they are.
 
     Returns:
         A network in evaluation mode, with the names of the layers as they were.
@@ -43,7 +44,7 @@ def to_plain(network: nn.Module) -> nn.Module:
     """
     plain = _plain(copy.deepcopy(network)).eval()
     for name, module in plain.named_modules():
-        if type(module).__module__.startswith("gcnnbench."):
+        if type(module).__module__.startswith("gcnnbench.") and not isinstance(module, keep):
             raise UserError(
                 f"{name or 'the network'} ({type(module).__name__}) has no form in plain torch modules; "
                 "torch.export takes the network as it is"

@@ -1,0 +1,63 @@
+"""Tables of probes in the findings are those of the kept readings, and these are of the committed weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+from safetensors.torch import load_file
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.leaderboard.records import all_records, counted
+from gcnnbench.nn.groups import P4
+from gcnnbench.probes import subspace
+from gcnnbench.record_checks.probed import Probed
+from gcnnbench.record_checks.probed_text import as_json, as_markdown
+from gcnnbench.scoring.weights import load_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "results"
+SEEDS = (0, 1, 2)
+
+
+def kept(probe: str) -> Probed:
+    text = (ROOT / f"docs/probes/{probe}.json").read_text("utf-8")
+    found = TypeAdapter(Probed).validate_json(text)
+    assert as_json(found) == text
+    return found
+
+
+@pytest.mark.parametrize("probe", ["alignment", "subspace"])
+def test_the_findings_hold_the_tables_of_the_readings(probe: str) -> None:
+    assert as_markdown(kept(probe)) in (ROOT / "docs/findings.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("probe", ["alignment", "subspace"])
+def test_every_mnist_entry_with_weights_was_read_for_its_first_seeds(probe: str) -> None:
+    registry = Registry.load()
+    cards = [card for name, card in registry.versions().items() if name in {p.name for p in RESULTS.glob("mnist-*@*")}]
+    expected = {
+        (benchmark, entry, tuple(one.run.seed for one in here if one.run.seed in SEEDS))
+        for benchmark, records in all_records(registry, RESULTS, cards).items()
+        for entry, here in counted(records).items()
+    }
+    assert len(expected) > 20
+    assert {(one.benchmark, one.entry, one.seeds) for one in kept(probe).layers} == expected
+
+
+@pytest.mark.parametrize("entry", ["p4cnn@27", "z2cnn@28"])
+def test_distances_of_banks_are_those_of_the_committed_weights(entry: str) -> None:
+    """They need no data: what they depend on is in git."""
+    registry, benchmark, size = Registry.load(), "mnist-upright@1", int(entry.partition("@")[2])
+    network = registry.build(entry, registry.benchmark(benchmark))
+    load_weights(network, load_file(RESULTS / benchmark / entry / "seed-1.safetensors"))
+    again = subspace.measure(network, sample_images(4, 3, size), P4, "end")
+    readings = {
+        one.layer: one.trained[one.seeds.index(1)]
+        for one in kept("subspace").layers
+        if (one.benchmark, one.entry, one.quantity) == (benchmark, entry, "outside")
+    }
+    assert readings == pytest.approx({layer: reading["outside"] for layer, reading in again.items()}, abs=1e-6)
+    assert (max(readings.values()) < 1e-12) == entry.startswith("p4cnn")
