@@ -90,7 +90,8 @@ def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterato
             torch.use_deterministic_algorithms(True)
             # else it writes NaN into every new tensor first: a seventh of a P4CNN's training step on an H200, measured
             DETERMINISTIC.fill_uninitialized_memory = False
-        with torch.autocast(device.type, torch.bfloat16, enabled=mode == "bf16"):
+        # its cache would hold the weights of the first step for as long as this mode lasts: an epoch of training
+        with torch.autocast(device.type, torch.bfloat16, enabled=mode == "bf16", cache_enabled=False):
             yield
     finally:
         torch.set_num_threads(before[0])

@@ -33,3 +33,13 @@ def test_arithmetic_of_a_gpu_is_deterministic_and_gives_all_back(monkeypatch: py
     assert not torch.are_deterministic_algorithms_enabled()
     assert not torch.backends.cuda.matmul.allow_tf32
     assert torch.get_num_threads() == threads
+
+
+def test_half_precision_reads_weights_anew_in_every_step() -> None:
+    """Autocast keeps its casts of weights until it ends, and an epoch would train on those of its first step."""
+    layer, images = torch.nn.Linear(2, 1, bias=False), torch.ones(1, 2)
+    with arithmetic(torch.device("cpu"), "bf16", 1):
+        for weight in (1.0, 2.0):
+            with torch.no_grad():
+                layer.weight.fill_(weight)
+            assert float(layer(images).detach()) == 2 * weight

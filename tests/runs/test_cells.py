@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,9 @@ def test_a_cell_repeats_itself_bit_for_bit_on_a_gpu(tiny_registry: Registry) -> 
     assert second.weights == first.weights
     assert second.outputs == first.outputs
     assert first.record.provenance.deterministic_algorithms
+    recorded = finish(replace(cell, cuda_graphs=True))
+    assert recorded.weights == first.weights
+    assert recorded.record.provenance.cuda_graphs
 
 
 def test_another_seed_gives_another_network(once: Finished, make_cell: Callable[..., Cell]) -> None:

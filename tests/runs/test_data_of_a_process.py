@@ -32,6 +32,7 @@ MakeCell = Callable[..., Cell]
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each data set was decoded."""
     counted: Counter[str] = Counter()
+
     def loaded(card: DatasetCard, module: ModuleType, folder: Path) -> dict[str, Part]:
         counted[card.name] += 1
         return load_parts(card, module, folder)

@@ -19,7 +19,8 @@ def perf(
         list[str],
         typer.Argument(
             metavar="SECTION",
-            help="training, evaluation, layers, cell, seeds, scaling, start-up, tables; all without.",
+            help="training, evaluation, layers, learnt, cell, seeds, scaling, start-up, tables, engines; without, all "
+            "but the last, which takes minutes.",
             default_factory=list,
             show_default=False,
         ),

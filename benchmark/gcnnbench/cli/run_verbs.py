@@ -90,6 +90,14 @@ def run(
         int | None,
         typer.Option(metavar="N", min=1, help="At most so many images of each share: a try-out, never a row."),
     ] = None,
+    cuda_graphs: Annotated[
+        bool,
+        typer.Option(
+            "--cuda-graphs",
+            help="Record training steps as CUDA graphs and replay them, for networks of this suite's layers. "
+            "Not yet seen on a GPU, so records name it.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be run, and what it would take.")
     ] = False,
@@ -122,6 +130,9 @@ def run(
     elif together == "auto":
         raise UserError(f"--parallel auto measures the memory of this machine; with --on {on} write a number")
     registry, store, place = Registry.load(include), Store(results), _place(device, on, gpus)
+    if cuda_graphs and (place != "cuda" or together != 1):
+        why = f"on {place}" if place != "cuda" else "where several seeds are trained as one"
+        raise UserError(f"--cuda-graphs says nothing {why}; it is for --device cuda, seed by seed")
     cells = plan(
         on_copies(registry, results),
         benchmarks,
@@ -131,6 +142,7 @@ def run(
         threads=threads,
         data=data,
         limit=limit,
+        cuda_graphs=cuda_graphs,
     )
     todo = unfinished(store, cells)
     at_once = min(jobs or ((os.cpu_count() or 1) // threads if place == "cpu" else 1) or 1, max(1, len(todo)))

@@ -151,6 +151,7 @@ def _surroundings(record: Record) -> dict[str, str]:
         "deterministic_algorithms",
         "platform",
         "seeds_at_once",
+        "cuda_graphs",
     )
     plain = {"official": record.official, **{name: getattr(made, name) for name in fields}}
     return _flat({**plain, "dirty": made.dirty, "versions": made.versions})

@@ -69,6 +69,7 @@ class TurnedCopies(nn.Module):
     """
 
     depths = ()
+    needs_host = True  # its black is sent to the device in each step, so a step is not recorded as a graph
 
     def __init__(self, base: nn.Module, *, width: float, copies: int, black: Sequence[float]) -> None:
         super().__init__()

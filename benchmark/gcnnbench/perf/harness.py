@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,9 +26,12 @@ from gcnnbench.leaderboard.text import as_markdown
 from gcnnbench.nn.groups import group
 from gcnnbench.perf import synthetic
 from gcnnbench.perf.bench import Bench
+from gcnnbench.perf.networks import RECORDED
 from gcnnbench.perf.report import Comparison
+from gcnnbench.perf.timing import Work
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
+from gcnnbench.training.capture import CudaGraph, Graph
 from gcnnbench.training.loop import Task, TrainingState, train
 
 BENCHMARK, ENTRY = "mnist-upright", "p4cnn@28"
@@ -58,9 +62,9 @@ def cell(bench: Bench) -> Iterator[Comparison]:
     network = registry.build(ENTRY, card).to(bench.device)
     state = {name: value.clone() for name, value in network.state_dict().items()}
 
-    def suite() -> None:
+    def suite(graph: Callable[[], Graph] | None = None) -> None:
         network.load_state_dict(state)
-        task = Task(card.name, 0, card.recipe, images, None, bench.device, threads)
+        task = Task(card.name, 0, card.recipe, images, None, bench.device, threads, graph=graph)
         for _ in train(network, task, TrainingState()):
             pass
         scored = EvaluationState()
@@ -76,7 +80,10 @@ def cell(bench: Bench) -> Iterator[Comparison]:
             _bare_loop(network, images, card)
 
     title = f"{ENTRY} of {BENCHMARK}: {STEPS} steps of {size}, then {4 + len(ANGLES) - 1} conditions"
-    yield bench.compare("cell", title, {SUITE: suite, BARE: bare}, reference=BARE, share=2)
+    work: dict[str, Work] = {SUITE: suite, BARE: bare}
+    if bench.device.type == "cuda":
+        work[RECORDED] = partial(suite, CudaGraph)
+    yield bench.compare("cell", title, work, reference=BARE, share=2)
 
 
 def _bare_loop(network: nn.Module, images: Images, card: BenchmarkCard) -> None:

@@ -18,10 +18,14 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.perf import steerable
 from gcnnbench.rewriting.plain import to_plain
+from gcnnbench.training.capture import CapturedStep, CudaGraph
 
 OURS, FLOOR, NCHW = "gcnnbench", "floor", "nchw"
 """`nchw` is the limit of plain convolutions with leaf filter banks of the expanded size and norms of their own for each
 group element, in PyTorch's default layout; `floor` the same in channels_last memory. Neither expands or shares."""
+
+RECORDED = f"{OURS}, CUDA graph"
+"""The suite's training step, recorded as a CUDA graph and replayed."""
 
 STEERABLE = ("e2cnn", "escnn")
 CLASSES = 10
@@ -117,6 +121,18 @@ def training_step(network: nn.Module, shown: Tensor, labels: Tensor) -> Callable
         return loss
 
     return step
+
+
+def recorded_step(network: nn.Module, shown: Tensor, labels: Tensor) -> Callable[[], None]:
+    """The same passes, made once, recorded as a CUDA graph, and replayed from then on."""
+
+    def step(images: Tensor, classes: Tensor) -> None:
+        network.zero_grad(set_to_none=True)
+        F.cross_entropy(network(images), classes).backward()
+
+    network.train()
+    recorded = CapturedStep(step, network.parameters(), CudaGraph())
+    return lambda: recorded(shown, labels)
 
 
 def useful_flops(work: Callable[[], object]) -> float:

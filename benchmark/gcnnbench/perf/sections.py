@@ -17,7 +17,7 @@ from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.perf import networks
 from gcnnbench.perf.bench import Bench
-from gcnnbench.perf.networks import FLOOR, NCHW, OURS, P4CNN, SETTINGS, Setting
+from gcnnbench.perf.networks import FLOOR, NCHW, OURS, P4CNN, RECORDED, SETTINGS, Setting
 from gcnnbench.perf.report import Comparison
 from gcnnbench.perf.timing import Work
 from gcnnbench.rewriting.folded import for_scoring
@@ -67,6 +67,10 @@ def training(bench: Bench) -> Iterator[Comparison]:
         shown, labels = networks.images(setting, bench.device)
         work: dict[str, Work] = {name: networks.training_step(network, shown, labels) for name, network in made.items()}
         flops = networks.useful_flops(work[FLOOR])
+        if bench.device.type == "cuda":
+            work[RECORDED] = networks.recorded_step(made[OURS], shown, labels)
+        else:
+            missing[RECORDED] = f"a {bench.device.type} has none"
         yield bench.compare(
             "training", setting.title, work, reference=NCHW, flops=flops, memory=True, missing=missing, share=2
         )

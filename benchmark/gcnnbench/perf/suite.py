@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gcnnbench.device import arithmetic, choose, describe, keep_freed_memory
 from gcnnbench.errors import UserError
-from gcnnbench.perf import harness, learnt, sections
+from gcnnbench.perf import engines, harness, learnt, sections
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.peak import find_peak
 from gcnnbench.perf.report import Comparison, Report
@@ -24,13 +24,16 @@ SECTIONS: Mapping[str, Callable[[Bench], Iterator[Comparison]]] = {
     "scaling": sections.scaling,
     "start-up": harness.startup,
     "tables": harness.tables,
+    "engines": engines.engines,
 }
+ON_REQUEST = ("engines",)
+"""Sections that take minutes of sleep and start clusters: they are measured where they are asked for by name."""
 
 
 def measure(
     names: Sequence[str], *, device: str, threads: int, seconds: float, tell: Callable[[Comparison], None]
 ) -> Report:
-    """Measure these sections, or all.
+    """Measure these sections, or all but those `ON_REQUEST`.
 
     Args:
         names: sections.
@@ -51,7 +54,7 @@ def measure(
     with arithmetic(place, "fp32", threads):
         peak = find_peak(place)
         bench = Bench(place, seconds, peak)
-        for name in names or SECTIONS:
+        for name in names or [name for name in SECTIONS if name not in ON_REQUEST]:
             for comparison in SECTIONS[name](bench):
                 found.append(comparison)
                 tell(comparison)

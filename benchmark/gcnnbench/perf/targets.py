@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gcnnbench.perf.engines import ALONE, ENGINES, HANDED, LOCAL, OVERHEAD, RAY, SCHEDULING
 from gcnnbench.perf.harness import BARE, READ, RECORDS, SUITE
 from gcnnbench.perf.learnt import EVALUATION, EXACT, PATHWAY, SLUGS, TRAINING
 from gcnnbench.perf.networks import FLOOR, NARROW, NCHW, OURS, P4CNN, P4MCNN, WIDE, Setting
@@ -59,6 +60,8 @@ GOALS = (
     Goal("tables", "rendering", f"{RECORDS:,} records", None, "at most", 2.0),
     # twice as many records may take twice as long, and a tenth for the noise of the clock
     Goal("tables", "reading", f"{READ[-1]:,} records", f"{READ[-2]:,} records", "at most", 2.2),
+    *(Goal("engines", OVERHEAD, name, LOCAL, "at most", 1.05) for name in (*ENGINES, RAY)),
+    Goal("engines", SCHEDULING, HANDED, ALONE, "at most", 1.1),
 )
 
 

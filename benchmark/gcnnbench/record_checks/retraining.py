@@ -162,7 +162,7 @@ def different(record: Record, made: Record) -> Iterator[str]:
 
 def other_stack(then: Provenance, now: Provenance) -> Iterator[str]:
     """What the bits depend on and is not the same, in words; nothing where the stack is the same."""
-    for field in ("device", "device_name", "threads", "seeds_at_once"):
+    for field in ("device", "device_name", "threads", "seeds_at_once", "cuda_graphs"):
         if getattr(then, field) != getattr(now, field):
             yield f"{field} {getattr(then, field)}, here {getattr(now, field)}"
     for package in sorted({*then.versions, *now.versions} - {*NOT_NUMERIC}):

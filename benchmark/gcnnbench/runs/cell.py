@@ -29,6 +29,7 @@ class Cell:
         threads: CPU threads; the bits of the result depend on them.
         data: the data directory.
         limit: at most so many images of each share of the split; such a record is unofficial.
+        cuda_graphs: record training steps as CUDA graphs and replay them, where the network and the device allow it.
         given: the parts of the data set where an engine has them in memory; else they are read from `data`.
     """
 
@@ -40,6 +41,7 @@ class Cell:
     threads: int
     data: Path
     limit: int | None = None
+    cuda_graphs: bool = False
     given: dict[str, Part] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -85,4 +87,5 @@ class Cell:
         from gcnnbench.device import describe
 
         device, libraries = describe(torch.device(self.device)), provenance.versions()
-        return f"{device}; {self.threads} threads; torch {libraries['torch']}; limit {self.limit}"
+        graphs = "; CUDA graphs" if self.cuda_graphs else ""
+        return f"{device}; {self.threads} threads; torch {libraries['torch']}; limit {self.limit}{graphs}"

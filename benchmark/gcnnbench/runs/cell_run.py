@@ -22,6 +22,7 @@ from gcnnbench.runs.measuring import equivariance_now
 from gcnnbench.runs.state import CellState, start
 from gcnnbench.scoring.conditions import evaluate
 from gcnnbench.scoring.weights import load_weights
+from gcnnbench.training.capture import CudaGraph
 from gcnnbench.training.loop import DivergedError, Task, train
 from gcnnbench.training.many_seeds import train_many_seeds
 
@@ -98,7 +99,8 @@ def _task(cell: Cell, material: Material, device: torch.device) -> Task:
     card = cell.card
     train, validation = material.train, material.validation
     probe = probing(card.evaluation, material.test)
-    return Task(card.name, cell.seed, card.recipe, train, validation, device, cell.threads, probe)
+    graph = CudaGraph if cell.cuda_graphs and device.type == "cuda" else None
+    return Task(card.name, cell.seed, card.recipe, train, validation, device, cell.threads, probe, graph)
 
 
 def prepare_material(cell: Cell, device: torch.device) -> Material:

@@ -114,6 +114,7 @@ def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tenso
             finished=max(state.started, provenance.now()),
             sessions=state.sessions,
             seeds_at_once=state.seeds_at_once if state.seeds_at_once > 1 else None,
+            cuda_graphs=True if cell.cuda_graphs else None,
         ),
         weights=Weights(
             sha256=hashlib.sha256(weights).hexdigest(),

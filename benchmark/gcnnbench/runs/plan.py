@@ -43,6 +43,7 @@ def plan(
     threads: int = 1,
     data: Path = Path(),
     limit: int | None = None,
+    cuda_graphs: bool = False,
 ) -> list[Cell]:
     """The cells of these benchmarks, seed by seed, so that every entry has its first seed before any has its second.
 
@@ -55,6 +56,7 @@ def plan(
         threads: CPU threads of each cell.
         data: the data directory.
         limit: at most so many images of each share: the records are unofficial.
+        cuda_graphs: record training steps as CUDA graphs, where that can be done.
 
     Raises:
         UserError: a benchmark is unknown, or none of them has one of the entries.
@@ -71,7 +73,7 @@ def plan(
         if entry not in known:
             raise UserError(f"no entry {entry!r} in {', '.join(benchmarks)}: one of {', '.join(sorted(known))}")
     return [
-        Cell(registry, card.name, entry, seed, device, threads, data, limit)
+        Cell(registry, card.name, entry, seed, device, threads, data, limit, cuda_graphs)
         for card in cards
         for seed in (range(card.seeds) if seeds is None else seeds)
         for entry in card.entries

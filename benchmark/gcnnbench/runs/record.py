@@ -104,6 +104,8 @@ class Provenance(Model):
     """How many times the cell was started or resumed until it was finished."""
     seeds_at_once: PositiveCount | None = None
     """How many seeds were trained as one computation, this one among them; null where it was trained alone."""
+    cuda_graphs: Literal[True] | None = None
+    """Training steps were replayed as CUDA graphs, where the network's can be; null where each was made as it is."""
     beside_code: OutsideLine | None = None
     """Why submitted code ran in the process that trained its network; null where it did not, or the suite trained."""
 

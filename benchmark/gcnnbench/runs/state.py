@@ -31,7 +31,7 @@ class CellState:
     @property
     def worked(self) -> float:
         """Seconds that its epochs and conditions took; reading data and building networks come on top."""
-        return sum(epoch["seconds"] for epoch in self.training.history) + self.evaluation.seconds
+        return float(sum(epoch["seconds"] for epoch in self.training.history)) + self.evaluation.seconds
 
     def resumed(self) -> CellState:
         """This state in a further session; a clock that was set back since its start does not end before it began."""

@@ -19,6 +19,7 @@ from gcnnbench.data.images import Images
 from gcnnbench.data.streams import derive, generator
 from gcnnbench.device import arithmetic, scoring_batch, seeded, synchronise
 from gcnnbench.rewriting.folded import for_scoring
+from gcnnbench.training.capture import CapturedStep, Graph, Step, recordable
 from gcnnbench.training.lookahead import SlowWeights
 from gcnnbench.training.norm_statistics import re_estimate
 from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
@@ -97,6 +98,8 @@ class Task:
     threads: int
     probe: Callable[[nn.Module], dict[str, Any] | None] | None = None
     """What is read from the network after every epoch."""
+    graph: Callable[[], Graph] | None = None
+    """Makes a graph in which steps are recorded and replayed; without, each is made as it is. The same bits."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -201,11 +204,15 @@ def _train_phase(
         lookahead = SlowWeights(network, recipe.lookahead, steps, state.steps, state.slow_weights)
         state.slow_weights = lookahead.weights
         after_step.append(lookahead.step)
+    sums = _Sums(task.device)
+    step = _step(network, task, optimiser, sums)
+    if task.graph is not None and recordable(network):
+        step = CapturedStep(step, network.parameters(), task.graph())
     for epoch in range(state.epochs_done, phase.end):
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
         train_mode()
-        loss, correct, penalty = _epoch(network, task, epoch, optimiser, after_step)
+        loss, correct, penalty = _epoch(task, epoch, step, sums, [optimiser.step, *after_step])
         if not every_batch(phase):
             schedule.step()
         with arithmetic(task.device, "fp32", task.threads):
@@ -226,31 +233,57 @@ def _train_phase(
         yield state
 
 
+class _Sums:
+    """What is summed over the images of an epoch, on the device and always in the same places.
+
+    Args:
+        device: where.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=device)
+        self.penalty, self.penalised = torch.zeros_like(self.loss), False
+
+    def clear(self) -> None:
+        """Begin anew."""
+        for value in (self.loss, self.correct, self.penalty):
+            value.zero_()
+
+
+def _step(network: nn.Module, task: Task, optimiser: Optimizer, sums: _Sums) -> Step:
+    """The gradients of a batch, and its share of the sums; the optimiser has not stepped yet."""
+    terms = penalties(network)
+    sums.penalised = bool(terms)
+
+    def step(images: Tensor, labels: Tensor) -> None:
+        logits = network(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=task.smoothing)
+        penalty = total_penalty(terms)
+        optimiser.zero_grad(set_to_none=True)
+        (loss if penalty is None else loss + penalty).backward()
+        sums.loss.add_(loss.detach() * len(labels))
+        sums.correct.add_((logits.detach().argmax(1) == labels).sum())
+        if penalty is not None:
+            sums.penalty.add_(penalty.detach() * len(labels))
+
+    return step
+
+
 def _epoch(
-    network: nn.Module, task: Task, epoch: int, optimiser: Optimizer, after_step: Sequence[Callable[[], None]]
+    task: Task, epoch: int, step: Step, sums: _Sums, after_step: Sequence[Callable[[], object]]
 ) -> tuple[float, int, float | None]:
     """One pass over the training images: sum of losses, number put into their class, sum of penalties."""
     device = task.device
-    loss_sum = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    terms, penalty_sum = penalties(network), torch.zeros_like(loss_sum)
+    sums.clear()
     with seeded(device, task.network_stream(epoch)), arithmetic(device, task.recipe.numeric_mode, task.threads):
         for images, labels in task.batches(epoch):
-            logits = network(images)
-            loss = F.cross_entropy(logits, labels, label_smoothing=task.smoothing)
-            penalty = total_penalty(terms)
-            optimiser.zero_grad(set_to_none=True)
-            (loss if penalty is None else loss + penalty).backward()
-            optimiser.step()
+            step(images, labels)
             for follow in after_step:
                 follow()
-            loss_sum += loss.detach() * len(labels)
-            correct += (logits.detach().argmax(1) == labels).sum()
-            if penalty is not None:
-                penalty_sum += penalty.detach() * len(labels)
-    check_finite(float(penalty_sum), epoch, "penalty")
-    check_finite(float(loss_sum), epoch)
-    return float(loss_sum), int(correct), float(penalty_sum) if terms else None
+    check_finite(float(sums.penalty), epoch, "penalty")
+    check_finite(float(sums.loss), epoch)
+    return float(sums.loss), int(sums.correct), float(sums.penalty) if sums.penalised else None
 
 
 def check_finite(loss: float, epoch: int, what: str = "loss") -> None:
