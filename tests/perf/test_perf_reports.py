@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -15,16 +15,21 @@ from torch import nn
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.perf_verb import perf
 from gcnnbench.errors import UserError
-from gcnnbench.perf import learnt, networks, sections, synthetic, timing
+from gcnnbench.perf import engines, learnt, networks, sections, synthetic, timing, workers
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.peak import Peak, find_peak
 from gcnnbench.perf.report import Comparison, Report, compared, read_report
-from gcnnbench.perf.suite import SECTIONS, measure
+from gcnnbench.perf.sleepers import sleeping_cells
+from gcnnbench.perf.suite import ON_REQUEST, SECTIONS, measure
 from gcnnbench.perf.targets import GOALS, targets
 from gcnnbench.perf.text import compare_as_markdown, report_as_markdown
 from gcnnbench.perf.timing import Timing, interleaved, ratio
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.events import Report as Told
 from gcnnbench.runs.files import read_files
+from gcnnbench.runs.local import execute
 from gcnnbench.runs.record import Record
+from gcnnbench.runs.store import Store
 from gcnnbench.scoring.metrics import inconsistencies
 
 
@@ -152,6 +157,7 @@ def test_a_goal_in_seconds_is_held_against_seconds() -> None:
 
 def test_every_goal_is_about_a_section() -> None:
     assert {goal.section for goal in GOALS} <= set(SECTIONS)
+    assert set(ON_REQUEST) < set(SECTIONS)
 
 
 def test_two_reports_are_compared_in_units_of_their_reference() -> None:
@@ -257,3 +263,47 @@ def test_a_section_measures_every_candidate(
         assert all(row.share_of_peak is None or 0 < row.share_of_peak <= 1 for row in found.rows)
     assert made.peak_of is not None
     assert f"({made.peak_of})" in report_as_markdown(made)
+
+
+def test_cells_that_sleep_are_run_and_handed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engines, "SHORT_CELLS", 4)
+    monkeypatch.setattr(engines, "SLOTS", 4)
+
+    def here(cells: Sequence[Cell], store: Store, report: Told) -> None:
+        execute(cells, store, report)
+
+    first, later = engines.timed(here, sleeping_cells(tmp_path / "long", 0.0, 4))
+    assert (len(first.seconds), len(later.seconds)) == (1, 2), "two cells are the first of two workers"
+    found = engines.scheduling(tmp_path / "short")
+    taken, alone = (found.row(name) for name in (engines.HANDED, engines.ALONE))
+    assert taken is not None
+    assert alone is not None
+    assert alone.seconds == 1.0 <= (taken.seconds or 0.0)
+    with pytest.raises(RuntimeError, match="0 of 4 cells finished"):
+        engines.timed(lambda *_: None, sleeping_cells(tmp_path / "none", 0.0, 4))
+
+
+def test_an_engine_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    candidates = [(name, "torch" if name == engines.LOCAL else "no_such", run) for name, _, run in engines.candidates()]
+    assert [name for name, _, _ in candidates] == [engines.LOCAL, *engines.ENGINES, engines.RAY]
+    monkeypatch.setattr(engines, "candidates", lambda: iter(candidates))
+    monkeypatch.setattr(engines, "timed", lambda *_: (Timing((1.0,)), Timing((2.0, 2.0))))
+    monkeypatch.setattr(engines, "scheduling", lambda _: compared("engines", "none", {}, reference=""))
+    overhead, *_ = engines.engines(Bench(torch.device("cpu"), 0.0, Peak()))
+    assert {row.name: row.why for row in overhead.rows if row.why} == dict.fromkeys(
+        (*engines.ENGINES, engines.RAY), "no_such is not installed"
+    )
+    assert [target.met for target in targets([overhead])] == [None] * len(targets([overhead]))
+
+
+def test_a_process_of_cells_tells_its_stages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("BENCHMARK", "quickstart"), ("ENTRY", "z2cnn@12"), ("CELLS", 3)):
+        monkeypatch.setattr(workers, name, value)
+    monkeypatch.setattr("gcnnbench.device.keep_freed_memory", lambda: None)
+    workers.main()
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == [workers.IMPORT, workers.DATA, workers.BUILT, workers.STEP, workers.LATER]
+    assert all(seconds > 0 for seconds, _ in told.values())
+    assert all(held is None or held > 1 << 20 for _, held in told.values())

@@ -7,6 +7,7 @@ that only sleep and end with a record, so that what is timed with them is how `h
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,7 @@ SECONDS = 10.0
 """How long a cell sleeps whose overhead is measured."""
 ROUNDS = 3
 """Cells of each worker after its first."""
-SHORT_CELLS, SLOTS = 1000, 20
+SHORT_CELLS, SLOTS = 1000, os.cpu_count() or 1
 LOCAL = "local processes"
 ENGINES = {
     "process pool": ("processes", "torch"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gcnnbench.device import arithmetic, choose, describe, keep_freed_memory
 from gcnnbench.errors import UserError
-from gcnnbench.perf import engines, harness, learnt, sections
+from gcnnbench.perf import engines, harness, learnt, sections, workers
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.peak import find_peak
 from gcnnbench.perf.report import Comparison, Report
@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Callable[[Bench], Iterator[Comparison]]] = {
     "seeds": sections.seeds,
     "scaling": sections.scaling,
     "start-up": harness.startup,
+    "workers": workers.workers,
     "tables": harness.tables,
     "engines": engines.engines,
 }

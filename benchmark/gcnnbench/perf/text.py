@@ -34,17 +34,18 @@ def report_as_markdown(report: Report) -> str:
 
 def comparison_as_markdown(comparison: Comparison) -> str:
     """One table: a row for each candidate."""
-    full = any(row.flops for row in comparison.rows)
-    headers = ["candidate", "seconds", "time", "quartiles", *(["GFLOP/s", "of peak", "memory"] if full else [])]
+    counted = any(row.flops for row in comparison.rows)
+    weighed = counted or any(row.memory is not None for row in comparison.rows)
+    headers = ["candidate", "seconds", "time", "quartiles"]
+    headers += [*(["GFLOP/s", "of peak"] if counted else []), *(["memory"] if weighed else [])]
     rows = []
     for row in comparison.rows:
         cells = [row.name, _seconds(row), *_ratio(row.time, row.why)]
-        if full:
-            cells += [
-                f"{row.flops / 1e9:,.0f}" if row.flops else NOTHING,
-                f"{100 * row.share_of_peak:.0f}%" if row.share_of_peak else NOTHING,
-                f"{row.memory / 2**20:,.0f} MiB" if row.memory is not None else NOTHING,
-            ]
+        if counted:
+            cells.append(f"{row.flops / 1e9:,.0f}" if row.flops else NOTHING)
+            cells.append(f"{100 * row.share_of_peak:.0f}%" if row.share_of_peak else NOTHING)
+        if weighed:
+            cells.append(f"{row.memory / 2**20:,.0f} MiB" if row.memory is not None else NOTHING)
         rows.append(cells)
     rounds = len(next(row for row in comparison.rows if row.name == comparison.reference).rounds)
     align = ("left", *["right"] * (len(headers) - 1))
