@@ -107,6 +107,10 @@ def test_patches_of_another_form_and_broken_files_are_named(tmp_path: Path) -> N
         file.create_dataset("x", data=np.zeros((3, 32, 32, 3), np.uint8))
     with pytest.raises(UserError, match=r"train_x\.h5 holds uint8 \(3, 32, 32, 3\); pcam-sample has uint8 \(3, 96"):
         module("pcam-sample").load(tmp_path)
+    with h5py.File(path, "w") as file:
+        file.create_group("x")
+    with pytest.raises(UserError, match=r"train_x\.h5 is no file of pcam-sample: x is no array in it"):
+        module("pcam-sample").load(tmp_path)
     path.write_bytes(b"not HDF5")
     with pytest.raises(UserError, match=r"train_x\.h5 is no whole HDF5 file of pcam-sample"):
         module("pcam-sample").load(tmp_path)

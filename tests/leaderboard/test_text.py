@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gcnnbench import formatting
+from gcnnbench.layout import WIDTH
 from gcnnbench.leaderboard.board import Fold
 from gcnnbench.leaderboard.export import board_data
 from gcnnbench.leaderboard.folds import pooled
-from gcnnbench.leaderboard.layout import WIDTH
 from gcnnbench.leaderboard.text import as_latex, as_markdown
 from gcnnbench.runs.record import Record
 from gcnnbench.statistics import summary

@@ -135,24 +135,24 @@ def _schema_errors(path: Path, document: Document, kind: type[Model], details: I
     missing: list[tuple[str, Finding]] = []
     others: list[Finding] = []
     for detail in details:
-        of_key = detail["type"] in ("missing", "extra_forbidden")
-        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+        of_key, context = detail["type"] in ("missing", "extra_forbidden"), detail.get("ctx", {})
+        if detail["type"] == "too_short" and len(detail["input"]) >= context["min_length"]:
             continue  # pydantic counts the items that are right, and says of each wrong one what is wrong anyway
         place, in_union = _place(document.data, detail["loc"], of_key=of_key)
         if detail["type"] == "rule":
-            place += tuple(detail.get("ctx", {}).get("place", ()))
+            place += tuple(context.get("place", ()))
         if any(place[:length] in document.faulty for length in range(len(place) + 1)):
             continue
         if detail["type"] == "extra_forbidden":
             message = unknown_key(str(place[-1]), _allowed(kind, detail["loc"][:-1]))
             unknown.append(_error(path, document, place, message, of_key=True))
         elif detail["type"] in ("missing", "union_tag_not_found"):
-            name = str(detail["loc"][-1]) if detail["type"] == "missing" else detail["ctx"]["discriminator"].strip("'")
+            name = str(detail["loc"][-1]) if detail["type"] == "missing" else context["discriminator"].strip("'")
             parent = place[:-1] if detail["type"] == "missing" else place
             missing.append((name, _error(path, document, (*parent, name), phrase(detail))))
         else:
             if detail["type"] == "union_tag_invalid":
-                place = (*place, detail["ctx"]["discriminator"].strip("'"))
+                place = (*place, context["discriminator"].strip("'"))
             message = HYPERPARAMETER if in_union else phrase(detail)
             others.append(_error(path, document, place, message, of_key="[key]" in detail["loc"]))
     for name, error in missing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -122,9 +121,8 @@ def _number(card: ClaimsCard, claim: NumberClaim, gathered: Gathered) -> ClaimRo
 def _curve(registry: Registry, card: ClaimsCard, claim: CurveClaim, gathered: Gathered) -> ClaimRow:
     tolerances = [card.tolerances[claim.tolerance].of(point) for point in claim.published]
     row = _blank(card, claim, [claim.entry], claim.quantity, f"{len(claim.at)} points, n = {claim.runs}")
-    path = claims_file(registry, card.source)
-    theirs = published_runs(path, claim)
-    powers = _powers(path, claim, tuple(tolerances))
+    theirs = published_runs(claims_file(registry, card.source), claim)
+    powers = {} if theirs is None else _powers(tuple(map(tuple, theirs.tolist())), tuple(tolerances))
     row = replace(row, needed=next((seeds for seeds, found in powers.items() if found >= POWER), None))
     runs = _runs(claim, [claim.entry], gathered)
     curves = [[one.curves[claim.quantity].get(at) for at in claim.at] for one in runs[0]] if runs else []
@@ -148,10 +146,9 @@ def _curve(registry: Registry, card: ClaimsCard, claim: CurveClaim, gathered: Ga
 
 
 @lru_cache(maxsize=256)
-def _powers(path: Path, claim: CurveClaim, tolerances: tuple[float, ...]) -> Mapping[int, float]:
-    """The power of a curve's equivalence test by seeds; empty without single runs."""
-    theirs = published_runs(path, claim)
-    return {} if theirs is None else curve_power(theirs, np.array(tolerances))
+def _powers(theirs: tuple[tuple[float, ...], ...], tolerances: tuple[float, ...]) -> Mapping[int, float]:
+    """The power of a curve's equivalence test by seeds, from the published single runs."""
+    return curve_power(np.array(theirs), np.array(tolerances))
 
 
 def _reading(card: ClaimsCard, claim: StatementClaim, reading: Reading, gathered: Gathered) -> ClaimRow:

@@ -8,7 +8,6 @@ from typing import Any
 
 from gcnnbench.claims.power import POWER
 from gcnnbench.claims.rows import ClaimRow
-from gcnnbench.claims.verdicts import VerdictName
 
 TESTED = ("reproduced", "refuted", "inconclusive")
 
@@ -35,8 +34,8 @@ def counts(rows: Sequence[ClaimRow]) -> dict[str, Any]:
 def summary_text(rows: Sequence[ClaimRow]) -> str:
     """The summary in sentences."""
     found = counts(rows)
-    tested = Counter(row.verdict for row in rows if row.counted == "evidence" and row.verdict in TESTED)
-    told = [f"{len(rows)} claims; {tested.total()} were tested and could have come out otherwise: {_listed(tested)}."]
+    tested = [row.verdict for row in rows if row.counted == "evidence" and row.verdict in TESTED]
+    told = [f"{len(rows)} claims; {len(tested)} were tested and could have come out otherwise: {_listed(tested)}."]
     if compared := found["differ"] + found["compatible"]:
         told.append(f"Of {compared} compared with the published numbers, {found['differ']} differ.")
     if found["with_known_power"]:
@@ -52,16 +51,16 @@ def summary_text(rows: Sequence[ClaimRow]) -> str:
         "calibrations (they chose an assumption)": "calibration",
     }
     kinds = [
-        f"{here.total()} {name}" + ("" if kind == "calibration" else f": {_listed(here)}")
+        f"{len(here)} {name}" + ("" if kind == "calibration" else f": {_listed(here)}")
         for name, kind in apart.items()
-        if (here := Counter(row.verdict for row in rows if row.counted == kind and row.verdict in (*TESTED, kind)))
+        if (here := [row.verdict for row in rows if row.counted == kind and row.verdict in (*TESTED, kind)])
     ]
     if kinds:
         told.append(f"Apart from these: {'; '.join(kinds)}.")
-    if rest := Counter(row.verdict for row in rows if row.verdict not in (*TESTED, "calibration")):
+    if rest := [row.verdict for row in rows if row.verdict not in (*TESTED, "calibration")]:
         told.append(f"Not judged: {_listed(rest)}.")
     return " ".join(told)
 
 
-def _listed(found: Counter[VerdictName]) -> str:
-    return ", ".join(f"{number} {verdict}" for verdict, number in sorted(found.items())) or "none"
+def _listed(found: Sequence[str]) -> str:
+    return ", ".join(f"{number} {verdict}" for verdict, number in sorted(Counter(found).items())) or "none"

@@ -10,7 +10,7 @@ from typing import Any
 from gcnnbench import formatting
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.claims.summary import counts, summary_text
-from gcnnbench.leaderboard.layout import folded, pipes
+from gcnnbench.layout import folded, pipes
 from gcnnbench.statistics import Summary
 
 

@@ -243,7 +243,7 @@ def audit(
             nearest=bool(files),
         )
         reader = Reader(found, target.make, field)
-        words = [reader.words(row) for row in found.sizes]
+        words: list[Words] = [reader.words(row) for row in found.sizes]
     tell(_printed(found, words, form), form)
     if figure is not None:
         from gcnnbench.figures.audit import draw
@@ -431,7 +431,7 @@ def _printed(found: Audit, words: list[Words], form: AuditFormat) -> str:
 
 
 def _table(found: Audit, words: list[Words]) -> str:
-    from gcnnbench.leaderboard.layout import pipes
+    from gcnnbench.layout import pipes
 
     header = ["size", "grid", "verdict", "first break", "error as given", "drawn anew"]
     cells = [

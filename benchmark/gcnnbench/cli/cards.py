@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gcnnbench.cards.schema import PURPOSES, BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
 from gcnnbench.cli.fitting import fit_table
 from gcnnbench.cli.output import columns
-from gcnnbench.leaderboard.layout import WIDTH, pipes
+from gcnnbench.layout import WIDTH, pipes
 from gcnnbench.pages.protocol_text import protocol
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "none"
     cells = [[_cell(value) for value in row.values()] for row in rows]
-    return fit_table(pipes((list(rows[0]), cells, "l" * len(rows[0]))).split("\n"), room())
+    return fit_table(pipes((list(rows[0]), cells, "")).split("\n"), room())
 
 
 def room() -> int:

@@ -33,7 +33,7 @@ def figure(
     """Draw a figure of the records as SVG and PNG, and print its caption, alternative text and command."""
     from gcnnbench.cards.registry import Registry
     from gcnnbench.figures.gallery import FIGURES, draw
-    from gcnnbench.leaderboard.layout import folded
+    from gcnnbench.layout import folded
 
     if name is None:
         listing = "\n".join(f"{each:<12}{what}" for each, what in FIGURES.items())

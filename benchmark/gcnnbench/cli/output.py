@@ -17,7 +17,7 @@ import typer
 
 from gcnnbench.cli.advice import advised
 from gcnnbench.cli.fitting import fit_table
-from gcnnbench.leaderboard.layout import WIDTH
+from gcnnbench.layout import WIDTH
 
 ITEM = re.compile(r"\s*(?:[-*] |\d+\. )")
 COLUMN = re.compile(r"\s*\S+(?: \S+)*(?:\s{2,}|: )")

@@ -229,7 +229,7 @@ def status(
     """Say of every cell whether it is planned, running, interrupted, done, failed, stale, incomplete or unreadable."""
     from gcnnbench.cards.registry import Registry
     from gcnnbench.data.copies import on_copies
-    from gcnnbench.leaderboard.layout import pipes
+    from gcnnbench.layout import pipes
     from gcnnbench.runs import plan
     from gcnnbench.runs.store import Store
 
@@ -250,7 +250,7 @@ def status(
         [*place, ", ".join(f"{count} {state}" for state, count in found.most_common())]
         for place, found in table.items()
     ]
-    tell(pipes((["benchmark", "entry", "cells"], rows_shown, "lll")))
+    tell(pipes((["benchmark", "entry", "cells"], rows_shown, "")))
     for cell, state in states:
         failure = store.failure(cell) if state == "failed" else None
         if failure is not None:
@@ -260,7 +260,7 @@ def status(
 def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     """The plan as a table, with time and space estimated from a few steps of each entry."""
     from gcnnbench.cli.progress import duration_range
-    from gcnnbench.leaderboard.layout import folded, pipes
+    from gcnnbench.layout import folded, pipes
     from gcnnbench.runs.estimate import forecast
 
     if not cells:

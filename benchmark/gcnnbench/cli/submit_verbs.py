@@ -255,10 +255,10 @@ def _say(text: str) -> None:
 
 
 def _as_text(report: BundleReport) -> str:
-    from gcnnbench.leaderboard.layout import pipes
+    from gcnnbench.layout import pipes
 
     rows = [[measured.cell, measured.grade, measured.note] for measured in report.measured]
-    table = pipes((["cell", "measured", "note"], rows, "lll"))
+    table = pipes((["cell", "measured", "note"], rows, ""))
     return f"{table}\n\nnothing is wrong with {report.bundle.manifest.model}, digest {report.bundle.manifest.digest}"
 
 

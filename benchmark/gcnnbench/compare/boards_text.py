@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from gcnnbench import formatting
 from gcnnbench.compare.boards import Move, StateComparison
-from gcnnbench.leaderboard.layout import folded, pipes
+from gcnnbench.layout import folded, pipes
 
 
 def states_as_json(found: StateComparison) -> str:

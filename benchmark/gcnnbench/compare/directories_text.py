@@ -10,7 +10,7 @@ from itertools import groupby
 from gcnnbench.compare.directories import CellPair, Change, SetComparison
 from gcnnbench.compare.entries_text import CAPTION, tables
 from gcnnbench.formatting import listed
-from gcnnbench.leaderboard.layout import folded, pipes
+from gcnnbench.layout import folded, pipes
 
 MEANINGS = folded(
     "Same file: byte for byte. Same numbers: all but times and provenance is equal to the bit. Other numbers: the "
@@ -45,7 +45,7 @@ def _cells(pairs: Sequence[CellPair]) -> str:
     for (benchmark, entry), group in groupby(pairs, key=lambda pair: (pair.benchmark, pair.entry)):
         told = list(_told(list(group)))
         rows += [[f"{benchmark} {entry}" if place == 0 else "", *row] for place, row in enumerate(told)]
-    return pipes((["cell", "seeds", "numbers", "differing in"], rows, "llll"))
+    return pipes((["cell", "seeds", "numbers", "differing in"], rows, ""))
 
 
 def _told(pairs: Sequence[CellPair]) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from gcnnbench import formatting
 from gcnnbench.compare.entries import Comparison, MetricComparison
-from gcnnbench.leaderboard.layout import folded, pipes
+from gcnnbench.layout import folded, pipes
 
 
 def comparison_as_json(comparison: Comparison) -> str:

@@ -119,9 +119,9 @@ def get_command(card: DatasetCard, module: ModuleType, folder: Path) -> str:
 
 def _refuse(card: DatasetCard, how: str, found: tuple[Fault, ...]) -> None:
     if found:
-        more = f" (and {len(found) - 1} more of its files)" if len(found) > 1 else ""
-        path, what = found[0].path, found[0].what
-        raise UserError(f"data set {card.name}: {path} {what}{more}; {how}")
+        first, *others = found
+        more = f" (and {len(others)} more of its files)" if others else ""
+        raise UserError(f"data set {card.name}: {first.path} {first.what}{more}; {how}")
 
 
 def _keep_copy(card: DatasetCard, folder: Path, found: dict[str, str]) -> None:

@@ -58,7 +58,9 @@ def read_image_folder(folder: Path) -> tuple[dict[str, Part], tuple[str, ...]]:
                 f"{folders[name]}: the class {odd} is not in every part; each needs a folder for each class"
             )
     if len(classes) < 2:
-        raise UserError(f"{folder}: one class ({classes[0]}) is nothing to tell apart; make a folder for each class")
+        raise UserError(
+            f"{folder}: one class ({', '.join(classes)}) is nothing to tell apart; make a folder for each class"
+        )
     first = next(iter(read.values())).samples[0][0]
     return {
         name: part_of(found, like=Path(first), files=[Path(path) for path, _ in found.samples])

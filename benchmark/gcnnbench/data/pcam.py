@@ -56,6 +56,8 @@ def _array(path: Path, key: str, count: int, shape: tuple[int, ...], name: str) 
     try:
         with h5py.File(path) as file:
             stored = file[key]
+            if not isinstance(stored, h5py.Dataset):
+                raise UserError(f"{path} is no file of {name}: {key} is no array in it")
             if stored.shape != (count, *shape) or stored.dtype != np.uint8:
                 raise UserError(_another(path, stored.shape, str(stored.dtype), (count, *shape), name))
             offset = stored.id.get_offset()

@@ -5,7 +5,8 @@ Poses come from Python's `Random`, whose sequence Python guarantees, so they are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from random import Random
 from typing import Literal
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from gcnnbench.data.parts import Part
 from gcnnbench.data.rotate import rotate
 
+Load = Callable[[Path], dict[str, Part]]
 Condition = Literal["sector", "circle", "quarter", "halves"]
 
 SEED = 2020
@@ -53,6 +55,11 @@ def posed(parts: Mapping[str, Part], condition: Condition, classes: int) -> dict
             images, labels = _turned(images, 2 * half), labels + classes * half
         found[name] = Part(images, labels)
     return found
+
+
+def posed_from(load: Load, condition: Condition, classes: int) -> Load:
+    """The loader of a data set whose images are those of another one, in its order, each in its pose; see `posed`."""
+    return lambda folder: posed(load(folder), condition, classes)
 
 
 def _rotated(images: Tensor, degrees: Tensor) -> Tensor:

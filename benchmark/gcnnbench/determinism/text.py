@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tabulate import tabulate
-
 from gcnnbench.determinism.audit import Audit
 from gcnnbench.determinism.float_noise import FACTOR
+from gcnnbench.layout import pipes
 
 
 def audit_as_text(audit: Audit) -> str:
@@ -16,12 +15,12 @@ def audit_as_text(audit: Audit) -> str:
     table = [
         [
             entry.entry,
-            way.threads,
-            way.batch_size,
+            str(way.threads),
+            str(way.batch_size),
             "same bits" if way.repeats else "OTHER BITS",
             f"{way.difference:.1e}",
             f"{way.relative:.1e}",
-            way.flips,
+            str(way.flips),
         ]
         for entry in audit.entries
         for way in entry.variations
@@ -38,7 +37,7 @@ def audit_as_text(audit: Audit) -> str:
     )
     parts = [
         f"{audit.device}: {audit.device_name}\n{libraries}\n{settings}",
-        tabulate(table, columns, "github", disable_numparse=True),
+        pipes((columns, table, ""), roomy=True),
         "\n".join(training),
         meaning,
         "\n".join(f"PROBLEM  {problem}" for problem in audit.problems) or "No problem found.",

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from tabulate import tabulate
-
 from gcnnbench.equivariance.contributions import Contribution, Decomposition, decompose
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.lie import interpolation_error, local_errors
 from gcnnbench.equivariance.motions import MOTIONS, STENCILS, Motion, Stencil
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
+from gcnnbench.layout import pipes
 
 IMAGES = 8
 OUTPUT = "output"
@@ -93,7 +92,7 @@ class LieTable:
         if probes:
             notes.append(f"squares and shares of layers are estimated from {probes} random directions of the classes")
         notes += [f"not measured: {why} ({', '.join(layers)})" for why, layers in self.refused.items()]
-        table = tabulate(cells, headings, tablefmt="github", disable_numparse=True)
+        table = pipes((headings, cells, ""), roomy=True)
         return f"{table}\n\n" + "\n".join(f"- {note}" for note in notes)
 
 

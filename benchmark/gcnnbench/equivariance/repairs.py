@@ -264,7 +264,7 @@ def _like(layer: Any, kernel: int, stride: int, padding: int) -> nn.Module:
         else:
             made = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, bias=layer.bias is not None, **settings)
         if parametrize.is_parametrized(layer, "weight"):
-            for constraint in layer.parametrizations["weight"]:
+            for constraint in layer.get_submodule("parametrizations.weight").children():
                 parametrize.register_parametrization(made, "weight", constraint)
     known = getattr(layer, "field", None)
     if isinstance(known, Field) and not hasattr(made, "field"):

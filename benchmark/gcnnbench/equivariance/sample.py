@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ def sample_images(count: int, channels: int, size: int) -> Tensor:
     """
     from sklearn.datasets import load_digits  # two seconds, which who brings images need not wait
 
-    digits = torch.from_numpy(load_digits().images[: count * channels] * 15.9375).round().to(torch.uint8)
+    pixels = np.asarray(load_digits(return_X_y=True)[0])
+    digits = torch.from_numpy(pixels[: count * channels] * 15.9375).round().to(torch.uint8)
     images = resize(digits.view(count, channels, 8, 8), size)
     return images.float() / 127.5 - 1

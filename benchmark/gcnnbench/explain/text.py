@@ -11,7 +11,7 @@ from gcnnbench import formatting
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.explanation import Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import Tally
-from gcnnbench.leaderboard.layout import folded
+from gcnnbench.layout import folded
 
 PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
 """The parts of a spec that are told as sentences."""

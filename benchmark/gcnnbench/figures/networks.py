@@ -48,7 +48,7 @@ def networks_of(registry: Registry, card: BenchmarkCard, kept: Sequence[Kept]) -
     found = []
     for entry in card.entries:
         here = by_entry.get(entry, [])
-        measured = {one.run.equivariance for one in here}
+        measured: set[EquivarianceName] = {one.run.equivariance for one in here}
         verdict = _claimed(registry, entry) if not here else measured.pop() if len(measured) == 1 else "unknown"
         found.append(Network(entry, verdict, tuple(one.record for one in here)))
     return sorted(found, key=lambda network: ORDER.index(network.equivariance))

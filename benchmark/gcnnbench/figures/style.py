@@ -103,12 +103,13 @@ def joined(line: Dashes, points: int) -> Dashes:
 def legend_below(figure: Figure | SubFigure, handles: Sequence[Artist] | None = None, **settings: Any) -> Legend:
     """A legend below all axes, in as many columns, at most five, as the canvas has room for."""
     chosen = handles if handles is not None else _labelled(figure)
-    for columns in range(max(1, min(5, len(chosen))), 0, -1):
+    columns = max(1, min(5, len(chosen)))
+    while True:
         legend = figure.legend(handles=chosen, loc="outside lower center", ncols=columns, **settings)
         if columns == 1 or legend.get_window_extent().width <= 0.97 * figure.bbox.width:
-            break
+            return legend
         legend.remove()
-    return legend
+        columns -= 1
 
 
 def _labelled(figure: Figure | SubFigure) -> list[Artist]:

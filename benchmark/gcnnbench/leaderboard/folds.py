@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from gcnnbench import formatting
 from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.layout import Table
 from gcnnbench.leaderboard.board import Board, Fold
-from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.reading import Run
 
 FOLDS_CAPTION = (

@@ -54,7 +54,8 @@ def _measured(board: Board, measurements: Mapping[tuple[str, str], Measurement])
 
     def measured(row: Row) -> Mapping[Grade, tuple[int, ...]]:
         found = measurements.get((board.benchmark, row.entry))
-        grades = {seed: found.measured.get(f"seed-{seed}.json", "self-reported") for seed in row.seeds} if found else {}
+        kept = found.measured if found else {}
+        grades: dict[int, Grade] = {s: kept.get(f"seed-{s}.json", "self-reported") for s in row.seeds if found}
         return {grade: tuple(s for s in grades if grades[s] == grade) for grade in dict.fromkeys(grades.values())}
 
     return replace(board, rows=tuple(replace(row, measured=measured(row)) for row in board.rows))
@@ -180,7 +181,7 @@ def _rows(
 def _equivariance(model: ModelCard, runs: Sequence[Run]) -> EquivarianceName:
     if model.group == "trivial":
         return "none"
-    verdicts = {run.equivariance for run in runs}
+    verdicts: set[EquivarianceName] = {run.equivariance for run in runs}
     return verdicts.pop() if len(verdicts) == 1 else "unknown"
 
 

@@ -11,7 +11,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import interval, points, probability
-from gcnnbench.leaderboard.layout import pipes
+from gcnnbench.layout import pipes
 from gcnnbench.leaderboard.records import all_records, counted
 from gcnnbench.runs.record import Record
 from gcnnbench.statistics import Difference, holm, paired

@@ -8,9 +8,9 @@ from dataclasses import replace
 from gcnnbench import formatting
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.escaping import latex, latex_comment, markdown
+from gcnnbench.layout import WIDTH, Table, folded, pipes, width
 from gcnnbench.leaderboard.board import Board, Row
 from gcnnbench.leaderboard.folds import FOLDS_CAPTION, folds_table
-from gcnnbench.leaderboard.layout import WIDTH, Table, folded, pipes, width
 from gcnnbench.leaderboard.notes import machines, notes
 from gcnnbench.leaderboard.weights_only import BROUGHT_CAPTION, weights_only_table
 from gcnnbench.statistics import Summary

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gcnnbench import formatting
 from gcnnbench.cards.registry import Registry
+from gcnnbench.layout import Table
 from gcnnbench.leaderboard.board import WeightsOnlyRow
-from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.reading import decided
 from gcnnbench.runs.measured import Measurement
 from gcnnbench.runs.spec import spec

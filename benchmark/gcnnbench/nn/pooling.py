@@ -43,7 +43,8 @@ class CosetPool(nn.Module):
         super().__init__()
         if how not in ("max", "mean"):
             raise UserError(f"how (={how!r}) must be 'max' or 'mean'")
-        self.group, self.how = group, how
+        self.group = group
+        self.how: Literal["max", "mean"] = how
         self.field: Field = ScalarField()
 
     def forward(self, features: Tensor) -> Tensor:

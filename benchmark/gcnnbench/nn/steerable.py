@@ -16,6 +16,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from e2cnn import nn as enn
@@ -62,12 +63,12 @@ class Steerable(nn.Module):
     """An e2cnn module between plain tensors.
 
     Args:
-        module: a module from one e2cnn field type to another.
+        module: an `EquivariantModule` of e2cnn, whose classes say nothing of the types of their attributes.
     """
 
-    def __init__(self, module: enn.EquivariantModule) -> None:
+    def __init__(self, module: Any) -> None:
         super().__init__()
-        self.module = module
+        self.module: Any = module
         self.field = field_of(module.out_type)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from gcnnbench.claims.reading import read_claims
 from gcnnbench.claims.summary import summary_text
 from gcnnbench.claims.text import claims_as_markdown
 from gcnnbench.figures.gallery import Drawn, draw
+from gcnnbench.layout import folded
 from gcnnbench.leaderboard.board import Board
-from gcnnbench.leaderboard.layout import folded
 from gcnnbench.leaderboard.regret import as_markdown as regrets_as_markdown
 from gcnnbench.leaderboard.regret import regret_table
 from gcnnbench.leaderboard.text import as_markdown

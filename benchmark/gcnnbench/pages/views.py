@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ELEMENTS, PURPOSES, BenchmarkCard, DatasetCard, ModelCard, split_entry
+from gcnnbench.layout import Table
 from gcnnbench.leaderboard.board import Board, Pair, Row
 from gcnnbench.leaderboard.folds import folds_table
-from gcnnbench.leaderboard.layout import Table
 from gcnnbench.leaderboard.notes import notes
 from gcnnbench.leaderboard.records import Kept
 from gcnnbench.leaderboard.text import pairs_caption

@@ -6,11 +6,10 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from tabulate import tabulate
-
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
 from gcnnbench.equivariance.reading import MEANINGS, Words, legend
 from gcnnbench.escaping import markdown
+from gcnnbench.layout import pipes
 from gcnnbench.outside_text import as_line
 from gcnnbench.passport.passport import Passport
 
@@ -69,8 +68,10 @@ def card_section(found: Passport) -> str:
 
 def badge_message(found: Passport) -> tuple[str, Words]:
     """What a badge says, and the verdict that gives its colour: the best one, in the order of `MEANINGS`."""
-    sizes = {verdict: [page.row.size for page in found.pages if page.verdict == verdict] for verdict in MEANINGS}
-    told = {verdict: f"{verdict} at {ranges(here)}" for verdict, here in sizes.items() if here}
+    sizes: dict[Words, list[int]] = {
+        verdict: [page.row.size for page in found.pages if page.verdict == verdict] for verdict in MEANINGS
+    }
+    told: dict[Words, str] = {verdict: f"{verdict} at {ranges(here)}" for verdict, here in sizes.items() if here}
     return ", ".join(told.values()), next(iter(told))
 
 
@@ -115,8 +116,7 @@ def ranges(sizes: Sequence[int]) -> str:
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
-    cells = [[markdown(cell) for cell in row] for row in rows]
-    return tabulate(cells, headings, tablefmt="github", disable_numparse=True)
+    return pipes((headings, rows, ""), roomy=True)
 
 
 def _error(error: float | None) -> str:

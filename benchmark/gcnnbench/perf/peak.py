@@ -69,7 +69,7 @@ def find_peak(device: torch.device, rounds: int = 5) -> Peak:
 
 def _product(left: torch.Tensor, right: torch.Tensor, device: torch.device) -> Callable[[], object]:
     def product() -> None:
-        left @ right
+        torch.mm(left, right)
         synchronise(device)
 
     return product

@@ -25,12 +25,14 @@ class Measured(Model):
     """One candidate of a comparison. `time` is relative to the comparison's reference; `why` says why it is missing."""
 
     name: str
-    seconds: float | None = Field(None, description="the median over the rounds")
-    rounds: tuple[float, ...] = Field((), description="the seconds of each round; round r was taken with all others")
+    seconds: float | None = Field(default=None, description="the median over the rounds")
+    rounds: tuple[float, ...] = Field(
+        default=(), description="the seconds of each round; round r was taken with all others"
+    )
     time: Spread | None = None
-    flops: float | None = Field(None, description="useful operations in a second, two to a multiply-accumulate")
+    flops: float | None = Field(default=None, description="useful operations in a second, two to a multiply-accumulate")
     share_of_peak: float | None = None
-    memory: Natural | None = Field(None, description="bytes at the high-water mark above what was there before")
+    memory: Natural | None = Field(default=None, description="bytes at the high-water mark above what was there before")
     why: str | None = None
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
+from gcnnbench.layout import pipes
 from gcnnbench.perf.report import Comparison, Measured, Report, Spread, Target
 
 NOTHING = "–"
@@ -48,8 +47,8 @@ def comparison_as_markdown(comparison: Comparison) -> str:
             cells.append(f"{row.memory / 2**20:,.0f} MiB" if row.memory is not None else NOTHING)
         rows.append(cells)
     rounds = len(next(row for row in comparison.rows if row.name == comparison.reference).rounds)
-    align = ("left", *["right"] * (len(headers) - 1))
-    table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
+    align = "l" + "r" * (len(headers) - 1)
+    table = pipes((headers, rows, align), roomy=True)
     return f"### {comparison.section}: {comparison.title} ({rounds} rounds)\n\n{table}"
 
 
@@ -71,10 +70,10 @@ def compare_as_markdown(before: Report, after: Report) -> str:
             title = f"{comparison.section}: {comparison.title}"
             rows.append([title, row.name, f"{was.time.value:.2f}", f"{row.time.value:.2f}", f"{change:.2f}", mark])
     headers = ["work", "candidate", "A", "B", "B / A", ""]
-    align = ("left", "left", "right", "right", "right", "left")
+    align = "llrrrl"
     if not rows:
         return "The two reports have no comparison in common.\n"
-    table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
+    table = pipes((headers, rows, align), roomy=True)
     notes = [f"- {name}: {_origin(report)}" for name, report in (("A", before), ("B", after))]
     notes.append("- A, B: time in units of the reference; marked where the quartiles of the rounds do not overlap.")
     if before.device_name != after.device_name:
@@ -100,8 +99,8 @@ def _targets(targets: tuple[Target, ...]) -> str:
         verdict = {True: "met", False: "missed", None: "not measured"}[target.met]
         rows.append([target.text, f"{sign} {target.bound:g}{stretch}", *_ratio(target.measured, None), verdict])
     headers = ["target", "bound [stretch]", "measured", "quartiles", ""]
-    align = ("left", "right", "right", "right", "left")
-    table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
+    align = "lrrrl"
+    table = pipes((headers, rows, align), roomy=True)
     return f"### Targets\n\n{table}"
 
 

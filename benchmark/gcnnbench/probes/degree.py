@@ -7,6 +7,7 @@ What a method learns (a width, a likelihood, mixing weights) is in its own units
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,9 +30,10 @@ def measure(network: nn.Module, images: Tensor, group: Group, when: str) -> dict
     """
     found: dict[str, dict[str, Any]] = {}
     for name, module in copy.deepcopy(network).cpu().double().named_modules():
-        if not callable(getattr(module, "degree", None)):
+        degree: Callable[[], dict[str, Tensor]] | None = getattr(module, "degree", None)
+        if not callable(degree):
             continue
-        reading = {quantity: value.tolist() for quantity, value in module.degree().items()}
+        reading: dict[str, Any] = {quantity: value.tolist() for quantity, value in degree().items()}
         if isinstance(module, BankConv):
             reading["outside"] = deviation(module.bank()[0], module.group, module.in_group)
         found[name or "network"] = reading

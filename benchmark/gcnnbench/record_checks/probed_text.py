@@ -6,9 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from tabulate import tabulate
-
 from gcnnbench.formatting import NOTHING, percent, points
+from gcnnbench.layout import pipes
 from gcnnbench.record_checks.probed import Layer, Merge, Probed
 from gcnnbench.statistics import summary
 
@@ -68,4 +67,4 @@ def _points(values: Sequence[float]) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
-    return tabulate(rows, headings, tablefmt="github", disable_numparse=True)
+    return pipes(([*headings], [[*row] for row in rows], ""), roomy=True)

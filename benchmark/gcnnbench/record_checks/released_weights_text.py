@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
 from gcnnbench.formatting import share
+from gcnnbench.layout import pipes
 from gcnnbench.record_checks.released_weights import Scored
 
-HEADINGS = ("weights", "entry", "published", "ours", "95 %", "control", "invariance error", "scored on", "verdict")
+HEADINGS = ["weights", "entry", "published", "ours", "95 %", "control", "invariance error", "scored on", "verdict"]
 
 
 def as_text(rows: Sequence[Scored]) -> str:
     """A table in Markdown; a file that is not here says where it is."""
     lines = [
-        tabulate([_cells(row) for row in rows], HEADINGS, tablefmt="github", disable_numparse=True),
+        pipes((HEADINGS, [_cells(row) for row in rows], ""), roomy=True),
         "",
         "- accuracies in per cent; the interval is Wilson's over the test images; *control*: the same images with rows "
         "and columns exchanged",

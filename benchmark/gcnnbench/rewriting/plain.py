@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import nn
@@ -128,8 +129,8 @@ def _blur_pool(pool: BlurPool) -> nn.Sequential:
     return nn.Sequential(nn.ReflectionPad2d((pool.kernel_size - 1) // 2), *averages, last)
 
 
-def _from_e2cnn(module: nn.Module) -> nn.Module | None:
-    """The plain form of an e2cnn layer; None for others. e2cnn is an extra, so it is not imported for it."""
+def _from_e2cnn(module: Any) -> nn.Module | None:
+    """The plain form of an e2cnn layer; None for others. e2cnn is slow to import, so it is not imported for it."""
     steerable = sys.modules.get("gcnnbench.nn.steerable")
     if steerable is None:
         return None

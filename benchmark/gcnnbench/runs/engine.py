@@ -42,10 +42,12 @@ class Engine(Protocol):
     @property
     def streams(self) -> bool:
         """Whether messages come while a turn goes on. Where they do not, turns have a time limit."""
+        ...
 
     @property
     def slots(self) -> int:
         """How many turns it takes at the same time; more wait in it."""
+        ...
 
     def submit(self, turn: Turn, tell: Callable[[Message], None]) -> Future[None]:
         """Have a turn taken by `take_elsewhere` or `take_whole` of `runs/elsewhere.py`.
@@ -57,6 +59,7 @@ class Engine(Protocol):
         Returns:
             A future that fails if the worker is lost; what was told before is good.
         """
+        ...
 
     def close(self) -> None:
         """Give up what is still running."""

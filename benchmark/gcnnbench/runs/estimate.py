@@ -33,6 +33,8 @@ from gcnnbench.training.loop import Task, TrainingState, train
 from gcnnbench.training.many_seeds import train_many_seeds
 
 STEPS = 3
+EPOCHS = 2
+"""The first warms up."""
 PROBE = 8
 PATIENCE = 5.0
 """Seconds that steps with whole batches may take; where they would take longer, those of `PROBE` images are scaled."""
@@ -145,15 +147,19 @@ def bare_speed(cell: Cell) -> Speed:
     with arithmetic(device, "fp32", cell.threads):
         images = torch.rand(PROBE, 64, 32, 32, device=device, requires_grad=True)
         weight = torch.rand(64, 64, 3, 3, device=device, requires_grad=True)
-        for _ in range(2):  # the first warms up
+
+        def forward_and_whole() -> tuple[float, float]:
             start = time.perf_counter()
             scored = conv2d(images, weight, padding=1)
             synchronise(device)
             middle = time.perf_counter()
             scored.sum().backward()
             synchronise(device)
-            end = time.perf_counter()
-    return Speed((end - start) / PROBE, (middle - start) / PROBE, 64 * 64 * 9 * 32**2)
+            return middle - start, time.perf_counter() - start
+
+        forward_and_whole()  # warms up
+        forward, whole = forward_and_whole()
+    return Speed(whole / PROBE, forward / PROBE, 64 * 64 * 9 * 32**2)
 
 
 def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
@@ -172,17 +178,21 @@ def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
     with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
         size = split_entry(cell.entry)[1]
         network = cell.registry.build(cell.entry, card).to(device)
-        for batch in dict.fromkeys((min(PROBE, card.recipe.batch_size), card.recipe.batch_size)):
+
+        def trained(batch: int) -> tuple[Images, float]:
             images = prepare(_made_up(dataset, STEPS * batch), card.input, size, device)
-            recipe = card.recipe.model_copy(update={"epochs": 2, "batch_size": batch, "drop_last": False})
+            recipe = card.recipe.model_copy(update={"epochs": EPOCHS, "batch_size": batch, "drop_last": False})
             task = Task("estimate", 0, recipe, images, None, device, cell.threads)
             epochs = [state.history[-1]["seconds"] for state in train(network, task, TrainingState())]
-            step = epochs[-1] / STEPS * (card.recipe.batch_size / batch)  # the first epoch warms up
-            if len(epochs) * STEPS * step > patience:
-                break
+            return images, epochs[-1] / STEPS / batch
+
+        whole = card.recipe.batch_size
+        images, seconds = trained(min(PROBE, whole))
+        if whole > PROBE and EPOCHS * STEPS * whole * seconds <= patience:
+            images, seconds = trained(whole)
         scoring = _scoring_seconds(network, images, device)
     weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
-    return Speed(step / card.recipe.batch_size, scoring, macs), weights
+    return Speed(seconds, scoring, macs), weights
 
 
 def _estimate(cell: Cell, speed: Speed, weights: int, *, measured: bool = True) -> Estimate:

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from importlib import import_module
 from threading import Thread
 from typing import Any
 
@@ -135,7 +136,6 @@ def _part(images: Array, labels: Array) -> Part:
 def _imported() -> Any:
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that waits at the end would start another Ray
     try:
-        import ray
+        return import_module("ray")
     except ImportError as error:
         raise UserError(f"--on ray needs Ray: python -m pip install 'gcnnbench[ray]' ({error})") from error
-    return ray

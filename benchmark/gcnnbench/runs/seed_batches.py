@@ -19,7 +19,8 @@ class Batches:
     """
 
     def __init__(self, parallel: int | Literal["auto"], jobs: int) -> None:
-        self.parallel, self.jobs = parallel, jobs
+        self.parallel: int | Literal["auto"] = parallel
+        self.jobs = jobs
         self.fitting: dict[tuple[str, str], int] = {}
 
     def of(self, cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:

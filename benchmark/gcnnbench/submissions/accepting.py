@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard import tables
-from gcnnbench.runs.measured import FILE_NAME, Measurement
+from gcnnbench.runs.measured import FILE_NAME, Grade, Measurement
 from gcnnbench.runs.store import Store
 from gcnnbench.submissions.folder import read_submission
 from gcnnbench.submissions.manifest import entry_of
@@ -42,7 +42,9 @@ def accept(report: BundleReport, models: Path, results: Path, include: Sequence[
         if path.exists() and path.read_bytes() != content:
             raise UserError(f"{path} is there already and is another file; nothing was accepted")
     for folder in {Path(measured.place).parent for measured in report.measured}:
-        grades = {m.place.rpartition("/")[2]: m.grade for m in report.measured if Path(m.place).parent == folder}
+        grades: dict[str, Grade] = {
+            m.place.rpartition("/")[2]: m.grade for m in report.measured if Path(m.place).parent == folder
+        }
         line = Measurement(bundle=bundle.manifest.digest, measured=grades)
         files[results / folder / FILE_NAME] = line.model_dump_json(indent=1).encode() + b"\n"
     store, undo = Store(results), dict[Path, bytes | None]()

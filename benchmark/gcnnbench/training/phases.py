@@ -134,8 +134,7 @@ def training_only(network: nn.Module, trains: Sequence[str] | None) -> Iterator[
 
 def penalties(network: nn.Module) -> list[Callable[[], Tensor]]:
     """The penalties of the network and its modules, each a scalar that is added to the mean loss of a batch."""
-    found = (getattr(module, "penalty", None) for module in network.modules())
-    return [penalty for penalty in found if callable(penalty)]
+    return _methods(network, "penalty")
 
 
 def settling(network: nn.Module) -> list[Callable[[int, Iterable[tuple[Tensor, Tensor]]], None]]:
@@ -143,8 +142,12 @@ def settling(network: nn.Module) -> list[Callable[[int, Iterable[tuple[Tensor, T
 
     They change buffers only, and draw nothing, so that a resumed run goes on with the same bits.
     """
-    found = (getattr(module, "settle", None) for module in network.modules())
-    return [settle for settle in found if callable(settle)]
+    return _methods(network, "settle")
+
+
+def _methods(network: nn.Module, name: str) -> list[Any]:
+    """What the network's modules have under this name, where it can be called."""
+    return [method for module in network.modules() if callable(method := getattr(module, name, None))]
 
 
 def total_penalty(terms: Sequence[Callable[[], Tensor]]) -> Tensor | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tabulate import tabulate
-
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
+from gcnnbench.layout import pipes
 from gcnnbench.zoo.auditing import DECIDED, EXACT, ZooRow
 from gcnnbench.zoo.cards import Checkout, Entries, Formula, Package, ZooCard
 
-HEADINGS = ("network", "size", "judged under", "claimed", "found", "error", "first break", "repair")
+HEADINGS = ["network", "size", "judged under", "claimed", "found", "error", "first break", "repair"]
 MEANINGS = {
     "exact": "every operation is known to be equivariant, and measurement agrees",
     "not proved; measured exact": "measured, with operations that are not known to be equivariant",
@@ -88,16 +87,24 @@ def _by_card(rows: Sequence[ZooRow]) -> Iterator[tuple[ZooCard, list[ZooRow]]]:
 
 
 def _table(rows: Sequence[ZooRow]) -> str:
-    return tabulate([_cells(row) for row in rows], HEADINGS, tablefmt="github", disable_numparse=True)
+    return pipes((HEADINGS, [_cells(row) for row in rows], ""), roomy=True)
 
 
 def _cells(row: ZooRow) -> list[str]:
     network = row.network
     claimed = network.claims if network.of is None else f"{network.claims} ({network.of})"
     error = "–" if row.error is None else f"{row.error:.0e}" if row.error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}"
-    found = f"{row.verdict}{_because(row)}".replace("|", "\\|")
     broken = f"`{row.first_break}`" if row.first_break and row.verdict not in EXACT else "–"
-    return [network.name, str(row.size), network.judged, claimed, found, error, broken, row.repair or "–"]
+    return [
+        network.name,
+        str(row.size),
+        network.judged,
+        claimed,
+        f"{row.verdict}{_because(row)}",
+        error,
+        broken,
+        row.repair or "–",
+    ]
 
 
 def _notes(rows: Sequence[ZooRow]) -> str:

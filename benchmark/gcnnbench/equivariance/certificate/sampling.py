@@ -53,7 +53,7 @@ def _windows(
     dilation: Sequence[int],
     *,
     transposed: bool = False,
-    out: Tensor | None = None,
+    result: Tensor | None = None,
 ) -> tuple[Tracked, list[Dimension]] | None:
     """Judge windows that slide over the last dimensions; None where that cannot be done and the pixels are lost."""
     found = only_input(tracer, call)
@@ -62,7 +62,7 @@ def _windows(
     tensor, state, dimensions = found
     if all(number == 1 for number in (*kernel, *stride)) and not any(padding):
         return state, dimensions
-    out = call.out if out is None else out
+    out: Tensor = call.out if result is None else result
     count = len(kernel)
     places = range(len(dimensions) - count, len(dimensions))
     along: dict[str, AxisSampling] = {}
@@ -155,7 +155,7 @@ def pool(tracer: Tracer, call: Call) -> None:
         one_for_each_axis(arguments["stride"], count, 1) if arguments["stride"] else kernel,
         one_for_each_axis(arguments["padding"], count, 0),
         one_for_each_axis(arguments.get("dilation", 1), count, 1),
-        out=out,
+        result=out,
     )
     if found is None:
         return

@@ -139,7 +139,7 @@ def _graph(network: nn.Module, prefix: str, images: Tensor, constants: dict[str,
         state[name] = target.removeprefix(prefix)
     for name, target in signature.inputs_to_lifted_tensor_constants.items():
         key = f"constant_{len(constants)}"
-        constants[key] = program.constants[target].detach().clone()
+        constants[key] = torch.as_tensor(program.constants[target]).detach().clone()
         state[name] = key
     calls: list[Call] = []
     names = {node: node.name for node in program.graph.nodes}
@@ -166,14 +166,14 @@ def _inlined(
         if node.op != "call_function" or _name(node) is None:
             continue
         if node.target is torch.ops.higher_order.wrap_with_set_grad_enabled:
-            enabled, inner, *given = node.args
+            enabled, inner, *given = _arguments(node)
             body = getattr(module, str(inner.target))
             inside = {one: f"{node.name}.{one.name}" for one in body.graph.nodes}
             places = [one for one in body.graph.nodes if one.op == "placeholder"]
             inside |= {one: names[value] for one, value in zip(places, given, strict=True)}
             results = _inlined(body, inside, calls, gradient=gradient and bool(enabled))
             for user in node.users:
-                names[user] = inside[results[user.args[1]]]
+                names[user] = inside[results[_arguments(user)[1]]]
             continue
         if node in names and _picks_from_wrapped(node):
             continue
@@ -187,6 +187,10 @@ def _inlined(
             )
         )
     raise GraphError("a graph without an end")
+
+
+def _arguments(node: fx.Node) -> tuple[Any, ...]:
+    return node.args
 
 
 def _picks_from_wrapped(node: fx.Node) -> bool:

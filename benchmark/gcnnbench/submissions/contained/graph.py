@@ -9,7 +9,7 @@ gradients and the optimiser are the suite's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -60,7 +60,7 @@ class _Step:
     options: dict[str, Any]
     output: str
     gradient: bool
-    free: tuple[str, ...]
+    free: tuple[str, ...] = ()
 
 
 class _Pass:
@@ -78,14 +78,14 @@ class _Pass:
                     raise GraphError(f"call {place} takes {name}, which is not there yet")
                 last[name] = place
             known.add(call.output)
-            steps.append((_operator(call.operator), tuple(inputs), options, call.output, call.gradient))
+            steps.append(_Step(_operator(call.operator), tuple(inputs), options, call.output, call.gradient))
         if graph.logits not in known:
             raise GraphError(f"nothing gives {graph.logits}")
         free: dict[int, list[str]] = {}
         for name, place in last.items():
             if name not in (graph.logits, graph.images, *graph.state):
                 free.setdefault(place, []).append(name)
-        self.steps = [_Step(*step, tuple(free.get(place, ()))) for place, step in enumerate(steps)]
+        self.steps = [replace(step, free=tuple(free.get(place, ()))) for place, step in enumerate(steps)]
 
     def __call__(self, images: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         values: dict[str, Any] = {self.graph.images: images}

@@ -14,10 +14,10 @@ from types import ModuleType
 
 import safetensors.torch
 import torch
+import torch.optim.optimizer as optimizer_hooks
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as module_hooks
-from torch.optim import optimizer
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
@@ -51,7 +51,7 @@ def _settings() -> Iterator[tuple[str, object]]:
     yield "whether torch records gradients", torch.is_grad_enabled()
     yield "torch's modes", (*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack())
     yield "torch's hooks of all modules", tuple(len(getattr(module_hooks, name)) for name in _HOOKS)
-    yield "torch's hooks of all optimisers", tuple(len(getattr(optimizer, name)) for name in _OPTIMISER_HOOKS)
+    yield "torch's hooks of all optimisers", tuple(len(getattr(optimizer_hooks, name)) for name in _OPTIMISER_HOOKS)
     yield "python's trace function", sys.gettrace()
     yield "python's profile function", sys.getprofile()
 

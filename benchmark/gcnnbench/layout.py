@@ -11,22 +11,30 @@ WIDTH = 100
 """Columns that text for readers fits into."""
 
 Table = tuple[list[str], list[list[str]], str]
-"""Headings, rows of cells, and the alignment of each column, `l` or `r`."""
+"""Headings, rows of cells, and the alignment of the first columns, `l` or `r`; further ones are left."""
 
 
-def pipes(table: Table) -> str:
-    """A Markdown table no wider than its cells; `tabulate` would add two columns to every heading."""
-    headings, alignment = [markdown(text) for text in table[0]], table[2]
+def pipes(table: Table, *, roomy: bool = False) -> str:
+    """A Markdown table, no wider than its cells.
+
+    Args:
+        table: headings, rows and alignment.
+        roomy: headings have two columns more, and the rule names no alignment: the form of pages.
+    """
+    headings, alignment = [markdown(text) for text in table[0]], table[2].ljust(len(table[0]), "l")
     rows = [[markdown(text) for text in row] for row in table[1]]
-    widths = [max(2, *map(len, column)) for column in zip(headings, *rows, strict=True)]
+    least = [len(text) + 2 if roomy else 2 for text in headings]
+    widths = [max(*map(len, column), room) for room, *column in zip(least, headings, *rows, strict=True)]
 
     def line(texts: Sequence[str]) -> str:
         padded = zip(texts, widths, alignment, strict=True)
         return f"| {' | '.join(text.ljust(n) if side == 'l' else text.rjust(n) for text, n, side in padded)} |"
 
     sides = zip(widths, alignment, strict=True)
-    rule = [f":{'-' * (n - 1)}" if side == "l" else f"{'-' * (n - 1)}:" for n, side in sides]
-    return "\n".join(map(line, [headings, rule, *rows]))
+    rule = line([f":{'-' * (n - 1)}" if side == "l" else f"{'-' * (n - 1)}:" for n, side in sides])
+    if roomy:
+        rule = f"|{'|'.join('-' * (n + 2) for n in widths)}|"
+    return "\n".join([line(headings), rule, *map(line, rows)])
 
 
 def width(text: str) -> int:
