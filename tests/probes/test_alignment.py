@@ -12,7 +12,7 @@ from gcnnbench.architectures.sequence import Network, classifier, conv_block, ma
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import RegularField
-from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Element, Group, group
+from gcnnbench.nn.groups import P4, P4M, PM, TRIVIAL, Element, Group
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.probes import alignment, subspace
 from gcnnbench.probes.chains import Chain, chain, conjugated, merged
@@ -49,7 +49,7 @@ def images(count: int = 24) -> Tensor:
 def test_the_element_is_not_its_own_inverse() -> None:
     assert alignment.telling(P4) == QUARTER
     assert alignment.telling(P4M).inverse != alignment.telling(P4M)
-    assert alignment.telling(group("pm")) == group("pm").elements[1]
+    assert alignment.telling(PM) == PM.elements[1]
 
 
 @pytest.mark.parametrize("element", [QUARTER, BACK, MIRROR], ids=lambda one: one.name)
