@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,43 @@ from gcnnbench.cards.schema import DatasetCard
 from gcnnbench.data.parts import Part
 from gcnnbench.runs import estimate
 from gcnnbench.runs.cell import Cell
+from gcnnbench.training.loop import TrainingState
+
+
+def test_one_interrupted_epoch_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second that another process takes in one of the measured epochs is not scaled up to all of them."""
+
+    def seconds(*taken: float) -> float:
+        def trained(_network: object, _task: object, state: TrainingState) -> Iterator[TrainingState]:
+            for one in taken:
+                state.history.append({"seconds": one})
+                yield state
+
+        monkeypatch.setattr(estimate, "train", trained)
+        cell = Cell(Registry.load(), "quickstart", "z2cnn@12", 0, "cpu", 1, Path("unused"))
+        return estimate.measure(cell, 1000, 1e9)[0].train
+
+    assert seconds(9.0, 0.1, 0.1, 0.1, 1.0, 0.1) == seconds(0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
+
+
+def test_waiting_for_other_processes_uses_up_no_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def tick() -> float:
+        nonlocal clock
+        clock += 1.0
+        return clock
+
+    def slow(_cell: Cell, macs: int, _patience: float) -> tuple[estimate.Speed, int]:
+        nonlocal clock
+        clock += 1000.0
+        return estimate.Speed(1.0, 0.1, macs), 1000
+
+    monkeypatch.setattr("gcnnbench.runs.estimate.time.perf_counter", tick)
+    monkeypatch.setattr(estimate, "measure", slow)
+    monkeypatch.setattr(estimate, "bare_speed", lambda _: estimate.Speed(1.0, 0.1, 1000))
+    found = estimate.forecast(cells("z2cnn@12", "p4cnn@12", "p4mcnn@12"))
+    assert [one.measured for one in found if isinstance(one, estimate.Estimate)] == [True] * 3
 
 
 @pytest.mark.parametrize(("patience", "whole"), [(0.0, False), (1e9, True)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -32,14 +33,15 @@ from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.training.loop import Task, TrainingState, train
 from gcnnbench.training.many_seeds import train_many_seeds
 
-STEPS = 3
-EPOCHS = 2
-"""The first warms up."""
+STEPS, EPOCHS = 3, 6
+"""Steps that are timed together, and at most how often. The first time warms up; the median of the others is believed,
+as other processes interrupt some of them."""
 PROBE = 8
 PATIENCE = 5.0
 """Seconds that steps with whole batches may take; where they would take longer, those of `PROBE` images are scaled."""
 BUDGET = 4.0
-"""Seconds after which the cells of a plan are no longer measured: the larger ones are scaled from what was."""
+"""Seconds of computing after which the cells of a plan are no longer measured: the larger ones are scaled from what
+was. Waiting for other processes does not count, or a busy machine would be known least."""
 LARGE = 2_000_000_000
 """Multiply-accumulates of one image above which a network is neither built nor measured."""
 RECORD_BYTES = 40_000
@@ -85,12 +87,12 @@ class Speed:
 
 
 def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
-    """An estimate for each cell within about `BUDGET` seconds, or why its network cannot be built.
+    """An estimate for each cell within about `BUDGET` seconds of computing, or why its network cannot be built.
 
     The smallest networks are measured first; those that are `LARGE`, or for which no time is left, are scaled from the
     last one that was, or from a bare convolution where there is none.
     """
-    start, known = time.monotonic(), dict[int, Speed]()
+    began, start, known = time.perf_counter(), time.process_time(), dict[int, Speed]()
     found: dict[int, Estimate | UserError] = {}
     sizes = {}
     for place, cell in enumerate(cells):
@@ -100,10 +102,11 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
             found[place] = error
     for place in sorted(sizes, key=lambda place: sizes[place]):
         cell, macs = cells[place], sizes[place]
-        left = BUDGET - (time.monotonic() - start)
+        computed = time.process_time() - start
+        left, share = BUDGET - computed, computed / (time.perf_counter() - began)
         nearest = known[max(known)] if known else bare_speed(cell)
         probe = 2 * STEPS * min(PROBE, cell.card.recipe.batch_size) * nearest.of(macs).train
-        if macs > LARGE or (known and probe > left):
+        if macs > LARGE or (known and probe * share > left):
             count = cell.model.parameters[0].count
             found[place] = _estimate(cell, nearest.of(macs), count * 4, measured=False)
             continue
@@ -181,14 +184,19 @@ def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
 
         def trained(batch: int) -> tuple[Images, float]:
             images = prepare(_made_up(dataset, STEPS * batch), card.input, size, device)
-            recipe = card.recipe.model_copy(update={"epochs": EPOCHS, "batch_size": batch, "drop_last": False})
+            update = {"epochs": EPOCHS, "batch_size": batch, "drop_last": False}
+            recipe, began = card.recipe.model_copy(update=update), time.perf_counter()
             task = Task("estimate", 0, recipe, images, None, device, cell.threads)
-            epochs = [state.history[-1]["seconds"] for state in train(network, task, TrainingState())]
-            return images, epochs[-1] / STEPS / batch
+            epochs: list[float] = []
+            for state in train(network, task, TrainingState()):
+                epochs.append(state.history[-1]["seconds"])
+                if len(epochs) > 1 and time.perf_counter() - began > patience / 4:
+                    break
+            return images, median(epochs[1:]) / STEPS / batch
 
         whole = card.recipe.batch_size
         images, seconds = trained(min(PROBE, whole))
-        if whole > PROBE and EPOCHS * STEPS * whole * seconds <= patience:
+        if whole > PROBE and 2 * STEPS * whole * seconds <= patience:
             images, seconds = trained(whole)
         scoring = _scoring_seconds(network, images, device)
     weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
