@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# What is to be seen on a GPU, within a quarter of an hour: bash perf/on_a_gpu.sh DATA OUT
+#
+# DATA is a data directory that holds MNIST, OUT an empty folder for reports, records and this script's own log. Each
+# step has a time limit of its own and the next one is made whatever became of it; the most telling ones come first.
+set -u
+data=${1:?the data directory}
+out=${2:?the folder for what is found}
+mkdir -p "$out"
+cell="mnist-upright --entries p4cnn@28 --device cuda --data $data"
+
+step() { # NAME SECONDS COMMAND...: one line of result in the log, all that it prints in a file of its own
+  local name=$1 limit=$2 start=$SECONDS
+  shift 2
+  timeout "$limit" "$@" >"$out/$name.txt" 2>&1
+  echo "$name: exit $?, $((SECONDS - start)) s" | tee -a "$out/log.txt"
+}
+
+# 1. Do recorded steps have the bits of steps as they are? Every layer, recipe and a whole cell.
+step same-bits 150 python -m pytest -n 0 -m gpu --gpu-required -q tests/training/test_capture.py tests/runs/test_cells.py
+
+# 2. One P4CNN of the MNIST study, forecast, then as it is and recorded: seconds, and the two records side by side.
+# shellcheck disable=SC2086
+{
+  step forecast 60 gcnnbench run $cell --seeds 0 --dry-run --results "$out/plain"
+  step cell-plain 90 gcnnbench run $cell --seeds 0 --results "$out/plain"
+  step cell-recorded 90 gcnnbench run $cell --seeds 0 --results "$out/recorded" --cuda-graphs
+}
+step cells-compared 30 gcnnbench compare mnist-upright --results "$out/recorded" --against "$out/plain"
+
+# 3. Floor, e2cnn, FLOP/s, share of the peak, plain and recorded steps, and whole cells against a bare loop.
+step perf 240 gcnnbench perf training evaluation cell --device cuda --seconds 4 --save "$out/perf.json"
+
+# 4. Seven cells that share the device: seconds a cell, amortised.
+# shellcheck disable=SC2086
+step seven-at-once 150 gcnnbench run $cell --seeds 1-7 --jobs 7 --results "$out/recorded" --cuda-graphs
+
+cat "$out/log.txt"
