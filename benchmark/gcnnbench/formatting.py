@@ -80,16 +80,20 @@ def count(number: float | None) -> str:
     return f"{number:,.0f}" if number is not None else NOTHING
 
 
+def ranges(numbers: Iterable[int]) -> str:
+    """`28`, `24–26, 28`."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
 def listed(seeds: tuple[int, ...]) -> str:
     """`seed 3`, `seeds 0–2, 5`."""
-    runs: list[list[int]] = []
-    for seed in sorted(seeds):
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    spans = [str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(spans)}"
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {ranges(seeds)}"
 
 
 def lettered(things: Iterable[Noted]) -> dict[Noted, str]:

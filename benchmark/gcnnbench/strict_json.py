@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import asdict
 from typing import Any, NoReturn, TypeVar
 
 import pydantic_core
@@ -112,3 +113,12 @@ def _integer(text: str) -> int:
     if len(text.lstrip("-")) > DIGITS:
         raise ValueError(f"an integer of {len(text.lstrip('-'))} digits; at most {DIGITS} are read alike everywhere")
     return int(text)
+
+
+def json_document(document: Any) -> str:
+    """A JSON document for programs, indented, with a new line at its end; instances of dataclasses become objects.
+
+    Raises:
+        ValueError: a number in it is not finite.
+    """
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False, default=asdict) + "\n"

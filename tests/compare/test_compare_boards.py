@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from gcnnbench.cli.app import build_app
 from gcnnbench.compare.boards import Move, StateComparison, compare_files, compare_revision
-from gcnnbench.compare.boards_text import states_as_json, states_as_markdown
+from gcnnbench.compare.text import states_as_markdown
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_json
+from gcnnbench.strict_json import json_document
 
 if TYPE_CHECKING:
     from gcnnbench.runs.record import Record
@@ -61,7 +62,7 @@ def test_a_new_seed_moves_its_row_and_those_below(toy: Toy, study: list[Record],
     text = states_as_markdown(found)
     assert "| p4cnn@27 | moved | – → 2 |" in text
     assert "- z2cnn@28: other rows moved." in text
-    assert json.loads(states_as_json(found))["moves"][0]["what"] == "same"
+    assert json.loads(json_document(found))["moves"][0]["what"] == "same"
 
 
 def test_rows_that_are_new_or_gone(toy: Toy, study: list[Record], tmp_path: Path) -> None:

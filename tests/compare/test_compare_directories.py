@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from gcnnbench.cli.app import build_app
 from gcnnbench.compare.directories import SetComparison, compare_sets
-from gcnnbench.compare.directories_text import sets_as_json, sets_as_markdown
+from gcnnbench.compare.text import sets_as_markdown
 from gcnnbench.errors import UserError
 from gcnnbench.statistics import paired, summary, welch
+from gcnnbench.strict_json import json_document
 
 if TYPE_CHECKING:
     from tests.toy_records import Toy
@@ -159,7 +160,7 @@ def test_the_verb_takes_benchmarks_and_prints_one_document(folders: tuple[Path, 
     words = ["compare", "toy", "--results", str(folders[0]), "--against", str(folders[1])]
     result = CliRunner().invoke(build_app(), [*words, "--format", "json"])
     assert result.exit_code == 0
-    assert json.loads(result.stdout) == json.loads(sets_as_json(compare_sets(*folders, ("toy@2",))))
+    assert json.loads(result.stdout) == json.loads(json_document(compare_sets(*folders, ("toy@2",))))
     clash = CliRunner().invoke(build_app(), [*words, "--against-revision", "HEAD"])
     assert isinstance(clash.exception, UserError)
     assert "--against and --against-revision are two comparisons" in str(clash.exception)

@@ -13,10 +13,11 @@ from safetensors.numpy import save
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.compare.entries import Comparison, compare
-from gcnnbench.compare.entries_text import comparison_as_json, comparison_as_markdown
+from gcnnbench.compare.text import comparison_as_markdown
 from gcnnbench.errors import UserError
 from gcnnbench.runs.spec import spec
 from gcnnbench.statistics import detectable, mcnemar, paired, summary, welch
+from gcnnbench.strict_json import json_document
 
 if TYPE_CHECKING:
     from tests.toy_records import Toy
@@ -125,4 +126,4 @@ def test_the_comparison_reads_well_and_parses(kept: tuple[Registry, Path]) -> No
     assert max(map(len, text.splitlines())) <= 100
     assert "−4.00" in text
     assert "paired bootstrap" in text
-    assert json.loads(comparison_as_json(found))["images"][0]["first_only"] == 40
+    assert json.loads(json_document(found))["images"][0]["first_only"] == 40

@@ -18,11 +18,12 @@ from gcnnbench.cli.app import build_app
 from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.equivariance.reading import MEANINGS, Reader, Words
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.formatting import ranges
 from gcnnbench.nn.fields import Invariant
 from gcnnbench.nn.groups import P4
 from gcnnbench.passport.arithmetic import arithmetics
 from gcnnbench.passport.passport import Passport, passport, weights_digest
-from gcnnbench.passport.text import COLOURS, badge_json, badge_message, badge_svg, card_section, ranges
+from gcnnbench.passport.text import COLOURS, badge_json, badge_message, badge_svg, card_section
 
 QUICK = ("float64", "float32", "bfloat16", "torch.export", "channels_last")
 

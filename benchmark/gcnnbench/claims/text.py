@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,13 +11,14 @@ from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.claims.summary import counts, summary_text
 from gcnnbench.layout import folded, pipes
 from gcnnbench.statistics import Summary
+from gcnnbench.strict_json import json_document
 
 
 def claims_as_json(rows: Sequence[ClaimRow]) -> str:
     """One JSON document, `{"rows": […], "summary": {VERDICT: count}, "tested": {…}}`; accuracies are fractions."""
     summary = dict(Counter(row.verdict for row in rows))
     document = {"rows": [_row(row) for row in rows], "summary": summary, "tested": counts(rows)}
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_document(document)
 
 
 def claims_as_markdown(rows: Sequence[ClaimRow]) -> str:

@@ -341,7 +341,9 @@ def _write_passport(
         made = passport_of(found, target.make, words, output)
     texts: dict[Path, str] = {}
     if passport is not None:
-        document = json.dumps(made.document(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        from gcnnbench.strict_json import json_document
+
+        document = json_document(made.document())
         texts[passport] = document if passport.suffix == ".json" else card_section(made)
     if badge is not None:
         texts[badge] = badge_svg(made) if badge.suffix == ".svg" else badge_json(made)

@@ -146,34 +146,38 @@ def compare(
 def _entries(results: Path, first: str, second: str, include: list[Path], output: OutputFormat) -> str:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.compare.entries import compare as compared
-    from gcnnbench.compare.entries_text import comparison_as_json, comparison_as_markdown
+    from gcnnbench.compare.text import comparison_as_markdown
+    from gcnnbench.strict_json import json_document
 
     found = compared(Registry.load(include), results, first, second)
-    return comparison_as_json(found) if output is OutputFormat.json else comparison_as_markdown(found)
+    return json_document(found) if output is OutputFormat.json else comparison_as_markdown(found)
 
 
 def _directories(first: Path, second: Path, benchmarks: list[str], output: OutputFormat) -> str:
     from gcnnbench.compare.directories import compare_sets
-    from gcnnbench.compare.directories_text import sets_as_json, sets_as_markdown
+    from gcnnbench.compare.text import sets_as_markdown
+    from gcnnbench.strict_json import json_document
 
     found = compare_sets(first, second, benchmarks)
-    return sets_as_json(found) if output is OutputFormat.json else sets_as_markdown(found)
+    return json_document(found) if output is OutputFormat.json else sets_as_markdown(found)
 
 
 def _states(first: Path, second: Path, output: OutputFormat) -> str:
     from gcnnbench.compare.boards import compare_files
-    from gcnnbench.compare.boards_text import states_as_json, states_as_markdown
+    from gcnnbench.compare.text import states_as_markdown
+    from gcnnbench.strict_json import json_document
 
     found = compare_files(first, second)
-    return states_as_json(found) if output is OutputFormat.json else states_as_markdown(found)
+    return json_document(found) if output is OutputFormat.json else states_as_markdown(found)
 
 
 def _revision(results: Path, revision: str, names: list[str], include: list[Path], output: OutputFormat) -> str:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.compare.boards import compare_revision
-    from gcnnbench.compare.boards_text import states_as_json, states_as_markdown
+    from gcnnbench.compare.text import states_as_markdown
     from gcnnbench.leaderboard import tables
+    from gcnnbench.strict_json import json_document
 
     boards, _ = tables.leaderboard(Registry.load(include), results, names)
     found = compare_revision(results, revision, boards)
-    return states_as_json(found) if output is OutputFormat.json else states_as_markdown(found)
+    return json_document(found) if output is OutputFormat.json else states_as_markdown(found)

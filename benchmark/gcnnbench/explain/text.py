@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,7 @@ from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.explanation import Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import Tally
 from gcnnbench.layout import folded
+from gcnnbench.strict_json import json_document
 
 PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
 """The parts of a spec that are told as sentences."""
@@ -23,7 +23,7 @@ def explanation_as_json(found: Explanation) -> str:
     document["assumptions"] = [assumption.model_dump() for assumption in found.assumptions]
     for claim, row in zip(document["claims"], found.claims, strict=True):
         claim["verdict"] = row.verdict
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_document(document)
 
 
 def explanation_as_text(found: Explanation) -> str:

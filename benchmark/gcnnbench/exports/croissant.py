@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import PurePosixPath
 from typing import Any
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import DatasetCard, File
+from gcnnbench.strict_json import json_document
 
 CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -69,7 +69,7 @@ def croissant(registry: Registry, name: str) -> str:
         "distribution": [_file(file) for file in card.files if file.md5],
         "variableMeasured": _parts(card),
     }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return json_document(document)
 
 
 def _file(file: File) -> dict[str, Any]:

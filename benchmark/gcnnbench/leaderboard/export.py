@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,11 +12,12 @@ from gcnnbench.escaping import csv_cell
 from gcnnbench.leaderboard.board import Board, Contrast, Pair, Row, Speed
 from gcnnbench.leaderboard.folds import pooled
 from gcnnbench.statistics import Summary
+from gcnnbench.strict_json import json_document
 
 
 def as_json(boards: Sequence[Board]) -> str:
     """One JSON document: a list of boards, in the form that DESIGN's "The verbs" gives."""
-    return json.dumps([board_data(board) for board in boards], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_document([board_data(board) for board in boards])
 
 
 def board_data(board: Board) -> dict[str, Any]:

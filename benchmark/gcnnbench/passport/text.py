@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from html import escape
 
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
 from gcnnbench.equivariance.reading import MEANINGS, Words, legend
 from gcnnbench.escaping import markdown
+from gcnnbench.formatting import ranges
 from gcnnbench.layout import pipes
 from gcnnbench.outside_text import as_line
 from gcnnbench.passport.passport import Passport
@@ -102,17 +102,6 @@ def badge_svg(found: Passport) -> str:
         f'<text x="{left / 2:g}" y="14" textLength="{left - 10}">{escape(label)}</text>'
         f'<text x="{left + right / 2:g}" y="14" textLength="{right - 10}">{escape(message)}</text></g></svg>\n'
     )
-
-
-def ranges(sizes: Sequence[int]) -> str:
-    """`28`, `24–26, 28`."""
-    runs: list[list[int]] = []
-    for size in sorted(sizes):
-        if runs and size == runs[-1][-1] + 1:
-            runs[-1].append(size)
-        else:
-            runs.append([size])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
-from gcnnbench.formatting import NOTHING, percent, points
+from gcnnbench.formatting import NOTHING, percent, points, share
 from gcnnbench.layout import pipes
 from gcnnbench.record_checks.probed import Layer, Merge, Probed
 from gcnnbench.statistics import summary
+from gcnnbench.strict_json import json_document
 
 NEGLIGIBLE = 1e-9
 """Readings that are nearer to zero or to one than this are written without decimals."""
@@ -17,7 +16,7 @@ NEGLIGIBLE = 1e-9
 
 def as_json(found: Probed) -> str:
     """The document of what was read, with the value of each seed."""
-    return json.dumps(asdict(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_document(found)
 
 
 def as_markdown(found: Probed) -> str:
@@ -62,7 +61,7 @@ def _points(values: Sequence[float]) -> str:
     if not values:
         return NOTHING
     found = summary(values)
-    spread = "" if found.std is None else f" ± {100 * found.std:.1f}"
+    spread = "" if found.std is None else f" ± {share(found.std, 1)}"
     return points(found.mean, 1) + spread
 
 

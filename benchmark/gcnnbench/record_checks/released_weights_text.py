@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
 from gcnnbench.formatting import share
 from gcnnbench.layout import pipes
 from gcnnbench.record_checks.released_weights import Scored
+from gcnnbench.strict_json import json_document
 
 HEADINGS = ["weights", "entry", "published", "ours", "95 %", "control", "invariance error", "scored on", "verdict"]
 
@@ -48,7 +48,7 @@ def as_json(rows: Sequence[Scored]) -> str:
         }
         for row in rows
     ]
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return json_document(document)
 
 
 def _cells(row: Scored) -> list[str]:

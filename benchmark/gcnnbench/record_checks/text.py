@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from gcnnbench.record_checks.rows import RecordRow, counted
+from gcnnbench.strict_json import json_document
 
 
 def records_as_json(rows: Sequence[RecordRow]) -> str:
@@ -21,7 +21,7 @@ def records_as_json(rows: Sequence[RecordRow]) -> str:
         }
         for row in rows
     ]
-    return json.dumps({"rows": listed, "summary": counted(rows)}, indent=1, ensure_ascii=False) + "\n"
+    return json_document({"rows": listed, "summary": counted(rows)})
 
 
 def records_as_text(rows: Sequence[RecordRow]) -> str:

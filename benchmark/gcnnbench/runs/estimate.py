@@ -119,15 +119,6 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
     return [found[place] for place in range(len(cells))]
 
 
-def estimate(cell: Cell) -> Estimate:
-    """Train a few steps and score one batch on made-up images of the right form, and scale up.
-
-    Raises:
-        UserError: the network cannot be built.
-    """
-    return _estimate(cell, *measure(cell, multiply_accumulates(cell), PATIENCE))
-
-
 def multiply_accumulates(cell: Cell) -> int:
     """Those of one image: from the model's card, by the area of the image, or counted on a network without weights.
 
