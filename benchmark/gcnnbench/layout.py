@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from textwrap import fill
+
+from tabulate import DataRow, TableFormat, tabulate
 
 from gcnnbench.escaping import markdown
 
@@ -21,20 +22,25 @@ def pipes(table: Table, *, roomy: bool = False) -> str:
         table: headings, rows and alignment.
         roomy: headings have two columns more, and the rule names no alignment: the form of pages.
     """
-    headings, alignment = [markdown(text) for text in table[0]], table[2].ljust(len(table[0]), "l")
+    headings = [markdown(text) for text in table[0]]
     rows = [[markdown(text) for text in row] for row in table[1]]
-    least = [len(text) + 2 if roomy else 2 for text in headings]
-    widths = [max(*map(len, column), room) for room, *column in zip(least, headings, *rows, strict=True)]
-
-    def line(texts: Sequence[str]) -> str:
-        padded = zip(texts, widths, alignment, strict=True)
-        return f"| {' | '.join(text.ljust(n) if side == 'l' else text.rjust(n) for text, n, side in padded)} |"
-
-    sides = zip(widths, alignment, strict=True)
-    rule = line([f":{'-' * (n - 1)}" if side == "l" else f"{'-' * (n - 1)}:" for n, side in sides])
+    sides = ["right" if side == "r" else "left" for side in table[2].ljust(len(headings), "l")]
     if roomy:
-        rule = f"|{'|'.join('-' * (n + 2) for n in widths)}|"
-    return "\n".join([line(headings), rule, *map(line, rows)])
+        return tabulate(rows, headings, "github", colalign=sides, disable_numparse=True)
+    first = [text.rjust(2) if side == "right" else text.ljust(2) for text, side in zip(headings, sides, strict=True)]
+    made = tabulate([first, *rows], tablefmt=_BARE, colalign=sides, disable_numparse=True, preserve_whitespace=True)
+    rule, head, *body = made.split("\n")
+    return "\n".join([head, rule, *body])
+
+
+def _rule(widths: list[int], sides: list[str]) -> str:
+    """The line that names each column's side; widths count a space on both."""
+    dashes = [("-" * (n - 3), side) for n, side in zip(widths, sides, strict=True)]
+    return f"| {' | '.join(f'{some}:' if side == 'right' else f':{some}' for some, side in dashes)} |"
+
+
+_BARE = TableFormat(_rule, None, None, None, None, DataRow("|", "|", "|"), 1, None)
+"""Without headings, to which `tabulate` would add two columns: they are its first row."""
 
 
 def width(text: str) -> int:
