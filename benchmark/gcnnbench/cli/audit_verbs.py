@@ -178,6 +178,7 @@ def audit(
     if network is None:
         raise UserError("say which NETWORK to audit, as in p4cnn@28 or file.py:factory; or --zoo for those of others")
     from gcnnbench.equivariance.audit import audit as audit_network
+    from gcnnbench.equivariance.claims import claimed_learnt
     from gcnnbench.equivariance.explanation import explain as explain_size
     from gcnnbench.equivariance.reading import Reader
     from gcnnbench.equivariance.targets import resolve
@@ -244,7 +245,8 @@ def audit(
         )
         reader = Reader(found, target.make, field)
         words: list[Words] = [reader.words(row) for row in found.sizes]
-    tell(_printed(found, words, form), form)
+        learnt = {size: claimed_learnt(target, size) for size in wanted if size in target.learnt_at}
+    tell(_printed(found, words, form, {size: one.statements(target.group) for size, one in learnt.items()}), form)
     if figure is not None:
         from gcnnbench.figures.audit import draw
 
@@ -252,9 +254,11 @@ def audit(
             typer.echo(f"wrote {path}", err=True)
     if files:
         _write_passport(found, words, target, field, passport, badge)
-    for failure in found.failures:
+    told = {size: one.wrong(target.group) for size, one in learnt.items()}
+    failures = [*found.failures, *(f"{size} stands in learnt_at, but {wrong}" for size, wrong in told.items() if wrong)]
+    for failure in failures:
         typer.echo(f"{found.network} at {failure}", err=True)
-    if found.failures:
+    if failures:
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -416,9 +420,10 @@ def _field(output: OutputKind, group: ActingGroup) -> Field | None:
     return ScalarField() if output is OutputKind.scalar else feature_field(group.point)
 
 
-def _printed(found: Audit, words: list[Words], form: AuditFormat) -> str:
+def _printed(found: Audit, words: list[Words], form: AuditFormat, learnt: dict[int, dict[str, str]]) -> str:
     rows = [row.document() | {"verdict": word} for row, word in zip(found.sizes, words, strict=True)]
     if form is AuditFormat.json:
+        rows = [row | ({"learnt": learnt[row["size"]]} if row["size"] in learnt else {}) for row in rows]
         return json.dumps(found.document() | {"sizes": rows}, indent=1, ensure_ascii=False)
     if form is AuditFormat.csv:
         text = io.StringIO()
@@ -428,7 +433,12 @@ def _printed(found: Audit, words: list[Words], form: AuditFormat) -> str:
         return text.getvalue()
     from gcnnbench.equivariance.reading import legend
 
-    lines = "\n".join(f"- {line}" for line in legend(found, words))
+    said = (
+        f"learnt at {size}: at the symmetric point that its layers declare {one['form']}, with weights drawn anew "
+        f"{one['freedom']}, as given {one['as given']}"
+        for size, one in learnt.items()
+    )
+    lines = "\n".join(f"- {line}" for line in (*said, *legend(found, words)))
     return f"{found.network} under {found.group}\n\n{_table(found, words)}\n\n{lines}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ModelCard
 from gcnnbench.equivariance.audit import SizeAudit, audit
-from gcnnbench.equivariance.learnt import learnt_symmetry
+from gcnnbench.equivariance.learnt import LearntSymmetry, learnt_symmetry
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.targets import Target, model_target
 from gcnnbench.errors import UserError
@@ -40,13 +40,22 @@ def false_claims(registry: Registry, card: ModelCard) -> tuple[str, ...]:
 
 def _wrongly_learnt(card: ModelCard, target: Target, size: int) -> Iterator[str]:
     """What is wrong with a network that stands in learnt_at: it must be exact at its symmetric point, and free."""
-    images = sample_images(IMAGES, card.parameters[0].channels, size)
     try:
-        wrong = learnt_symmetry(target.make(size), images, target.group).wrong(target.group)
+        wrong = claimed_learnt(target, size).wrong(target.group)
     except UserError as error:
         wrong = str(error)
     if wrong is not None:
         yield f"{card.name} at {size} stands in learnt_at, but {wrong}"
+
+
+def claimed_learnt(target: Target, size: int) -> LearntSymmetry:
+    """The three statements about a registered model, on its card's channels.
+
+    Raises:
+        UserError: no module says what its symmetric point is.
+    """
+    assert target.channels is not None, "a registered model's card has them"
+    return learnt_symmetry(target.make(size), sample_images(IMAGES, target.channels, size), target.group)
 
 
 def _wrong(card: ModelCard, row: SizeAudit) -> Iterator[str]:

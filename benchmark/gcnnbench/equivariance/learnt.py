@@ -34,6 +34,11 @@ class LearntSymmetry:
     freedom: Judgement
     trained: Judgement
 
+    def statements(self, group: ActingGroup) -> dict[str, str]:
+        """What is found of form, freedom and the network as it is, in words, with the largest error where it is one."""
+        found = {"form": self.form, "freedom": self.freedom, "as given": self.trained}
+        return {what: _told(judgement, group) for what, judgement in found.items()}
+
     def wrong(self, group: ActingGroup) -> str | None:
         """Why the claim does not hold, in words; None where it does."""
         for what, found, right in (("form", self.form, "exact"), ("freedom", self.freedom, "approximate")):
@@ -41,6 +46,12 @@ class LearntSymmetry:
                 worst = max(found.at_output(group), key=lambda one: one.error, default=None)
                 return f"its {what} must be {right} and is {verdict}: {worst or found.problem}"
         return None
+
+
+def _told(found: Judgement, group: ActingGroup) -> str:
+    verdict = found.verdict(group)
+    error = max((one.error for one in found.at_output(group)), default=0.0)
+    return f"{verdict} ({error:.1e})" if verdict == "approximate" else verdict
 
 
 def learnt_symmetry(network: nn.Module, images: Tensor, group: ActingGroup) -> LearntSymmetry:

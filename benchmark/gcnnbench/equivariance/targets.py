@@ -38,6 +38,7 @@ class Target:
         size: the one size that an entry names, else None.
         channels: of its input; None where it is to be tried out.
         exact_at: the sizes at which its card claims exactness.
+        learnt_at: the sizes at which its card claims a symmetry that is learnt.
         claims_trivial: whether its card claims no symmetry.
     """
 
@@ -47,6 +48,7 @@ class Target:
     size: int | None = None
     channels: int | None = None
     exact_at: tuple[int, ...] = ()
+    learnt_at: tuple[int, ...] = ()
     claims_trivial: bool = False
 
 
@@ -103,6 +105,7 @@ def model_target(registry: Registry, card: ModelCard, size: int | None = None) -
         size=size,
         channels=counted.channels,
         exact_at=card.exact_at,
+        learnt_at=card.learnt_at,
         claims_trivial=card.group == "trivial",
     )
 
