@@ -155,10 +155,16 @@ def _scored(card: BenchmarkCard) -> str:
     moved = f"; labels move with the image under {', '.join(protocol.labels)}" if protocol.labels else ""
     probes = f"; probes: {', '.join(protocol.probes)}" if protocol.probes else ""
     return (
-        f"Accuracy under every element of {protocol.group} ({seen}) and at every {protocol.curve.step} degrees "
+        f"Accuracy under {_elements(protocol.group)} ({seen}) and at every {protocol.curve.step} degrees "
         f"({_fill(protocol.curve.fill)} outside){', AUC' if protocol.auc else ''}; equivariance on "
         f"{protocol.equivariance_images:,} images{moved}{probes}. Ranked by {card.rank_by} over {card.seeds} seeds."
     )
+
+
+def _elements(group: schema.GridGroupName) -> str:
+    if "shifts" not in group:
+        return f"every element of {group}"
+    return f"{len(schema.ELEMENTS[group])} elements that stand for {group}, with circular shifts"
 
 
 def _fill(fill: schema.Fill) -> str:

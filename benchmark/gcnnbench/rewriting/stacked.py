@@ -18,6 +18,7 @@ from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout, dropout_mask
 from gcnnbench.nn.linear import ScaledLinear
 from gcnnbench.nn.normalisation import GroupBatchNorm
+from gcnnbench.nn.polyphase import AdaptivePolyphaseSampling
 from gcnnbench.nn.pooling import CosetPool, GlobalMaxPool
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
 
@@ -32,10 +33,11 @@ CHANNEL_BY_CHANNEL = (
     nn.MaxPool2d,
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
+    nn.CircularPad2d,
     nn.Flatten,
     nn.Identity,
 )
-IMAGE_BY_IMAGE = (EquivariantMaxPool, EquivariantSubsample)
+IMAGE_BY_IMAGE = (EquivariantMaxPool, EquivariantSubsample, AdaptivePolyphaseSampling)
 
 
 class Streams:
