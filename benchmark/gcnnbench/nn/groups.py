@@ -158,7 +158,7 @@ class ShiftGroup:
     name: str
     point: Group
 
-    @cached_property
+    @property
     def elements(self) -> tuple[Element, ...]:
         """H, then `SHIFTS`, then each element of H but the identity followed by two of these shifts."""
         shifts = tuple(Element(shift=shift) for shift in SHIFTS)

