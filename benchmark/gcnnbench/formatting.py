@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from string import ascii_lowercase
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from gcnnbench.statistics import Summary
+if TYPE_CHECKING:
+    from gcnnbench.statistics import Summary
 
 Noted = TypeVar("Noted", bound=Hashable)
 
@@ -78,6 +79,11 @@ def probability(p: float | None) -> str:
 def count(number: float | None) -> str:
     """A count with thousands set apart."""
     return f"{number:,.0f}" if number is not None else NOTHING
+
+
+def how_many(number: int, one: str, several: str = "") -> str:
+    """`1 cell`, `2 cells`, `1,797 images`; the second word is said where it is not the first one with an s."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -88,7 +88,7 @@ SCHEMA_MISTAKES = [
     ("benchmark", "per: batch", "per: ‸batches", "did you mean batch"),
     ("benchmark", "step: 10", "step: ‸7", "must divide 360"),
     ("benchmark", "high: 360.0", "high: ‸0.0", r"high \(=0\.0\) must be above low"),
-    ("benchmark", "mean: [0.3]", "mean: ‸[0.3, 0.3]", "one value is needed for each of the 1 channels"),
+    ("benchmark", "mean: [0.3]", "mean: ‸[0.3, 0.3]", "one value is needed for each channel, 1 in all"),
     ("benchmark", "std: [0.4]", "std: [‸0.0]", "0.0 must be above 0"),
     ("benchmark", "tested_model: best-validation", "tested_model: ‸best", "did you mean best-validation"),
     ("benchmark", "  shuffle: seed", "  shuffle: ‸[seed]", "a list is unknown here"),
@@ -146,10 +146,15 @@ REGISTRY_MISTAKES = [
     ("benchmark", "dataset: digits", "dataset: ‸digit", "there is no data set 'digit'; did you mean digits"),
     ("benchmark", "train: {part: all", "train: {part: ‸al", "digits has no part 'al'; did you mean all"),
     ("benchmark", "images: 1000", "images: ‸1800", "1800 of part all, where 1797 are left"),
-    ("benchmark", "images: 1000}\n", "images: 1000}\n  folds: ‸2000\n", "2000 folds of part all, of 1797 images"),
+    ("benchmark", "images: 1000}\n", "images: 1000}\n  folds: ‸2000\n", "2000 folds of part all, of 1,797 images"),
     ("benchmark", "images: 200", "images: ‸900", "900 of part all, where 797 are left"),
     ("benchmark", "200}\n  test: {part: all", "797}\n  test: {part: ‸all", "all that is left of part all, where 0 are"),
-    ("benchmark", "equivariance_images: 128", "equivariance_images: ‸598", "598 is more than the 597 images that test"),
+    (
+        "benchmark",
+        "equivariance_images: 128",
+        "equivariance_images: ‸598",
+        "598 is more than the 597 images for testing",
+    ),
     ("benchmark", "[p4cnn@28, z2cnn@28]", "[‸p4cn@28]", "there is no model 'p4cn'; did you mean p4cnn"),
     ("benchmark", "[p4cnn@28, z2cnn@28]", "[z2cnn@28, ‸p4cnn@9]", "size 9 stands in none of exact_at"),
     (
@@ -174,7 +179,7 @@ REGISTRY_MISTAKES = [
         "benchmark",
         "batch_size: 64\n  drop_last: false",
         "batch_size: ‸2000\n  drop_last: true",
-        "2000 is more than the 1000",
+        "2000 is more than the 1,000",
     ),
 ]
 

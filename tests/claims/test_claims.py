@@ -134,8 +134,8 @@ def test_repeats_counts_and_calibrations_do_not_count(study: Study) -> None:
     assert [bool(row.family) for row in rows] == [True, False, True, False, False, False]
     told = summary_text(rows)
     assert told.startswith("6 claims; 2 were tested and could have come out otherwise: 1 refuted, 1 reproduced. ")
-    assert "if all 1 numbers and curves among them were true, 1.0 would be reproduced on average" in told
-    assert "1 numbers of parameters: 1 reproduced; 1 identities by construction: 1 reproduced; 1 repeats" in told
+    assert "if the one number or curve among them were true, 1.0 would be reproduced on average" in told
+    assert "1 number of parameters: 1 reproduced; 1 identity by construction: 1 reproduced; 1 repeat" in told
 
 
 def test_primary_statements_are_a_family_and_lead_the_table(study: Study) -> None:
@@ -487,7 +487,7 @@ def test_the_report_reads_well_and_parses(study: Study) -> None:
     assert cells[5:] == ["1.00", "0.33", "2", "reproduced, compatible (p = 1.000, Holm 1.000)", "a"]
     assert "a: under the assumption dropout-rate." in " ".join(text.split())
     assert "1. other images" in text
-    assert "2 claims; 1 were tested and could have come out otherwise: 1 reproduced." in " ".join(text.split())
+    assert "2 claims; 1 was tested and could have come out otherwise: 1 reproduced." in " ".join(text.split())
     assert "Not judged: 1 not comparable." in " ".join(text.split())
     document = json.loads(claims_as_json(rows))
     assert document["summary"] == {"reproduced": 1, "not comparable": 1}

@@ -33,7 +33,7 @@ def test_embedded_digits_need_no_download(app: typer.Typer, tmp_path: Path) -> N
     result = CliRunner().invoke(app, ["digits", "--data", str(tmp_path / "data")])
     assert result.exit_code == 0
     assert result.stdout == "digits: ready\n"
-    assert "digits: comes with an installed package; 1797 images verified" in result.stderr
+    assert "digits: comes with an installed package; 1,797 images verified" in result.stderr
     assert not (tmp_path / "data").exists()
 
 

@@ -51,7 +51,7 @@ def test_select_takes_images_and_labels_together() -> None:
         (IMAGES.to(torch.float64), LABELS, r"uint8 or float32.*torch\.float64"),
         (IMAGES, LABELS.to(torch.int32), r"labels must be int64.*torch\.int32"),
         (IMAGES, LABELS[:, None], r"labels must be int64 \(images,\).*\(2, 1\)"),
-        (IMAGES, LABELS[:1], "2 images need as many labels, not 1"),
+        (IMAGES, LABELS[:1], "2 images and 1 label, where each has one"),
         (IMAGES, LABELS - 2, "count from 0, but one is -1"),
     ],
 )

@@ -80,7 +80,7 @@ def test_bits_that_do_not_repeat_are_a_problem(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 1
     document = json.loads(result.stdout)
     assert document["entries"][0]["training_repeats"]
-    assert document["problems"][0] == "z2cnn@8: scoring twice with 1 threads in batches of 128 gives other bits"
+    assert document["problems"][0] == "z2cnn@8: scoring twice with 1 thread in batches of 128 gives other bits"
     assert "PROBLEM  z2cnn@8: scoring twice" in audit_as_text(Audit.model_validate_json(result.stdout))
 
 

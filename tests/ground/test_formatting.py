@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from gcnnbench import formatting
 from gcnnbench.statistics import summary
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.mark.parametrize(
@@ -74,3 +73,32 @@ def test_an_interval_wider_than_the_scale_says_so() -> None:
     assert formatting.interval((-0.00001, 0.0)) == "[>−0.01, 0.00]"
     assert formatting.percent(summary([0.1, 0.9]), wide=True) == "50.00 ± 56.57 [too few seeds]"
     assert formatting.percent(summary([0.001, 0.002, 0.0]), wide=True) == "0.10 ± 0.10 [−0.15, 0.35]"
+
+
+def test_one_thing_is_not_several() -> None:
+    assert [formatting.how_many(number, "cell") for number in (0, 1, 2)] == ["0 cells", "1 cell", "2 cells"]
+    assert formatting.how_many(1797, "image") == "1,797 images"
+    assert [formatting.how_many(number, "class", "classes") for number in (1, 2)] == ["1 class", "2 classes"]
+
+
+def counts_by_themselves(code: str) -> Iterator[str]:
+    """Where a text writes a length before a plural; no message is about one digit, character or byte."""
+    plural = re.compile(r"((?:len|sum)\(.*\)) ([a-z]+ )?(?!digits|characters|bytes)[a-z]+s\b")
+    for text in ast.walk(ast.parse(code)):
+        if isinstance(text, ast.JoinedStr):
+            for value, behind in pairwise(text.values):
+                if isinstance(value, ast.FormattedValue) and isinstance(behind, ast.Constant):
+                    told = ast.unparse(value.value) + str(behind.value)
+                    if plural.match(told):
+                        yield told
+
+
+def test_no_other_module_counts_things_by_itself() -> None:
+    package = Path(formatting.__file__).parent
+    found = {
+        path.name: told
+        for path in package.rglob("*.py")
+        if (told := list(counts_by_themselves(path.read_text("utf-8"))))
+    }
+    assert not found, "gcnnbench.formatting.how_many knows when there is one"
+    assert list(counts_by_themselves('f"{len(cells)} cells run"')) == ["len(cells) cells run"]

@@ -21,7 +21,7 @@ NEEDED = {
     },
     "runs": {"runs", "runs.measuring"},
     "submissions": {"submissions", "submissions.findings", "submissions.graph_form", "submissions.limits"},
-    "": {"__init__", "device", "errors", "outside_text", "statistics"},
+    "": {"__init__", "device", "errors", "formatting", "outside_text", "statistics"},
 }
 """What a contained job needs of rooms that hold more: no registry, no files of data sets, no records, no store."""
 

@@ -143,8 +143,8 @@ def better_validation(record: Record) -> Record:
 
 
 TAMPERINGS: list[tuple[Callable[[Record], Record], str]] = [
-    (lambda record: moved(record, "elements", "rot90"), "counts.elements.rot90: 1 images are put elsewhere"),
-    (lambda record: moved(record, "angles", "180"), "counts.angles.180: 1 images are put elsewhere"),
+    (lambda record: moved(record, "elements", "rot90"), "counts.elements.rot90: 1 image put elsewhere"),
+    (lambda record: moved(record, "angles", "180"), "counts.angles.180: 1 image put elsewhere"),
     (fewer_flips, "counts.flips.rot90: "),
     (relaxed, "equivariance.after.invariance_error: "),
     (lambda record: edited(record, equivariance__before__depths__1__paper=0.5), "equivariance.before.depths.relu2"),
@@ -357,7 +357,7 @@ def test_seeds_trained_together_are_another_stack(trained: Trained, monkeypatch:
 def test_elsewhere_one_other_seed_says_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     again(monkeypatch, trained.finished[0])
     record = elsewhere(trained.finished[0].record, 0.8)
-    with pytest.raises(NotCheckableError, match="1 other seeds do not say how far accuracy"):
+    with pytest.raises(NotCheckableError, match="1 other seed cannot say how far accuracy"):
         retraining.retrain(trained.cells[0], record, [record])
 
 

@@ -102,7 +102,7 @@ def test_what_tells_nothing_is_undecided_and_shows_both_values(cells: list[Cell]
     one = grades(cells[:1], forged, [valued(record, 0.80, bits="1" * 64)])
     assert one[0][0] == "undecided"
     assert "97.00 recorded, 80.00 trained again" in one[0][1]
-    assert "1 seeds do not say how far numbers may differ; --retrain all trains every seed" in one[0][1]
+    assert "1 seed cannot say how far numbers may differ; --retrain all trains every seed" in one[0][1]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_tells_nothing_is_undecided_and_shows_both_values(cells: list[Cell]
         ([0.9, 0.92, 0.88], [0.9, 0.9, 0.9], "undecided", "neither lies inside ±2 points nor outside"),
         ([0.9, 0.91, 0.92], [0.8, 0.81, 0.82], "differs", "lies outside ±2 points"),
         ([0.8, 0.81, 0.82], [0.9, 0.91, 0.92], "differs", "lies outside ±2 points"),
-        ([], [], "undecided", "0 seeds do not say"),
+        ([], [], "undecided", "0 seeds cannot say"),
     ],
 )
 def test_the_weaker_test(recorded: list[float], trained: list[float], verdict: str, told: str) -> None:

@@ -63,7 +63,7 @@ def test_the_pages_summary_counts_its_rows() -> None:
     shown = [row for row in listed(PAGE.read_text()) if row.claimed.startswith("equivariant")]
     exact = sum(row.verdict in EXACT for row in shown)
     judged = [row for row in shown if not row.verdict.startswith(("not here", "unknown", "inapplicable"))]
-    line = re.search(r"of (\d+) rows that are published as equivariant, (\d+) are exact", PAGE.read_text())
+    line = re.search(r"of (\d+) rows published as equivariant, (\d+) exact", PAGE.read_text())
     assert line is not None
     assert (int(line[1]), int(line[2])) == (len(judged), exact)
 
@@ -77,7 +77,7 @@ def test_what_is_not_here_is_said_with_where_to_get_it() -> None:
     rows = audit_zoo([missing])
     assert {row.reason for row in rows} == {"not installed: pip install 'no-such-package>=1'"}
     assert "not installed" in page(rows)
-    assert f"{len(rows)} rows could not be decided, and say why" in summary(rows)
+    assert f"{len(rows)} rows not decided, with the reason" in summary(rows)
 
 
 def test_foreign_code_that_fails_costs_its_row() -> None:

@@ -9,6 +9,7 @@ from gcnnbench.cards.card_files import CardFiles, Kind, card_name
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, Finding
 from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, DatasetCard, ModelCard, split_entry
+from gcnnbench.formatting import how_many
 
 
 def cross_check(card_files: CardFiles) -> Iterator[Finding]:
@@ -155,7 +156,7 @@ def _data_errors(file: CardFile[BenchmarkCard], card_files: CardFiles) -> Iterat
             message = f"{element} is no element of {card.evaluation.group}"
             yield file.error(("evaluation", "labels", element), message)
         if len(moved) != dataset.classes:
-            message = f"{len(moved)} classes are named, and {dataset.name} has {dataset.classes}"
+            message = f"{how_many(len(moved), 'class', 'classes')} named, and {dataset.name} has {dataset.classes}"
             yield file.error(("evaluation", "labels", element), message)
     if card.evaluation.auc and dataset.classes != 2:
         yield file.error(("evaluation", "auc"), f"auc needs two classes, and {dataset.name} has {dataset.classes}")
@@ -171,7 +172,8 @@ def _split_errors(file: CardFile[BenchmarkCard], dataset: DatasetCard) -> Iterat
         images = left[card.split.test.part]
         if card.split.folds > images:
             yield file.error(
-                ("split", "folds"), f"{card.split.folds} folds of part {card.split.test.part}, of {images} images"
+                ("split", "folds"),
+                f"{card.split.folds} folds of part {card.split.test.part}, of {how_many(images, 'image')}",
             )
             return
         count["test"] = images // card.split.folds
@@ -191,8 +193,11 @@ def _split_errors(file: CardFile[BenchmarkCard], dataset: DatasetCard) -> Iterat
         left[share.part] -= wanted
         count[role] = wanted
     if card.evaluation.equivariance_images > count.get("test", card.evaluation.equivariance_images):
-        message = f"{card.evaluation.equivariance_images} is more than the {count['test']} images that test"
+        message = (
+            f"{card.evaluation.equivariance_images} is more than the {how_many(count['test'], 'image')} for testing"
+        )
         yield file.error(("evaluation", "equivariance_images"), message)
     if card.recipe.drop_last and card.recipe.batch_size > count.get("train", card.recipe.batch_size):
-        message = f"{card.recipe.batch_size} is more than the {count['train']} images that train, and drop_last is true"
+        trained = how_many(count["train"], "image")
+        message = f"{card.recipe.batch_size} is more than the {trained} for training, and drop_last is true"
         yield file.error(("recipe", "batch_size"), message)

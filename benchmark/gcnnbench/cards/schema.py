@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from gcnnbench.formatting import how_many
 from gcnnbench.outside_text import unfit
 
 _NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -379,7 +380,7 @@ class Input(Model):
     def _one_value_a_channel(self) -> Self:
         if not len(self.mean) == len(self.std) == self.channels:
             wrong = "std" if len(self.mean) == self.channels else "mean"
-            raise broken_rule(f"one value is needed for each of the {self.channels} channels", wrong)
+            raise broken_rule(f"one value is needed for each channel, {self.channels} in all", wrong)
         return self
 
 
@@ -587,7 +588,9 @@ class Recipe(Model):
                 rule = f"{epoch} is no epoch after which training goes on: the recipe has {self.epochs}"
                 raise broken_rule(rule, "schedule", "epochs", index)
         if isinstance(self.schedule, StepDecay) and self.schedule.every > self.epochs:
-            rule = f"{self.schedule.every} is more than the {self.epochs} epochs of the recipe; write constant"
+            rule = (
+                f"{self.schedule.every} is more than the {how_many(self.epochs, 'epoch')} of the recipe; write constant"
+            )
             raise broken_rule(rule, "schedule", "every")
         return self
 
@@ -599,7 +602,8 @@ class Recipe(Model):
                 raise broken_rule("epochs is missing; only the last phase may leave it out", "phases", index)
         said = sum(epochs or 0 for epochs in given)
         if given and (said != self.epochs if given[-1] is not None else said >= self.epochs):
-            rule = f"the phases have {said} epochs{'' if given[-1] else ' before the last'}, the recipe {self.epochs}"
+            before = "" if given[-1] else " before the last"
+            rule = f"the phases have {how_many(said, 'epoch')}{before}, the recipe {self.epochs}"
             raise broken_rule(rule, "phases")
         return self
 

@@ -13,6 +13,7 @@ from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import EntryName, Model, Name, Natural, Positive, Some, Text, broken_rule
 from gcnnbench.claims.released import WeightsClaim
+from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
     from gcnnbench.statistics import Summary
@@ -188,7 +189,9 @@ class CurveClaim(Claim):
     @model_validator(mode="after")
     def _same_length(self) -> Self:
         if not len(self.at) == len(self.mean) == len(self.deviation):
-            raise broken_rule(f"at, mean and deviation must be equally long, as the {len(self.at)} places are", "at")
+            raise broken_rule(
+                f"at, mean and deviation must be equally long, as {how_many(len(self.at), 'place')}", "at"
+            )
         return self
 
     @property

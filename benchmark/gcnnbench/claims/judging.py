@@ -40,6 +40,7 @@ from gcnnbench.claims.verdicts import (
     judge_order,
     testable,
 )
+from gcnnbench.formatting import how_many
 from gcnnbench.statistics import Summary, summary
 
 Test = Greater | Equal | Identical | Grows
@@ -120,7 +121,7 @@ def _number(card: ClaimsCard, claim: NumberClaim, gathered: Gathered) -> ClaimRo
 
 def _curve(registry: Registry, card: ClaimsCard, claim: CurveClaim, gathered: Gathered) -> ClaimRow:
     tolerances = [card.tolerances[claim.tolerance].of(point) for point in claim.published]
-    row = _blank(card, claim, [claim.entry], claim.quantity, f"{len(claim.at)} points, n = {claim.runs}")
+    row = _blank(card, claim, [claim.entry], claim.quantity, f"{how_many(len(claim.at), 'point')}, n = {claim.runs}")
     theirs = published_runs(claims_file(registry, card.source), claim)
     powers = {} if theirs is None else _powers(tuple(map(tuple, theirs.tolist())), tuple(tolerances))
     row = replace(row, needed=next((seeds for seeds, found in powers.items() if found >= POWER), None))
@@ -275,5 +276,5 @@ def _next(row: ClaimRow, card: BenchmarkCard) -> str:
     if row.needed is None:
         return "too few published runs: no number of seeds would reproduce a true claim with probability 0.8"
     if row.seeds < row.needed:
-        return f"{row.needed} seeds would reproduce a true claim: {command} --seeds 0-{row.needed - 1}"
+        return f"{how_many(row.needed, 'seed')} would reproduce a true claim: {command} --seeds 0-{row.needed - 1}"
     return "as many seeds as a true claim needs: the shift is too near the tolerance to tell"

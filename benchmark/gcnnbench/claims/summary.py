@@ -8,6 +8,7 @@ from typing import Any
 
 from gcnnbench.claims.power import POWER
 from gcnnbench.claims.rows import ClaimRow
+from gcnnbench.formatting import how_many
 
 TESTED = ("reproduced", "refuted", "inconclusive")
 
@@ -35,24 +36,29 @@ def summary_text(rows: Sequence[ClaimRow]) -> str:
     """The summary in sentences."""
     found = counts(rows)
     tested = [row.verdict for row in rows if row.counted == "evidence" and row.verdict in TESTED]
-    told = [f"{len(rows)} claims; {len(tested)} were tested and could have come out otherwise: {_listed(tested)}."]
+    was = how_many(len(tested), "was", "were")
+    told = [f"{how_many(len(rows), 'claim')}; {was} tested and could have come out otherwise: {_listed(tested)}."]
     if compared := found["differ"] + found["compatible"]:
-        told.append(f"Of {compared} compared with the published numbers, {found['differ']} differ.")
-    if found["with_known_power"]:
         told.append(
-            f"Power: if all {found['with_known_power']} numbers and curves among them were true, "
+            f"Of {compared} compared with the published numbers, {how_many(found['differ'], 'differs', 'differ')}."
+        )
+    if known := found["with_known_power"]:
+        all_ = "the one number or curve" if known == 1 else f"all {known} numbers and curves"
+        came = how_many(found["reproduced_of_these"], "was", "were")
+        told.append(
+            f"Power: if {all_} among them were true, "
             f"{found['expected_reproduced']} would be reproduced on average with these seeds ({found['with_power']} of "
-            f"them with probability {POWER} or more); {found['reproduced_of_these']} were."
+            f"them with probability {POWER} or more); {came}."
         )
     apart = {
-        "numbers of parameters": "count",
-        "identities by construction": "construction",
-        "repeats of a counted quantity": "repeat",
-        "calibrations (they chose an assumption)": "calibration",
+        "count": ("number of parameters", "numbers of parameters"),
+        "construction": ("identity by construction", "identities by construction"),
+        "repeat": ("repeat of a counted quantity", "repeats of a counted quantity"),
+        "calibration": ("calibration (it chose an assumption)", "calibrations (they chose an assumption)"),
     }
     kinds = [
-        f"{len(here)} {name}" + ("" if kind == "calibration" else f": {_listed(here)}")
-        for name, kind in apart.items()
+        how_many(len(here), *names) + ("" if kind == "calibration" else f": {_listed(here)}")
+        for kind, names in apart.items()
         if (here := [row.verdict for row in rows if row.counted == kind and row.verdict in (*TESTED, kind)])
     ]
     if kinds:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from gcnnbench.compare.revision import files_at
 from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
-from gcnnbench.formatting import listed
+from gcnnbench.formatting import how_many, listed
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_json
 from gcnnbench.leaderboard.tables import TABLES
@@ -219,7 +219,7 @@ def _why(old: KeptRow | None, new: KeptRow | None, other_version: bool) -> Itera
     elif old.spec_digest and new.spec_digest and old.spec_digest != new.spec_digest:
         yield f"another protocol: digest {old.spec_digest[:8]} became {new.spec_digest[:8]}"
     if old.test_images and new.test_images and old.test_images != new.test_images:
-        yield f"tested on {new.test_images:,} images, no longer on {old.test_images:,}"
+        yield f"tested on {how_many(new.test_images, 'image')}, no longer on {old.test_images:,}"
     added, removed = sorted(set(new.seeds) - set(old.seeds)), sorted(set(old.seeds) - set(new.seeds))
     if added:
         yield f"new {listed(tuple(added))}"

@@ -10,6 +10,7 @@ from types import ModuleType
 from gcnnbench.cards.schema import DatasetCard
 from gcnnbench.data.files import Fault, faults, fetch_command, load_parts
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 
 ASIDE = ".altered"
 """What is appended to the name of a file that failed its check, to make room for the right one."""
@@ -34,8 +35,9 @@ def fetch(card: DatasetCard, module: ModuleType, folder: Path, say: Callable[[st
     if wrong:
         _download(card, module, folder, wrong, say)
     load_parts(card, module, folder)
-    ready = f"{len(card.files)} files and" if card.files else "comes with an installed package;"
-    say(f"{card.name}: {ready} {sum(part.images for part in card.parts.values())} images verified")
+    ready = f"{how_many(len(card.files), 'file')} and" if card.files else "comes with an installed package;"
+    images = how_many(sum(part.images for part in card.parts.values()), "image")
+    say(f"{card.name}: {ready} {images} verified")
 
 
 def _download(

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gcnnbench.formatting import how_many
+
 CHUNK = 4096
 """Images digested at once, so that a data set larger than memory can be."""
 
@@ -38,7 +40,9 @@ class Part:
         if self.labels.ndim != 1 or self.labels.dtype != torch.int64:
             raise ValueError(f"labels must be int64 (images,), not {self.labels.dtype} {tuple(self.labels.shape)}")
         if len(self.images) != len(self.labels):
-            raise ValueError(f"{len(self.images)} images need as many labels, not {len(self.labels)}")
+            raise ValueError(
+                f"{how_many(len(self.images), 'image')} and {how_many(len(self.labels), 'label')}, where each has one"
+            )
         if len(self.labels) and int(self.labels.min()) < 0:
             raise ValueError(f"labels must count from 0, but one is {int(self.labels.min())}")
 

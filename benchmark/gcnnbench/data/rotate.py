@@ -36,7 +36,7 @@ def rotate(images: Tensor, degrees: float | Tensor, fill: float | Tensor = 0.0) 
         )
     angles = torch.as_tensor(degrees, dtype=torch.float64, device="cpu").reshape(-1)
     if len(angles) not in (1, len(images)):
-        raise ValueError(f"degrees must be one angle or one for each of the {len(images)} images, not {len(angles)}")
+        raise ValueError(f"degrees must be one angle or one an image, {len(images)} in all, not {len(angles)}")
     still = angles.remainder(360) == 0
     if bool(still.all()):
         return images

@@ -12,6 +12,7 @@ from gcnnbench.cards.schema import Share, Split
 from gcnnbench.data.parts import Part
 from gcnnbench.data.streams import derive
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,6 @@ def _fold(order: Tensor, fold: int, folds: int) -> tuple[Tensor, Tensor]:
 def _count(role: str, share: Share, left: int) -> int:
     count = left if share.images is None else share.images
     if count > left or not count:
-        wanted = "all that is left" if share.images is None else f"{count} images"
+        wanted = "all that is left" if share.images is None else how_many(count, "image")
         raise UserError(f"split.{role} wants {wanted} of part {share.part}, where {left} are left")
     return count

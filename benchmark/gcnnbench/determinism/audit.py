@@ -21,6 +21,7 @@ from gcnnbench.determinism.float_noise import double_logits, logits
 from gcnnbench.determinism.packages import torchvision_problem
 from gcnnbench.device import arithmetic, choose, describe
 from gcnnbench.disk import read_plain
+from gcnnbench.formatting import how_many
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
@@ -205,5 +206,5 @@ def _problems(entry: EntryAudit) -> Iterator[str]:
         yield f"{entry.entry}: {entry.steps} training steps made twice give other bits, so no cell can be repeated here"
     for way in entry.variations:
         if not way.repeats:
-            how = f"with {way.threads} threads in batches of {way.batch_size}"
+            how = f"with {how_many(way.threads, 'thread')} in batches of {way.batch_size}"
             yield f"{entry.entry}: scoring twice {how} gives other bits"

@@ -15,6 +15,7 @@ from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
 
@@ -159,7 +160,7 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
             try:
                 watch(network, sample_images(2, channels, size), P4.elements)
             except REFUSALS as error:
-                problems.append(f"{size} with {channels} channels: {said(error)}")
+                problems.append(f"{size} with {how_many(channels, 'channel')}: {said(error)}")
             else:
                 return channels
     if not made:

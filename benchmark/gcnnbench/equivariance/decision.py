@@ -21,6 +21,7 @@ from gcnnbench.equivariance.precision import tensors
 from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
 from gcnnbench.equivariance.results import DecisionVerdict
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import CIRCULAR_SHIFTS, P2, P4, P4M, PM, ActingGroup, ShiftGroup
 
@@ -159,8 +160,9 @@ def run_controls(images: Tensor, group: ActingGroup = P4) -> float | None:
         if decision.verdict != right:
             raise ControlError(
                 f"the {'positive' if positive else 'negative'} control is {decision.verdict} instead of {right} on "
-                f"these {len(images)} images of {images.shape[-1]}×{images.shape[-1]} (error {decision.error}): "
-                "no decision on them may be believed. Are they all alike, or symmetric themselves?"
+                f"these {how_many(len(images), 'image')} of {images.shape[-1]}×{images.shape[-1]} "
+                f"(error {decision.error}): no decision on them may be believed. Are they all alike, or symmetric "
+                "themselves?"
             )
         worst = decision.deciding
     return None if worst is None else worst.error

@@ -12,6 +12,7 @@ from gcnnbench.equivariance.depths import See, depth_names, observed, output_ten
 from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
 from gcnnbench.equivariance.results import DepthError, EquivarianceState
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, known_action
 from gcnnbench.nn.groups import Element
 from gcnnbench.outside_text import as_line
@@ -100,7 +101,7 @@ def measure(
     """
     moving = [element for element in elements if element != Element()]
     if not moving or not len(images):
-        raise UserError(f"the error needs images and an element that moves them; got {len(images)} images")
+        raise UserError(f"the error needs images and an element that moves them; got {how_many(len(images), 'image')}")
     if images.shape[-1] != images.shape[-2]:
         raise UserError(f"the images are {images.shape[-2]}×{images.shape[-1]}; rotations need square ones")
     device = device_of(network, images)

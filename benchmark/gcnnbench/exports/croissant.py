@@ -7,6 +7,7 @@ from typing import Any
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import DatasetCard, File
+from gcnnbench.formatting import how_many
 from gcnnbench.strict_json import json_document
 
 CONTEXT: dict[str, Any] = {
@@ -89,7 +90,7 @@ def _parts(card: DatasetCard) -> list[dict[str, str]]:
     return [
         {
             "@type": "sc:PropertyValue",
-            "name": f"part {name}: {part.images} images of {card.channels} × {card.size} × {card.size}",
+            "name": f"part {name}: {how_many(part.images, 'image')} of {card.channels} × {card.size} × {card.size}",
             "propertyID": "sha256 of the decoded tensors",
             "value": part.digest or "of the copy at hand",
         }

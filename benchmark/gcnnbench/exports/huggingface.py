@@ -10,7 +10,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import Explanation
-from gcnnbench.formatting import percent
+from gcnnbench.formatting import how_many, percent
 
 
 def eval_results(found: Explanation, dataset: str, revision: str | None = None, url: str | None = None) -> str:
@@ -36,8 +36,8 @@ def eval_results(found: Explanation, dataset: str, revision: str | None = None, 
         "value": found.summary.mean,
         "date": max(origin.finished for origin in found.origins)[:10],
         "notes": (
-            f"{found.entry}: mean{spread} over {found.summary.n} of {found.protocol_seeds} seeds; spec digest "
-            f"{found.spec_digest}; gcnnbench explain {found.benchmark} {found.entry} {found.metric}"
+            f"{found.entry}: mean{spread} over {found.summary.n} of {how_many(found.protocol_seeds, 'seed')}; spec "
+            f"digest {found.spec_digest}; gcnnbench explain {found.benchmark} {found.entry} {found.metric}"
         ),
     }
     if url:
@@ -63,7 +63,7 @@ def model_card(registry: Registry, found: Explanation, passport: str = "") -> st
         "metrics": ["accuracy"],
     }
     number = found.summary
-    result = "" if number is None else f"{percent(number)} % over {number.n} seeds"
+    result = "" if number is None else f"{percent(number)} % over {how_many(number.n, 'seed')}"
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
         f"# {card.title}",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from gcnnbench import formatting
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.escaping import latex, latex_comment, markdown
+from gcnnbench.formatting import how_many
 from gcnnbench.layout import WIDTH, Table, folded, pipes, width
 from gcnnbench.leaderboard.board import Board, Row
 from gcnnbench.leaderboard.folds import FOLDS_CAPTION, folds_table
@@ -54,7 +55,7 @@ def _markdown(board: Board, wide: bool) -> str:
 
 def _top(board: Board, wide: bool, top: int) -> str:
     shown = replace(board, rows=board.rows[:top])
-    some = f"{len(shown.rows)} of {len(board.rows)} rows, without pairs and notes"
+    some = f"{len(shown.rows)} of {how_many(len(board.rows), 'row')}, without pairs and notes"
     more = f"{some}; all: gcnnbench leaderboard {board.benchmark}"
     parts = [f"## {markdown(f'{board.benchmark}: {board.title}')}", folded(caption(board)), _fitting(shown, wide)]
     return "\n\n".join([*parts, folded(more)]) + "\n"

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d
 
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, feature_field
 from gcnnbench.nn.groups import TRIVIAL, Group
 
@@ -64,8 +65,8 @@ def require_channels(features: Tensor, channels: int, in_group: Group) -> None:
     expected = channels * len(in_group)
     if features.shape[-3] != expected:
         raise UserError(
-            f"the input has {features.shape[-3]} channels, but the layer needs {expected}: "
-            f"{channels} channels × {len(in_group)} elements of {in_group.name}"
+            f"the input has {how_many(features.shape[-3], 'channel')}, but the layer needs {expected}: "
+            f"{how_many(channels, 'channel')} × {how_many(len(in_group), 'element')} of {in_group.name}"
         )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, feature_field
 from gcnnbench.nn.groups import Group
 
@@ -148,8 +149,8 @@ class GroupBatchNorm(nn.Module):
         order = len(self.group)
         if features.shape[1] != self.channels * order:
             raise UserError(
-                f"the input has {features.shape[1]} channels, but the layer needs {self.channels * order}: "
-                f"{self.channels} channels × {order} elements of {self.group.name}"
+                f"the input has {how_many(features.shape[1], 'channel')}, but the layer needs {self.channels * order}: "
+                f"{how_many(self.channels, 'channel')} × {how_many(order, 'element')} of {self.group.name}"
             )
         if not self.training:
             return nn.functional.batch_norm(

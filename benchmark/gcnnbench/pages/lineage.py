@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
+from gcnnbench.formatting import how_many
 from gcnnbench.leaderboard.board import Board, Row
 from gcnnbench.leaderboard.records import Kept
 from gcnnbench.outside_text import as_text
@@ -89,12 +90,11 @@ class Lineage:
     def _record(self, kept: Kept, card: BenchmarkCard) -> dict[str, Any]:
         record = kept.record
         made = record.provenance
-        threads = "1 thread" if made.threads == 1 else f"{made.threads} threads"
         state = {True: " with changes that no commit holds", False: "", None: ""}[made.dirty]
         versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
         origin = (
-            f"commit {made.commit or 'not known'}{state}; {made.device}: {made.device_name}, {threads}; "
-            f"{made.platform}; {versions}"
+            f"commit {made.commit or 'not known'}{state}; {made.device}: {made.device_name}, "
+            f"{how_many(made.threads, 'thread')}; {made.platform}; {versions}"
         )
         counts = {name: tally(name, record.counts, card.evaluation.seen) for name in kept.run.metrics}
         return {

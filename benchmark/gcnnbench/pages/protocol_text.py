@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gcnnbench.cards import schema
 from gcnnbench.cards.schema import BenchmarkCard, DatasetCard
+from gcnnbench.formatting import how_many
 
 
 def protocol(card: BenchmarkCard, dataset: DatasetCard) -> Iterator[tuple[str, str]]:
@@ -85,7 +86,7 @@ def _training(card: schema.Recipe) -> str:
         "triangular": "",
     }[card.schedule.name]
     if isinstance(card.schedule, schema.StepDecay):
-        schedule = f"times {_number(card.schedule.factor)} every {card.schedule.every} epochs"
+        schedule = f"times {_number(card.schedule.factor)} every {how_many(card.schedule.every, 'epoch')}"
     elif isinstance(card.schedule, schema.MultiStepDecay):
         epochs = ", ".join(map(str, card.schedule.epochs))
         schedule = f"times {_number(card.schedule.factor)} after epochs {epochs}"
@@ -97,18 +98,18 @@ def _training(card: schema.Recipe) -> str:
     loss = "cross entropy"
     loss += f" with label smoothing {_number(card.label_smoothing)}" if card.label_smoothing else ""
     if card.lookahead is not None:
-        loss += f"; lookahead every {card.lookahead.every} steps, decay {_number(card.lookahead.decay)}"
+        loss += f"; lookahead every {how_many(card.lookahead.every, 'step')}, decay {_number(card.lookahead.decay)}"
     last = "dropped" if card.drop_last else "kept"
     special += "".join(f"; {_phase(number, phase)}" for number, phase in enumerate(card.phases or (), start=1))
     return (
-        f"{card.epochs} epochs in batches of {card.batch_size} (a smaller last one is {last}); {how}, learning rate "
-        f"{_number(rate.learning_rate)}, {schedule}; {decay}{special}; {loss}; {card.numeric_mode}."
+        f"{how_many(card.epochs, 'epoch')} in batches of {card.batch_size} (a smaller last one is {last}); {how}, "
+        f"learning rate {_number(rate.learning_rate)}, {schedule}; {decay}{special}; {loss}; {card.numeric_mode}."
     )
 
 
 def _phase(number: int, card: schema.TrainingPhase) -> str:
     """What one phase does otherwise than the recipe."""
-    told = [f"{card.epochs} epochs"] if card.epochs else []
+    told = [how_many(card.epochs, "epoch")] if card.epochs else []
     if card.optimiser is not None:
         told.append(f"{card.optimiser.name}, learning rate {_number(card.optimiser.learning_rate)}")
     told += [f"schedule {card.schedule.name}"] if card.schedule else []
@@ -157,7 +158,8 @@ def _scored(card: BenchmarkCard) -> str:
     return (
         f"Accuracy under {_elements(protocol.group)} ({seen}) and at every {protocol.curve.step} degrees "
         f"({_fill(protocol.curve.fill)} outside){', AUC' if protocol.auc else ''}; equivariance on "
-        f"{protocol.equivariance_images:,} images{moved}{probes}. Ranked by {card.rank_by} over {card.seeds} seeds."
+        f"{how_many(protocol.equivariance_images, 'image')}{moved}{probes}. Ranked by {card.rank_by} over "
+        f"{how_many(card.seeds, 'seed')}."
     )
 
 

@@ -8,7 +8,7 @@ from html import escape
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
 from gcnnbench.equivariance.reading import MEANINGS, Words, legend
 from gcnnbench.escaping import markdown
-from gcnnbench.formatting import ranges
+from gcnnbench.formatting import how_many, ranges
 from gcnnbench.layout import pipes
 from gcnnbench.outside_text import as_line
 from gcnnbench.passport.passport import Passport
@@ -30,8 +30,8 @@ def card_section(found: Passport) -> str:
     audit = found.audit
     parts = [
         "## Equivariance",
-        f"`{markdown(audit.network)}` under {audit.group}, {audit.channels} channels, measured in float64 with the "
-        "weights as given and drawn anew (`gcnnbench audit`).",
+        f"`{markdown(audit.network)}` under {audit.group}, {how_many(audit.channels, 'channel')}, measured in float64 "
+        "with the weights as given and drawn anew (`gcnnbench audit`).",
         _table(
             ["size", "verdict", "error", "first break", "repair"],
             [

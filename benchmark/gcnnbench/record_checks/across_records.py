@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gcnnbench.formatting import listed
+from gcnnbench.formatting import how_many, listed
 from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs.files import Kind
 from gcnnbench.runs.record import Record
@@ -83,7 +83,7 @@ class Cells:
             last, asked = max(seeds), protocol_seeds.get(benchmark, 0)
             left = [s for s in range(last + 1, asked) if (benchmark, entry, s) not in self.accounted]
             if left:
-                told = f"{len(seeds)} of {asked} seeds: {listed(tuple(left))} not run yet"
+                told = f"{len(seeds)} of {how_many(asked, 'seed')}: {listed(tuple(left))} not run yet"
                 yield f"{benchmark}/{entry}/seed-{last}.json", (told,)
 
     def gaps(self) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gcnnbench.determinism.float_noise import choices, one_hot, possible_orders, ties, unexplained
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
-from gcnnbench.formatting import count
+from gcnnbench.formatting import how_many
 from gcnnbench.record_checks.conditions import Outcome
 from gcnnbench.record_checks.rescoring import Scores, Start
 from gcnnbench.runs.measuring import Measured
@@ -55,7 +55,7 @@ def _checked(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> I
     tied = ties([choices(found, scores.tolerance) for found in (*scores.elements.values(), *scores.angles.values())])
     also = " with their logits" if outputs else ""
     close = f", {tied} within float noise of a tie" if tied else ""
-    yield f"{_told(list(scores.elements), len(scores.angles))}: {count(len(scores.labels))} images{also}{close}"
+    yield f"{_told(list(scores.elements), len(scores.angles))}: {how_many(len(scores.labels), 'image')}{also}{close}"
 
 
 def _unchecked(record: Record, scores: Scores) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _unchecked(record: Record, scores: Scores) -> Iterator[str]:
 
 
 def _told(elements: list[str], angles: int) -> str:
-    return ", ".join([*elements, *([f"{angles} angles of the curve"] if angles else [])])
+    return ", ".join([*elements, *([f"{how_many(angles, 'angle')} of the curve"] if angles else [])])
 
 
 def _start(record: Record, start: Start | None) -> Iterator[str]:
@@ -164,14 +164,14 @@ def _counts(record: Record, scores: Scores) -> Iterator[str]:
     for name, found in scores.elements.items():
         choice = choices(found, scores.tolerance)
         if off := unexplained(counts.elements[name], truth, choice):
-            yield f"counts.elements.{name}: {off} images are put elsewhere by the stored weights, ties apart"
+            yield f"counts.elements.{name}: {how_many(off, 'image')} put elsewhere by the stored weights, ties apart"
         if upright is None:
             upright = choice
         elif off := unexplained(counts.flips[name], upright, choice):
-            yield f"counts.flips.{name}: {off} pairs of classes are others by the stored weights, ties apart"
+            yield f"counts.flips.{name}: {how_many(off, 'pair')} of classes changed by the stored weights, ties apart"
     for name, found in scores.angles.items():
         if off := unexplained(counts.angles[name], truth, choices(found, scores.tolerance)):
-            yield f"counts.angles.{name}: {off} images are put elsewhere by the stored weights, ties apart"
+            yield f"counts.angles.{name}: {how_many(off, 'image')} put elsewhere by the stored weights, ties apart"
     if counts.ordered is not None:
         least, most = possible_orders(scores.elements["upright"], scores.labels, scores.tolerance)
         if not least <= counts.ordered.concordant <= counts.ordered.concordant + counts.ordered.tied <= most:

@@ -13,6 +13,7 @@ from math import isclose
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ModelCard, Recipe, split_entry
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.runs.record import Record
 
 MacCount = Callable[[Record], int | None]
@@ -46,7 +47,7 @@ def _learning_rates(recipe: str, epochs: int, steps: int) -> tuple[float, ...] |
 
     card, rates = Recipe.model_validate_json(recipe), list[float]()
     if card.epochs != epochs:
-        raise ValueError(f"{epochs} epochs, but the recipe has {card.epochs}")
+        raise ValueError(f"{how_many(epochs, 'epoch')}, but the recipe has {card.epochs}")
     for phase in phases(card):
         if phase.rates or phase.trains:
             return None  # rates of some parameters only, which those of the network decide

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,7 @@ def verify_records(
     chosen: Chosen | None = None,
     further: DeeperCheck | None = None,
     count: MacCount | None = None,
+    each: Callable[[Sequence[File]], Iterable[File]] = iter,
 ) -> list[RecordRow]:
     """One row for each record or failure, for each cell that is missing below another, and for each stale table.
 
@@ -46,10 +47,11 @@ def verify_records(
         chosen: which rows are wanted; all records are read all the same, as some faults only show between them.
         further: takes the records on to a deeper grade that could be recomputed without a finding.
         count: counts the multiply-accumulates of networks; they are not checked without it.
+        each: goes through the files, as a bar that shows how far it is.
     """
     registry, chosen = on_copies(registry, results), chosen or Chosen()
     rows, cells = [], Cells()
-    for file in read_files(results, checked=False):
+    for file in each(list(read_files(results, checked=False))):
         place = str(file.place)
         if isinstance(file.content, str):
             rows.append(_unread(results, file, file.content))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
-from gcnnbench.formatting import share
+from gcnnbench.formatting import how_many, share
 from gcnnbench.layout import pipes
 from gcnnbench.record_checks.released_weights import Scored
 from gcnnbench.strict_json import json_document
@@ -63,6 +63,6 @@ def _cells(row: Scored) -> list[str]:
         f"{share(low)} … {share(high)}",
         share(row.control / row.images),
         "–" if error is None else f"{error:.1e}" if error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}",
-        f"{row.data}, {row.images:,} images",
+        f"{row.data}, {how_many(row.images, 'image')}",
         row.verdict,
     ]

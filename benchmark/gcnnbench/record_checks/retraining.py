@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gcnnbench.errors import UserError
-from gcnnbench.formatting import points, share
+from gcnnbench.formatting import how_many, points, share
 from gcnnbench.record_checks.conditions import NotCheckableError, Outcome
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
@@ -86,11 +86,11 @@ def _inside(metric: str, record: Record, made: Record, others: Sequence[Record],
     where = "; ".join(stack)
     if len(known) < FEWEST_OTHERS:
         raise NotCheckableError(
-            f"trained again to other bits on another stack ({where}), and {len(known)} other seeds do not say how far "
-            f"{metric} may differ; {FEWEST_OTHERS} would"
+            f"trained again to other bits on another stack ({where}), and {how_many(len(known), 'other seed')} cannot "
+            f"say how far {metric} may differ; {FEWEST_OTHERS} would"
         )
     low, high = prediction_interval(summary(known)) or (known[0], known[0])
-    told = f"the 99% prediction interval [{low:.4f}, {high:.4f}] of the {len(known)} other seeds"
+    told = f"the 99% prediction interval [{low:.4f}, {high:.4f}] of the {how_many(len(known), 'other seed')}"
     values = {"recorded": record.metrics.get(metric), "trained again": made.metrics.get(metric)}
     outside = [
         f"metrics.{metric}: {value} ({which}) lies outside {told}"
@@ -127,7 +127,9 @@ def compare_elsewhere(metric: str, recorded: Sequence[float], trained: Sequence[
     told = f"{metric} {_listed(recorded)} recorded, {_listed(trained)} trained again on another stack"
     differences = [one - other for one, other in zip(recorded, trained, strict=True)]
     if len(differences) < FEWEST_OTHERS:
-        return Elsewhere("undecided", f"{told}: {len(differences)} seeds do not say how far numbers may differ")
+        return Elsewhere(
+            "undecided", f"{told}: {how_many(len(differences), 'seed')} cannot say how far numbers may differ"
+        )
     sample = summary(differences)
     low, high = sample.ci95 or (sample.mean, sample.mean)
     interval = f"mean difference {points(sample.mean)} points, 95% interval [{points(low)}, {points(high)}]"

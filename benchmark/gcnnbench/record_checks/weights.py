@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from gcnnbench.disk import read_plain
+from gcnnbench.formatting import how_many
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
 from gcnnbench.runs.record import Record
 
@@ -45,7 +46,8 @@ def weights_findings(record_path: Path, results: Path, record: Record) -> Iterat
         return
     numbers = sum(tensor.size for tensor in tensors.values())
     if numbers < record.cost.parameters:
-        yield f"weights: {numbers} numbers, fewer than the {record.cost.parameters} parameters of the record"
+        parameters = how_many(record.cost.parameters, "parameter")
+        yield f"weights: {how_many(numbers, 'number')}, fewer than the {parameters} of the record"
     broken = [name for name, tensor in tensors.items() if tensor.dtype.kind == "f" and not np.isfinite(tensor).all()]
     if broken:
         yield f"weights: {broken[0]} holds numbers that are not finite"

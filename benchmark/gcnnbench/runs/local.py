@@ -10,6 +10,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Literal
 
 from gcnnbench.errors import UserError, told
+from gcnnbench.formatting import how_many
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event, Report
 from gcnnbench.runs.store import Store
@@ -90,7 +91,10 @@ def _events_of_workers(work: Work, context: SpawnContext) -> Iterator[Event]:
             worker.join()
     lost = [worker.exitcode for worker in workers if worker.exitcode]
     if lost and work.left(work.cells):
-        yield Event("failed", text=f"{len(lost)} of {work.jobs} processes ended early (exit code {lost[0]})")
+        yield Event(
+            "failed",
+            text=f"{len(lost)} of {how_many(work.jobs, 'process', 'processes')} ended early (exit code {lost[0]})",
+        )
     if broken:
         raise UserError(broken[0])
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil, isclose
 
 from gcnnbench.cards.schema import ELEMENTS
+from gcnnbench.formatting import how_many
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.provenance import EARLIEST
 from gcnnbench.runs.record import Record, checksum
@@ -71,7 +72,7 @@ def _conditions(record: Record) -> Iterator[str]:
         yield f"counts.angles: not every {protocol['curve']['step']} degrees, as the protocol asks"
     asked, counted = record.spec["split"]["test"].get("images"), images(record.counts)
     if record.official and asked is not None and counted != asked:
-        yield f"counts: {counted} test images, but the protocol has {asked}"
+        yield f"counts: {how_many(counted, 'test image')}, but the protocol has {asked}"
     if len(record.counts.elements["upright"]) != record.spec["classes"]:
         yield f"counts: not the {record.spec['classes']} classes of the data set"
     if bool(protocol.get("auc")) != (record.counts.ordered is not None):
@@ -84,7 +85,7 @@ def _training(record: Record) -> Iterator[str]:
     recipe, training = record.spec["recipe"], record.training
     epochs = [epoch.epoch for epoch in training.history]
     if epochs != list(range(1, recipe["epochs"] + 1)):
-        yield f"training.history: {len(epochs)} epochs, but the recipe has {recipe['epochs']}"
+        yield f"training.history: {how_many(len(epochs), 'epoch')}, but the recipe has {recipe['epochs']}"
         return
     asked = record.spec["split"]["train"].get("images")
     if record.official and asked is not None:

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import train_cells
 from gcnnbench.runs.checkpoints import dump, taken_up
@@ -141,7 +142,7 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
     states = batch_states(todo, [state for state, done in zip(kept, trained, strict=True) if not done])
     alive = list(zip(todo, states, strict=True))
     for cell, state in alive:
-        yield Event("started", cell.name, text=f"{how_started(cell, state)}, {len(todo)} seeds at once")
+        yield Event("started", cell.name, text=f"{how_started(cell, state)}, {how_many(len(todo), 'seed')} at once")
     training = train_cells(todo, states)
     before = sum(state.worked for state in states)
     while True:

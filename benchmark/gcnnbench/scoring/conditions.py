@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gcnnbench.cards.schema import Evaluation
 from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, scoring_batch, synchronise
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.groups import ActingGroup, Element
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.scoring.metrics import Confusion, Counts, Ordered
@@ -100,7 +101,7 @@ def _score(
     state.scored += len(images)
     if not logits.isfinite().all():
         raise UnusableError(
-            f"{int((~logits.isfinite()).any(1).sum())} of {len(images)} images get logits that are not finite"
+            f"logits of {int((~logits.isfinite()).any(1).sum())} of {how_many(len(images), 'image')} are not finite"
         )
     return logits
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gcnnbench.cards.schema import split_entry
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
+from gcnnbench.formatting import how_many
 from gcnnbench.record_checks.recomputing import verify_records
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.files import blob, weights_path
@@ -149,7 +150,7 @@ def _incomplete(bundle: Bundle, cells: Sequence[Cell]) -> Iterator[Finding]:
         there = {seed for name, seed in files.items() if name in bundle.manifest.files}
         if there != seeds or stated.get((benchmark, entry)) != (seeds if trained else set()):
             lacking = ", ".join(str(seed) for seed in sorted(seeds - there)) or "none in its files"
-            what = f"{benchmark} {entry} has not the {len(seeds)} seeds of the protocol; missing: {lacking}"
+            what = f"{benchmark} {entry} has not the {how_many(len(seeds), 'seed')} of the protocol; missing: {lacking}"
             yield Finding(check="completeness", what=what, remedy=remedy)
     for benchmark, entry in stated.keys() - wanted.keys():
         what = f"{benchmark} {entry} is no entry of the card, or of another version of the benchmark"

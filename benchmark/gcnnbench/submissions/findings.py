@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, StringConstraints
 
 from gcnnbench.cards.schema import Model
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.outside_text import as_line
 
 LINE = 600
@@ -43,7 +44,7 @@ class Refused(UserError):  # noqa: N818 — what happens to a submission, in the
         found = tuple(dict.fromkeys(findings))
         self.findings = found[:MOST_FINDINGS]
         if len(found) > MOST_FINDINGS:
-            what = f"{len(found) - MOST_FINDINGS} more findings are not shown"
+            what = f"{how_many(len(found) - MOST_FINDINGS, 'more finding is', 'more findings are')} not shown"
             self.findings += (Finding(check="more", what=what, remedy="mend these first"),)
         super().__init__("\n".join(map(str, self.findings)))
 

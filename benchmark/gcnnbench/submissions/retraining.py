@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from gcnnbench.formatting import share
+from gcnnbench.formatting import how_many, share
 from gcnnbench.record_checks.retraining import compare_elsewhere, different, other_stack
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.measured import Checked
@@ -36,7 +36,7 @@ def drawn_in_words(drawn: Sequence[Cell], cells: Sequence[Cell]) -> str:
     if len(drawn) == len(cells):
         return f"all cells are trained again: {names}"
     missed = f"a single false cell would be missed {share(1 - len(drawn) / len(cells), 0)}% of the time"
-    return f"drawn here and now to be trained again, of {len(cells)} cells: {names}; {missed}"
+    return f"drawn here and now to be trained again, of {how_many(len(cells), 'cell')}: {names}; {missed}"
 
 
 def grades_of(

@@ -25,6 +25,7 @@ from gcnnbench.data.fitted import shares_of
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import Splits
 from gcnnbench.device import CPU_SCORING_BATCH, arithmetic
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.groups import group
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs import provenance
@@ -311,7 +312,8 @@ def score(cell: Cell, code: Code, weights: Weights, images: Tensor, *, trust: bo
     try:
         after = Measured.model_validate_json(report.after)
     except ValidationError as error:
-        raise Refused([_unreadable(f"the equivariance that was measured ({error.error_count()} errors)")]) from None
+        what = f"the equivariance that was measured ({how_many(error.error_count(), 'error')})"
+        raise Refused([_unreadable(what)]) from None
     return Scored(evaluation, Measurements(after, report.parameters, report.macs, report.probes))
 
 
@@ -326,7 +328,7 @@ def differences(recorded: EvaluationState, found: EvaluationState) -> Iterator[s
     for angle, classes in recorded.classes.items():
         off = int((classes != found.classes[angle]).sum())
         if off > TIES * len(classes):
-            yield f"{off} of {len(classes)} images are put into other classes at {angle}°"
+            yield f"put into other classes at {angle}°: {off} of {how_many(len(classes), 'image')}"
 
 
 def _same_outputs(cell: Cell, trained: EvaluationState, scored: EvaluationState) -> None:
@@ -346,7 +348,7 @@ def _wrong_course(cell: Cell, images: int, course: _Course) -> Iterator[Finding]
         what = f"{cell.name}: {course.steps} optimiser steps, where the recipe makes {batches * recipe.epochs}"
         yield Finding(check="steps", what=what, remedy=remedy)
     if [epoch.epoch for epoch in course.history] != list(range(1, recipe.epochs + 1)):
-        what = f"{cell.name}: {len(course.history)} epochs, where the recipe has {recipe.epochs}"
+        what = f"{cell.name}: {how_many(len(course.history), 'epoch')}, where the recipe has {recipe.epochs}"
         yield Finding(check="steps", what=what, remedy=remedy)
 
 

@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 from gcnnbench.cards.schema import Model
+from gcnnbench.formatting import how_many
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.measured import BESIDE_CODE, Checked, Grade
 from gcnnbench.runs.measuring import Measurements
@@ -88,7 +89,8 @@ def verify_bundle(
 
 def _verify(bundle: Bundle, data: Path, depth: Depth, retrain: Wanted, trust: bool, say: Say) -> BundleReport:
     cells = cells_of(bundle.submission, data)
-    say(f"{len(bundle.manifest.files)} files have their sha256, and the manifest its digest")
+    files = how_many(len(bundle.manifest.files), "file has its", "files have their")
+    say(f"{files} sha256, and the manifest its digest")
     findings = record_findings(bundle, cells)
     if depth == "read" and findings:
         raise Refused(findings)
@@ -102,7 +104,8 @@ def _verify(bundle: Bundle, data: Path, depth: Depth, retrain: Wanted, trust: bo
     if findings:
         raise Refused(findings)
     kept_of = {cell.name: kept(bundle, cell) for cell in cells}
-    say(f"{len(cells)} records are complete, of today's protocol, and recompute from their counts")
+    records = how_many(len(cells), "record is", "records are")
+    say(f"{records} complete, of today's protocol, and recomputed from their own counts")
     grades: dict[str, tuple[Checked, str]] = {cell.name: ("self-reported", "") for cell in cells}
     if depth == "rescore":
         for cell in cells:
@@ -176,7 +179,7 @@ def _rescored(bundle: Bundle, cell: Cell, found: Kept, trust: bool) -> Iterator[
 def _other_measurements(kept: Kept, now: Measurements) -> Iterator[str]:
     """Where stated costs and equivariance are not those that the weights have."""
     if kept.parameters != now.parameters:
-        yield f"{now.parameters} parameters, not {kept.parameters}"
+        yield f"{how_many(now.parameters, 'parameter')}, not {kept.parameters:,}"
     if kept.macs != now.macs:
         yield f"{now.macs} MACs, not {kept.macs}"
     if kept.exactness is None or kept.exactness.decision != now.after.exactness.decision:

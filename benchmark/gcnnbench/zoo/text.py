@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
+from gcnnbench.formatting import how_many
 from gcnnbench.layout import pipes
 from gcnnbench.zoo.auditing import DECIDED, EXACT, ZooRow
 from gcnnbench.zoo.cards import Checkout, Entries, Formula, Package, ZooCard
@@ -47,14 +48,14 @@ def summary(rows: Sequence[ZooRow]) -> list[str]:
     plain = [row for row in rows if row.network.claims == "nothing" and row.verdict in DECIDED]
     approximate = [row for row in rows if row.network.claims == "approximate" and row.verdict in DECIDED]
     lines = [
-        f"{len(networks)} networks, {len(rows)} rows",
-        f"of {len(claimed)} rows that are published as equivariant, {sum(row.holds or False for row in claimed)} are "
+        f"{how_many(len(networks), 'network')}, {how_many(len(rows), 'row')}",
+        f"of {how_many(len(claimed), 'row')} published as equivariant, {sum(row.holds or False for row in claimed)} "
         "exact at the size at which they were reported (all of those listed; they are no sample of the literature)",
-        f"of {len(approximate)} rows whose source says that the size breaks them, "
-        f"{sum(row.verdict not in EXACT for row in approximate)} are broken",
-        f"of {len(plain)} rows that claim nothing, {sum(row.verdict in EXACT for row in plain)} are exact",
+        f"of {how_many(len(approximate), 'row')} broken by the size as their source says, "
+        f"{sum(row.verdict not in EXACT for row in approximate)} broken",
+        f"of {how_many(len(plain), 'row')} without a claim, {sum(row.verdict in EXACT for row in plain)} exact",
     ]
-    return [*lines, f"{len(missing)} rows could not be decided, and say why"] if missing else lines
+    return [*lines, f"{how_many(len(missing), 'row')} not decided, with the reason"] if missing else lines
 
 
 def origin(card: ZooCard) -> str:

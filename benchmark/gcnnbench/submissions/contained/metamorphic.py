@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.data.images import Images
+from gcnnbench.formatting import how_many
 from gcnnbench.submissions.findings import Finding
 
 SHOWN = 32
@@ -128,7 +129,7 @@ def _look_up(network: nn.Module, images: Images, upright: Tensor) -> Iterator[Fi
     if jumps > 1:
         yield Finding(
             check="look-up",
-            what=f"for {jumps} of {len(first)} images one level of one pixel changes the logits by "
+            what=f"for {jumps} of {how_many(len(first), 'image')} one level of one pixel changes the logits by "
             f"{float(first.max()):.2g}, and the next level hardly at all: these images are known by heart",
             remedy="let the logits be a continuous function of the pixels",
         )
@@ -144,6 +145,6 @@ def _ties(logits: Tensor) -> Iterator[Finding]:
         if tied > TIES * len(logits):
             yield Finding(
                 check="ties",
-                what=f"{tied} of {len(logits)} images get two classes with the same largest logit",
+                what=f"two classes have the same largest logit for {tied} of {how_many(len(logits), 'image')}",
                 remedy="tell the classes apart by their logits: a tie goes to the first class, which says nothing",
             )

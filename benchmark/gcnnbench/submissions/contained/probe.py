@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcnnbench.device import arithmetic, seeded
+from gcnnbench.formatting import how_many
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.submissions.contained.card_rules import BATCH, STREAM, Probe, Report, costs, exactness, parameters
 from gcnnbench.submissions.contained.integrity import Snapshot, changes
@@ -64,7 +65,9 @@ def _interface(probe: Probe) -> Iterator[Finding]:
                 return
             said = f"{str(logits.dtype).removeprefix('torch.')} {tuple(logits.shape)}"
             if logits.shape != (count, probe.subject.classes) or logits.dtype != torch.float32:
-                yield Finding(check="interface", what=f"for {count} images forward gives {said}", remedy=remedy)
+                yield Finding(
+                    check="interface", what=f"for {how_many(count, 'image')} forward gives {said}", remedy=remedy
+                )
                 return
     probe.report["output"] = said
     wrong = [name for name, value in network.named_parameters() if value.dtype != torch.float32]
@@ -81,7 +84,7 @@ def _gradient(probe: Probe) -> Iterator[Finding]:
     without = [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None]
     probe.report["parameters_without_gradient"] = without
     if without:
-        what = f"{len(without)} parameters get no gradient, {without[0]} first"
+        what = f"no gradient reaches {how_many(len(without), 'parameter')}, {without[0]} first"
         yield Finding(check="gradient", what=what, remedy="use every parameter in forward, or leave it out")
     gradients = [value.grad for value in network.parameters() if value.grad is not None]
     if not logits.isfinite().all() or not all(gradient.isfinite().all() for gradient in gradients):
