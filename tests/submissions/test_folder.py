@@ -168,6 +168,22 @@ def test_four_planted_faults_are_named_at_once(folder: Path, mini: Path, edit: E
     assert "integrity: the code changed torch.nn.functional.cross_entropy" in result.stderr
 
 
+def test_a_wrong_card_hides_nothing_that_can_be_read(folder: Path, mini: Path, edit: Edit) -> None:
+    """A file, the card, the benchmark that it enters, and a construct; that nothing was run is said."""
+    (folder / "weights.pt").write_bytes(b"x")
+    edit("group", "p5")
+    edit("enters", [{"benchmark": "quikstart", "sizes": [12]}])
+    model = (folder / "model.py").read_text()
+    (folder / "model.py").write_text(model.replace("def build(", "import os\n\n\ndef build(", 1))
+    result = CliRunner().invoke(build_app(), ["submit", str(folder), "--check", "--include", str(mini)])
+    assert result.exit_code == 1
+    assert "pickle: weights.pt is a kind of file" in result.stderr
+    assert "group: 'p5' is unknown here" in result.stderr
+    assert "enters[0].benchmark: there is no benchmark 'quikstart'; did you mean quickstart?" in result.stderr
+    assert "imports os" in result.stderr
+    assert "unchecked: the network was not tried; mend the card first" in result.stderr
+
+
 CHEAT = """
 import torch.nn.functional as _functional
 _functional.cross_entropy = lambda *arguments, **options: 0 * _functional.nll_loss(*arguments, **options)

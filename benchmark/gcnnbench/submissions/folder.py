@@ -17,9 +17,12 @@ from pathlib import Path
 
 from gcnnbench.cards.card_files import read_card_files
 from gcnnbench.cards.checks import cross_check
+from gcnnbench.cards.messages import choice, shown
 from gcnnbench.cards.reading import CardFile, CardsError, open_card
+from gcnnbench.cards.reading import Finding as Wrong
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ModelCard, split_entry
+from gcnnbench.cards.source import read_source
 from gcnnbench.data.copies import lacks_digests
 from gcnnbench.errors import UserError
 from gcnnbench.submissions.constructs import construct_findings
@@ -129,14 +132,35 @@ def _examine(path: Path, folder: Path, include: Sequence[Path]) -> Examined:
             remedy = "`gcnnbench new NAME` writes one, `gcnnbench schema model` says what it may hold"
             findings.append(Finding(check="missing-file", what=f"{CARD} is missing", remedy=remedy))
         return Examined(None, tuple(findings))
+    findings += construct_findings(files, _required(folder / CARD))
     try:
         file = open_card(folder / CARD, ModelCard)
-        findings += construct_findings(files, file.card.requires)
         registry = _registry_with(file, include)
     except CardsError as error:
-        return Examined(None, (*findings, *(_of_card(str(wrong)) for wrong in error.errors)))
+        wrong = dict.fromkeys((*error.errors, *_unknown_benchmarks(folder / CARD, include)))
+        untried = Finding(check="unchecked", what="the network was not tried", remedy="mend the card first")
+        return Examined(None, (*findings, *(_of_card(str(one)) for one in wrong), untried))
     submission = Submission(file.card, registry, files)
     return Examined(submission, (*findings, *_incomplete(submission)))
+
+
+def _required(path: Path) -> list[str]:
+    """The packages that a card names, right or not."""
+    data = read_source(path).data
+    named = data.get("requires") if isinstance(data, dict) else None
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+
+def _unknown_benchmarks(path: Path, include: Sequence[Path]) -> Iterator[Wrong]:
+    """The names in `enters` that no benchmark has, of a card that may be wrong elsewhere, too."""
+    document, known = read_source(path), read_card_files(include).benchmarks
+    entering = document.data.get("enters") if isinstance(document.data, dict) else None
+    for index, one in enumerate(entering if isinstance(entering, list) else ()):
+        name = one.get("benchmark") if isinstance(one, dict) else None
+        if isinstance(name, str) and name not in known:
+            at = document.position(("enters", index, "benchmark"))
+            message = f"there is no benchmark {shown(name)}; {choice(name, sorted(known))}"
+            yield Wrong(path, at.line, at.column, f"enters[{index}].benchmark", message)
 
 
 def _registry_with(file: CardFile[ModelCard], include: Sequence[Path]) -> Registry:

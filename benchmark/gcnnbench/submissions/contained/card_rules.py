@@ -16,6 +16,7 @@ from gcnnbench.device import seeded
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.learnt import learnt_symmetry
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.groups import P4, P4M
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.submissions.contained.subject import CPU, Subject
@@ -55,12 +56,14 @@ def parameters(probe: Probe) -> Iterator[Finding]:
     """The number of trainable parameters is stated for this configuration, and right."""
     count = sum(parameter.numel() for parameter in probe.network().parameters() if parameter.requires_grad)
     probe.report["parameters"] = count
-    where = "{} channels, {} classes, size {}".format(*probe.configuration)
+    channels, classes, size = probe.configuration
+    where = "{}, {}, size {}".format(how_many(channels, "channel"), how_many(classes, "class", "classes"), size)
     if probe.stated is None:
         what = f"the card states no number of parameters for {where}"
         yield Finding(check="parameters", what=what, remedy=f"state count: {count} for it")
     elif count != probe.stated.count:
-        what = f"the network has {count} trainable parameters at {where}, and the card says {probe.stated.count}"
+        found = how_many(count, "trainable parameter")
+        what = f"the network has {found} at {where}, and the card says {probe.stated.count:,}"
         yield Finding(check="parameters", what=what, remedy=f"state count: {count}, or build the network of the card")
 
 
@@ -110,9 +113,12 @@ def exactness(probe: Probe) -> Iterator[Finding]:
             what = f"the card does not say whether the network is exact at {row.size}, where it is entered"
             yield Finding(check="exactness", what=what, remedy=f"it is {row.decision}: name {row.size} there")
         elif row.disagreement or row.decision != claimed:
-            evidence = row.reason or f"an error of {row.error or 0:.1e} at the output, which is rounding"
+            rounding = f"an error of {row.error or 0:.1e} at the output, which is rounding"
+            evidence = rounding if row.decision == "exact" and not row.disagreement else row.reason or rounding
             what = f"the card says {claimed} at {row.size}, and the audit finds {row.decision}: {evidence}"
-            remedy = "claim what the network is, or mend the layer that breaks"
+            remedy = f"name {row.size} in {row.decision}_at" if row.decision != "unknown" else "claim what can be told"
+            if claimed == "exact":
+                remedy += ", or mend the layer that breaks"
             yield Finding(check="exactness", what=what, remedy=remedy)
 
 

@@ -15,6 +15,7 @@ celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmo
 rrelu selu silu softmax softplus softshrink tanhshrink
 """
 _LAYERS = """
+_upsample_bicubic2d_aa _upsample_bilinear2d_aa
 adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
 adaptive_max_pool3d affine_grid_generator alpha_dropout avg_pool1d avg_pool2d avg_pool3d batch_norm
 batch_norm_update_stats bilinear channel_shuffle col2im constant_pad_nd conv1d conv2d conv3d conv_transpose1d
