@@ -159,6 +159,11 @@ def wilson(correct: int, images: int, confidence: float = 1 - ALPHA) -> tuple[fl
     return float(interval.low), float(interval.high)
 
 
+def all_or_none(images: int) -> float:
+    """How wide Wilson's interval is where every image is right, or none: a standard error from such a share is zero."""
+    return 1 - wilson(images, images)[0]
+
+
 def mcnemar(first_only: int, second_only: int) -> float:
     """McNemar's exact test: p of a split at least as uneven among the images that only one of two runs gets right.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -90,6 +91,31 @@ def test_the_rest_of_a_short_board_is_of_the_same_results(tmp_path: Path) -> Non
     shutil.copytree(ROOT / "results" / ENTRY, tmp_path / ENTRY)
     values = advice(printed("leaderboard", "quickstart", "--top", "1", "--results", tmp_path), "leaderboard")
     assert (values["benchmarks"], values["results"]) == (["quickstart@1"], tmp_path)
+
+
+def test_why_something_was_assumed_is_shown_by_its_card(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results" / ENTRY, tmp_path / ENTRY)
+    values = advice(printed("explain", "quickstart", "p4cnn@12", "--results", tmp_path), "show")
+    assert (values["name"], values["results"]) == ("p4cnn", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("explain quickstart p4cnn@12 uprigt", "there is no metric 'uprigt'; did you mean upright?"),
+        ("run quickstart --entry p4cn@12 --dry-run", "no entry 'p4cn@12' in quickstart; did you mean p4cnn@12?"),
+    ],
+)
+def test_a_typo_is_answered_with_the_nearest_name(words: str, meant: str) -> None:
+    assert meant in " ".join(printed(*words.split()).split())
+
+
+def test_a_folder_of_images_is_named_as_the_user_named_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for part, kind in (("train", "rings"), ("train", "bars"), ("test", "rings"), ("test", "bars")):
+        (Path("my-data/my-leaves") / part / kind).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(Path("my-data/my-leaves") / part / kind / "0.png")
+    assert advice(printed("new", "my-leaves", "--images", "my-data/my-leaves"), "run")["data"] == Path("my-data")
 
 
 def test_missing_files_are_fetched_where_they_were_sought(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_dry_run_tells_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert re.search(r"\| quickstart@1 \| p4cnn@12 \| +1 \|( [^|]*\d+(\.\d)?( s)?–\d+(\.\d)? (s|min|h) \|){3}", told), (
         told
     )
-    assert re.search(r"1 of 1 cells to run on cpu with 1 thread each: \S+( s)?–\d+", " ".join(told.split()))
+    assert re.search(r"1 of 1 cell to run on cpu with 1 thread each: \S+( s)?–\d+", " ".join(told.split()))
     assert max(map(len, told.splitlines())) <= 100
 
 
@@ -57,6 +58,41 @@ def test_a_dry_run_tells_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[st
 )
 def test_a_range_names_its_units(seconds: float, within: float, told: str) -> None:
     assert duration_range(seconds, within) == told
+
+
+@pytest.mark.parametrize("verb", ["verify records", "leaderboard --write", "site"])
+def test_a_long_verb_shows_how_far_it_is(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bar over the records or the boards, on a terminal and there alone."""
+    place = "quickstart@1/z2cnn@12"
+    shutil.copytree(Path(__file__).parents[2] / "results" / place, tmp_path / "results" / place)
+    words = [*verb.split(), "--results", str(tmp_path / "results")]
+    words += ["--out", str(tmp_path / "site")] if verb == "site" else []
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert ended(*words) == 0
+    step = f"{place}/seed-0.json" if verb == "verify records" else "quickstart@1"
+    assert step in capsys.readouterr().err
+    assert step not in _piped(words, capsys, monkeypatch)
+
+
+def _piped(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.delenv("FORCE_COLOR")
+    assert ended(*words) == 0
+    return capsys.readouterr().err
+
+
+def test_an_interrupted_run_says_what_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gcnnbench.runs.local.execute", interrupted)
+    words = ("run", "quickstart", "--entry", "p4cnn@12", "--seeds", "0", "--device", "cpu", "--results", str(tmp_path))
+    assert ended(*words) == 130
+    kept = f"finished cells and the last states of the others are kept in {tmp_path}; the same command goes on"
+    assert capsys.readouterr().err.splitlines() == [kept, "interrupted"]
 
 
 def test_steps_are_told_where_somebody_looks_on(

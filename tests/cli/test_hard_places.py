@@ -68,6 +68,10 @@ def test_status_of_a_directory_writes_nothing(tmp_path: Path) -> None:
     told = called("status", "tiny", "--include", TINY, "--results", tmp_path / "nowhere")
     assert told.exit_code == 0
     assert "2 planned" in told.stdout
+    one = called("status", "quickstart", "--entry", "p4cnn@12", "--seeds", "0", "--results", tmp_path / "nowhere")
+    assert [line for line in one.stdout.splitlines() if "planned" in line] == [
+        "| quickstart@1 | p4cnn@12 | 1 planned |"
+    ]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,11 +104,11 @@ def test_the_first_run_on_a_data_set_without_digests_makes_a_row(
     places = ("--data", tmp_path / "data", "--results", tmp_path / "results")
     first = called(*RUN, *places)
     assert first.exit_code == 0, first.output
-    assert "1 cells run, 0 were done before, 0 failed" in first.stdout
+    assert "1 cell run, 0 were done before, 0 failed" in first.stdout
     record = parse_model((tmp_path / "results/tiny@1/z2cnn@8/seed-0.json").read_bytes(), Record)
     assert record.spec["data"] == recorded_copy(tmp_path / "results", "digits") == {"all": digest}
     again = called(*RUN, *places)
-    assert "0 cells run, 1 were done before, 0 failed" in again.stdout
+    assert "0 cells run, 1 was done before, 0 failed" in again.stdout
     board = called("leaderboard", "tiny", "--results", tmp_path / "results")
     assert "stale" not in board.stdout
     assert "| z2cnn@8 " in board.stdout

@@ -32,6 +32,17 @@ def test_help_fits_the_terminal_and_shows_no_python(
         assert re.findall(r"<[^>]*>|--[\w-]+ (?:int|float|str|bool|path|list)\b", told) == []
 
 
+def test_the_list_of_verbs_cuts_no_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = " ".join(capsys.readouterr().out.partition("Commands:")[2].split())
+    assert "..." not in told
+    assert "list List the models, data sets and benchmarks of the registry. show Show one card" in told
+
+
 @pytest.mark.parametrize(("words", "several"), [("run", "BENCHMARK..."), ("perf", "[SECTION]..."), ("list", "[KIND]")])
 def test_usage_says_what_may_be_left_out_and_what_repeated(
     words: str, several: str, capsys: pytest.CaptureFixture[str]

@@ -121,3 +121,10 @@ def test_from_a_folder_of_images_to_a_row(tmp_path: Path) -> None:
     assert row["metrics"]["accuracy.upright"]["mean"] > 0.6
     status = runner.invoke(build_app(), ["status", *common, "--format", "json"])
     assert "stale" not in status.stdout
+    first = next((tmp_path / "data" / "own").rglob("*.png"))
+    Image.new("L", (8, 8)).save(first)
+    again = runner.invoke(
+        build_app(), ["run", *common, "--data", str(tmp_path / "data"), "--entry", "z2cnn@28", "--seeds", "1"]
+    )
+    assert "put that copy back, or delete" in str(again.exception)
+    assert "dataset.py" not in str(again.exception)

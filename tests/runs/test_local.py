@@ -192,7 +192,7 @@ def test_the_command_line_from_plan_to_status(tiny_card: Path, tmp_path: Path) -
     assert not (tmp_path / "tiny@1").exists()
     done = gcnnbench("run", "tiny", "--seeds", "0", "--entry", "z2cnn@8", *common)
     assert done.returncode == 0, done.stderr
-    assert "1 cells run, 0 were done before, 0 failed" in done.stdout
+    assert "1 cell run, 0 were done before, 0 failed" in done.stdout
     told = gcnnbench("status", "tiny", "--format", "json", *common)
     states = {(cell["entry"], cell["seed"]): cell["state"] for cell in json.loads(told.stdout)["cells"]}
     assert states == {

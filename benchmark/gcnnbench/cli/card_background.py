@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import BenchmarkCard, Described, split_entry
 from gcnnbench.data.copies import lacks_digests, on_copies
+from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
     from gcnnbench.runs.record import Record
@@ -133,7 +134,7 @@ def _claims(registry: Registry, card: Described) -> tuple[Claimed, ...]:
             if isinstance(claim, NumberClaim):
                 found.append(Claimed(source.source, claim.id, card.name, claim.quantity, claim.printed))
             elif isinstance(claim, CurveClaim):
-                points = f"{len(claim.at)} points"
+                points = how_many(len(claim.at), "point")
                 found.append(Claimed(source.source, claim.id, card.name, claim.quantity, points))
             elif isinstance(claim, StatementClaim):
                 found.append(Claimed(source.source, claim.id, card.name, "statement", claim.says))

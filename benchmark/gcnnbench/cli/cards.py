@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gcnnbench.cards.schema import PURPOSES, BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
 from gcnnbench.cli.fitting import fit_table
 from gcnnbench.cli.output import columns
+from gcnnbench.formatting import how_many
 from gcnnbench.layout import WIDTH, pipes
 from gcnnbench.pages.protocol_text import protocol
 
@@ -189,11 +190,14 @@ def _section(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _dataset_facts(registry: Registry, card: DatasetCard) -> Iterator[tuple[str, str]]:
-    yield "images", f"{card.channels}×{card.size}×{card.size} {card.pixels}, {card.classes} classes"
+    yield (
+        "images",
+        f"{card.channels}×{card.size}×{card.size} {card.pixels}, {how_many(card.classes, 'class', 'classes')}",
+    )
     yield "orientation", card.orientation or ""
     for name, part in card.parts.items():
         digest = f"sha256 {part.digest[:16]}…" if part.digest else "digest recorded when first read"
-        yield f"part {name}", f"{part.images:,} images, {digest}"
+        yield f"part {name}", f"{how_many(part.images, 'image')}, {digest}"
     using = [benchmark.full_name for benchmark in registry.benchmarks.values() if benchmark.dataset == card.name]
     yield "benchmarks", ", ".join(using)
     yield "download", f"{card.download_bytes:,} bytes; {card.disk_bytes:,} on disk"

@@ -6,12 +6,22 @@ import re
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from gcnnbench.cli.advice import running
 from gcnnbench.cli.at_work import at_work
 
+WHOLE = 10_000
+"""Characters of a first sentence that are shown in the list of verbs: all."""
 CHOICES = re.compile(r" [<\[]([^<>\[\]]*)[>\]]$")
+
+
+class PlainGroup(TyperGroup):
+    """A group of verbs, told of in its first sentence."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Its first sentence, whole: the list of verbs folds it."""
+        return super().get_short_help_str(max(limit, WHOLE))
 
 
 class PlainCommand(TyperCommand):
@@ -21,6 +31,10 @@ class PlainCommand(TyperCommand):
         """Run the verb; one that takes its time says so, and commands that it advises carry on with its options."""
         with at_work(ctx.command_path), running(ctx):
             return super().invoke(ctx)
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Its first sentence, whole: the list of verbs folds it."""
+        return super().get_short_help_str(max(limit, WHOLE))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line: a required argument as its name, an optional one in brackets."""
@@ -64,6 +78,7 @@ def _choices(argument: Any) -> str:
 def plain_typer(**settings: Any) -> typer.Typer:
     """An application or a group of verbs whose help is plain."""
     return typer.Typer(
+        cls=PlainGroup,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

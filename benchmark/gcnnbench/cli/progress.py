@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gcnnbench.escaping import terminal
+from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
     from gcnnbench.runs.events import Event
@@ -64,7 +65,7 @@ class RunReport:
                 self.progress.update(self.running[event.cell], completed=event.done, total=event.total, rate=rate)
                 self._now_and_then(f"{event.cell}: {event.done}/{event.total} {rate}")
             case "waiting":
-                self._now_and_then(f"waiting for {event.total} cells that other processes run")
+                self._now_and_then(f"waiting for {how_many(event.total, 'cell')} of other processes")
             case "said":
                 self._say(f"{event.cell}: {event.text}")
             case "finished" | "failed" | "stopped":

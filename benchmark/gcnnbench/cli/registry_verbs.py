@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sized
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from gcnnbench.cli.check_report import JUnit, report_checks, shown_path
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
 from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,16 +144,20 @@ def validate(
         for finding in findings:
             typer.echo(str(finding), err=True)
         files = len({finding.path for finding in findings})
-        errors = "1 error" if len(findings) == 1 else f"{len(findings)} errors"
+        errors, checked = how_many(len(findings), "error"), how_many(card_files.checked, "card")
         waiting = "; claims and protocols are looked at once these are right" if card_files.findings else ""
-        typer.echo(f"{errors} in {files} of {card_files.checked} cards{waiting}", err=True)
+        typer.echo(f"{errors} in {files} of {checked}{waiting}", err=True)
         raise typer.Exit(WRONG_CARD)
-    models, datasets = len(card_files.models), len(card_files.datasets)
-    kinds = f"{models} models, {datasets} data sets, {len(card_files.benchmarks)} benchmarks"
-    typer.echo(
-        f"{card_files.checked + len(claims) + len(protocols)} cards checked, no errors: {kinds}, "
-        f"{len(claims)} claims cards, {len(protocols)} protocols; {len(card_files.bibliography)} sources"
-    )
+    kinds: dict[str, Sized] = {
+        "model": card_files.models,
+        "data set": card_files.datasets,
+        "benchmark": card_files.benchmarks,
+        "claims card": claims,
+        "protocol": protocols,
+    }
+    checked = how_many(card_files.checked + len(claims) + len(protocols), "card")
+    counted = ", ".join(how_many(len(cards), kind) for kind, cards in kinds.items())
+    typer.echo(f"{checked} checked, no errors: {counted}; {how_many(len(card_files.bibliography), 'source')}")
     if audit:
         _audit(Registry.of(card_files), [path.absolute() for path in paths or []])
 

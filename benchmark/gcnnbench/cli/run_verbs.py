@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,9 +29,11 @@ from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
 from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import terminal
+from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
     from gcnnbench.runs.cell import Cell
+    from gcnnbench.runs.store import Store
 
 SOME_CELLS_FAILED = 3
 
@@ -151,7 +155,7 @@ def run(
         return
     if node_data is None:  # else this machine needs no data, where cards have the digests
         todo = unfinished(store, on_read_copies(todo, results))
-    with RunReport(len(todo)) as report:
+    with _kept_when_interrupted(store), RunReport(len(todo)) as report:
         if on == LOCAL:
             from gcnnbench.runs.local import execute
 
@@ -182,12 +186,23 @@ def run(
     failed, stopped = ([event for event in ended if event.kind == kind] for kind in ("failed", "stopped"))
     done = len(ended) - len(failed) - len(stopped)
     also = f", {len(stopped)} stopped by the machine and gone on with by the same command" if stopped else ""
-    before = f"{len(cells) - len(todo)} were done before"
-    typer.echo(f"{done} cells run, {before}, {len(failed)} failed{also}; records in {store.results}")
+    before = how_many(len(cells) - len(todo), "was", "were") + " done before"
+    typer.echo(f"{how_many(done, 'cell')} run, {before}, {len(failed)} failed{also}; records in {store.results}")
     for event in [*failed, *stopped]:
         typer.echo(advised(terminal(f"{event.cell}: {event.text}")))
     if failed or stopped:
         raise typer.Exit(SOME_CELLS_FAILED)
+
+
+@contextmanager
+def _kept_when_interrupted(store: Store) -> Iterator[None]:
+    """Say of an interrupted run what is kept of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = "finished cells and the last states of the others are kept"
+        typer.echo(f"{kept} in {store.results}; the same command goes on", err=True)
+        raise
 
 
 def _place(device: DeviceName, on: str, gpus: float | None) -> str:
@@ -222,6 +237,8 @@ def status(
         ),
     ],
     *,
+    entries: Entries,
+    seeds: Seeds = None,
     output: Format,
     results: Results,
     include: Include,
@@ -234,7 +251,12 @@ def status(
     from gcnnbench.runs.store import Store
 
     registry, store = on_copies(Registry.load(include), results), Store(results)
-    cells = plan.plan(registry, benchmarks or sorted(registry.benchmarks))
+    cells = plan.plan(
+        registry,
+        benchmarks or sorted(registry.benchmarks),
+        entries=entries,
+        seeds=None if seeds is None else plan.seeds_from(seeds),
+    )
     states = [(cell, plan.status(store, cell)) for cell in cells]
     if output is OutputFormat.json:
         rows = [
@@ -264,7 +286,7 @@ def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     from gcnnbench.runs.estimate import forecast
 
     if not cells:
-        return f"nothing to do: all {planned} cells are done"
+        return f"nothing to do: {how_many(planned, 'cell')} planned, all done"
     by_entry: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
@@ -285,9 +307,9 @@ def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
     table = pipes((["benchmark", "entry", "cells", "training", "scoring", "all cells"], rows, "llrrrr"))
     middle = (least * most) ** 0.5
     whole = duration_range(middle, most / middle) if middle else "no time"
-    threads = "1 thread" if cells[0].threads == 1 else f"{cells[0].threads} threads"
     total = (
-        f"{len(cells)} of {planned} cells to run on {cells[0].device} with {threads} each: "
+        f"{len(cells)} of {how_many(planned, 'cell')} to run on {cells[0].device} with "
+        f"{how_many(cells[0].threads, 'thread')} each: "
         f"{whole} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and small weights, "
         f"{kept / 1e6:.0f} MB kept outside git."
     )

@@ -21,8 +21,10 @@ def site(
     With JavaScript its tables sort and filter, and a click on a number shows the records that it is made of.
     """
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.cli.progress import steps
     from gcnnbench.disk import write_whole
     from gcnnbench.pages.site import PAGE, site
 
-    write_whole(out / PAGE, site(Registry.load(include), results).encode())
+    made = site(Registry.load(include), results, lambda boards: steps(boards, lambda board: board.benchmark))
+    write_whole(out / PAGE, made.encode())
     typer.echo(f"wrote {out / PAGE}", err=True)

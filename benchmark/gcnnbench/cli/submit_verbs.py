@@ -16,6 +16,7 @@ from gcnnbench.cli.check_report import JUnit, report_checks
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
 from gcnnbench.cli.output import tell, tell_aside
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
     from gcnnbench.submissions.findings import Refused
@@ -75,7 +76,7 @@ def new(
         from gcnnbench.data.scaffold import new_dataset
 
         folder = new_dataset(name, images, output)
-        where = images.resolve().parent if images.resolve().name == name else Path("DIR")
+        where = images.parent if images.resolve().name == name else Path("DIR")
         hint = "" if images.resolve().name == name else f", once the images lie in DIR/{name}"
         typer.echo(
             f"{folder}: dataset.yaml, dataset.py, {name}-first.yaml; next{hint}: gcnnbench run {name}-first "
@@ -195,7 +196,7 @@ def _submit(submission: Submission, data: Path, output: Path | None, jobs: int, 
     target = output or Path(f"{submission.card.name}.bundle")
     with RunReport(len(cells_of(submission, data))) as report:
         manifest = submit(submission, data, target, report, jobs=jobs, trust=trust)
-    typer.echo(f"{target}: {len(manifest.files)} files, digest {manifest.digest}")
+    typer.echo(f"{target}: {how_many(len(manifest.files), 'file')}, digest {manifest.digest}")
     typer.echo(advised(f"next: gcnnbench verify bundle {shlex.quote(str(target))}"))
 
 
@@ -216,7 +217,7 @@ def _accept(
     report = verify_bundle(path, data, depth=depth, retrain=retrain, trust=trust, include=include, say=_say)
     written = accept(report, models, results, include)
     tell(_as_text(report))
-    typer.echo(f"accepted: {len(written)} files written")
+    typer.echo(f"accepted: {how_many(len(written), 'file')} written")
 
 
 def _checkout_models() -> Path:
@@ -245,8 +246,8 @@ def _refuse(error: Refused, path: Path) -> None:
     """Print what is wrong on stderr and end with 1."""
     for finding in error.findings:
         tell_aside(str(finding))
-    wrong = "1 thing is wrong" if len(error.findings) == 1 else f"{len(error.findings)} things are wrong"
-    typer.echo(f"{path}: refused, {wrong}", err=True)
+    things = how_many(len(error.findings), "thing is", "things are")
+    typer.echo(f"{path}: refused, {things} wrong", err=True)
     raise typer.Exit(CHECK_FAILED)
 
 

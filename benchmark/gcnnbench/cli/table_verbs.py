@@ -88,9 +88,11 @@ def _keep(registry: Registry, results: Path, boards: list[Board], *, everything:
         for name, text in tables.table_files(board).items():
             store.write(results / tables.TABLES / name, text.encode())
     if everything:
+        from gcnnbench.cli.progress import steps
         from gcnnbench.pages.results import FIGURES, PAGE, page
 
-        store.write(results / PAGE, page(registry, results, boards, results / FIGURES).encode())
+        text = page(registry, results, boards, results / FIGURES, lambda shown: steps(shown, lambda one: one.benchmark))
+        store.write(results / PAGE, text.encode())
 
 
 FORMS = """write one of

@@ -14,6 +14,7 @@ from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results, 
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.run_verbs import SOME_CELLS_FAILED, DeviceName, Entries, Seeds
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
@@ -211,7 +212,7 @@ def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device
 
     store, place = Store(results), choose(device).type
     cells = unfinished(store, on_read_copies(awaited_cells(registry, rows, store, place, data), results))
-    typer.echo(f"{len(cells)} cells of the protocols have no record yet and are run now", err=True)
+    typer.echo(f"{how_many(len(cells), 'cell')} of the protocols without a record, run now", err=True)
     if not cells:
         return 0
     with RunReport(len(cells)) as report:
@@ -257,11 +258,19 @@ def _records(
 ) -> None:
     from gcnnbench.cards.messages import choice
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.cli.progress import steps
     from gcnnbench.record_checks.made_again import mac_count
     from gcnnbench.record_checks.recomputing import verify_records
     from gcnnbench.record_checks.text import records_as_json, records_as_text
 
-    rows = verify_records(registry, results, chosen, further, mac_count(Registry.load()))
+    rows = verify_records(
+        registry,
+        results,
+        chosen,
+        further,
+        mac_count(Registry.load()),
+        lambda files: steps(files, lambda file: str(file.place)),
+    )
     tell(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), output)
     report_checks("gcnnbench verify records", [_record_case(row, results) for row in rows], junit)
     if further is None and output is not OutputFormat.json:

@@ -104,13 +104,11 @@ def _changed(title: str, same: str, changes: Sequence[Change]) -> Iterator[str]:
     if not changes:
         yield f"In the common cells {same}."
         return
-    lines = (f"- {change.field}: {change.first} → {change.second} ({_count(change.cells)})" for change in changes)
+    lines = (
+        f"- {change.field}: {change.first} → {change.second} ({how_many(change.cells, 'cell')})" for change in changes
+    )
     yield f"### {title}"
     yield "\n".join(folded(line, indent="  ") for line in lines)
-
-
-def _count(cells: int) -> str:
-    return "1 cell" if cells == 1 else f"{cells} cells"
 
 
 def states_as_markdown(found: StateComparison) -> str:

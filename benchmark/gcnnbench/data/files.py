@@ -95,7 +95,9 @@ def load_parts(card: DatasetCard, module: ModuleType, folder: Path) -> dict[str,
     wrong = wrong or _other_digest(card, found)
     if wrong:
         _refuse(card, how, faults(card, folder, content=True))
-        checked = all(file.md5 for file in card.files)
+        if found:
+            _refuse_another_copy(card, folder, found)
+        checked = card.files and all(file.md5 for file in card.files)
         raise UserError(
             f"data set {card.name}: {wrong}; "
             f"{'the files are right, so dataset.py or a library has changed' if checked else how}"
@@ -126,16 +128,21 @@ def _refuse(card: DatasetCard, how: str, found: tuple[Fault, ...]) -> None:
 
 def _keep_copy(card: DatasetCard, folder: Path, found: dict[str, str]) -> None:
     """Record the copy at the first reading, and refuse another one afterwards."""
-    known = recorded_copy(folder, card.name)
-    if not known:
+    _refuse_another_copy(card, folder, found)
+    if not recorded_copy(folder, card.name):
         record_copy(folder, card.name, found)
-    elif known != found:
+
+
+def _refuse_another_copy(card: DatasetCard, folder: Path, found: dict[str, str]) -> None:
+    """Nothing where this copy is the recorded one, or none is."""
+    known = recorded_copy(folder, card.name)
+    if known and known != found:
         part = next(name for name in found if known.get(name) != found[name])
         path = copy_path(folder, card.name)
         raise UserError(
             f"data set {card.name}: part {part} has the digest {found[part]}, but {path} recorded "
             f"{known.get(part, UNKNOWN)} when it was first read: put that copy back, or delete {path} if this one "
-            "shall replace it"
+            "shall replace it, with --results of its own"
         )
 
 

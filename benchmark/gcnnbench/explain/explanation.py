@@ -94,7 +94,7 @@ class Explanation:
     spec_digest: str
     spec: Mapping[str, Any]
     spec_is_current: bool
-    assumptions: tuple[Assumption, ...]
+    assumptions: Mapping[str, tuple[Assumption, ...]]
     dataset: str
     data: Mapping[str, str]
     data_files: tuple[DataFile, ...]

@@ -21,6 +21,7 @@ from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
+from gcnnbench.formatting import how_many
 from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.records import Kept, counted, kept_records
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob, read_files, seed_of, weights_path
@@ -63,7 +64,7 @@ def explain(
     record, runs = chosen[0].record, [one.run for one in chosen]
     folds = folds_of(card, runs)
     images = tested_images(folds, runs)
-    dataset = registry.dataset(card.dataset)
+    dataset, model = registry.dataset(card.dataset), registry.model(split_entry(entry)[0])
     claims = _claims(registry, results, card, entry, name) if seed is None else ()
     return Explanation(
         results=str(results),
@@ -83,7 +84,7 @@ def explain(
         spec_digest=record.spec_digest,
         spec=record.spec,
         spec_is_current=record.spec_digest == spec_digest(spec(registry, card, entry)),
-        assumptions=(*card.assumptions, *registry.model(split_entry(entry)[0]).assumptions),
+        assumptions={card.full_name: card.assumptions, model.name: model.assumptions},
         dataset=card.dataset,
         data=record.spec.get("data", {}),
         data_files=tuple(DataFile(file.path, file.bytes, file.md5) for file in dataset.files),
@@ -134,7 +135,8 @@ def _metric(given: str, chosen: Sequence[Kept], card: BenchmarkCard) -> str:
     plain = given.strip().replace(" ", "_")
     name = next((found for found in (plain, f"accuracy.{plain}") if found in known), None)
     if name is None:
-        raise UserError(f"there is no metric '{given}'; {choice(given, known)}")
+        short = [one.removeprefix("accuracy.") for one in known]
+        raise UserError(f"there is no metric '{given}'; {choice(given, short)}")
     if any(one.run.metrics.get(name) is None for one in chosen):
         defined = [other for other in known if all(one.run.metrics.get(other) is not None for one in chosen)]
         why = ": training has seen every element" if name == "accuracy.unseen" else ""
@@ -198,8 +200,7 @@ def _origins(chosen: Sequence[Kept]) -> list[Origin]:
 
 
 def _machine(made: Provenance) -> str:
-    threads = "1 thread" if made.threads == 1 else f"{made.threads} threads"
-    return f"{made.device}: {made.device_name}, {threads}; {made.platform}"
+    return f"{made.device}: {made.device_name}, {how_many(made.threads, 'thread')}; {made.platform}"
 
 
 def _claims(registry: Registry, results: Path, card: BenchmarkCard, entry: str, metric: str) -> tuple[ClaimRow, ...]:

@@ -11,6 +11,7 @@ from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.explanation import Explanation, File, Origin, Value
 from gcnnbench.explain.metric_counts import Tally
 from gcnnbench.layout import folded
+from gcnnbench.statistics import all_or_none
 from gcnnbench.strict_json import json_document
 
 PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
@@ -20,7 +21,7 @@ PROTOCOL = ("split", "input", "recipe", "evaluation", "hyperparameters")
 def explanation_as_json(found: Explanation) -> str:
     """One JSON document; accuracies are fractions."""
     document = asdict(found)
-    document["assumptions"] = [assumption.model_dump() for assumption in found.assumptions]
+    document["assumptions"] = [one.model_dump() for made in found.assumptions.values() for one in made]
     for claim, row in zip(document["claims"], found.claims, strict=True):
         claim["verdict"] = row.verdict
     return json_document(document)
@@ -56,7 +57,7 @@ def _headline(found: Explanation) -> str:
         return "one record"
     error = found.metric == "invariance_error"
     text = formatting.error(sample, wide=True) if error else f"{formatting.percent(sample)} %"
-    return f"{text} (n = {sample.n} of {found.protocol_seeds} seeds)"
+    return f"{text} (n = {sample.n} of {formatting.how_many(found.protocol_seeds, 'seed')})"
 
 
 def _formulae(found: Explanation) -> Iterator[str]:
@@ -69,10 +70,19 @@ def _formulae(found: Explanation) -> Iterator[str]:
         yield from _statistics(found)
     if found.test_set_error is not None:
         alone = first.tally is not None and len(first.tally.fields) == 1
-        error = f"√(m (1 − m) / N) = {found.test_set_error:.6f} with N = {found.test_images:,} images"
+        error = (
+            f"√(m (1 − m) / N) = {found.test_set_error:.6f} with N = {formatting.how_many(found.test_images, 'image')}"
+        )
         error = error if alone else f"at most {error}"
+        if found.test_set_error == 0:
+            error += (
+                f" as every image is right, or none (Wilson's interval is {all_or_none(found.test_images):.4f} wide)"
+            )
         if found.folds:
-            yield _item("test set", f"{error} of {found.folds} folds, one a seed; s holds the choice of images, too")
+            yield _item(
+                "test set",
+                f"{error} of {formatting.how_many(found.folds, 'fold')}, one a seed; s holds the choice of images, too",
+            )
         else:
             yield _item("test set", f"{error}: what another one of that size would change; not in s")
 
@@ -151,8 +161,9 @@ def _protocol(found: Explanation) -> Iterator[str]:
         yield _item(name, _told(found.spec.get(name, {})))
     versions = {key: value for key, value in found.spec.items() if key.endswith(("_version", "_versions"))}
     yield _item("versions", _told(versions))
-    for assumption in found.assumptions:
-        yield _item("assumed", f"{assumption.name} ({assumption.field}); gcnnbench show says why")
+    for card, assumptions in found.assumptions.items():
+        for assumption in assumptions:
+            yield _item("assumed", f"{assumption.name} ({assumption.field}); why: gcnnbench show {card}")
 
 
 def _data(found: Explanation) -> Iterator[str]:

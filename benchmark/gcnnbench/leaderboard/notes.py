@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from gcnnbench import formatting
+from gcnnbench.formatting import how_many
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.reading import Machine
-from gcnnbench.statistics import ALPHA
+from gcnnbench.statistics import ALPHA, all_or_none
 
 UNPAIRED = "a seed draws other dropout masks on another kind of device, so seeds do not pair across them"
 
@@ -52,6 +53,9 @@ def _test_set(board: Board) -> Iterator[str]:
             f"Test set: {images} images. Another one of that size would move upright accuracies by {amount} points "
             "(binomial standard error); that is not in the ±."
         )
+        if errors[0] == 0:
+            wide = formatting.share(all_or_none(sizes[0]))
+            yield f"Where every image is right, or none, it is 0.00 at any size: Wilson's interval is {wide} wide."
 
 
 def _dashes(board: Board) -> Iterator[str]:
@@ -71,8 +75,7 @@ def _dashes(board: Board) -> Iterator[str]:
 def _machines(board: Board) -> Iterator[str]:
     modes = sorted({row.numeric_mode for row in board.rows if row.numeric_mode})
     for machine, letter in machines(board).items():
-        threads = "1 thread" if machine.threads == 1 else f"{machine.threads} threads"
-        yield f"{letter}: {machine.device}, {machine.name}, {threads}."
+        yield f"{letter}: {machine.device}, {machine.name}, {how_many(machine.threads, 'thread')}."
     if modes:
         yield f"Numeric mode: {', '.join(modes)}. Images/s: of testing, per machine, never averaged over machines."
 

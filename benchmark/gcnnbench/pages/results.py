@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +49,12 @@ Made by `gcnnbench regret {{ name }}`.
 {% endfor -%}
 
 {% endfor -%}
+{% if pairs -%}
 ## Exact minus approximate, over all benchmarks
 
 {{ pairs|shown }}
 
+{% endif -%}
 ## Published numbers
 
 {{ counts|folded }}
@@ -72,7 +74,13 @@ class Section:
     figures: tuple[Drawn, ...]
 
 
-def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Path) -> str:
+def page(
+    registry: Registry,
+    results: Path,
+    boards: Sequence[Board],
+    folder: Path,
+    each: Callable[[Sequence[Board]], Iterable[Board]] = iter,
+) -> str:
     """The page as Markdown, after drawing its figures; the same records give the same bytes.
 
     Args:
@@ -80,23 +88,26 @@ def page(registry: Registry, results: Path, boards: Sequence[Board], folder: Pat
         results: the results directory.
         boards: all its boards.
         folder: where the figures are written; the page names them as if it were `figures/` beside it.
+        each: goes through the boards, as a bar that shows how far it is.
     """
 
     def figures(board: Board) -> tuple[Drawn, ...]:
         name = registry.benchmark(board.benchmark).short_name
+        if not any(row.seeds for row in board.rows):  # networks that came trained have no record to draw
+            return ()
         return tuple(draw(registry, results, figure, name, folder) for figure in ("curve", "relaxation"))
 
     rows = judge_claims(registry, read_claims(registry), gather(registry, results))
+    paired = any(pair.contrasts for board in boards for pair in board.pairs)
     environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
     environment.filters |= {"folded": folded, "shown": _shown}
     return environment.from_string(TEMPLATE).render(
         sections=[
             Section(registry.benchmark(board.benchmark).short_name, as_markdown([board]), figures(board))
-            for board in boards
-            if board.has_runs
+            for board in each([board for board in boards if board.has_runs])
         ],
         families=_regrets(registry, results, boards, folder),
-        pairs=draw(registry, results, "pairs", None, folder),
+        pairs=draw(registry, results, "pairs", None, folder) if paired else None,
         counts=summary_text(rows),
         claims=claims_as_markdown([row for row in rows if row.verdict not in UNDECIDED]).replace("## ", "### "),
     )

@@ -12,7 +12,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,13 @@ SCRIPTS = ("vendor/datatables-3.1.5.min.js", "leaderboard.js")
 STYLE = "leaderboard.css"
 
 
-def site(registry: Registry, results: Path) -> str:
+def site(registry: Registry, results: Path, each: Callable[[Sequence[Board]], Iterable[Board]] = iter) -> str:
     """The page as HTML; the same cards and records give the same bytes.
 
     Args:
         registry: holds the cards.
         results: the results directory.
+        each: goes through the boards, as a bar that shows how far it is.
 
     Raises:
         UserError: no benchmark has an official record, or a card of claims is wrong.
@@ -66,7 +67,7 @@ def site(registry: Registry, results: Path) -> str:
         at = registry.at(registry.benchmark(board.benchmark))
         if at is not registry and at != registry:
             older[board.benchmark] = judge_claims(at, cards, gather(at, results))
-    return page(registry, boards, all_records(registry, results), cards, claims, older)
+    return page(registry, boards, all_records(registry, results), cards, claims, older, each)
 
 
 def page(
@@ -76,6 +77,7 @@ def page(
     published: Sequence[ClaimsCard],
     claims: Sequence[ClaimRow],
     older: Mapping[str, Sequence[ClaimRow]],
+    each: Callable[[Sequence[Board]], Iterable[Board]] = iter,
 ) -> str:
     """The page of what has been read.
 
@@ -86,9 +88,10 @@ def page(
         published: the claims cards, whose curves are drawn.
         claims: the claims with their verdicts.
         older: the same on superseded benchmarks, by `name@version`.
+        each: goes through the boards, as a bar that shows how far it is.
     """
     lineage, shown = Lineage(), []
-    for board in boards:
+    for board in each(boards):
         card = registry.benchmark(board.benchmark)
         lineage.add(board, card, kept[card.full_name], older.get(card.full_name, claims))
         drawn = [network for network in networks_of(registry.at(card), card, kept[card.full_name]) if network.records][

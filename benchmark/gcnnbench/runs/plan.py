@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import UNKNOWN
 from gcnnbench.errors import UserError
@@ -71,7 +72,7 @@ def plan(
     known = {entry for card in cards for entry in card.entries}
     for entry in entries:
         if entry not in known:
-            raise UserError(f"no entry {entry!r} in {', '.join(benchmarks)}: one of {', '.join(sorted(known))}")
+            raise UserError(f"no entry {entry!r} in {', '.join(benchmarks)}; {choice(entry, sorted(known))}")
     return [
         Cell(registry, card.name, entry, seed, device, threads, data, limit, cuda_graphs)
         for card in cards
