@@ -105,7 +105,8 @@ def _changed(title: str, same: str, changes: Sequence[Change]) -> Iterator[str]:
         yield f"In the common cells {same}."
         return
     lines = (
-        f"- {change.field}: {change.first} → {change.second} ({how_many(change.cells, 'cell')})" for change in changes
+        f"- {change.field}: {change.first} → {change.second} ({formatting.how_many(change.cells, 'cell')})"
+        for change in changes
     )
     yield f"### {title}"
     yield "\n".join(folded(line, indent="  ") for line in lines)
