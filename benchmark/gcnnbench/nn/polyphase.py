@@ -72,7 +72,7 @@ def adaptive_polyphase_upsampling(features: Tensor, phase: Tensor) -> Tensor:
         UserError: there is not one phase for each image.
     """
     if phase.shape != features.shape[:1]:
-        raise UserError(f"phase {tuple(phase.shape)} must hold one number for each of the {len(features)} images")
+        raise UserError(f"phase {tuple(phase.shape)} must hold one number for each image, {len(features)} in all")
     places = torch.arange(len(PHASES), device=phase.device)
     kept = (phase[:, None] == places)[:, None, :, None, None]
     return pixel_shuffle(torch.where(kept, features[:, :, None], 0).flatten(1, 2), 2)

@@ -166,7 +166,7 @@ def _scored(card: BenchmarkCard) -> str:
 def _elements(group: schema.GridGroupName) -> str:
     if "shifts" not in group:
         return f"every element of {group}"
-    return f"{len(schema.ELEMENTS[group])} elements that stand for {group}, with circular shifts"
+    return f"{how_many(len(schema.ELEMENTS[group]), 'element')} that stand for {group}, with circular shifts"
 
 
 def _fill(fill: schema.Fill) -> str:

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
+from gcnnbench.formatting import how_many
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.report import Comparison, compared
 from gcnnbench.perf.sleepers import SleepingEngine, sleeping_cells
@@ -105,7 +106,7 @@ def timed(run: Run, cells: Sequence[Cell]) -> tuple[Timing, Timing]:
         begin = time.perf_counter()
         run(cells, Store(Path(results)), report)
     if len(ends) != len(cells):
-        raise RuntimeError(f"{len(ends)} of {len(cells)} cells finished")
+        raise RuntimeError(f"{len(ends)} of {how_many(len(cells), 'cell')} finished")
     later = tuple(end - before for before, end in zip(ends, ends[WORKERS:], strict=False))
     return Timing((ends[WORKERS - 1] - begin,)), Timing(later)
 
@@ -119,7 +120,7 @@ def scheduling(folder: Path) -> Comparison:
         ended = hand_out(cells, Store(Path(results)), lambda _: None, engine)
         taken = time.perf_counter() - begin
     if len(finished := [event for event in ended if event.kind == "finished"]) != len(cells):
-        raise RuntimeError(f"{len(finished)} of {len(cells)} cells finished")
+        raise RuntimeError(f"{len(finished)} of {how_many(len(cells), 'cell')} finished")
     timings = {HANDED: Timing((taken,)), ALONE: Timing((len(cells) / SLOTS,))}
     return compared("engines", SCHEDULING, timings, reference=ALONE)
 
