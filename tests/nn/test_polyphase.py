@@ -113,7 +113,7 @@ def test_planted_faults_are_seen() -> None:
 def test_odd_sizes_and_a_missing_phase_are_refused() -> None:
     with pytest.raises(UserError, match="needs an even height and width, got 8×7"):
         adaptive_polyphase_sampling(torch.randn(1, 1, 8, 7))
-    with pytest.raises(UserError, match=r"phase \(2,\) must hold one number for each of the 3 images"):
+    with pytest.raises(UserError, match=r"phase \(2,\) must hold one number for each image, 3 in all"):
         adaptive_polyphase_upsampling(torch.randn(3, 1, 4, 4), torch.zeros(2, dtype=torch.int64))
 
 
