@@ -73,10 +73,13 @@ def test_what_is_not_here_is_said_with_where_to_get_it() -> None:
     assert {row.verdict for row in rows} == {"not here"}
     assert all("clone dwromero/att_gconvs@872259c into a folder" in str(row.reason) for row in rows)
     card = CARDS["timm"]
-    missing = card.model_copy(update={"origin": card.origin.model_copy(update={"requires": "no-such-package>=1"})})
+    missing = card.model_copy(
+        update={"origin": card.origin.model_copy(update={"requires": ("torch>=2", "no-such-package>=1", "nor-this<2")})}
+    )
     rows = audit_zoo([missing])
-    assert {row.reason for row in rows} == {"not installed: pip install 'no-such-package>=1'"}
+    assert {row.reason for row in rows} == {"not installed: pip install 'no-such-package>=1' 'nor-this<2'"}
     assert "not installed" in page(rows)
+    assert "Packages `torch>=2`, `no-such-package>=1`, `nor-this<2`; licence" in page(rows)
     assert f"{len(rows)} rows not decided, with the reason" in summary(rows)
 
 

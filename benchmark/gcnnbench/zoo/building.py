@@ -38,11 +38,10 @@ def find(card: ZooCard, checkouts: Path | None) -> Found:
     """
     origin = card.origin
     if isinstance(origin, Package):
-        name = split(r"[^\w.-]", origin.requires.strip(), maxsplit=1)[0]
-        try:
-            return Found(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            raise NotHereError(f"not installed: pip install '{origin.requires}'") from None
+        missing = [f"'{one}'" for one in origin.requires if not _installed(one)]
+        if missing:
+            raise NotHereError(f"not installed: pip install {' '.join(missing)}")
+        return Found(", ".join(_installed(one) or one for one in origin.requires))
     if isinstance(origin, Entries):
         return Found("this suite's registry")
     where = f"{origin.repository}@{origin.commit}"
@@ -52,6 +51,15 @@ def find(card: ZooCard, checkouts: Path | None) -> Found:
     if folder is None or not folder.is_dir():
         raise NotHereError(f"not here: clone {where} into a folder and give that folder as --checkouts")
     return Found(where, folder.resolve())
+
+
+def _installed(requirement: str) -> str | None:
+    """The name and the version of what is installed of a package; None where nothing is."""
+    name = split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return None
 
 
 def target(network: ZooNetwork, found: Found) -> Target:

@@ -33,10 +33,13 @@ Claim = Literal["equivariant", "approximate", "nothing"]
 
 
 class Package(Model):
-    """Code from a package index; `requires` names it with its versions."""
+    """Code from a package index: the package first, then those that it imports and does not bring.
+
+    Each with its versions, as pip takes it.
+    """
 
     kind: Literal["package"]
-    requires: Requirement
+    requires: Some[Requirement]
 
 
 class Checkout(Model):

@@ -62,7 +62,7 @@ def origin(card: ZooCard) -> str:
     """Where the code is from."""
     match card.origin:
         case Package(requires=requires):
-            where = f"Package `{requires}`"
+            where = f"Package{'s' if len(requires) > 1 else ''} {', '.join(f'`{one}`' for one in requires)}"
         case Checkout(repository=repository, commit=commit):
             where = f"A clone of [{repository}](https://github.com/{repository}) at `{commit}`"
         case Formula(repository=repository, commit=commit):
