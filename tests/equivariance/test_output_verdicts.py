@@ -366,3 +366,35 @@ def test_states_are_judged_as_values() -> None:
     assert found.verdict(P4) == "exact"
     assert {one.state for one in found.judged} == {"mine"}
     assert isinstance(output, Field)
+
+
+# what the images given do not show
+
+
+class ByCorner(Network):
+    """Goes another way for images whose first pixel is bright; no digit's is."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        bright = images[:, 0, 0, 0] > images[:, 0].mean((-2, -1))
+        return super().forward(torch.where(bright[:, None, None, None], images.tanh() * 2, images))
+
+
+def test_a_break_that_the_images_do_not_show_is_found_on_noise() -> None:
+    row = audited(ByCorner)
+    assert row.decision == "approximate"
+    assert row.invariance_error is not None
+    assert row.invariance_error < 1e-12
+    assert row.error is not None
+    assert row.error > 1e-3
+    assert "given, on noise; " in str(row.reason)
+    assert "on the images it is exact: what it does depends on them" in str(row.reason)
+
+
+def test_noise_on_which_nothing_can_be_told_changes_no_verdict() -> None:
+    class Rooted(Network):
+        """Finite for images whose corner is dark only."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images * (images[:, :1, :1, :1] <= images.mean()).to(images.dtype).log().add(1))
+
+    assert audited(Rooted).decision == "exact"

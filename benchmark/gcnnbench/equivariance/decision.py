@@ -3,6 +3,10 @@
 The verdict is that of the output, in two states: with the weights as *given*, and *drawn* anew (`random_weights.py`).
 Each must be judged under every element of the group. Layers explain the verdict: one that is broken below an exact
 output is *recovered*.
+
+Real images are alike in much: their corners are dark, what they show is in the middle. A network that goes different
+ways for different images may take the same one for all of them. So what is exact on the images must not break on noise
+of their range, either.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.breaking_parameter import breaking_parameter
@@ -26,6 +31,7 @@ from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import CIRCULAR_SHIFTS, P2, P4, P4M, PM, ActingGroup, ShiftGroup
 
 GIVEN, DRAWN = "given", "drawn"
+ON_NOISE = "given, on noise"
 SUBGROUPS: tuple[ActingGroup, ...] = (P2, PM, P4, P4M, CIRCULAR_SHIFTS)
 
 
@@ -39,7 +45,7 @@ class Decision:
 
     Args:
         group: the whole group that was asked about.
-        states: the network as given and drawn anew, each judged.
+        states: the network as given and drawn anew, each judged; a third, as given on noise, where only that breaks.
         reason: what is wrong or could not be told, or None.
         control: the error at the output of the control that is broken, on the same images, if it ran.
     """
@@ -135,7 +141,20 @@ def decide(
     if len(images) < 2 or images.shape[-1] != images.shape[-2]:
         raise UserError(f"a decision needs at least two square images; got {tuple(images.shape)}")
     broken = run_controls(images, group) if controls else None
-    return replace(_decide(network, images, group, fan_in, output or Invariant()), control=broken)
+    found = _decide(network, images, group, fan_in, output or Invariant())
+    if found.verdict == "exact":
+        seen = judge(network, ON_NOISE, tensors, noise_like(images), group, fan_in=fan_in, output=output or Invariant())
+        if seen.verdict(group) == "approximate":
+            found = replace(found, states=(*found.states, seen))
+            found = replace(found, reason=f"{found.deciding}; on the images it is exact: what it does depends on them")
+    return replace(found, control=broken)
+
+
+def noise_like(images: Tensor) -> Tensor:
+    """Uniform noise in the range of each channel, as many images of the same size."""
+    least, most = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
+    numbers = torch.rand(images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(images)
+    return least + (most - least) * numbers
 
 
 def run_controls(images: Tensor, group: ActingGroup = P4) -> float | None:

@@ -177,9 +177,11 @@ class Tracer(TorchDispatchMode):
                 argument.name: args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
                 for place, argument in enumerate(func._schema.arguments)
             }
-            if func._schema.is_mutable and self.notes.changes_input is None:
-                self._notice_writes(func, arguments)
-            self._follow(Call(name, func, arguments, out, tracked, self._label(name)))
+            call = Call(name, func, arguments, out, tracked, self._label(name))
+            before = [(tensor, self.state(tensor)) for tensor in _written_by(func, arguments)]
+            self._follow(call)
+            for tensor, state in before:
+                self._notice_write(call, tensor, state)
         return out
 
     def wrap_round(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -195,15 +197,24 @@ class Tracer(TorchDispatchMode):
             self._follow(Call("pad_circular", func, given, out, (state,), self._label("pad_circular")))
         return out
 
-    def _notice_writes(self, func: Any, arguments: Mapping[str, Any]) -> None:
-        written = (
-            arguments[argument.name]
-            for argument in func._schema.arguments
-            if argument.alias_info is not None and argument.alias_info.is_write
-        )
-        storages = [value.untyped_storage()._cdata for value in written if isinstance(value, Tensor)]
-        if self.image is not None and self.image.untyped_storage()._cdata in storages:
-            self.notes.changes_input = self._label(func.overloadpacket.__name__)
+    def _notice_write(self, call: Call, tensor: Tensor, before: Tracked | None) -> None:
+        """A tensor was written into: what shares its memory is changed with it."""
+        storage, after = tensor.untyped_storage(), self.state(tensor)
+        if self.image is not None and self.image.untyped_storage()._cdata == storage._cdata:
+            self.notes.changes_input = self.notes.changes_input or self._label(call.func.overloadpacket.__name__)
+        if after is None or storage._cdata in self._written:
+            return
+        aliases = [one for one in self._states if one.untyped_storage()._cdata == storage._cdata and one is not tensor]
+        if tensor._base is not None and all(one is not tensor._base for one in aliases):
+            aliases.append(tensor._base)
+        for alias in aliases:
+            held = self._states.get(alias)
+            if _layout(alias) == _layout(tensor):
+                self._states[alias] = after
+            elif held is None or after != before or not _all_pixels(tensor, after, alias, held):
+                bit = self.add(Obstacle(call.layer, call.name, "writes into a part or another view of the features"))
+                both = after if held is None else merged([after, held], call.layer)
+                self._states[alias] = replace(both, dimensions=None, field=None, past=both.past | bit)
 
     def _follow(self, call: Call) -> None:
         self.notes.fan_in += additions(call)
@@ -251,6 +262,33 @@ class _CircularPadding(TorchFunctionMode):
         if pads and (kwargs.get("mode") or (args[2] if len(args) > 2 else None)) == "circular":
             return self.tracer.wrap_round(func, args, kwargs)
         return func(*args, **kwargs)
+
+
+def _written_by(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
+    """The tensors that an operation writes into."""
+    if not func._schema.is_mutable:
+        return []
+    written = (
+        arguments[argument.name]
+        for argument in func._schema.arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
+    return [value for value in written if isinstance(value, Tensor)]
+
+
+def _layout(tensor: Tensor) -> tuple[Sequence[int], Sequence[int], int]:
+    return tensor.shape, tensor.stride(), int(tensor.storage_offset())
+
+
+def _all_pixels(tensor: Tensor, state: Tracked, alias: Tensor, held: Tracked) -> bool:
+    """Whether a tensor that shares memory with another holds all of its pixels, and all channels that are not alike."""
+    if state.dimensions is None or held.dimensions is None:
+        return False
+    own, others = (
+        sorted((factor.axis, factor.size) for dimension in dimensions for factor in dimension if factor.axis)
+        for dimensions in (state.dimensions, held.dimensions)
+    )
+    return own == others and (tensor.numel() >= alias.numel() or state.field == held.field == ScalarField())
 
 
 def additions(call: Call) -> int:

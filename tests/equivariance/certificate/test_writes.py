@@ -1,0 +1,86 @@
+"""What is written in place into a part of the features, or through another view of them, is no longer followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from gcnnbench.equivariance.exactness import watch
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.nn.groups import P4
+from tests.equivariance.mutants.networks import REGULAR, Function
+
+
+def ramp(features: Tensor) -> Tensor:
+    return torch.linspace(-1, 1, features.shape[-1])
+
+
+def written(write: Callable[[Tensor], object]) -> Callable[[Tensor], Tensor]:
+    """A copy of the features into which something was written."""
+
+    def function(features: Tensor) -> Tensor:
+        made = features.clone()
+        write(made)
+        return made
+
+    return function
+
+
+def masked(features: Tensor) -> Tensor:
+    mask = torch.ones_like(features)
+    mask[..., 0, 0] = 0
+    return features * mask
+
+
+def gated(features: Tensor) -> Tensor:
+    """Gates from every second pixel, gathered in a tensor that does not come from the image."""
+    gates = torch.zeros(len(features), features.shape[1], 1, 1)
+    gates[:, :4].add_(features[..., ::2, ::2].mean((-2, -1), keepdim=True)[:, :4])
+    return features * gates
+
+
+def with_part_alive(features: Tensor) -> Tensor:
+    """A view taken before the features are written into, and used behind it."""
+    made = features.clone()
+    view = made.flatten(2)
+    made.mul_(ramp(made))
+    return view.view_as(features)
+
+
+BROKEN: dict[str, Callable[[Tensor], Tensor]] = {
+    "a pixel of a mask": masked,
+    "half of the pixels": written(lambda x: x[..., :5].mul_(0.5)),
+    "half of the pixels, by a function of each": written(lambda x: x[..., :5].sub_(0.3).relu_()),
+    "a flat view": written(lambda x: x.flatten(2).mul_(torch.linspace(-1, 1, 100))),
+    "the data": written(lambda x: x.data.mul_(ramp(x))),
+    "a detached view": written(lambda x: x.detach().mul_(ramp(x))),
+    "a flat view of the data": written(lambda x: x.data.flatten(2).mul_(torch.linspace(-1, 1, 100))),
+    "some of the orientations": written(lambda x: x[:, :1].mul_(0.5)),
+    "gates from somewhere else": gated,
+    "a view from before": with_part_alive,
+}
+SOUND: dict[str, Callable[[Tensor], Tensor]] = {
+    "the whole": written(lambda x: x.sub_(0.3).relu_()),
+    "all pixels through a view": written(lambda x: x.sub_(0.3).flatten(2).relu_()),
+    "constants": lambda x: x + torch.zeros_like(x).add_(1),
+    "a copy": written(lambda x: x.clone()[..., :5].mul_(0.5)),
+}
+
+
+def certificate(function: Callable[[Tensor], Tensor]) -> str:
+    (base,) = (one for one in REGULAR if one.group == P4)
+    network = base.changed(lambda: {"middle": Function(function)})
+    return watch(network, sample_images(2, 3, 10), P4.elements).verdict
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_write_that_breaks_the_symmetry_is_never_certified(name: str) -> None:
+    assert certificate(BROKEN[name]) != "exact"
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_write_to_all_pixels_alike_is_certified(name: str) -> None:
+    assert certificate(SOUND[name]) == "exact"
