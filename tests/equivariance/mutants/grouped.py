@@ -23,9 +23,9 @@ class Turned(nn.Module):
     """lifting – ReLU – p4 convolution – maximum over orientations – mean – linear, by filters that are turned.
 
     Orientation g of the lifting convolution has its filters turned by `lift·g`, that of the other by `turn·g`, its
-    inputs shifted by `shift·g`. Under t quarter turns of the image the lifted features turn, and are shifted by
-    `lift·t`. So the output is invariant if some shift s by which the orientations may move satisfies `turn·s = t` and
-    `shift·s = lift·t`, modulo four.
+    inputs shifted by `shift·g`. Under t quarter turns of the image the lifted features turn and are shifted by u if
+    `lift·u = t`, the others turn and are shifted by s if `turn·s = t` and `shift·s = u`, modulo four. The output is
+    invariant if there are such u and s.
     """
 
     def __init__(self, lift: int, turn: int, shift: int) -> None:
@@ -48,7 +48,11 @@ class Turned(nn.Module):
     def exact(lift: int, turn: int, shift: int, group: Group) -> bool:
         """Whether it is exact under the turns of the group."""
         return all(
-            any((turn * s - t) % 4 == 0 and (shift * s - lift * t) % 4 == 0 for s in range(4))
+            any(
+                (lift * u - t) % 4 == 0 and (turn * s - t) % 4 == 0 and (shift * s - u) % 4 == 0
+                for u in range(4)
+                for s in range(4)
+            )
             for t in {element.turns for element in group.elements}
         )
 

@@ -165,11 +165,11 @@ def corner(features: Tensor) -> Tensor:
 # the suite's own models, small, over input sizes
 
 ENTRIES: tuple[tuple[str, dict[str, object], Group, Callable[[int], bool], tuple[int, ...]], ...] = (
-    ("p4cnn", {"planes": 2, "dropout": 0.3}, P4, lambda size: size % 2 == 0, tuple(range(9, 17))),
-    ("p4cnn-subsample", {"planes": 2, "dropout": 0.3}, P4, lambda _: True, (9, 10, 11, 12)),
-    ("p4mcnn", {"planes": 2, "dropout": 0.3}, P4M, lambda size: size % 2 == 0, (9, 10, 11, 12)),
+    ("p4cnn", {"planes": 5, "dropout": 0.3}, P4, lambda size: size % 2 == 0, tuple(range(9, 17))),
+    ("p4cnn-subsample", {"planes": 5, "dropout": 0.3}, P4, lambda _: True, (9, 10, 11, 12)),
+    ("p4mcnn", {"planes": 5, "dropout": 0.3}, P4M, lambda size: size % 2 == 0, (9, 10, 11, 12)),
     ("z2cnn", {"planes": 4, "dropout": 0.3}, P4, lambda _: False, (9, 10)),
-    ("c4cnn-e2cnn", {"planes": 2, "dropout": 0.3}, P4, lambda size: size % 2 == 0, (9, 10, 11, 12)),
+    ("c4cnn-e2cnn", {"planes": 5, "dropout": 0.3}, P4, lambda size: size % 2 == 0, (9, 10, 11, 12)),
     ("p4-resnet44", {"widths": (2, 4, 4), "blocks": (1, 1, 1)}, P4, lambda size: size % 4 == 1, (9, 10, 11, 13)),
 )
 
