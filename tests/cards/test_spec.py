@@ -235,6 +235,18 @@ def test_the_numerics_version_changes_the_digest(registry: Registry, monkeypatch
     assert digest(registry) != before
 
 
+def test_a_numeric_mode_whose_numbers_changed_says_its_version(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = registry.benchmark("quickstart")
+    assert "numeric_mode_version" not in spec(registry, card, "p4cnn@12")
+    low = card.model_copy(update={"recipe": card.recipe.model_copy(update={"numeric_mode": "bf16"})})
+    now = spec(registry, low, "p4cnn@12")
+    assert now["numeric_mode_version"] == 2
+    monkeypatch.setitem(spec_module.NUMERIC_MODE_VERSIONS, "bf16", 3)
+    assert spec_digest(spec(registry, low, "p4cnn@12")) != spec_digest(now)
+
+
 def test_only_a_changed_metric_changes_the_digest(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(registry)
     monkeypatch.setitem(METRIC_VERSIONS, "a new metric", 1)

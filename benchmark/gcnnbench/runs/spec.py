@@ -15,14 +15,17 @@ from gcnnbench.scoring.metrics import METRIC_VERSIONS
 NUMERICS_VERSION = 1
 """Bumped when the suite's own code gives other numbers for the same spec: layers, training, data, evaluation."""
 
+NUMERIC_MODE_VERSIONS = {"bf16": 2}
+"""Modes whose numbers changed while those of others did not: since 2, bf16 reads the weights anew in every step."""
+
 
 def spec(registry: Registry, benchmark: BenchmarkCard, entry: str) -> dict[str, Any]:
     """What determines the numbers of one entry of a benchmark, as plain JSON data.
 
     It holds the digests of the parts of the data that are used, the split, the input, the recipe with its numeric
     mode, the evaluation protocol, the entry with its hyper-parameters and model version, the suite's numerics version
-    and the version of each metric definition that was ever changed. It does not hold seeds, the list of entries,
-    names of benchmarks, texts, sources, assumptions, the device or the versions of libraries.
+    and the versions of the numeric mode and of each metric definition that were ever changed. It does not hold seeds,
+    the list of entries, names of benchmarks, texts, sources, assumptions, the device or the versions of libraries.
 
     Args:
         registry: holds the entry's and the data set's card.
@@ -36,6 +39,7 @@ def spec(registry: Registry, benchmark: BenchmarkCard, entry: str) -> dict[str, 
     shares = (benchmark.split.train, benchmark.split.validation, benchmark.split.test)
     used = sorted({share.part for share in shares if share is not None})
     changed = {name: version for name, version in METRIC_VERSIONS.items() if version > 1}
+    mode_version = NUMERIC_MODE_VERSIONS.get(benchmark.recipe.numeric_mode)
     recipe = _plain(benchmark.recipe)
     # A change that is not made is the same said or unsaid.
     recipe["augmentation"] = {key: value for key, value in recipe["augmentation"].items() if value is not False}
@@ -53,6 +57,7 @@ def spec(registry: Registry, benchmark: BenchmarkCard, entry: str) -> dict[str, 
         "hyperparameters": _plain(model)["hyperparameters"],
         "model_version": benchmark.version_of(model),
         "numerics_version": NUMERICS_VERSION,
+        **({"numeric_mode_version": mode_version} if mode_version else {}),
         **({"metric_versions": changed} if changed else {}),
     }
 
