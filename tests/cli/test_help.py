@@ -71,7 +71,7 @@ def test_no_option_takes_its_name_from_the_word_for_its_value() -> None:
     ("line", "offered"),
     [
         ("gcnnbench leaderb", ["leaderboard"]),
-        ("gcnnbench run quick", ["quickstart"]),
+        ("gcnnbench run quick", ["quickstart", "quickstart-shifts"]),
         ("gcnnbench status pcam-v", ["pcam-veeling", "pcam-veeling-turned"]),
         ("gcnnbench run quickstart --entry p4cnn@1", ["p4cnn@11", "p4cnn@12", "p4cnn@13", "p4cnn@15", "p4cnn@16"]),
     ],

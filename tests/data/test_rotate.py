@@ -120,5 +120,5 @@ def test_the_input_is_left_as_it_is() -> None:
 def test_other_forms_are_refused() -> None:
     with pytest.raises(ValueError, match=r"must be floating point.*torch\.uint8"):
         rotate(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), 10.0)
-    with pytest.raises(ValueError, match=r"one angle or one for each of the 3 images, not 2"):
+    with pytest.raises(ValueError, match="one angle or one an image, 3 in all, not 2"):
         rotate(torch.zeros(3, 1, 4, 4), torch.tensor([1.0, 2.0]))

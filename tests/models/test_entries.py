@@ -70,11 +70,12 @@ def smallest(name: str) -> int:
 
 def small(name: str) -> int:
     """The first size from nine pixels on that a network takes; some take multiples of four alone."""
-    for size in range(max(9, smallest(name)), 50):
+    first = max(9, smallest(name))
+    for size in range(first, first + 4):
         with suppress(UserError):
             built(name, size)
             return size
-    raise LookupError(f"{name} takes no size from 9 to 49")
+    raise LookupError(f"{name} takes no size from {first} to {first + 3}")
 
 
 def randomise(network: nn.Module) -> nn.Module:

@@ -181,7 +181,7 @@ def test_a_cell_ends_on_a_cluster_of_many_kinds(
     machines = iter(range(1000))
     monkeypatch.setattr(Cell, "machine", property(lambda _: f"machine {next(machines)}"))
     store, events = Store(tmp_path), list[Event]()
-    ended = hand_out([make_cell("z2cnn@8")], store, events.append, Inline(), seconds=0.2)
+    ended = hand_out([make_cell("z2cnn@8")], store, events.append, Inline(), seconds=0.02)
     assert [event.kind for event in ended] == ["finished"]
     assert "started anew: its checkpoint is one of another machine: machine" in told(events, "said")[0]
 

@@ -100,7 +100,7 @@ def test_the_last_phase_has_the_epochs_that_are_left(recipe: Recipe) -> None:
 @pytest.mark.parametrize(
     ("cards", "match"),
     [
-        ((TrainingPhase(epochs=1),), "the phases have 1 epochs, the recipe 3"),
+        ((TrainingPhase(epochs=1),), "the phases have 1 epoch, the recipe 3"),
         ((TrainingPhase(), TrainingPhase(epochs=1)), "only the last phase may leave it out"),
         ((TrainingPhase(epochs=3), TrainingPhase()), "the phases have 3 epochs before the last, the recipe 3"),
     ],
