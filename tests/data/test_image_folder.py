@@ -80,6 +80,13 @@ def spoil_parts(folder: Path) -> None:
     (folder / "test").rename(folder / "tset")
 
 
+def spoil_levels(folder: Path) -> None:
+    for image in list((folder / "train").rglob("*.png")):
+        image.rename(folder / "train" / f"{image.parent.name}-{image.name}")
+    for empty in [path for path in (folder / "train").iterdir() if path.is_dir()]:
+        empty.rmdir()
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -89,6 +96,7 @@ def spoil_parts(folder: Path) -> None:
         (spoil_content, "odd.png: no image that Pillow reads"),
         (spoil_classes, "the class three is not in every part"),
         (spoil_parts, "there is train/ and no test/"),
+        (spoil_levels, "train/CLASS, a folder for each class"),
     ],
 )
 def test_the_image_that_is_not_like_the_others_is_named(tmp_path: Path, spoil: object, told: str) -> None:

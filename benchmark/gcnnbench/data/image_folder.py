@@ -101,7 +101,8 @@ def _image_folder(path: Path) -> ImageFolder:
     try:
         return ImageFolder(str(path), loader=lambda file: _opened(Path(file)))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
+        said = str(error).splitlines()[0].removesuffix(".")
+        raise UserError(f"{path}: {said}; images lie in {path}/CLASS, a folder for each class") from None
 
 
 def _opened(path: Path) -> Image.Image:
