@@ -423,7 +423,10 @@ def _field(output: OutputKind, group: ActingGroup) -> Field | None:
 def _printed(found: Audit, words: list[Words], form: AuditFormat, learnt: dict[int, dict[str, str]]) -> str:
     rows = [row.document() | {"verdict": word} for row, word in zip(found.sizes, words, strict=True)]
     if form is AuditFormat.json:
-        rows = [row | ({"learnt": learnt[row["size"]]} if row["size"] in learnt else {}) for row in rows]
+        rows = [
+            row | ({"learnt": learnt[one.size]} if one.size in learnt else {})
+            for row, one in zip(rows, found.sizes, strict=True)
+        ]
         return json.dumps(found.document() | {"sizes": rows}, indent=1, ensure_ascii=False)
     if form is AuditFormat.csv:
         text = io.StringIO()
