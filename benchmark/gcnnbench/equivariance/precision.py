@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.steering import Wide, has_e2cnn, symmetric_filters
+from gcnnbench.equivariance.double_precision import double_precision
+from gcnnbench.equivariance.steering import symmetric_filters
 
 Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
@@ -110,5 +111,5 @@ def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -
     buffers = {name for name, tensor in slots(network).items() if not isinstance(tensor, nn.Parameter)}
     copies = {id(swapped[name]): swapped[name].clone() for name in buffers if name in swapped}
     own = {name: copies.get(id(tensor), tensor) for name, tensor in swapped.items()}
-    with Wide() if images.dtype == torch.float64 and has_e2cnn(network) else nullcontext():
+    with double_precision() if images.dtype == torch.float64 else nullcontext():
         return torch.func.functional_call(network, own, (images.clone(),), tie_weights=False)

@@ -1,8 +1,7 @@
-"""e2cnn's networks in double precision: what it rounds to single precision on the way is put right while measuring.
+"""The filters of e2cnn's convolutions made symmetric in double precision while measuring.
 
-e2cnn samples its filter basis in single precision, so that the quarter turns of its filters hold to 1e-7 only, and some
-of its layers (group pooling among them) write their results into single-precision tensors. Neither says anything about
-the architecture, and both would look like a broken symmetry that does not fall with precision.
+e2cnn samples its filter basis in single precision, so that the quarter turns of its filters hold to 1e-7 only. That
+says nothing about the architecture and would look like a broken symmetry that does not fall with precision.
 """
 
 from __future__ import annotations
@@ -13,28 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from gcnnbench.equivariance.depths import GeometricField
 from gcnnbench.nn.groups import P4
 
 ROUNDING = 1e-5
 """Filters further from their symmetry than this (relative) have not been rounded, they are wrong, and stay so."""
-
-BY_DEFAULT = (torch.empty, torch.zeros, torch.ones)
-FACTORIES = (*BY_DEFAULT, torch.full, torch.Tensor.new_empty, torch.Tensor.new_zeros)
-
-
-class Wide(TorchFunctionMode):
-    """Tensors that a network makes for itself in single precision are made in double precision."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Pass the call on, with another `dtype` where it makes a tensor."""
-        kwargs = kwargs or {}
-        wanted = kwargs.get("dtype", torch.get_default_dtype() if func in BY_DEFAULT else None)
-        if func in FACTORIES and wanted == torch.float32:
-            kwargs = {**kwargs, "dtype": torch.float64}
-        return func(*args, **kwargs)
 
 
 def symmetrised(filters: Tensor, in_type: Any, out_type: Any) -> Tensor:
@@ -50,11 +33,6 @@ def symmetrised(filters: Tensor, in_type: Any, out_type: Any) -> Tensor:
     moved = [made.act_on_fibre(given.act(filters, g).transpose(0, 1), g).transpose(0, 1) for g in turns]
     mean = torch.stack(moved).mean(0)
     return mean if float((mean - filters).abs().max()) <= ROUNDING * float(filters.abs().max()) else filters
-
-
-def has_e2cnn(network: nn.Module) -> bool:
-    """Whether a module of e2cnn is part of the network."""
-    return any(type(module).__module__.startswith("e2cnn.") for module in network.modules())
 
 
 @contextmanager

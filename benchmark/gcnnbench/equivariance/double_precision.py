@@ -1,0 +1,59 @@
+"""Double precision throughout one forward pass, whatever precision the network's own code asks for.
+
+Many networks compute a part of themselves in a fixed precision: a softmax after `.float()`, a buffer of zeros in
+float32, a constant that is no buffer. Such rounding says nothing about the architecture; while an equivariance error is
+measured it would look like a broken symmetry that does not fall with precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+WIDER = {
+    torch.bfloat16: torch.float64,
+    torch.float16: torch.float64,
+    torch.float32: torch.float64,
+    torch.complex32: torch.complex128,
+    torch.complex64: torch.complex128,
+}
+"""The double precision in the place of each narrower one."""
+
+
+class _DoublePrecision(TorchDispatchMode):
+    """Gives every operation double precision: the `dtype` it is asked for, and its inputs where one is wide already."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if kwargs.get("dtype") in WIDER:
+            kwargs["dtype"] = WIDER[kwargs["dtype"]]
+        if not func._schema.is_mutable:  # what is written into keeps its precision
+            widths = {leaf.dtype for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+            if widths & {*WIDER.values()} and widths & {*WIDER}:
+                args, kwargs = tree_map(_widened, (args, kwargs))
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Let operations, new tensors and constants be in double precision as long as this lasts.
+
+    Casts to whole numbers and views of other types stay as they are.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with _DoublePrecision():  # type: ignore[no-untyped-call]
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _widened(leaf: Any) -> Any:
+    return leaf.to(WIDER[leaf.dtype]) if isinstance(leaf, Tensor) and leaf.dtype in WIDER else leaf
