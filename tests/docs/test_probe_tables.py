@@ -1,4 +1,4 @@
-"""Tables of probes in the findings are those of the kept readings, and these are of the committed weights."""
+"""Tables of probes in docs/weight-space.md are those of the kept readings, and these are of the committed weights."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def kept(probe: str) -> Probed:
 
 
 @pytest.mark.parametrize("probe", ["alignment", "subspace"])
-def test_the_findings_hold_the_tables_of_the_readings(probe: str) -> None:
-    assert as_markdown(kept(probe)) in (ROOT / "docs/findings.md").read_text("utf-8")
+def test_the_page_holds_the_tables_of_the_readings(probe: str) -> None:
+    assert as_markdown(kept(probe)) in (ROOT / "docs/weight-space.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("probe", ["alignment", "subspace"])
