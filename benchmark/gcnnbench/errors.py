@@ -18,3 +18,14 @@ def told(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"there is not enough memory{f': {error}' if str(error) else ''}"
     return str(error) or type(error).__name__
+
+
+def require_at_least(least: int, **values: int) -> None:
+    """Refuse a number that is too small.
+
+    Raises:
+        UserError: one is below `least`; names it.
+    """
+    for name, value in values.items():
+        if value < least:
+            raise UserError(f"{name} (={value}) must be at least {least}")

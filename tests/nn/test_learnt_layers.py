@@ -18,7 +18,7 @@ from gcnnbench.nn.groups import P2, P4, P4M, TRIVIAL, Element, Group
 from gcnnbench.nn.likelihood import LikelihoodConv, divergence, likelihood_penalty
 from gcnnbench.nn.pathway import ResidualPathwayConv
 from gcnnbench.nn.projected import ProjectedConv
-from gcnnbench.nn.projection import deviation, largest_change, orbit, orbit_table, project, transformed
+from gcnnbench.nn.projection import deviation, orbit, orbit_table, project, transformed
 from gcnnbench.nn.relaxed import RelaxedGroupConv
 
 ROT90 = Element(0, 1)
@@ -58,6 +58,11 @@ def drawn(layer: Any) -> Any:
     for parameter in layer.parameters():
         parameter.copy_(torch.randn_like(parameter))
     return layer
+
+
+def largest_change(bank: Tensor, group: Group, in_group: Group) -> float:
+    """`max_g ‖gW − W‖`, what the bounds of these layers are about."""
+    return value((orbit(bank, group, in_group) - bank).flatten(1).norm(dim=1).max())
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gcnnbench.architectures.sequence import Network
-from gcnnbench.errors import UserError
+from gcnnbench.errors import require_at_least
 from gcnnbench.nn.evidence import blocks, improved, jacobians, softmax_root
 from gcnnbench.nn.layers import Layers
 
@@ -47,9 +47,7 @@ class LearntPriors(Network):
         steps: int = 20,
     ) -> None:
         super().__init__(layers, depths=depths)
-        for name, value in (("burn_in", burn_in), ("every", every), ("outputs", outputs), ("steps", steps)):
-            if value < 1:
-                raise UserError(f"{name} (={value}) must be at least 1")
+        require_at_least(1, burn_in=burn_in, every=every, outputs=outputs, steps=steps)
         self.burn_in, self.every, self.outputs, self.steps = burn_in, every, outputs, steps
         self.register_buffer("log_precision", torch.zeros(len(list(self.parameters()))))
         self.register_buffer("images", torch.zeros(()))

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d
 
-from gcnnbench.errors import UserError
+from gcnnbench.errors import UserError, require_at_least
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, feature_field
 from gcnnbench.nn.groups import TRIVIAL, Group
 
 
-def per_element(bias: Tensor, group: Group) -> Tensor:
+class BankTable(NamedTuple):
+    """Where the entries of a bank stand in the weight that it is gathered from, and back; made once for each layer.
+
+    Attributes:
+        places: for each entry of the bank its place in the weight; see `bank_table` and `orbit_table` for the orders.
+        sources: for each copy and each entry of the weight its place in the bank.
+    """
+
+    places: Tensor
+    sources: Tensor
+
+
+def per_element(bias: Tensor | None, group: Group) -> Tensor | None:
     """A bias (out_channels,) shared over the group as one for each feature map, (out_channels·group,)."""
-    return bias.unsqueeze(1).expand(-1, len(group)).reshape(-1)
+    return None if bias is None else bias.unsqueeze(1).expand(-1, len(group)).reshape(-1)
 
 
 def in_channels_last(bank: Tensor) -> Tensor:
@@ -73,7 +87,8 @@ def require_channels(features: Tensor, channels: int, in_group: Group) -> None:
 class BankConv(nn.Module):
     """A convolution between group features whose filters a subclass makes of its weights, in `bank`.
 
-    Scoring, export and the probes take the finished bank, so they need no case for any subclass. Weights and biases
+    Scoring, export and the probes take the finished bank, so they need no case for any subclass. A weight that is a
+    bank itself lies in channels_last memory. Weights and biases
     start as those of `nn.Conv2d`, uniform in ±1/√fan_in, fan_in = in_channels/groups · |in_group| · kernel_size².
 
     Args:
@@ -93,6 +108,8 @@ class BankConv(nn.Module):
     """
 
     bias: nn.Parameter | None
+    places: Tensor
+    sources: Tensor
 
     def __init__(
         self,
@@ -109,18 +126,9 @@ class BankConv(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("in_channels", in_channels),
-            ("out_channels", out_channels),
-            ("kernel_size", kernel_size),
-            ("stride", stride),
-            ("dilation", dilation),
-            ("groups", groups),
-        ):
-            if value < 1:
-                raise UserError(f"{name} (={value}) must be at least 1")
-        if padding < 0:
-            raise UserError(f"padding (={padding}) must be at least 0")
+        require_at_least(1, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size)
+        require_at_least(1, stride=stride, dilation=dilation, groups=groups)
+        require_at_least(0, padding=padding)
         for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
             if value % groups:
                 raise UserError(f"{name} (={value}) must be divisible by groups (={groups})")
@@ -132,8 +140,14 @@ class BankConv(nn.Module):
             )
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         self.field: Field = feature_field(group)
-        self.weight = nn.Parameter(torch.empty(self.weight_shape))
+        shape = self.weight_shape
+        memory = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+        self.weight = nn.Parameter(torch.empty(shape, memory_format=memory))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        if (table := self.make_table()) is not None:
+            self.register_buffer("places", table.places, persistent=False)
+            self.register_buffer("sources", table.sources, persistent=False)
+        self.reset_parameters()
 
     @property
     def bound(self) -> float:
@@ -147,8 +161,19 @@ class BankConv(nn.Module):
         size, channels = self.kernel_size, self.in_channels // self.groups
         return (self.out_channels * len(self.group), channels * len(self.in_group), size, size)
 
-    gain = 1.0
-    """How much wider the weight starts than the bank that is made of it."""
+    @property
+    def gain(self) -> float:
+        """How much wider the weight starts than the bank that is made of it."""
+        return 1.0
+
+    def make_table(self) -> BankTable | None:
+        """The table by which the bank is gathered from the weight; None for a bank that needs none."""
+        return None
+
+    @property
+    def table(self) -> BankTable:
+        """What `make_table` made, on the device of the weight."""
+        return BankTable(self.places, self.sources)
 
     def reset_parameters(self, bound: float | None = None) -> None:
         """Draw weights and biases anew from torch's global generator.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from gcnnbench.errors import UserError
+from gcnnbench.errors import UserError, require_at_least
 from gcnnbench.nn.fields import Field, feature_field
 from gcnnbench.nn.groups import Group
 
@@ -113,9 +113,7 @@ class BlurPool(nn.Module):
 
     def __init__(self, group: Group, kernel_size: int = 3, stride: int = 2) -> None:
         super().__init__()
-        for name, value in (("kernel_size", kernel_size), ("stride", stride)):
-            if value < 1:
-                raise UserError(f"{name} (={value}) must be at least 1")
+        require_at_least(1, kernel_size=kernel_size, stride=stride)
         self.group, self.kernel_size, self.stride = group, kernel_size, stride
         self.field: Field = feature_field(group)
         self.register_buffer("kernel", binomial_kernel(kernel_size), persistent=False)

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gcnnbench.errors import UserError
-from gcnnbench.nn.bank import BankConv, bank_conv2d, per_element, require_channels
+from gcnnbench.nn.bank import BankConv, BankTable, bank_conv2d, per_element, require_channels
 from gcnnbench.nn.groups import TRIVIAL, Group
-
-
-class BankTable(NamedTuple):
-    """Where the filters of a bank stand in the weight, and back; made once for each layer.
-
-    Attributes:
-        places: for each entry of the bank, flattened from (group, height, width, channels·in_group), its place in the
-            weight of one output channel, flattened from (channels, in_group, height, width).
-        sources: for each copy and each entry of that weight, flattened from (group, weight), its place in the bank.
-    """
-
-    places: Tensor
-    sources: Tensor
 
 
 def bank_table(kernel_size: int, channels: int, group: Group, in_group: Group) -> BankTable:
     """The table of a filter bank, in the order of channels_last memory: the bank is born in the fast layout.
+
+    Places count the weight of one output channel, flattened from (channels, in_group, height, width), for entries of
+    the bank flattened from (group, height, width, channels·in_group).
 
     Args:
         kernel_size: the height and width of the kernel.
@@ -141,65 +131,19 @@ def group_conv2d(
     """
     require_channels(features, weight.shape[1] * groups, in_group)
     bank = filter_bank(weight, group, in_group, table)
-    repeated = None if bias is None else per_element(bias, group)
-    return bank_conv2d(features, bank, repeated, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    bias = per_element(bias, group)
+    return bank_conv2d(features, bank, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 class GroupConv(BankConv):
     """A group convolution; with the trivial `in_group` a lifting one, with both trivial an ordinary one.
 
-    Weights and biases start as those of `nn.Conv2d`, uniform in ±1/√fan_in,
-    fan_in = in_channels/groups · |in_group| · kernel_size².
-
-    Args:
-        in_channels: input channels, each of |in_group| feature maps.
-        out_channels: output channels, each of |group| feature maps.
-        kernel_size: the height and width of the kernel.
-        group: the group of the output.
-        in_group: the group of the input, `group` itself (the default) or the trivial one.
-        stride: the step of the sampling grid.
-        padding: zeros added on every side.
-        dilation: the distance of neighbouring kernel points.
-        groups: the number of blocks of channels that do not see each other.
-        bias: whether there is a bias, one for each output channel.
-
-    Raises:
-        UserError: a size is not positive, `groups` does not divide the channels, or `in_group` does not fit.
+    Arguments, errors and the start of the weights are those of `BankConv`.
     """
 
-    places: Tensor
-    sources: Tensor
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        group: Group,
-        in_group: Group | None = None,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            group=group,
-            in_group=in_group,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            bias=bias,
-        )
-        table = bank_table(kernel_size, in_channels // groups, self.group, self.in_group)
-        self.register_buffer("places", table.places, persistent=False)
-        self.register_buffer("sources", table.sources, persistent=False)
-        self.reset_parameters()
+    def make_table(self) -> BankTable:
+        """Where the filters under every element stand in the weight."""
+        return bank_table(self.kernel_size, self.in_channels // self.groups, self.group, self.in_group)
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -209,6 +153,4 @@ class GroupConv(BankConv):
 
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The weight under every element of the group, and the bias repeated over it; see `filter_bank`."""
-        table = BankTable(self.places, self.sources)
-        bank = filter_bank(self.weight, self.group, self.in_group, table)
-        return bank, None if self.bias is None else per_element(self.bias, self.group)
+        return filter_bank(self.weight, self.group, self.in_group, self.table), per_element(self.bias, self.group)

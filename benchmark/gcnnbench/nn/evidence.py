@@ -63,18 +63,6 @@ def blocks(derivatives: Sequence[Tensor], root: Tensor) -> Tensor:
     return torch.stack([rows @ rows.T for rows in turned])
 
 
-def log_evidence(log_likelihood: float, curvature: Tensor, precision: Tensor, squares: Tensor) -> float:
-    """`log p(D | θ) − ½ Σ δ_l‖θ_l‖² − ½ log|I + Σ B_l / δ_l|`.
-
-    Args:
-        log_likelihood: of all data, at the weights.
-        curvature: B_l, (tensors, n, n).
-        precision: δ_l, (tensors,).
-        squares: ‖θ_l‖², (tensors,).
-    """
-    return float(log_likelihood - 0.5 * (precision * squares).sum() - 0.5 * _inner(curvature, precision).logdet())
-
-
 def effective_weights(curvature: Tensor, precision: Tensor) -> Tensor:
     """γ_l, how many weights of each tensor the data determines: `tr[(I + Σ B_k/δ_k)⁻¹ B_l/δ_l]`, (tensors,)."""
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(_inner(curvature, precision)))

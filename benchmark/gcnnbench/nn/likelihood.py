@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from gcnnbench.errors import UserError
-from gcnnbench.nn.bank import BankConv, in_channels_last, per_element
-from gcnnbench.nn.convolution import BankTable
+from gcnnbench.nn.bank import BankConv, BankTable, in_channels_last, per_element
 from gcnnbench.nn.projection import orbit, orbit_table
 
 
@@ -33,18 +32,19 @@ class LikelihoodConv(BankConv):
     """
 
     roles: ClassVar = {"theta": "degree"}
-    places: Tensor
-    sources: Tensor
 
     def __init__(self, *sizes: int, **geometry: Any) -> None:
         super().__init__(*sizes, **geometry)
-        self.weight = nn.Parameter(self.weight.detach().contiguous(memory_format=torch.channels_last))
-        table = orbit_table(self.weight.shape, self.group, self.in_group)
-        self.register_buffer("places", table.places, persistent=False)
-        self.register_buffer("sources", table.sources, persistent=False)
         self.theta = nn.Parameter(torch.zeros(len(self.group)))
-        self.gain = len(self.group) ** 0.5
-        self.reset_parameters()
+
+    def make_table(self) -> BankTable:
+        """Where the bank under every element stands in the bank."""
+        return orbit_table(self.weight_shape, self.group, self.in_group)
+
+    @property
+    def gain(self) -> float:
+        """√|group|."""
+        return float(len(self.group) ** 0.5)
 
     @property
     def log_likelihood(self) -> Tensor:
@@ -53,13 +53,12 @@ class LikelihoodConv(BankConv):
 
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The mean of the bank's orbit under λ."""
-        every = orbit(self.weight, self.group, self.in_group, BankTable(self.places, self.sources))
+        every = orbit(self.weight, self.group, self.in_group, self.table)
         likelihood = self.log_likelihood.exp()
         mean = every[0] * likelihood[0]
         for position in range(1, len(self.group)):
             mean = mean + every[position] * likelihood[position]
-        bias = None if self.bias is None else per_element(self.bias, self.group)
-        return in_channels_last(mean), bias
+        return in_channels_last(mean), per_element(self.bias, self.group)
 
     def degree(self) -> dict[str, Tensor]:
         """λ (group,), and `max_g Σ_h |λ(g⁻¹h) − λ(h)|`: 0 exact, 2 free."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.errors import UserError
+from gcnnbench.errors import UserError, require_at_least
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, feature_field
 from gcnnbench.nn.groups import Group
@@ -132,8 +132,7 @@ class GroupBatchNorm(nn.Module):
         self, channels: int, *, group: Group, eps: float = 1e-5, momentum: float = 0.1, scale: bool = True
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise UserError(f"channels (={channels}) must be at least 1")
+        require_at_least(1, channels=channels)
         self.channels, self.group, self.eps, self.momentum = channels, group, eps, momentum
         self.field: Field = feature_field(group)
         if scale:

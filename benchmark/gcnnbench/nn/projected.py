@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gcnnbench.errors import UserError
-from gcnnbench.nn.bank import BankConv, in_channels_last, per_element
-from gcnnbench.nn.convolution import BankTable
+from gcnnbench.nn.bank import BankConv, BankTable, in_channels_last, per_element
 from gcnnbench.nn.projection import orbit_table, project
 
 
@@ -26,15 +25,9 @@ class FreeConv(BankConv):
         UserError: a size does not fit.
     """
 
-    def __init__(self, *sizes: int, **geometry: Any) -> None:
-        super().__init__(*sizes, **geometry)
-        self.weight = nn.Parameter(self.weight.detach().contiguous(memory_format=torch.channels_last))
-        self.reset_parameters()
-
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The weight as it is."""
-        bias = None if self.bias is None else per_element(self.bias, self.group)
-        return in_channels_last(self.weight), bias
+        return in_channels_last(self.weight), per_element(self.bias, self.group)
 
 
 class ProjectedConv(FreeConv):
@@ -52,17 +45,15 @@ class ProjectedConv(FreeConv):
         UserError: the strength is negative, or a size does not fit.
     """
 
-    places: Tensor
-    sources: Tensor
-
     def __init__(self, *sizes: int, strength: float, **geometry: Any) -> None:
         if strength < 0:
             raise UserError(f"strength (={strength}) must not be negative")
         super().__init__(*sizes, **geometry)
         self.strength = strength
-        table = orbit_table(self.weight.shape, self.group, self.in_group)
-        self.register_buffer("places", table.places, persistent=False)
-        self.register_buffer("sources", table.sources, persistent=False)
+
+    def make_table(self) -> BankTable:
+        """Where the bank under every element stands in the bank."""
+        return orbit_table(self.weight_shape, self.group, self.in_group)
 
     def penalty(self) -> Tensor:
         """`γ/2 · ‖W − ΠW‖²`."""
@@ -78,7 +69,7 @@ class ProjectedConv(FreeConv):
         self.weight.copy_(self._projected())
 
     def _projected(self) -> Tensor:
-        return project(self.weight, self.group, self.in_group, BankTable(self.places, self.sources))
+        return project(self.weight, self.group, self.in_group, self.table)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

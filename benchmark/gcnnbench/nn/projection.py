@@ -7,10 +7,13 @@ with W is equivariant where gW = W for all g. The mean over the group is the ort
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from gcnnbench.nn.convolution import BankTable, gather
+from gcnnbench.nn.bank import BankTable
+from gcnnbench.nn.convolution import gather
 from gcnnbench.nn.fields import Field, feature_field
 from gcnnbench.nn.groups import Element, Group
 
@@ -31,7 +34,7 @@ def transformed(bank: Tensor, element: Element, field: Field, in_field: Field) -
     return in_field.act(bank, element)[field.act(rows, element).flatten()]
 
 
-def orbit_table(shape: torch.Size, group: Group, in_group: Group) -> BankTable:
+def orbit_table(shape: Sequence[int], group: Group, in_group: Group) -> BankTable:
     """Where the entries of `gW` stand in a bank of this shape for every g, and back; made once for each layer.
 
     Places count the bank in the order of channels_last memory, (out channels, height, width, in channels).
@@ -73,9 +76,3 @@ def deviation(bank: Tensor, group: Group, in_group: Group) -> float:
     wide = bank.detach().double().cpu()
     norm = float(wide.norm())
     return float((wide - project(wide, group, in_group)).norm()) / norm if norm else 0.0
-
-
-def largest_change(bank: Tensor, group: Group, in_group: Group) -> float:
-    """`max_g ‖gW − W‖`, what the bounds of the layers in this room are about."""
-    fixed = bank.detach()
-    return float((orbit(fixed, group, in_group) - fixed).flatten(1).norm(dim=1).max())

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.errors import UserError
-from gcnnbench.nn.bank import BankConv, in_channels_last, per_element
-from gcnnbench.nn.convolution import BankTable, bank_table, filter_bank
+from gcnnbench.nn.bank import BankConv, BankTable, in_channels_last, per_element
+from gcnnbench.nn.convolution import bank_table, filter_bank
 
 
 class RelaxedGroupConv(BankConv):
@@ -30,22 +30,24 @@ class RelaxedGroupConv(BankConv):
     """
 
     roles: ClassVar = {"mixing": "degree"}
-    places: Tensor
-    sources: Tensor
 
     def __init__(self, *sizes: int, banks: int, strength: float, **geometry: Any) -> None:
         if banks < 1 or strength < 0:
             raise UserError(f"banks (={banks}) must be at least 1 and strength (={strength}) must not be negative")
         self.banks, self.strength = banks, strength
         super().__init__(*sizes, **geometry)
-        table = bank_table(self.kernel_size, self.in_channels // self.groups, self.group, self.in_group)
-        self.register_buffer("places", table.places, persistent=False)
-        self.register_buffer("sources", table.sources, persistent=False)
         steps = [[self.group.index(g * r) for g in self.group.elements] for r in self.group.generators]
         self.register_buffer("steps", torch.tensor(steps, dtype=torch.int64), persistent=False)
         self.mixing = nn.Parameter(torch.full((banks, len(self.group)), 1 / banks))
-        self.gain = banks**0.5
-        self.reset_parameters()
+
+    def make_table(self) -> BankTable:
+        """Where the filters under every element stand in the weight."""
+        return bank_table(self.kernel_size, self.in_channels // self.groups, self.group, self.in_group)
+
+    @property
+    def gain(self) -> float:
+        """√banks."""
+        return float(self.banks**0.5)
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -55,14 +57,13 @@ class RelaxedGroupConv(BankConv):
 
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The banks under every element, mixed for each element by its own weights."""
-        every = filter_bank(self.weight, self.group, self.in_group, BankTable(self.places, self.sources))
+        every = filter_bank(self.weight, self.group, self.in_group, self.table)
         by_bank = every.unflatten(0, (self.banks, self.out_channels, len(self.group)))
         shares = self.mixing[:, None, :, None, None, None]
         mixed = by_bank[0] * shares[0]
         for bank in range(1, self.banks):
             mixed = mixed + by_bank[bank] * shares[bank]
-        bias = None if self.bias is None else per_element(self.bias, self.group)
-        return in_channels_last(mixed.flatten(0, 1)), bias
+        return in_channels_last(mixed.flatten(0, 1)), per_element(self.bias, self.group)
 
     def penalty(self) -> Tensor:
         """`α Σ_{l,g,r} |m_l(g) − m_l(gr)|`."""

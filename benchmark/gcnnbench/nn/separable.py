@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from gcnnbench.errors import UserError
-from gcnnbench.nn.bank import per_element
-from gcnnbench.nn.convolution import BankTable, bank_table, filter_bank, group_conv2d
+from gcnnbench.errors import UserError, require_at_least
+from gcnnbench.nn.bank import BankTable, per_element
+from gcnnbench.nn.convolution import bank_table, filter_bank, group_conv2d
 from gcnnbench.nn.fields import Field, feature_field
 from gcnnbench.nn.groups import TRIVIAL, Group
 
@@ -63,8 +63,7 @@ def depthwise_separable_group_conv2d(
     first, second = tables or (None, None)
     mixed = group_conv2d(features, pointwise[..., None, None], None, group, group, table=first)
     kernels = filter_bank(spatial.unsqueeze(2), group, TRIVIAL, second)
-    repeated = None if bias is None else bias.repeat_interleave(len(group))
-    return conv2d(mixed, kernels, repeated, stride, padding, groups=mixed.shape[1])
+    return conv2d(mixed, kernels, per_element(bias, group), stride, padding, groups=mixed.shape[1])
 
 
 class SeparableGroupConv(nn.Module):
@@ -104,15 +103,8 @@ class SeparableGroupConv(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        for name, value, smallest in (
-            ("in_channels", in_channels, 1),
-            ("out_channels", out_channels, 1),
-            ("kernel_size", kernel_size, 1),
-            ("stride", stride, 1),
-            ("padding", padding, 0),
-        ):
-            if value < smallest:
-                raise UserError(f"{name} (={value}) must be at least {smallest}")
+        require_at_least(1, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride)
+        require_at_least(0, padding=padding)
         if separable not in ("g", "gc"):
             raise UserError(f"separable (={separable!r}) must be 'g' or 'gc'")
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
@@ -151,8 +143,7 @@ class SeparableGroupConv(nn.Module):
 
     def bank(self) -> tuple[Tensor, Tensor | None]:
         """The filters of the equal ordinary convolution and their bias, as `BankConv.bank` gives them."""
-        bank = filter_bank(self.weight, self.group, self.in_group)
-        return bank, None if self.bias is None else per_element(self.bias, self.group)
+        return filter_bank(self.weight, self.group, self.in_group), per_element(self.bias, self.group)
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in_channels·group, height, width) -> (batch, out_channels·group, height, width)."""
