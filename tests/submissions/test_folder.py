@@ -184,6 +184,40 @@ def test_a_wrong_card_hides_nothing_that_can_be_read(folder: Path, mini: Path, e
     assert "unchecked: the network was not tried; mend the card first" in result.stderr
 
 
+@needs_isolation
+def test_the_network_of_a_wrong_card_is_tried_as_far_as_it_is_right(folder: Path, mini: Path, edit: Edit) -> None:
+    """Mistakes of form, of the rules of cards, of what is referred to, and of the network described, in one round."""
+    (folder / "notes").mkdir()
+    edit("group", "p5")
+    edit("licence", 7)
+    edit("authers", ["Somebody"])
+    edit("sources", [{"key": "nobody-1999"}])
+    edit("enters", [{"benchmark": "quikstart", "sizes": [12]}, {"benchmark": "mini", "sizes": [12]}])
+    text = (folder / "model.yaml").read_text()
+    (folder / "model.yaml").write_text(re.sub(r"count: \d+", "count: 7", text))
+    result = CliRunner().invoke(build_app(), ["submit", str(folder), "--check", "--include", str(mini)])
+    assert result.exit_code == 1
+    assert "empty-folder: notes holds no file; take it out" in result.stderr
+    assert "group: 'p5' is unknown here" in result.stderr
+    assert "licence: 7 must be text" in result.stderr
+    assert "authers: unknown key; did you mean authors?" in result.stderr
+    assert "sources[0].key: 'nobody-1999' is not in references.bib" in result.stderr
+    assert "enters[0].benchmark: there is no benchmark 'quikstart'; did you mean quickstart?" in result.stderr
+    assert "and the card says 7; state count: " in result.stderr
+    assert "refused, 7 things are wrong" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("hyperparameters", {"planes": None}), ("parameters", []), ("enters", [{"benchmark": "mini"}])]
+)
+def test_a_card_that_does_not_say_which_network_is_meant_is_not_tried(
+    folder: Path, mini: Path, edit: Edit, key: str, value: object
+) -> None:
+    edit(key, value)
+    edit("sources", [{"key": "nobody-1999"}])
+    assert refused(folder, mini)["unchecked"].endswith("mend the card first")
+
+
 CHEAT = """
 import torch.nn.functional as _functional
 _functional.cross_entropy = lambda *arguments, **options: 0 * _functional.nll_loss(*arguments, **options)

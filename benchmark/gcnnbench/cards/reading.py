@@ -113,6 +113,20 @@ def open_card(path: Path, kind: type[CardT]) -> CardFile[CardT]:
     except OSError as error:
         reason = "the file is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise CardsError([Finding(path, 1, 1, "", reason)]) from None
+    return card_of(path, document, kind)
+
+
+def card_of(path: Path, document: Document, kind: type[CardT]) -> CardFile[CardT]:
+    """The card that a document holds.
+
+    Args:
+        path: the file in which errors are placed.
+        document: what it says.
+        kind: the schema.
+
+    Raises:
+        CardsError: it is no such card; all errors at once.
+    """
     errors = [
         Finding(path, wrong.position.line, wrong.position.column, _dotted(wrong.place), wrong.message)
         for wrong in document.errors

@@ -15,11 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.cards.card_files import read_card_files
-from gcnnbench.cards.checks import cross_check
-from gcnnbench.cards.messages import choice, shown
-from gcnnbench.cards.reading import CardFile, CardsError, open_card
-from gcnnbench.cards.reading import Finding as Wrong
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.schema import ModelCard, split_entry
 from gcnnbench.cards.source import read_source
@@ -27,6 +22,7 @@ from gcnnbench.data.copies import lacks_digests
 from gcnnbench.errors import UserError
 from gcnnbench.submissions.constructs import construct_findings
 from gcnnbench.submissions.findings import Finding, Refused, guarded
+from gcnnbench.submissions.readable_card import readable_card
 from gcnnbench.submissions.tree import PICKLE_STARTS, PICKLED, TEXT_BYTES, WEIGHTS_BYTES, read_inside, survey_tree
 
 CARD, CODE, WEIGHTS = "model.yaml", "model.py", "weights.safetensors"
@@ -69,7 +65,8 @@ class Submission:
 class Examined:
     """What a folder holds, as far as it can be read, and everything that is wrong with it.
 
-    `submission` is None where there is no card, or none that fits the registry; its files are those that are right.
+    `submission` is None where there is no card, or none from which a network can be tried; its files are those that are
+    right, and of its card what is right.
     """
 
     submission: Submission | None
@@ -133,13 +130,11 @@ def _examine(path: Path, folder: Path, include: Sequence[Path]) -> Examined:
             findings.append(Finding(check="missing-file", what=f"{CARD} is missing", remedy=remedy))
         return Examined(None, tuple(findings))
     findings += construct_findings(files, _required(folder / CARD))
-    try:
-        file = open_card(folder / CARD, ModelCard)
-        registry = _registry_with(file, include)
-    except CardsError as error:
-        wrong = dict.fromkeys((*error.errors, *_unknown_benchmarks(folder / CARD, include)))
-        untried = Finding(check="unchecked", what="the network was not tried", remedy="mend the card first")
-        return Examined(None, (*findings, *(_of_card(str(one)) for one in wrong), untried))
+    file, registry, wrong = readable_card(folder / CARD, include)
+    findings += [_of_card(str(one)) for one in wrong]
+    if file is None or registry is None:
+        findings.append(Finding(check="unchecked", what="the network was not tried", remedy="mend the card first"))
+        return Examined(None, tuple(findings))
     submission = Submission(file.card, registry, files)
     return Examined(submission, (*findings, *_incomplete(submission)))
 
@@ -149,30 +144,6 @@ def _required(path: Path) -> list[str]:
     data = read_source(path).data
     named = data.get("requires") if isinstance(data, dict) else None
     return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
-
-
-def _unknown_benchmarks(path: Path, include: Sequence[Path]) -> Iterator[Wrong]:
-    """The names in `enters` that no benchmark has, of a card that may be wrong elsewhere, too."""
-    document, known = read_source(path), read_card_files(include).benchmarks
-    entering = document.data.get("enters") if isinstance(document.data, dict) else None
-    for index, one in enumerate(entering if isinstance(entering, list) else ()):
-        name = one.get("benchmark") if isinstance(one, dict) else None
-        if isinstance(name, str) and name not in known:
-            at = document.position(("enters", index, "benchmark"))
-            message = f"there is no benchmark {shown(name)}; {choice(name, sorted(known))}"
-            yield Wrong(path, at.line, at.column, f"enters[{index}].benchmark", message)
-
-
-def _registry_with(file: CardFile[ModelCard], include: Sequence[Path]) -> Registry:
-    """The registered cards and this one, in the place of a registered one of its name.
-
-    Raises:
-        CardsError: this card does not fit the others.
-    """
-    card_files = read_card_files(include)
-    card_files.models[file.card.name] = file
-    card_files.findings += cross_check(card_files)
-    return Registry.of(card_files)
 
 
 def _unfit(name: str, size: int) -> Iterator[Finding]:

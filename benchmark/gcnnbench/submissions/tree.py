@@ -43,6 +43,8 @@ def survey_tree(folder: Path) -> Tree:
     while waiting:
         here = waiting.pop()
         entries = list(_entries(folder / here))
+        if not entries and here.parts:
+            findings.append(Finding(check="empty-folder", what=f"{here} holds no file", remedy="take it out"))
         seen += len(entries)
         if seen > FILES:
             findings.append(Finding(check="size-limit", what=f"more than {FILES} files", remedy="bring fewer"))
