@@ -11,6 +11,10 @@ class UnavailableError(UserError):
     """This machine lacks what is asked for, a data set's files or an installed package; elsewhere it may be there."""
 
 
+class OtherCopyError(UnavailableError):
+    """The data set is here in another copy than the one that was recorded."""
+
+
 def told(error: BaseException) -> str:
     """What is told of an error without its traceback: of a file where there is one, and what was wrong with it."""
     if isinstance(error, OSError) and error.strerror:

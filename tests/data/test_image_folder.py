@@ -136,3 +136,13 @@ def test_from_a_folder_of_images_to_a_row(tmp_path: Path) -> None:
     )
     assert "put that copy back, or delete" in str(again.exception)
     assert "dataset.py" not in str(again.exception)
+    there = runner.invoke(
+        build_app(), ["run", *common, "--data", str(tmp_path / "data"), "--entry", "z2cnn@28", "--seeds", "0"]
+    )
+    assert "0 cells run, 1 was done before" in there.stdout
+    assert "the records are as they were, but data set own: part" in there.stderr, "nothing to do hides no other data"
+    (tmp_path / "data" / "copies" / "own.json").unlink()
+    anew = runner.invoke(
+        build_app(), ["run", *common, "--data", str(tmp_path / "data"), "--entry", "z2cnn@28", "--seeds", "1"]
+    )
+    assert "numbers of two copies never meet: name another directory with --results" in str(anew.exception)

@@ -123,7 +123,7 @@ def run(
     from gcnnbench.cards.registry import Registry
     from gcnnbench.cli.progress import RunReport
     from gcnnbench.data.copies import on_copies
-    from gcnnbench.runs.plan import on_read_copies, plan, seeds_from, unfinished
+    from gcnnbench.runs.plan import on_read_copies, other_copies, plan, seeds_from, unfinished
     from gcnnbench.runs.store import Store
 
     together = _at_once(parallel)
@@ -154,7 +154,10 @@ def run(
         tell(_forecast(todo, len(cells), at_once))
         return
     if node_data is None:  # else this machine needs no data, where cards have the digests
-        todo = unfinished(store, on_read_copies(todo, results))
+        todo = unfinished(store, on_read_copies(registry, todo, results))
+        read = {cell.card.dataset for cell in todo}
+        for told in other_copies(registry, [cell for cell in cells if cell.card.dataset not in read], results):
+            typer.echo(advised(terminal(f"the records are as they were, but {told}")), err=True)
     with _kept_when_interrupted(store), RunReport(len(todo)) as report:
         if on == LOCAL:
             from gcnnbench.runs.local import execute

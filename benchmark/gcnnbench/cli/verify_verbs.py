@@ -211,7 +211,7 @@ def _run_awaited(registry: Registry, rows: list[ClaimRow], results: Path, device
     from gcnnbench.runs.store import Store
 
     store, place = Store(results), choose(device).type
-    cells = unfinished(store, on_read_copies(awaited_cells(registry, rows, store, place, data), results))
+    cells = unfinished(store, on_read_copies(registry, awaited_cells(registry, rows, store, place, data), results))
     typer.echo(f"{how_many(len(cells), 'cell')} of the protocols without a record, run now", err=True)
     if not cells:
         return 0

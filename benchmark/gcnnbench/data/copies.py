@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcnnbench.disk import read_plain, write_whole
-from gcnnbench.errors import UserError
+from gcnnbench.errors import OtherCopyError, UserError
 from gcnnbench.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def settle(registry: Registry, dataset: str, data: Path, results: Path) -> Regis
         results: the results directory; it takes the copy over where it has none yet.
 
     Raises:
-        UserError: the results directory's records are made on another copy.
+        OtherCopyError: the results directory's records are made on another copy.
     """
     if not lacks_digests(registry.dataset(dataset)):
         return registry
@@ -95,7 +95,7 @@ def settle(registry: Registry, dataset: str, data: Path, results: Path) -> Regis
         record_copy(results, dataset, here)
     elif here != there:
         part = next(name for name in here if here[name] != there.get(name))
-        raise UserError(
+        raise OtherCopyError(
             f"data set {dataset}: the records in {results} are made on another copy (part {part}: "
             f"{there.get(part, UNKNOWN)[:16]}…, {copy_path(results, dataset)}) than the one in {data} "
             f"({here[part][:16]}…); numbers of two copies never meet: name another directory with --results"

@@ -13,7 +13,7 @@ import torch
 from gcnnbench.cards.schema import DatasetCard, File
 from gcnnbench.data.copies import UNKNOWN, copy_path, lacks_digests, record_copy, recorded_copy
 from gcnnbench.data.parts import Part, digest
-from gcnnbench.errors import UserError
+from gcnnbench.errors import OtherCopyError, UserError
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _refuse_another_copy(card: DatasetCard, folder: Path, found: dict[str, str])
     if known and known != found:
         part = next(name for name in found if known.get(name) != found[name])
         path = copy_path(folder, card.name)
-        raise UserError(
+        raise OtherCopyError(
             f"data set {card.name}: part {part} has the digest {found[part]}, but {path} recorded "
             f"{known.get(part, UNKNOWN)} when it was first read: put that copy back, or delete {path} if this one "
             "shall replace it, with --results of its own"

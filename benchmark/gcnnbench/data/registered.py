@@ -22,10 +22,13 @@ def load_dataset(registry: Registry, name: str, folder: Path) -> dict[str, Part]
         folder: the data directory.
 
     Raises:
-        UnavailableError: a file is missing or damaged, or the images are not those of the card.
+        UnavailableError: a file is missing or damaged, or the images are not those of the card; `OtherCopyError` where
+            they are not those that were read first.
     """
     try:
         return load_parts(registry.dataset(name), registry.module("dataset", name), folder)
+    except UnavailableError:
+        raise
     except UserError as error:
         raise UnavailableError(str(error)) from error
 

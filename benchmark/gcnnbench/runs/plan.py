@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import UNKNOWN
-from gcnnbench.errors import UserError
+from gcnnbench.errors import OtherCopyError, UnavailableError, UserError
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
@@ -110,25 +110,46 @@ def is_done(store: Store, cell: Cell, record: Record | None) -> bool:
     return record is not None and record.spec_digest == cell.digest and store.is_whole(cell, record)
 
 
-def on_read_copies(cells: Sequence[Cell], results: Path) -> list[Cell]:
+def on_read_copies(registry: Registry, cells: Sequence[Cell], results: Path) -> list[Cell]:
     """The cells on the copies of their data sets that are read now, before anything is trained.
 
     A data set whose card knows no digest is first settled on one copy: that of the data directory, which must be that
     of the results directory. A missing file is told once.
 
+    Args:
+        registry: the cards as they are written, whatever copies are recorded.
+        cells: the plan.
+        results: the results directory.
+
     Raises:
-        UserError: a data set cannot be read, or the results directory's records are made on another copy.
+        UnavailableError: a data set cannot be read; `OtherCopyError` where the results directory's records, or what was
+            read first, are another copy.
     """
-    from gcnnbench.data.copies import settle
+    from gcnnbench.data.copies import on_copies, settle
     from gcnnbench.data.registered import load_dataset
 
-    found = list(cells)
     for name, data in dict.fromkeys((cell.card.dataset, cell.data) for cell in cells):
-        registry = found[0].registry
         load_dataset(registry, name, data)
-        registry = settle(registry, name, data, results)
-        found = [replace(cell, registry=registry) for cell in found]
-    return found
+        settle(registry, name, data, results)
+    read = {data: on_copies(registry, data) for data in {cell.data for cell in cells}}
+    return [replace(cell, registry=read[cell.data]) for cell in cells]
+
+
+def other_copies(registry: Registry, cells: Sequence[Cell], results: Path) -> Iterator[str]:
+    """Of each data set that is here and is no longer the copy these finished cells were made on, what is told of it.
+
+    Only cards that state no digests are asked about; what is not here at all is needed for nothing.
+    """
+    from gcnnbench.data.copies import lacks_digests
+
+    for name in dict.fromkeys(cell.card.dataset for cell in cells):
+        if lacks_digests(registry.dataset(name)):
+            try:
+                on_read_copies(registry, [cell for cell in cells if cell.card.dataset == name], results)
+            except OtherCopyError as error:
+                yield str(error)
+            except UnavailableError:
+                continue
 
 
 def refuse_unread_copies(cells: Iterable[Cell]) -> None:
