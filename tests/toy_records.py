@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, ModelCard
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.frame import boards
 from gcnnbench.leaderboard.reading import Results, run

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from gcnnbench.cards.model_card import ParameterCount
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ParameterCount
 from gcnnbench.leaderboard import tables
 from gcnnbench.record_checks.made_again import mac_count
 from gcnnbench.runs.record import Record, Weights

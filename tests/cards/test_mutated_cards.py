@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.card_files import CardFiles, read_card_files
 from gcnnbench.cards.checks import cross_check
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardsError, open_card
-from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, ModelCard
 from gcnnbench.cards.source import MOST_ERRORS
 from gcnnbench.outside_text import unfit
 

@@ -15,12 +15,14 @@ import torch
 
 import gcnnbench.datasets
 import gcnnbench.models
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.bibliography import read_bibliography
 from gcnnbench.cards.card_files import REGISTRY, cards_at
+from gcnnbench.cards.elements import ELEMENTS
 from gcnnbench.cards.entries import load_module
-from gcnnbench.cards.reading import CARD_KINDS, CardsError, read_card
+from gcnnbench.cards.reading import CARD_KINDS, CardsError, open_card
 from gcnnbench.cards.registry import Registry, survey
-from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import group
 
@@ -213,11 +215,11 @@ def test_a_broken_bibliography_is_refused(tmp_path: Path) -> None:
 
 
 def test_cards_are_read_alone(tmp_path: Path) -> None:
-    card = read_card(RIGHT / "trial.yaml", BenchmarkCard)
+    card = open_card(RIGHT / "trial.yaml", BenchmarkCard).card
     assert card.full_name == "trial@1"
     assert card.entries == ("p4cnn@28", "z2cnn@28")
     with pytest.raises(CardsError, match=r"nothing\.yaml:1:1: the file is missing"):
-        read_card(tmp_path / "nothing.yaml", BenchmarkCard)
+        open_card(tmp_path / "nothing.yaml", BenchmarkCard)
 
 
 def test_every_kind_of_card_has_a_json_schema() -> None:

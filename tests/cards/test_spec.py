@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Model, ModelCard
 from gcnnbench.cards.source import parse_source
 from gcnnbench.data.copies import UNKNOWN, on_copies, record_copy
 from gcnnbench.errors import UserError

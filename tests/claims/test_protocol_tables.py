@@ -14,9 +14,9 @@ from torch.optim import SGD
 
 from gcnnbench.architectures.dense import Dense
 from gcnnbench.architectures.residual import Residual
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.reading import CardsError
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import split_entry
 from gcnnbench.claims.protocol_tables import (
     FOLDER,
     FirstWeights,

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import gcnnbench as package
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.cli import app, main
 from gcnnbench.cli.card_background import Known
 from gcnnbench.cli.cards import describe

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gcnnbench.cards.schema import DatasetCard, File
-from gcnnbench.cards.schema import Part as PartCard
+from gcnnbench.cards.dataset_card import DatasetCard, File
+from gcnnbench.cards.dataset_card import Part as PartCard
 from gcnnbench.data.parts import Part, digest
 
 SIZES = {"train": 60, "test": 20}

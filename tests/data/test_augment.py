@@ -6,7 +6,8 @@ from scipy.stats import chisquare, kstest
 from torch import Tensor
 from torchvision.transforms import functional as torchvision
 
-from gcnnbench.cards.schema import Augmentation, Fill, Input, NormalAngle, Rotation, UniformAngle
+from gcnnbench.cards.augmentation import Augmentation, Fill, NormalAngle, Rotation, UniformAngle
+from gcnnbench.cards.benchmark_card import Input
 from gcnnbench.data.augment import augment, crop, draw_angles, fill_values, flip, turn
 from gcnnbench.data.rotate import rotate
 

@@ -18,8 +18,8 @@ from torchvision.transforms.functional import InterpolationMode
 from torchvision.transforms.functional import rotate as by_torchvision
 
 import gcnnbench.datasets
-from gcnnbench.cards.reading import read_card
-from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.reading import open_card
 from gcnnbench.data.files import faults, load_parts
 from gcnnbench.data.parts import Part, digest
 from gcnnbench.data.resize import resize
@@ -53,7 +53,7 @@ def test_every_folder_is_an_entry() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
 def test_real_files_decode_to_the_cards_digests(folder: Path) -> None:
-    card = read_card(folder / "dataset.yaml", DatasetCard)
+    card = open_card(folder / "dataset.yaml", DatasetCard).card
     data = real(card)
     try:
         parts = load_parts(card, module(card.name), data)
@@ -69,7 +69,7 @@ def test_real_files_decode_to_the_cards_digests(folder: Path) -> None:
 @pytest.mark.parametrize(("name", "sizes"), [("mnist", (27, 29)), ("cifar10", (33,))])
 def test_real_images_are_resized_as_by_pillow(name: str, sizes: tuple[int, ...]) -> None:
     folder = next(folder for folder in FOLDERS if folder.name == name)
-    data = real(read_card(folder / "dataset.yaml", DatasetCard))
+    data = real(open_card(folder / "dataset.yaml", DatasetCard).card)
     images: Tensor = module(name).load(data)["test"].images[:300]
     for size in sizes:
         by_pillow = [
@@ -81,7 +81,7 @@ def test_real_images_are_resized_as_by_pillow(name: str, sizes: tuple[int, ...])
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
 def test_a_card_with_files_says_where_they_come_from(folder: Path) -> None:
-    card = read_card(folder / "dataset.yaml", DatasetCard)
+    card = open_card(folder / "dataset.yaml", DatasetCard).card
     if card.files:
         assert sum(file.bytes or 0 for file in card.files) <= card.disk_bytes
         assert card.by_hand

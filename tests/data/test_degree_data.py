@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, split_entry
 from gcnnbench.data.files import faults
 from gcnnbench.data.fitted import shares_of
 from gcnnbench.data.images import prepare

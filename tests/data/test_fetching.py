@@ -11,7 +11,7 @@ import pytest
 import torchvision.datasets.utils
 from torchvision.datasets import MNIST
 
-from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.data import fetching, mnist
 from gcnnbench.data.files import faults
 from gcnnbench.errors import UserError

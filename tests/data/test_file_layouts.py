@@ -16,10 +16,12 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR100
 
-from gcnnbench.cards.reading import read_card
+from gcnnbench.cards.augmentation import Augmentation, Fill
+from gcnnbench.cards.benchmark_card import Input
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.dataset_card import Part as PartCard
+from gcnnbench.cards.reading import open_card
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import Augmentation, DatasetCard, Fill, Input
-from gcnnbench.cards.schema import Part as PartCard
 from gcnnbench.data import images as images_module
 from gcnnbench.data import pcam
 from gcnnbench.data.copies import copy_path, on_copies, recorded_copy, settle
@@ -308,7 +310,7 @@ def test_consecutive_images_are_a_view() -> None:
 
 
 def test_the_samples_card_is_of_the_sample() -> None:
-    sample = read_card(Registry.load().paths["dataset", "pcam-sample"], DatasetCard)
+    sample = open_card(Registry.load().paths["dataset", "pcam-sample"], DatasetCard).card
     assert {name: part.images for name, part in sample.parts.items()} == pcam.PATCHES["pcam-sample"]
     assert all(part.digest for part in sample.parts.values())
     assert "sample" in sample.title

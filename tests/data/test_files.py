@@ -7,8 +7,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from gcnnbench.cards.schema import DatasetCard
-from gcnnbench.cards.schema import Part as PartCard
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.dataset_card import Part as PartCard
 from gcnnbench.data import mnist
 from gcnnbench.data.files import faults, load_parts
 from gcnnbench.data.parts import Part

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard, Input
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, Input
 from gcnnbench.data.fitted import CHUNK, applied, contrast_zca, shares_of, standardised
 from gcnnbench.data.parts import Part
 from gcnnbench.data.splits import order_seed, split_indices

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torchvision.transforms import functional as torchvision
 
-from gcnnbench.cards.schema import Augmentation, Fill, Input, Rotation, UniformAngle
+from gcnnbench.cards.augmentation import Augmentation, Fill, Rotation, UniformAngle
+from gcnnbench.cards.benchmark_card import Input
 from gcnnbench.data.images import prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.resize import resize

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gcnnbench.cards.schema import Share, Split
+from gcnnbench.cards.benchmark_card import Share, Split
 from gcnnbench.data.parts import Part
 from gcnnbench.data.splits import order_seed, split, split_indices
 from gcnnbench.errors import UserError

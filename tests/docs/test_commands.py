@@ -15,8 +15,8 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import split_entry
 from gcnnbench.cli.app import build_app
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,30 +17,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.cards.augmentation import Augmentation, Fill, NormalAngle, Rotation, UniformAngle
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import Input, Share, Split
 from gcnnbench.cards.entries import build_network
-from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import (
+from gcnnbench.cards.evaluation import Evaluation
+from gcnnbench.cards.model_card import ModelCard
+from gcnnbench.cards.recipe import (
     SGD,
     Adam,
-    Augmentation,
-    Evaluation,
-    Fill,
-    Input,
     Lookahead,
-    ModelCard,
     MultiStepDecay,
-    NormalAngle,
     NormBiases,
     OneCycle,
     Recipe,
-    Rotation,
-    Share,
-    Split,
     StepDecay,
     Triangular,
-    UniformAngle,
-    split_entry,
 )
+from gcnnbench.cards.registry import Registry
 from gcnnbench.data.augment import augment
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.registered import load_dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from gcnnbench.cards.values import Count, OutsideLine, Seconds, Share, Time
+from gcnnbench.cards.values import Natural, OutsideLine, Seconds, Share, Time
 from gcnnbench.strict_json import parse_json, parse_model
 
 
@@ -13,7 +13,7 @@ class Run(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
     seconds: Seconds
     accuracy: Share = 0.5
-    images: Count = 1
+    images: Natural = 1
     device: OutsideLine = "cpu"
     at: Time = "2026-11-23T12:52:10+00:00"
 

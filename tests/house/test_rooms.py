@@ -81,7 +81,7 @@ def test_imports_run_one_way() -> None:
 @pytest.mark.parametrize(
     ("module", "line", "expected"),
     [
-        ("cards.schema", "from gcnnbench.runs import store", "cards.schema imports runs.store"),
+        ("cards.recipe", "from gcnnbench.runs import store", "cards.recipe imports runs.store"),
         ("nn.groups", "def late():\n    from gcnnbench.training.loop import train", "nn.groups imports training.loop"),
         ("scoring.macs", "from gcnnbench.training.loop import Task", "scoring.macs imports training.loop"),
         ("errors", "import gcnnbench.device, gcnnbench.cards", "errors imports cards"),

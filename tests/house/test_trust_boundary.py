@@ -9,7 +9,18 @@ from tests.house.imports import Graph, When, graph, reached
 CONTAINED = "submissions.contained"
 
 NEEDED = {
-    "cards": {"cards", "cards.entries", "cards.schema", "cards.values"},
+    "cards": {
+        "cards",
+        "cards.augmentation",
+        "cards.base",
+        "cards.benchmark_card",
+        "cards.elements",
+        "cards.entries",
+        "cards.evaluation",
+        "cards.model_card",
+        "cards.recipe",
+        "cards.values",
+    },
     "data": {
         "data",
         "data.augment",

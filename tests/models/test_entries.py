@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from gcnnbench.cards.card_files import registered_cards
-from gcnnbench.cards.reading import read_card
-from gcnnbench.cards.schema import ModelCard
+from gcnnbench.cards.model_card import ModelCard
+from gcnnbench.cards.reading import open_card
 from gcnnbench.device import arithmetic
 from gcnnbench.errors import UserError
 from gcnnbench.nn.bank import BankConv
@@ -30,7 +30,7 @@ from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.scoring.macs import forward_macs
 
 PATHS = [path for kind, path in registered_cards() if kind == "model"]
-CARDS = {path.parent.name: read_card(path, ModelCard) for path in sorted(PATHS)}
+CARDS = {path.parent.name: open_card(path, ModelCard).card for path in sorted(PATHS)}
 NAMES = list(CARDS)
 GROUPS: dict[str, Group] = {"p4": P4, "p4m": P4M, "C4": P4, "C8": P4, "C16": P4}
 GENERATORS = (Element(turns=1), Element(mirrored=1))

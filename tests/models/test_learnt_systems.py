@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from gcnnbench.cards.recipe import RoleRates, TrainingPhase
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import RoleRates, TrainingPhase
 from gcnnbench.cli.app import build_app
 from gcnnbench.equivariance.claims import false_claims
 from gcnnbench.runs import checkpoints

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import Input
 from gcnnbench.cards.entries import build_network
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import Input, split_entry
 from gcnnbench.data.files import faults
 from gcnnbench.data.images import prepare
 from gcnnbench.data.parts import Part

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import split_entry
 from gcnnbench.nn.fields import RegularField
 from gcnnbench.nn.groups import P2, P4, P4M, TRIVIAL, Group
 from gcnnbench.nn.subsampling import (

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gcnnbench.cards.benchmark_card import PURPOSES, BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import PURPOSES, BenchmarkCard
 from gcnnbench.data.copies import on_copies
 from gcnnbench.pages.site import site
 from gcnnbench.runs.spec import spec

@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from gcnnbench.cards.recipe import Adam
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import Adam
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.data import registered
 from gcnnbench.data.files import load_parts
 from gcnnbench.data.parts import Part

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import DatasetCard
 from gcnnbench.data.parts import Part
 from gcnnbench.runs import estimate
 from gcnnbench.runs.cell import Cell

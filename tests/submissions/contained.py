@@ -16,9 +16,10 @@ import torch
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from gcnnbench.cards.reading import read_card
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.model_card import ModelCard, ParameterCount
+from gcnnbench.cards.reading import open_card
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, ModelCard, ParameterCount
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import Splits, order_seed, split
 from gcnnbench.submissions.contained.jobs import run_job
@@ -35,7 +36,7 @@ CHEATS = {
     "steps_in_forward": "",
 }
 """Cheats of the recipe, and why they are not exported, if they are not; the others train as the honest network does."""
-TINY = read_card(Path(__file__).parents[1] / "runs" / "tiny.yaml", BenchmarkCard)
+TINY = open_card(Path(__file__).parents[1] / "runs" / "tiny.yaml", BenchmarkCard).card
 LIMITS = Limits(seconds=120, memory_bytes=3 * 2**29, processes=32, output_bytes=2**24)
 HONEST = ModelCard(
     name="bad",

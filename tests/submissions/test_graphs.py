@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcnnbench.architectures.sequence import classifier, conv_block
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.device import seeded
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.groups import P4, TRIVIAL

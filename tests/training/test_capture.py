@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from gcnnbench.cards.recipe import Recipe
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import Recipe
 from gcnnbench.data.images import prepare
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.errors import UserError

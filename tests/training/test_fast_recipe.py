@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.cards.augmentation import Augmentation
+from gcnnbench.cards.recipe import SGD, Lookahead, NormBiases, Recipe, Triangular
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import SGD, Augmentation, Lookahead, NormBiases, Recipe, Triangular
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.rewriting.plain import to_plain

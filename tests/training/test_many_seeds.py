@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from gcnnbench.architectures.heads import coset_classifier
 from gcnnbench.architectures.residual import residual_network
+from gcnnbench.cards.augmentation import Augmentation
+from gcnnbench.cards.recipe import SGD, Adam, OneCycle, Recipe, StepDecay
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import SGD, Adam, Augmentation, OneCycle, Recipe, StepDecay
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.errors import UserError

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from gcnnbench.architectures.learnt_priors import LearntPriors
 from gcnnbench.architectures.mnist_study import p4cnn
+from gcnnbench.cards.recipe import OneCycle, Recipe, RoleRates, TrainingPhase
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import OneCycle, Recipe, RoleRates, TrainingPhase
 from gcnnbench.data.images import prepare
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.device import seeded

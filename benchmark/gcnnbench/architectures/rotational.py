@@ -128,11 +128,6 @@ class StrictRotational(nn.Module):
         return logits
 
 
-def strict_rotational(order: int) -> StrictRotational:
-    """The network for ten classes of colour images."""
-    return StrictRotational(order)
-
-
 def _by_element(features: Tensor, order: int) -> Tensor:
     """(batch, channels · order, h, w) -> (batch, channels, order, h, w)."""
     batch, _, *pixels = features.shape

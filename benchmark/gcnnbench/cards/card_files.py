@@ -9,9 +9,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from gcnnbench.cards.base import Described
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.bibliography import read_bibliography
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
-from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, ModelCard
 from gcnnbench.errors import UserError
 
 Kind = Literal["model", "dataset", "benchmark"]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.card_files import CardFiles, Kind, card_name
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.elements import ELEMENTS
 from gcnnbench.cards.messages import choice
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardFile, Finding
-from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard, DatasetCard, ModelCard, split_entry
 from gcnnbench.formatting import how_many
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from gcnnbench.cards.schema import Hyperparameter
+from gcnnbench.cards.base import Hyperparameter
 from gcnnbench.errors import UnavailableError, UserError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from gcnnbench.cards.schema import FORMS
+from gcnnbench.cards.base import FORMS
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from gcnnbench.cards.base import Described, Model
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.messages import HYPERPARAMETER, phrase, unknown_key
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.scalars import ECHO
-from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, Model, ModelCard
 from gcnnbench.cards.source import MOST_ERRORS, Document, Place, read_source
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_line
@@ -70,19 +73,6 @@ class CardFile(Generic[CardT]):
         return _error(self.path, self.document, place, message, of_key=of_key)
 
 
-def read_card(path: Path, kind: type[CardT]) -> CardT:
-    """Read one card.
-
-    Args:
-        path: the file.
-        kind: `ModelCard`, `DatasetCard` or `BenchmarkCard` (or any other schema).
-
-    Raises:
-        CardsError: the file cannot be read, is not strict YAML, or is no such card; all errors at once.
-    """
-    return open_card(path, kind).card
-
-
 def open_cards(
     paths: Iterable[Path], kind: type[CardT], check: Callable[[CardFile[CardT]], Iterable[Finding]]
 ) -> list[CardT]:
@@ -107,7 +97,15 @@ def open_cards(
 
 
 def open_card(path: Path, kind: type[CardT]) -> CardFile[CardT]:
-    """Read one card and keep the positions of what it says; see `read_card`."""
+    """Read one card and keep the positions of what it says.
+
+    Args:
+        path: the file.
+        kind: `ModelCard`, `DatasetCard` or `BenchmarkCard` (or any other schema).
+
+    Raises:
+        CardsError: the file cannot be read, is not strict YAML, or is no such card; all errors at once.
+    """
     try:
         document = read_source(path)
     except OSError as error:

@@ -8,11 +8,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gcnnbench.cards.base import Described, split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.card_files import CardFiles, Kind, read_card_files
 from gcnnbench.cards.checks import cross_check
+from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.entries import build_network, load_module
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardsError
-from gcnnbench.cards.schema import BenchmarkCard, DatasetCard, Described, ModelCard, split_entry
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from gcnnbench.outside_text import LINE, TEXT, unfit
 
-Count = Annotated[int, Field(ge=0, le=10**15)]
+Natural = Annotated[int, Field(ge=0, le=10**15)]
 """How many there are of something; exact in a float64, too."""
-PositiveCount = Annotated[int, Field(ge=1, le=10**15)]
+Positive = Annotated[int, Field(ge=1, le=10**15)]
 FullName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]*$", max_length=80)]
 """`name@version` of a benchmark."""
 Seed = Annotated[int, Field(ge=0, le=10**9)]

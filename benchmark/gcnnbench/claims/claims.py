@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from gcnnbench.cards.base import EntryName, Model, Name, Some, Text, broken_rule
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import EntryName, Model, Name, Natural, Positive, Some, Text, broken_rule
+from gcnnbench.cards.values import Natural, Positive
 from gcnnbench.claims.released import WeightsClaim
 from gcnnbench.formatting import how_many
 

@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from gcnnbench.cards.base import Assumption, split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import Assumption, BenchmarkCard, split_entry
 from gcnnbench.claims.claims import (
     Claim,
     ClaimsCard,

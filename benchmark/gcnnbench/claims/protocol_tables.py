@@ -13,11 +13,12 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gcnnbench.cards.base import EntryName, Model, Name, Some, Text, broken_rule
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, Finding, open_cards
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import EntryName, Model, Name, Positive, Some, Text, broken_rule
+from gcnnbench.cards.values import Positive
 from gcnnbench.claims.claims import COUNTS, WHERE, rounds_to
 from gcnnbench.claims.judging import assumptions
 

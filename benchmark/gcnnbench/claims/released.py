@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from gcnnbench.cards.schema import Each, EntryName, Model, Name, Natural, Sha256, Some, Text, broken_rule
+from gcnnbench.cards.base import Each, EntryName, Model, Name, Sha256, Some, Text, broken_rule
+from gcnnbench.cards.values import Natural
 
 TensorName = Annotated[str, StringConstraints(pattern=r"^[\w.{}]+$", max_length=200)]
 """The name of a tensor; `{n}` stands for each of the numbers."""

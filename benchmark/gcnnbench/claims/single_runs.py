@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from gcnnbench.cards.schema import EntryName, Model, Name, Natural, Positive, Some, Text
+from gcnnbench.cards.base import EntryName, Model, Name, Some, Text
+from gcnnbench.cards.values import Natural, Positive
 from gcnnbench.claims.claims import CurveClaim, CurveQuantity
 
 

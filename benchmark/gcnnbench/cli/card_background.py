@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gcnnbench.cards.base import Described, split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, Described, split_entry
 from gcnnbench.data.copies import lacks_digests, on_copies
 from gcnnbench.formatting import how_many
 

@@ -8,7 +8,10 @@ from textwrap import fill as break_lines
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from gcnnbench.cards.schema import PURPOSES, BenchmarkCard, DatasetCard, Described, Model, ModelCard, split_entry
+from gcnnbench.cards.base import Described, Model, split_entry
+from gcnnbench.cards.benchmark_card import PURPOSES, BenchmarkCard
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cli.fitting import fit_table
 from gcnnbench.cli.output import columns
 from gcnnbench.formatting import how_many

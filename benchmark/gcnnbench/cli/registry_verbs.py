@@ -205,8 +205,8 @@ def schema(
     ] = None,
 ) -> None:
     """Print the JSON Schema of a kind of card, for editors that complete and check YAML."""
+    from gcnnbench.cards.base import Model
     from gcnnbench.cards.reading import CARD_KINDS
-    from gcnnbench.cards.schema import Model
     from gcnnbench.claims.claims import ClaimsCard
 
     kinds: dict[str, type[Model]] = {**CARD_KINDS, "claims": ClaimsCard}
@@ -223,7 +223,7 @@ def _size(registry: Registry, name: str) -> int | None:
     Raises:
         UserError: it is no size, or the network does not take it.
     """
-    from gcnnbench.cards.schema import split_entry
+    from gcnnbench.cards.base import split_entry
 
     if "@" not in name:
         return None

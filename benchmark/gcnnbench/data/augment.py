@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from gcnnbench.cards.schema import Augmentation, Fill, Input, NormalAngle, UniformAngle
+from gcnnbench.cards.augmentation import Augmentation, Fill, NormalAngle, UniformAngle
+from gcnnbench.cards.benchmark_card import Input
 from gcnnbench.data.rotate import rotate
 
 

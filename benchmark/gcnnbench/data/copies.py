@@ -21,8 +21,8 @@ from gcnnbench.errors import OtherCopyError, UserError
 from gcnnbench.strict_json import parse_json
 
 if TYPE_CHECKING:
+    from gcnnbench.cards.dataset_card import DatasetCard
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.cards.schema import DatasetCard
 
 UNKNOWN = "not recorded"
 """What stands in a spec for the digest of a part whose copy nobody has read: no record can have it."""

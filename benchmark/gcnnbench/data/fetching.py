@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from gcnnbench.cards.schema import DatasetCard
+from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.data.files import Fault, faults, fetch_command, load_parts
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many

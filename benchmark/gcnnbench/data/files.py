@@ -10,7 +10,7 @@ from types import ModuleType
 
 import torch
 
-from gcnnbench.cards.schema import DatasetCard, File
+from gcnnbench.cards.dataset_card import DatasetCard, File
 from gcnnbench.data.copies import UNKNOWN, copy_path, lacks_digests, record_copy, recorded_copy
 from gcnnbench.data.parts import Part, digest
 from gcnnbench.errors import OtherCopyError, UserError

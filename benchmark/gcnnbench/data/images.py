@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gcnnbench.cards.schema import Augmentation, Fill, Input
+from gcnnbench.cards.augmentation import Augmentation, Fill
+from gcnnbench.cards.benchmark_card import Input
 from gcnnbench.data.augment import augment, fill_values
 from gcnnbench.data.parts import Part
 from gcnnbench.data.resize import resize

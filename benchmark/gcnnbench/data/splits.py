@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gcnnbench.cards.schema import Share, Split
+from gcnnbench.cards.benchmark_card import Share, Split
 from gcnnbench.data.parts import Part
 from gcnnbench.data.streams import derive
 from gcnnbench.errors import UserError

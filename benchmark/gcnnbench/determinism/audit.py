@@ -16,7 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gcnnbench.cards.schema import Model, Positive
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.values import Positive
 from gcnnbench.determinism.float_noise import double_logits, logits
 from gcnnbench.determinism.packages import torchvision_problem
 from gcnnbench.device import arithmetic, choose, describe

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ModelCard
 from gcnnbench.equivariance.audit import SizeAudit, audit
 from gcnnbench.equivariance.learnt import LearntSymmetry, learnt_symmetry
 from gcnnbench.equivariance.sample import sample_images

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gcnnbench.cards.schema import Model
-from gcnnbench.cards.values import NotNegative, OutsideLine, PositiveCount, Share
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.values import NotNegative, OutsideLine, Positive, Share
 
 GridVerdict = Literal["symmetric", "broken", "unknown"]
 CertificateVerdict = Literal["exact", "approximate", "unknown", "none"]
@@ -50,5 +50,5 @@ class Exactness(Model):
     decision: DecisionVerdict
     first_break: OutsideLine | None
     error: NotNegative | None
-    nearest_exact_sizes: tuple[PositiveCount, ...]
+    nearest_exact_sizes: tuple[Positive, ...]
     reason: OutsideLine | None

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.entries import build_network
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ModelCard, split_entry
 from gcnnbench.device import seeded
 from gcnnbench.equivariance.factories import Factory, factory
 from gcnnbench.errors import UserError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gcnnbench.cards.schema import Assumption
+from gcnnbench.cards.base import Assumption
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.metric_counts import Tally
 from gcnnbench.statistics import Summary

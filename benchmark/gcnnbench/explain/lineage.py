@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, split_entry
 from gcnnbench.claims.claims import claims_file
 from gcnnbench.claims.evidence import QUARTER_TURNS, gather
 from gcnnbench.claims.judging import judge_claims

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
+from gcnnbench.cards.dataset_card import DatasetCard, File
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import DatasetCard, File
 from gcnnbench.formatting import how_many
 from gcnnbench.strict_json import json_document
 

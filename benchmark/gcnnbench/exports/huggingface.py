@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import Explanation
 from gcnnbench.formatting import how_many, percent

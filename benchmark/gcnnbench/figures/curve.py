@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.claims.claims import ClaimsCard, CurveClaim
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing, counted

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, split_entry
 from gcnnbench.leaderboard.reading import EquivarianceName
 from gcnnbench.leaderboard.records import Kept, counted, kept_records
 from gcnnbench.runs.record import Record

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gcnnbench.cards.schema import split_entry
+from gcnnbench.cards.base import split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing
 from gcnnbench.figures.style import BLUE, legend_below, new_figure

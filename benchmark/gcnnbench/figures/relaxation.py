@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.equivariance.results import EquivarianceState
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing, counted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gcnnbench import formatting
-from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.layout import Table
 from gcnnbench.leaderboard.board import Board, Fold
 from gcnnbench.leaderboard.reading import Run

@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gcnnbench.cards.schema import BenchmarkCard, ModelCard, split_entry
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.leaderboard.board import Aside, Board, Missing, Row, Speed
 from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.pairs import pairs

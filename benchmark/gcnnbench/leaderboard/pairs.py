@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gcnnbench.cards.schema import ModelCard, split_entry
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.leaderboard.board import Contrast, Pair, Row
 from gcnnbench.statistics import Difference, holm, paired, welch
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.equivariance.results import Exactness
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.files import Kind, read_files, seed_of

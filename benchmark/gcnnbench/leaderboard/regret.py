@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import interval, points, probability
 from gcnnbench.layout import pipes

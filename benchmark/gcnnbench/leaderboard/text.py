@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gcnnbench import formatting
-from gcnnbench.cards.schema import split_entry
+from gcnnbench.cards.base import split_entry
 from gcnnbench.escaping import latex, latex_comment, markdown
 from gcnnbench.formatting import how_many
 from gcnnbench.layout import WIDTH, Table, folded, pipes, width

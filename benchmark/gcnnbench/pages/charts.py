@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import log10
 from typing import Any
 
-from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.claims.claims import ClaimsCard
 from gcnnbench.figures.curve import Curve, measured, published
 from gcnnbench.figures.networks import Network

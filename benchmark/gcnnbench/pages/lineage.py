@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from gcnnbench.cards.schema import BenchmarkCard
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
 from gcnnbench.formatting import how_many

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gcnnbench.cards import schema
-from gcnnbench.cards.schema import BenchmarkCard, DatasetCard
+from gcnnbench.cards.augmentation import Augmentation, Fill, UniformAngle
+from gcnnbench.cards.benchmark_card import BenchmarkCard, Input, Split
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.elements import ELEMENTS, GridGroupName
+from gcnnbench.cards.recipe import SGD, Adam, MultiStepDecay, Recipe, StepDecay, TrainingPhase, Triangular
 from gcnnbench.formatting import how_many
 
 
@@ -37,7 +40,7 @@ def _data(card: BenchmarkCard, dataset: DatasetCard) -> str:
     return f"{dataset.title}: {', '.join(told)}, {order}."
 
 
-def _folds(split: schema.Split, dataset: DatasetCard) -> str:
+def _folds(split: Split, dataset: DatasetCard) -> str:
     images = dataset.parts[split.test.part].images
     kept = f", {split.validation.images:,} of them to validate" if split.validation and split.validation.images else ""
     drawn = {
@@ -51,7 +54,7 @@ def _folds(split: schema.Split, dataset: DatasetCard) -> str:
     )
 
 
-def _input(card: schema.Input, dataset: DatasetCard) -> str:
+def _input(card: Input, dataset: DatasetCard) -> str:
     size = "at their own size" if card.resize == "none" else "resized to the entry's size as by Pillow (bilinear)"
     copied = f", shown as {card.channels} equal channels" if card.channels > dataset.channels else ""
     fitted = {
@@ -65,14 +68,14 @@ def _input(card: schema.Input, dataset: DatasetCard) -> str:
     return f"Images {size}{copied}, {fitted}{scale}."
 
 
-def _training(card: schema.Recipe) -> str:
+def _training(card: Recipe) -> str:
     rate = card.optimiser
-    if isinstance(rate, schema.Adam):
+    if isinstance(rate, Adam):
         how = "Adam"
     else:
         how = f"SGD with {'Nesterov ' if rate.nesterov else ''}momentum {_number(rate.momentum)}"
     special = ""
-    if isinstance(rate, schema.SGD) and rate.norm_biases is not None:
+    if isinstance(rate, SGD) and rate.norm_biases is not None:
         special = (
             f" (biases of norms: learning rate {_number(rate.norm_biases.learning_rate)}, "
             f"weight decay {_number(rate.norm_biases.weight_decay)})"
@@ -85,12 +88,12 @@ def _training(card: schema.Recipe) -> str:
         "multi-step": "",
         "triangular": "",
     }[card.schedule.name]
-    if isinstance(card.schedule, schema.StepDecay):
+    if isinstance(card.schedule, StepDecay):
         schedule = f"times {_number(card.schedule.factor)} every {how_many(card.schedule.every, 'epoch')}"
-    elif isinstance(card.schedule, schema.MultiStepDecay):
+    elif isinstance(card.schedule, MultiStepDecay):
         epochs = ", ".join(map(str, card.schedule.epochs))
         schedule = f"times {_number(card.schedule.factor)} after epochs {epochs}"
-    elif isinstance(card.schedule, schema.Triangular):
+    elif isinstance(card.schedule, Triangular):
         schedule = (
             f"from {_number(card.schedule.start)} of it up over the first {_number(100 * card.schedule.rise)} % of the "
             f"steps and down to {_number(card.schedule.end)} of it"
@@ -107,7 +110,7 @@ def _training(card: schema.Recipe) -> str:
     )
 
 
-def _phase(number: int, card: schema.TrainingPhase) -> str:
+def _phase(number: int, card: TrainingPhase) -> str:
     """What one phase does otherwise than the recipe."""
     told = [how_many(card.epochs, "epoch")] if card.epochs else []
     if card.optimiser is not None:
@@ -124,7 +127,7 @@ def _phase(number: int, card: schema.TrainingPhase) -> str:
     return f"phase {number} ({'; '.join(told) or 'as the recipe'})"
 
 
-def _augmentation(card: schema.Augmentation) -> str:
+def _augmentation(card: Augmentation) -> str:
     told = []
     if card.crop_padding:
         border = "reflected" if card.crop_border == "reflected" else "black"
@@ -134,7 +137,7 @@ def _augmentation(card: schema.Augmentation) -> str:
     told += ["random quarter turns"] if card.quarter_turns else []
     if card.rotation:
         angle = card.rotation.angle
-        if isinstance(angle, schema.UniformAngle):
+        if isinstance(angle, UniformAngle):
             drawn = f"uniform from {_number(angle.low)}° to {_number(angle.high)}°"
         else:
             drawn = f"normal around {_number(angle.mean)}° with deviation {_number(angle.std)}°"
@@ -143,7 +146,7 @@ def _augmentation(card: schema.Augmentation) -> str:
     return f"{'; then '.join(told).capitalize()}." if told else "None."
 
 
-def _tested(card: schema.Recipe) -> str:
+def _tested(card: Recipe) -> str:
     epoch = "The last epoch" if card.tested_model == "last" else "The first epoch with the best validation accuracy"
     norms = ", its norms' statistics estimated anew over the training batches" if card.norm_statistics else ""
     return f"{epoch}{norms}."
@@ -151,7 +154,7 @@ def _tested(card: schema.Recipe) -> str:
 
 def _scored(card: BenchmarkCard) -> str:
     protocol = card.evaluation
-    unseen = [name for name in schema.ELEMENTS[protocol.group] if name not in protocol.seen]
+    unseen = [name for name in ELEMENTS[protocol.group] if name not in protocol.seen]
     seen = f"training has seen {', '.join(protocol.seen)}" + ("" if unseen else ", that is all")
     moved = f"; labels move with the image under {', '.join(protocol.labels)}" if protocol.labels else ""
     probes = f"; probes: {', '.join(protocol.probes)}" if protocol.probes else ""
@@ -163,13 +166,13 @@ def _scored(card: BenchmarkCard) -> str:
     )
 
 
-def _elements(group: schema.GridGroupName) -> str:
+def _elements(group: GridGroupName) -> str:
     if "shifts" not in group:
         return f"every element of {group}"
-    return f"{how_many(len(schema.ELEMENTS[group]), 'element')} that stand for {group}, with circular shifts"
+    return f"{how_many(len(ELEMENTS[group]), 'element')} that stand for {group}, with circular shifts"
 
 
-def _fill(fill: schema.Fill) -> str:
+def _fill(fill: Fill) -> str:
     if fill.scale == "after-normalisation":
         return "the mean" if fill.value == 0 else f"{_number(fill.value)} after normalisation"
     return {0.0: "black", 1.0: "white"}.get(fill.value, f"grey {_number(fill.value)}")

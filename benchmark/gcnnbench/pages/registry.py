@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gcnnbench.cards.base import Described
+from gcnnbench.cards.benchmark_card import PURPOSES, BenchmarkCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import PURPOSES, BenchmarkCard, Described, ModelCard
 from gcnnbench.claims.protocol_tables import ProtocolTable, read_protocols
 
 PAGE = "docs/registry.md"

@@ -6,8 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import PURPOSES, BenchmarkCard
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.elements import ELEMENTS
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ELEMENTS, PURPOSES, BenchmarkCard, DatasetCard, ModelCard, split_entry
 from gcnnbench.layout import Table
 from gcnnbench.leaderboard.board import Board, Pair, Row
 from gcnnbench.leaderboard.folds import folds_table

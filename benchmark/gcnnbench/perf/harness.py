@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.rotate import rotate

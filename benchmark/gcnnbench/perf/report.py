@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from gcnnbench.cards.schema import Model, Natural, Positive
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.values import Natural, Positive
 from gcnnbench.errors import UserError
 from gcnnbench.perf.timing import Ratio, Timing, ratio
 from gcnnbench.strict_json import parse_model

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.elements import ELEMENTS
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ELEMENTS, BenchmarkCard
 from gcnnbench.leaderboard.reading import Results, run
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.spec import spec, spec_digest

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from gcnnbench.cards.schema import Evaluation
+from gcnnbench.cards.evaluation import Evaluation
 from gcnnbench.data.images import Images
 from gcnnbench.nn.groups import Group
 from gcnnbench.nn.groups import group as group_of

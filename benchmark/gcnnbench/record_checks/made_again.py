@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from math import isclose
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.model_card import ModelCard
+from gcnnbench.cards.recipe import Recipe
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ModelCard, Recipe, split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 from gcnnbench.runs.record import Record

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import split_entry
 from gcnnbench.claims.protocols import difference_from_now
 from gcnnbench.data.copies import on_copies
 from gcnnbench.disk import read_plain

@@ -17,8 +17,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import split_entry
 from gcnnbench.claims.claims import ClaimsCard, NumberClaim
 from gcnnbench.claims.released import WeightsClaim
 from gcnnbench.data.parts import Part

@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, ModelCard, split_entry
 from gcnnbench.runs import provenance
 from gcnnbench.runs.spec import spec, spec_digest
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gcnnbench.cards.schema import split_entry
+from gcnnbench.cards.base import split_entry
 from gcnnbench.data.fitted import shares_of
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part

@@ -12,8 +12,8 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.card_files import Kind
-from gcnnbench.cards.schema import split_entry
 from gcnnbench.data.parts import Part
 from gcnnbench.device import keep_freed_memory
 from gcnnbench.errors import UnavailableError, told

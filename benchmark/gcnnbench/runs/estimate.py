@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from gcnnbench.cards.schema import DatasetCard, split_entry
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.splits import order_seed, split_indices

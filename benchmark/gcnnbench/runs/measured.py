@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from gcnnbench.cards.schema import Model, Sha256
+from gcnnbench.cards.base import Model, Sha256
 from gcnnbench.cards.values import OutsideLine
 from gcnnbench.disk import read_plain
 from gcnnbench.outside_text import as_line

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from gcnnbench.cards.schema import BenchmarkCard, Model, ModelCard
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.data.images import Images
 from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.exactness import exactness

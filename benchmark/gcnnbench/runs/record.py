@@ -11,16 +11,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from gcnnbench.cards.schema import EntryName, Model, Sha256
+from gcnnbench.cards.base import EntryName, Model, Sha256
 from gcnnbench.cards.values import (
-    Count,
     Finite,
     FullName,
+    Natural,
     NotNegative,
     OutsideLine,
     OutsideText,
     PlainData,
-    PositiveCount,
+    Positive,
     Rate,
     Seconds,
     Seed,
@@ -40,7 +40,7 @@ class Equivariance(Model):
     `relaxation` maps each depth, and `logits`, to the relative error after training minus the one before.
     """
 
-    images: PositiveCount
+    images: Positive
     before: EquivarianceState
     after: EquivarianceState
     relaxation: dict[OutsideLine, Finite | None]
@@ -55,7 +55,7 @@ class Epoch(Model):
     was read from the network after the epoch, by probe and by module, null where the benchmark asks for nothing.
     """
 
-    epoch: PositiveCount
+    epoch: Positive
     learning_rate: NotNegative
     train_loss: NotNegative
     train_accuracy: Share
@@ -69,20 +69,20 @@ class Training(Model):
     """The course of training. `tested_epoch` is the epoch whose weights were tested."""
 
     history: tuple[Epoch, ...]
-    steps: PositiveCount
-    tested_epoch: PositiveCount
+    steps: Positive
+    tested_epoch: Positive
 
 
 class Cost(Model):
     """What the cell took; never averaged over devices. MACs are those of one upright image through the network."""
 
-    parameters: PositiveCount
-    macs: PositiveCount
+    parameters: Positive
+    macs: Positive
     train_images_per_second: Rate
     test_images_per_second: Rate
     train_seconds: Seconds
     test_seconds: Seconds
-    peak_memory_bytes: Count
+    peak_memory_bytes: Natural
 
 
 class Provenance(Model):
@@ -93,16 +93,16 @@ class Provenance(Model):
     dirty: bool | None
     device: OutsideLine
     device_name: OutsideLine
-    threads: PositiveCount
+    threads: Positive
     numeric_mode: OutsideLine
     deterministic_algorithms: bool
     versions: dict[OutsideLine, OutsideLine]
     platform: OutsideLine
     started: Time
     finished: Time
-    sessions: PositiveCount
+    sessions: Positive
     """How many times the cell was started or resumed until it was finished."""
-    seeds_at_once: PositiveCount | None = None
+    seeds_at_once: Positive | None = None
     """How many seeds were trained as one computation, this one among them; null where it was trained alone."""
     cuda_graphs: Literal[True] | None = None
     """Training steps were replayed as CUDA graphs, where the network's can be; null where each was made as it is."""
@@ -114,7 +114,7 @@ class Weights(Model):
     """The tested weights: a safetensors file beside the record where small, else kept outside git."""
 
     sha256: Sha256
-    bytes: PositiveCount
+    bytes: Positive
     committed: bool
 
 
@@ -122,7 +122,7 @@ class Outputs(Model):
     """Per-image outputs, kept outside git under their digest: logits for elements, class ids for angles."""
 
     sha256: Sha256
-    bytes: PositiveCount
+    bytes: Positive
 
 
 class Record(Model):
@@ -164,7 +164,7 @@ class Failure(Model):
     official: bool = True
     reason: OutsideLine
     phase: Literal["build", "training", "evaluation"]
-    epoch: Count | None
+    epoch: Natural | None
     at: Time
     details: Annotated[OutsideText, Field(description="the traceback, where there is one")] = ""
 

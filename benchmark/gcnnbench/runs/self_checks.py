@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil, isclose
 
-from gcnnbench.cards.schema import ELEMENTS
+from gcnnbench.cards.elements import ELEMENTS
 from gcnnbench.formatting import how_many
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.provenance import EARLIEST

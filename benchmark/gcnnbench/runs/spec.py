@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from gcnnbench.cards.base import Model, split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import BenchmarkCard, Model, split_entry
 from gcnnbench.data.copies import UNKNOWN
 from gcnnbench.scoring.metrics import METRIC_VERSIONS
 

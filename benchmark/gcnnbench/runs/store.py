@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
-from gcnnbench.cards.schema import Model
+from gcnnbench.cards.base import Model
 from gcnnbench.data.copies import UNKNOWN
 from gcnnbench.disk import read_plain, sweep, sync_folder, write_whole
 from gcnnbench.errors import UserError

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints
 
-from gcnnbench.cards.schema import EntryName, Model
-from gcnnbench.cards.values import FullName, NotNegative, OutsideLine, OutsideText, PlainData, PositiveCount, Time
+from gcnnbench.cards.base import EntryName, Model
+from gcnnbench.cards.values import FullName, NotNegative, OutsideLine, OutsideText, PlainData, Positive, Time
 from gcnnbench.disk import read_plain
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
 from gcnnbench.runs.files import blob
@@ -41,8 +41,8 @@ class WeightsOnly(Model):
     counts: Counts
     equivariance: EquivarianceState
     exactness: Exactness
-    parameters: PositiveCount
-    macs: PositiveCount
+    parameters: Positive
+    macs: Positive
     environment: dict[OutsideLine, OutsideLine]
     scored: Time
     weights: Weights

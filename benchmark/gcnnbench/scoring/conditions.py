@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.cards.schema import Evaluation
+from gcnnbench.cards.evaluation import Evaluation
 from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, scoring_batch, synchronise
 from gcnnbench.formatting import how_many

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from gcnnbench.cards.schema import Model
-from gcnnbench.cards.values import Count, OutsideLine
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.values import Natural, OutsideLine
 
 METRIC_VERSIONS: dict[str, int] = {
     "accuracy.element": 1,
@@ -28,7 +28,7 @@ A version above 1 belongs to the spec digest. Version 1 stays out of it, so a me
 
 UPRIGHT = "upright"
 
-Confusion = tuple[tuple[Count, ...], ...]
+Confusion = tuple[tuple[Natural, ...], ...]
 """Counts with the axes (true class, predicted class)."""
 
 
@@ -38,8 +38,8 @@ class Ordered(Model):
     The score is the logit of class 1 minus that of class 0, upright.
     """
 
-    concordant: Count
-    tied: Count
+    concordant: Natural
+    tied: Natural
 
 
 class Counts(Model):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.cards.schema import split_entry
+from gcnnbench.cards.base import split_entry
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
 from gcnnbench.formatting import how_many
 from gcnnbench.record_checks.recomputing import verify_records

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, StringConstraints
 
-from gcnnbench.cards.schema import Model
+from gcnnbench.cards.base import Model
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 from gcnnbench.outside_text import as_line

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ModelCard, split_entry
 from gcnnbench.cards.source import read_source
 from gcnnbench.data.copies import lacks_digests
 from gcnnbench.errors import UserError

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from gcnnbench.cards.schema import Model, Positive
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.values import Positive
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=300)]
 MOST_CALLS = 100_000

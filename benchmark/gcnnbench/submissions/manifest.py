@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from gcnnbench.cards.schema import EntryName, Model, Name, Natural, Sha256, Some
+from gcnnbench.cards.base import EntryName, Model, Name, Sha256, Some
+from gcnnbench.cards.values import Natural
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.tree import TEXT_BYTES, WEIGHTS_BYTES
 

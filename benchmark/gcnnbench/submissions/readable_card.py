@@ -11,9 +11,9 @@ from typing import Any
 from gcnnbench.cards.card_files import read_card_files
 from gcnnbench.cards.checks import cross_check
 from gcnnbench.cards.messages import choice, shown
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardFile, CardsError, Finding, card_of
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cards.schema import ModelCard
 from gcnnbench.cards.source import Document, read_source
 
 _NO_SYMMETRY: dict[str, Any] = {"group": "trivial", "exact_at": [], "approximate_at": [], "learnt_at": []}

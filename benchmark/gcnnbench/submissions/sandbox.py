@@ -25,7 +25,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from gcnnbench.cards.schema import Model
+from gcnnbench.cards.base import Model
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_text
 from gcnnbench.strict_json import parse_model

@@ -19,8 +19,8 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from gcnnbench.cards.schema import Model, Natural, Positive
-from gcnnbench.cards.values import PlainData
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.values import Natural, PlainData, Positive
 from gcnnbench.data.fitted import shares_of
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import Splits

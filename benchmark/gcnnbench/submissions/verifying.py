@@ -15,7 +15,7 @@ from typing import Literal
 import safetensors.torch
 import torch
 
-from gcnnbench.cards.schema import Model
+from gcnnbench.cards.base import Model
 from gcnnbench.formatting import how_many
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.measured import BESIDE_CODE, Checked, Grade

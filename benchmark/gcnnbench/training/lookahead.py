@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.cards import schema
+from gcnnbench.cards import recipe
 
 
 class SlowWeights:
-    """The slow weights of a network in training; `gcnnbench.cards.schema.Lookahead` has the formula.
+    """The slow weights of a network in training; `gcnnbench.cards.recipe.Lookahead` has the formula.
 
     Args:
         network: what is trained; its state is followed by name.
@@ -22,7 +22,7 @@ class SlowWeights:
     """
 
     def __init__(
-        self, network: nn.Module, card: schema.Lookahead, steps: int, done: int, kept: Mapping[str, Tensor]
+        self, network: nn.Module, card: recipe.Lookahead, steps: int, done: int, kept: Mapping[str, Tensor]
     ) -> None:
         self.network, self.card, self.steps, self.done = network, card, steps, done
         followed = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}

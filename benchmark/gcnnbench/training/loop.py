@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from gcnnbench.cards import schema
+from gcnnbench.cards.recipe import Recipe
 from gcnnbench.data.augment import flip
 from gcnnbench.data.images import Images
 from gcnnbench.data.streams import derive, generator
@@ -91,7 +91,7 @@ class Task:
 
     benchmark: str
     seed: int
-    recipe: schema.Recipe
+    recipe: Recipe
     train: Images
     validation: Images | None
     device: torch.device

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gcnnbench.cards import schema
+from gcnnbench.cards.recipe import SGD, Adam, Recipe, RoleRates, Schedule, TrainingPhase
 from gcnnbench.errors import UserError
 from gcnnbench.training.norm_statistics import norms_of
 
@@ -28,9 +28,9 @@ class Phase:
 
     first: int
     end: int
-    optimiser: schema.Adam | schema.SGD
-    schedule: schema.Schedule
-    rates: dict[str, schema.RoleRates]
+    optimiser: Adam | SGD
+    schedule: Schedule
+    rates: dict[str, RoleRates]
     trains: tuple[str, ...] | None
 
     @property
@@ -39,10 +39,10 @@ class Phase:
         return self.end - self.first
 
 
-def phases(recipe: schema.Recipe) -> list[Phase]:
+def phases(recipe: Recipe) -> list[Phase]:
     """The phases of a recipe in order; where the last one does not say its epochs, it has those that are left."""
     found: list[Phase] = []
-    for card in recipe.phases or (schema.TrainingPhase(),):
+    for card in recipe.phases or (TrainingPhase(),):
         first = found[-1].end if found else 0
         end = recipe.epochs if card.epochs is None else first + card.epochs
         found.append(
@@ -85,9 +85,9 @@ def parameter_groups(network: nn.Module, phase: Phase) -> list[dict[str, Any]]:
         UserError: the phase trains none of the network's parameters.
     """
     by_role, special = roles(network), dict(phase.rates)
-    apart = phase.optimiser.norm_biases if isinstance(phase.optimiser, schema.SGD) else None
+    apart = phase.optimiser.norm_biases if isinstance(phase.optimiser, SGD) else None
     if apart is not None:
-        special[NORM_BIASES] = schema.RoleRates(learning_rate=apart.learning_rate, weight_decay=apart.weight_decay)
+        special[NORM_BIASES] = RoleRates(learning_rate=apart.learning_rate, weight_decay=apart.weight_decay)
         biases = {id(norm.bias) for norm in norms_of(network)}
         by_role |= {name: NORM_BIASES for name, one in network.named_parameters() if id(one) in biases}
     trained = [(by_role[name], one) for name, one in network.named_parameters() if one.requires_grad]

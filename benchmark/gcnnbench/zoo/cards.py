@@ -7,22 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from gcnnbench.cards.base import Channels, Hyperparameter, Line, Model, Name, Requirement, Size, Some, Text, broken_rule
 from gcnnbench.cards.card_files import REGISTRY
+from gcnnbench.cards.elements import GridGroupName
+from gcnnbench.cards.model_card import HyperparameterName
 from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
-from gcnnbench.cards.schema import (
-    Channels,
-    GridGroupName,
-    Hyperparameter,
-    HyperparameterName,
-    Line,
-    Model,
-    Name,
-    Requirement,
-    Size,
-    Some,
-    Text,
-    broken_rule,
-)
 
 FOLDER = REGISTRY / "zoo"
 

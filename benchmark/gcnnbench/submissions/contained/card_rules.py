@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcnnbench.cards.schema import ParameterCount
+from gcnnbench.cards.model_card import ParameterCount
 from gcnnbench.data.images import Images
 from gcnnbench.device import seeded
 from gcnnbench.equivariance.audit import audit

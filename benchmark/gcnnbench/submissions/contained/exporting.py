@@ -18,7 +18,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.nn.modules import module as module_hooks
 
-from gcnnbench.cards.schema import SGD, BenchmarkCard
+from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.recipe import SGD
 from gcnnbench.device import seeded
 from gcnnbench.nn import blur, convolution, dropout, normalisation, projection
 from gcnnbench.rewriting.folded import for_scoring

@@ -14,8 +14,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.entries import build_network, load_module
-from gcnnbench.cards.schema import BenchmarkCard, ModelCard, split_entry
+from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.streams import derive
