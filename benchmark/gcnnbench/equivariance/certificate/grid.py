@@ -54,6 +54,11 @@ class AxisSampling:
         return self.overhang == 0
 
 
+def identity(size: int) -> AxisSampling:
+    """An axis that is not sampled at all."""
+    return AxisSampling(size, size)
+
+
 @dataclass(frozen=True)
 class Sampling:
     """One operation that samples pixels.

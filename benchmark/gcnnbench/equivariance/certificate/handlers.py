@@ -2,21 +2,7 @@
 
 from __future__ import annotations
 
-from gcnnbench.equivariance.certificate.operations import (
-    cat,
-    constant,
-    copy,
-    expand,
-    flip,
-    nothing,
-    permute,
-    pick,
-    pointwise,
-    same,
-    strided,
-    turn,
-    view,
-)
+from gcnnbench.equivariance.certificate.operations import constant, copy, nothing, pointwise, same
 from gcnnbench.equivariance.certificate.rearranging import pad, patches, shuffle, slices
 from gcnnbench.equivariance.certificate.reductions import (
     batch_norm,
@@ -28,6 +14,7 @@ from gcnnbench.equivariance.certificate.reductions import (
 )
 from gcnnbench.equivariance.certificate.sampling import convolution, pool, tried
 from gcnnbench.equivariance.certificate.tracing import Handler
+from gcnnbench.equivariance.certificate.views import cat, expand, flip, permute, pick, strided, turn, view
 
 
 def _table(handler: Handler, names: str) -> dict[str, Handler]:

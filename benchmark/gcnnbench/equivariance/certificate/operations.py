@@ -1,15 +1,16 @@
-"""What each of torch's operations does to pixels, apart from those that sample them (`sampling.py`)."""
+"""What torch's entrywise operations, copies and constants do to pixels, and all operations that nobody knows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 from torch import Tensor
 
-from gcnnbench.equivariance.certificate.axes import Dimension, Dimensions, axes_of, expanded, pixels, plain, reshaped
-from gcnnbench.equivariance.certificate.tracing import Tracer
+from gcnnbench.equivariance.certificate.axes import Dimension, Dimensions, axes_of, expanded, pixels, plain
+from gcnnbench.equivariance.certificate.tracing import Handler, Tracer
 from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import Field, ScalarField
 
@@ -19,6 +20,17 @@ def first_input(tracer: Tracer, call: Call) -> tuple[Tensor, Tracked] | None:
     tensor = next(value for value in call.arguments.values() if isinstance(value, Tensor))
     state = tracer.state(tensor)
     return None if state is None else (tensor, state)
+
+
+def of_first_input(follow: Callable[[Tracer, Call, Tensor, Tracked], None]) -> Handler:
+    """The handler that gives `follow` the first tensor and what is known of it; else it does as `otherwise` does."""
+
+    @wraps(follow)
+    def handler(tracer: Tracer, call: Call) -> None:
+        found = first_input(tracer, call)
+        return otherwise(tracer, call) if found is None else follow(tracer, call, *found)
+
+    return handler
 
 
 def dimensions_of(state: Tracked) -> Dimensions:
@@ -44,9 +56,6 @@ def places_of(argument: Any, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     places = argument if isinstance(argument, (list, tuple)) else [argument]
     return tuple(place % ndim for place in places)
-
-
-# operations on each entry alone
 
 
 def pointwise(tracer: Tracer, call: Call) -> None:
@@ -92,25 +101,9 @@ def pointwise(tracer: Tracer, call: Call) -> None:
     return None
 
 
-def same(tracer: Tracer, call: Call) -> None:
+@of_first_input
+def same(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None:
     """A copy, a cast, or a tensor of constants in the same shape."""
-    found = first_input(tracer, call)
-    if found is None:
-        return otherwise(tracer, call)
-    return tracer.outputs(call, found[1])
-
-
-def strided(tracer: Tracer, call: Call) -> None:
-    """A view by strides: harmless where it changes nothing but the strides of dimensions of length one."""
-    found = first_input(tracer, call)
-    if found is None:
-        return otherwise(tracer, call)
-    tensor, state = found
-    unchanged = tensor.shape == call.out.shape and all(
-        size == 1 or old == new for size, old, new in zip(tensor.shape, tensor.stride(), call.out.stride(), strict=True)
-    )
-    if not unchanged or tensor.storage_offset() != call.out.storage_offset():
-        return otherwise(tracer, call)
     return tracer.outputs(call, state)
 
 
@@ -133,141 +126,6 @@ def copy(tracer: Tracer, call: Call) -> None:
         return tracer.lose(call, "writes other numbers into the features")
     dimensions = expanded(dimensions_of(source), target.shape)
     return tracer.write(target, replace(source, dimensions=dimensions))
-
-
-# views
-
-
-def view(tracer: Tracer, call: Call) -> None:
-    """A new shape for entries in the old order."""
-    found = first_input(tracer, call)
-    if found is None:
-        return otherwise(tracer, call)
-    tensor, state = found
-    dimensions = reshaped(dimensions_of(state), call.out.shape)
-    if dimensions is None:
-        return tracer.lose(call, "cuts rows or columns of pixels into pieces")
-    if pixels(dimensions) != pixels(dimensions_of(state)):
-        state = replace(state, frames=(Frame(), Frame()))
-    state = replace(state, dimensions=dimensions)
-    if state.field != ScalarField() and tuple(call.out.shape[:2]) != tuple(tensor.shape[:2]):
-        state = tracer.stranger(call, state, "regroups the channels of a field that mixes under the group")
-    return tracer.outputs(call, state)
-
-
-def expand(tracer: Tracer, call: Call) -> None:
-    """Broadcasting."""
-    found = first_input(tracer, call)
-    if found is None:
-        return otherwise(tracer, call)
-    state = found[1]
-    return tracer.outputs(call, replace(state, dimensions=expanded(dimensions_of(state), call.out.shape)))
-
-
-def permute(tracer: Tracer, call: Call) -> None:
-    """Dimensions in another order."""
-    tensor, state = first_input(tracer, call) or (None, None)
-    if tensor is None or state is None:
-        return otherwise(tracer, call)
-    order = list(range(tensor.ndim))
-    if "dims" in call.arguments:
-        order = [place % tensor.ndim for place in call.arguments["dims"]]
-    elif tensor.ndim > 1:
-        a, b = (call.arguments.get(name, default) % tensor.ndim for name, default in (("dim0", 0), ("dim1", 1)))
-        order[a], order[b] = order[b], order[a]
-    dimensions = tuple(dimensions_of(state)[place] for place in order)
-    before = [axis for dimension in dimensions_of(state) for axis in sorted(axes_of(dimension))]
-    after = [axis for dimension in dimensions for axis in sorted(axes_of(dimension))]
-    moved = replace(state, dimensions=dimensions)
-    if before != after:
-        moved = tracer.stranger(call, _shifted(call, moved), "swaps rows and columns")
-    elif state.field != ScalarField():
-        moved = tracer.stranger(call, moved, "moves the channels of a field that mixes under the group")
-    return tracer.outputs(call, moved)
-
-
-def turn(tracer: Tracer, call: Call) -> None:
-    """Quarter turns of two dimensions."""
-    found = first_input(tracer, call)
-    if found is None:
-        return otherwise(tracer, call)
-    tensor, state = found
-    if state.crooked:
-        return tracer.lose(call, "turns features that were padded on one side")
-    a, b = places_of(call.arguments["dims"], tensor.ndim)
-    dimensions = list(dimensions_of(state))
-    if call.arguments["k"] % 2:
-        dimensions[a], dimensions[b] = dimensions[b], dimensions[a]
-    moved = _shifted(call, replace(state, dimensions=tuple(dimensions)))
-    return tracer.outputs(call, tracer.stranger(call, moved, "turns the features"))
-
-
-def flip(tracer: Tracer, call: Call) -> None:
-    """Dimensions run through backwards."""
-    tensor, state = first_input(tracer, call) or (None, None)
-    if tensor is None or state is None:
-        return otherwise(tracer, call)
-    if state.crooked:
-        return tracer.lose(call, "flips features that were padded on one side")
-    spatial = pixels([dimensions_of(state)[place] for place in places_of(call.arguments["dims"], tensor.ndim)])
-    if spatial or state.field != ScalarField():
-        state = tracer.stranger(call, _shifted(call, state) if spatial else state, "flips the features")
-    return tracer.outputs(call, state)
-
-
-def _shifted(call: Call, state: Tracked) -> Tracked:
-    """Features turned or mirrored: beside others, a grid that is broken here may be the mirror image of another."""
-    return replace(state, restorable=state.restorable or f"{call.layer}: {call.name} turns features over")
-
-
-def pick(tracer: Tracer, call: Call) -> None:
-    """Some entries of one dimension: selecting, splitting, indexing."""
-    found = first_input(tracer, call)
-    if found is None:
-        return otherwise(tracer, call)
-    tensor, state = found
-    if call.name == "index":
-        places = [place for place, index in enumerate(call.arguments["indices"]) if index is not None]
-    else:
-        places = list(places_of(call.arguments["dim"], tensor.ndim))
-    if pixels([dimensions_of(state)[place] for place in places]):
-        return tracer.lose(call, "picks some of the pixels")
-    if len(places) != 1:
-        return otherwise(tracer, call)
-    if state.field != ScalarField():
-        state = tracer.stranger(call, state, "picks channels of a field that mixes under the group")
-    (place,) = places
-    for out in call.out if isinstance(call.out, (list, tuple)) else [call.out]:
-        dimensions = list(dimensions_of(state))
-        if out.ndim == tensor.ndim:
-            dimensions[place] = plain(out.shape[place])
-        elif out.ndim == tensor.ndim - 1:
-            del dimensions[place]
-        else:
-            return otherwise(tracer, call)
-        tracer.set(out, replace(state, dimensions=tuple(dimensions)))
-    return None
-
-
-def cat(tracer: Tracer, call: Call) -> None:
-    """Tensors one behind another, along channels."""
-    (place,) = places_of(call.arguments["dim"], call.out.ndim)
-    states = [tracer.state(tensor) for tensor in call.arguments["tensors"]]
-    known = [state for state in states if state is not None]
-    if len(known) < len(states):
-        return tracer.lose(call, "puts numbers of its own beside the features")
-    if any(len(dimensions_of(state)) != call.out.ndim or axes_of(dimensions_of(state)[place]) for state in known):
-        return tracer.lose(call, "puts features one behind another along the pixels")
-    rows = [[dimension for at, dimension in enumerate(dimensions_of(state)) if at != place] for state in known]
-    if any(list(map(axes_of, row)) != list(map(axes_of, rows[0])) for row in rows):
-        return tracer.lose(call, "joins features whose pixels lie in different order")
-    if len({state.frames for state in known}) > 1 and any(state.crooked for state in known):
-        return tracer.lose(call, "joins features that were padded differently")
-    dimensions = (*rows[0][:place], plain(call.out.shape[place]), *rows[0][place:])
-    result = replace(call.merged, dimensions=dimensions, field=one_field(known), frames=known[0].frames)
-    if result.field is None and all(state.field is not None for state in known):
-        result = tracer.stranger(call, replace(result, field=ScalarField()), "joins features that move differently")
-    return tracer.outputs(call, result)
 
 
 def otherwise(tracer: Tracer, call: Call) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gcnnbench.equivariance.certificate.axes import plain, pure_axis, resized
-from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule
-from gcnnbench.equivariance.certificate.sampling import AXES, one_for_each_axis, only_input, sampled
-from gcnnbench.equivariance.certificate.tracing import Tracer, identity
+from torch import Tensor
+
+from gcnnbench.equivariance.certificate.axes import Dimension, plain, pure_axis, resized
+from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule, identity
+from gcnnbench.equivariance.certificate.sampling import AXES, of_only_input, one_for_each_axis, sampled
+from gcnnbench.equivariance.certificate.tracing import Tracer
 from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
 
-def pad(tracer: Tracer, call: Call) -> None:
+@of_only_input
+def pad(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: list[Dimension]) -> None:
     """Padding: judged together with the operation that samples next, or at the end."""
-    found = only_input(tracer, call)
-    if found is None:
-        return None
-    tensor, state, dimensions = found
     numbers = list(call.arguments["pad" if "pad" in call.arguments else "padding"])
     is_constant, circular = call.name == "constant_pad_nd", call.name == "pad_circular"
     for number in range(len(numbers) // 2):
@@ -64,12 +63,9 @@ def _torn(tracer: Tracer, call: Call, state: Tracked, axis: int) -> Tracked:
     return replace(state, past=state.past | bit)
 
 
-def slices(tracer: Tracer, call: Call) -> None:
+@of_only_input
+def slices(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: list[Dimension]) -> None:
     """Every step-th row, column or channel; a crop where the step is one."""
-    found = only_input(tracer, call)
-    if found is None:
-        return None
-    tensor, state, dimensions = found
     place = call.arguments["dim"] % tensor.ndim
     size, step, length = tensor.shape[place], call.arguments["step"], call.out.shape[place]
     if length == size:
@@ -115,12 +111,9 @@ def _sliced(tracer: Tracer, call: Call, state: Tracked, axis: int, own: AxisSamp
     )
 
 
-def shuffle(tracer: Tracer, call: Call) -> None:
+@of_only_input
+def shuffle(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: list[Dimension]) -> None:
     """Pixels into channels or back: the grid of blocks is symmetric, but the channels of a block change places."""
-    found = only_input(tracer, call)
-    if found is None:
-        return None
-    tensor, state, dimensions = found
     if state.crooked or [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"]:
         return tracer.lose(call, "shuffles pixels in another order of the axes than rows and columns")
     if tracer.shifts:
@@ -135,12 +128,9 @@ def shuffle(tracer: Tracer, call: Call) -> None:
     return tracer.outputs(call, tracer.stranger(call, state, "gives every pixel of a block a channel of its own"))
 
 
-def patches(tracer: Tracer, call: Call) -> None:
+@of_only_input
+def patches(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: list[Dimension]) -> None:
     """`unfold`: the windows of a convolution as columns."""
-    found = only_input(tracer, call)
-    if found is None:
-        return None
-    tensor, state, dimensions = found
     numbers = {
         name: one_for_each_axis(call.arguments[name], 2, 1) for name in ("kernel_size", "stride", "padding", "dilation")
     }

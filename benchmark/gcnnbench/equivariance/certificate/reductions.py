@@ -7,21 +7,18 @@ from dataclasses import replace
 from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import axes_of, pixels, plain
-from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling
-from gcnnbench.equivariance.certificate.operations import dimensions_of, first_input, otherwise, places_of
-from gcnnbench.equivariance.certificate.tracing import Tracer, identity
+from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, identity
+from gcnnbench.equivariance.certificate.operations import dimensions_of, of_first_input, otherwise, places_of
+from gcnnbench.equivariance.certificate.tracing import Tracer
 from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
 BOTH = frozenset({"y", "x"})
 
 
-def reduction(tracer: Tracer, call: Call) -> None:
+@of_first_input
+def reduction(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
     """A symmetric function of all entries along some dimensions: mean, sum, maximum, variance, norm."""
-    found = first_input(tracer, call)
-    if found is None:
-        return otherwise(tracer, call)
-    tensor, state = found
     places = places_of(call.arguments.get("dim"), tensor.ndim)
     keep = bool(call.arguments.get("keepdim", False))
     known = dimensions_of(state)
@@ -68,10 +65,10 @@ def one_sided(state: Tracked, axis: int) -> Sampling:
     return Sampling(frame.layer, frame.op, rows, columns, only_other, True, only_other)
 
 
-def batch_norm(tracer: Tracer, call: Call) -> None:
+@of_first_input
+def batch_norm(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None:
     """A scale and a shift for each channel; group norm also takes its statistics over all pixels."""
-    tensor, state = first_input(tracer, call) or (None, None)
-    if tensor is None or state is None or axes_of(dimensions_of(state)[1]):
+    if axes_of(dimensions_of(state)[1]):
         return otherwise(tracer, call)
     if state.field != ScalarField():
         state = tracer.stranger(call, state, "has numbers of its own for each channel of a field that mixes")
@@ -79,11 +76,9 @@ def batch_norm(tracer: Tracer, call: Call) -> None:
     return tracer.set(main, state)
 
 
-def layer_norm(tracer: Tracer, call: Call) -> None:
+@of_first_input
+def layer_norm(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None:
     """Statistics over the last dimensions, and a scale and a shift for each of their entries."""
-    tensor, state = first_input(tracer, call) or (None, None)
-    if tensor is None or state is None:
-        return otherwise(tracer, call)
     known = dimensions_of(state)
     last = len(call.arguments["normalized_shape"])
     inside, outside = pixels(known[-last:]), pixels(known[:-last])
@@ -95,12 +90,9 @@ def layer_norm(tracer: Tracer, call: Call) -> None:
     return tracer.set(call.out[0], state)
 
 
-def softmax(tracer: Tracer, call: Call) -> None:
+@of_first_input
+def softmax(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None:
     """Normalised exponentials along one dimension."""
-    found = first_input(tracer, call)
-    if found is None:
-        return otherwise(tracer, call)
-    state = found[1]
     place = call.arguments["dim"] % len(dimensions_of(state))
     inside = axes_of(dimensions_of(state)[place])
     if inside and inside != BOTH:

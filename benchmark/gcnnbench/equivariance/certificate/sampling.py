@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import Dimension, axes_of, plain, pure_axis, resized
-from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule
+from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule, identity
 from gcnnbench.equivariance.certificate.lattice import Lattices
-from gcnnbench.equivariance.certificate.tracing import Tracer, identity
+from gcnnbench.equivariance.certificate.tracing import Handler, Tracer
 from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
@@ -36,6 +37,17 @@ def only_input(tracer: Tracer, call: Call) -> tuple[Tensor, Tracked, list[Dimens
         tracer.lose(call, "samples with weights that depend on the image")
         return None
     return tensor, state, list(state.dimensions)
+
+
+def of_only_input(follow: Callable[[Tracer, Call, Tensor, Tracked, list[Dimension]], None]) -> Handler:
+    """The handler that gives `follow` what `only_input` finds; where that is nothing, the pixels are lost."""
+
+    @wraps(follow)
+    def handler(tracer: Tracer, call: Call) -> None:
+        if (found := only_input(tracer, call)) is not None:
+            follow(tracer, call, *found)
+
+    return handler
 
 
 def one_for_each_axis(value: Any, length: int, default: int) -> list[int]:
@@ -168,12 +180,9 @@ def _set_first(tracer: Tracer, call: Call, out: Tensor, state: Tracked) -> None:
     tracer.set(out, state)
 
 
-def tried(tracer: Tracer, call: Call) -> None:
+@of_only_input
+def tried(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: list[Dimension]) -> None:
     """Resizing and adaptive pooling: the operation itself is run on noise and on its mirror images."""
-    found = only_input(tracer, call)
-    if found is None:
-        return None
-    tensor, state, dimensions = found
     if state.crooked:
         return tracer.lose(call, "resizes features that were padded on one side")
     out = call.out[0] if isinstance(call.out, tuple) else call.out

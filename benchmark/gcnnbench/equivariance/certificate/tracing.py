@@ -3,28 +3,24 @@
 A torch dispatch mode sees every operation after Python has done its part: functional pools, slices, e2cnn,
 torchvision and scripted code alike. Each tensor that comes from the image carries what is known of it (`Tracked`).
 What the mode cannot see: values computed outside torch (numpy), and the weights' own symmetry; an operation that is
-not in the tables of `operations.py` makes the result unknown, never exact.
+not in the table of `handlers.py` makes the result unknown, never exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from gcnnbench.equivariance.certificate.axes import Dimensions, image_dimensions, pixels, plain, pure_axis, resized
-from gcnnbench.equivariance.certificate.grid import AxisSampling
-from gcnnbench.equivariance.certificate.tracked import Call, Finding, Known, Obstacle, Stranger, Tracked, merged
-from gcnnbench.nn.fields import Field, ScalarField
+from gcnnbench.equivariance.certificate.aliases import all_pixels, inherited, layout, written_by
+from gcnnbench.equivariance.certificate.axes import pixels
+from gcnnbench.equivariance.certificate.tracked import Call, Finding, Obstacle, Stranger, Tracked, merged
 
 MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
 PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "linear", "dot")
@@ -33,12 +29,19 @@ HALF_WAY = frozenset((*MOVES, "mean", "sum", "amax", "amin", "max", "min"))
 COPIES = ("clone", "contiguous", "_to_copy", "detach", "alias")
 
 Handler = Callable[["Tracer", Call], None]
-ModuleRule = Callable[[nn.Module], Known | None]
-"""What a module is known to do; None where nothing is known."""
 
 
 @dataclass
-class _Running:
+class Running:
+    """A module that runs now.
+
+    Args:
+        name: under which findings are noted.
+        leaf: whether it has no children.
+        trusted: whether it is known to be equivariant.
+        wraps: whether it is, and only hands on to one child, which goes by its name.
+    """
+
     name: str
     leaf: bool
     trusted: bool
@@ -58,7 +61,7 @@ class Notes:
     always: int = 0
     changes_input: str | None = None
     choices: int = 0
-    stack: list[_Running] = field(default_factory=list)
+    stack: list[Running] = field(default_factory=list)
 
 
 class Tracer(TorchDispatchMode):
@@ -97,7 +100,7 @@ class Tracer(TorchDispatchMode):
         if written is None:
             return self._states.get(tensor)  # type: ignore[no-any-return]
         state = written[1]
-        return replace(state, dimensions=_inherited(state.dimensions, tensor.shape))
+        return replace(state, dimensions=inherited(state.dimensions, tensor.shape))
 
     def set(self, tensor: Tensor, state: Tracked) -> None:
         """Say what is known of a tensor."""
@@ -119,7 +122,7 @@ class Tracer(TorchDispatchMode):
         whole = (
             None
             if state.dimensions is None or tensor._base is None
-            else _inherited(state.dimensions, tensor._base.shape)
+            else inherited(state.dimensions, tensor._base.shape)
         )
         self._written[storage._cdata] = (storage, replace(state, dimensions=whole))
 
@@ -178,7 +181,7 @@ class Tracer(TorchDispatchMode):
                 for place, argument in enumerate(func._schema.arguments)
             }
             call = Call(name, func, arguments, out, tracked, self._label(name))
-            before = [(tensor, self.state(tensor)) for tensor in _written_by(func, arguments)]
+            before = [(tensor, self.state(tensor)) for tensor in written_by(func, arguments)]
             self._follow(call)
             for tensor, state in before:
                 self._notice_write(call, tensor, state)
@@ -209,9 +212,9 @@ class Tracer(TorchDispatchMode):
             aliases.append(tensor._base)
         for alias in aliases:
             held = self._states.get(alias)
-            if _layout(alias) == _layout(tensor):
+            if layout(alias) == layout(tensor):
                 self._states[alias] = after
-            elif held is None or after != before or not _all_pixels(tensor, after, alias, held):
+            elif held is None or after != before or not all_pixels(tensor, after, alias, held):
                 bit = self.add(Obstacle(call.layer, call.name, "writes into a part or another view of the features"))
                 both = after if held is None else merged([after, held], call.layer)
                 self._states[alias] = replace(both, dimensions=None, field=None, past=both.past | bit)
@@ -232,7 +235,7 @@ class Tracer(TorchDispatchMode):
             self.otherwise(self, call)
 
     def _label(self, op: str) -> str:
-        running = self.notes.stack[-1] if self.notes.stack else _Running("", leaf=False, trusted=False, wraps=False)
+        running = self.notes.stack[-1] if self.notes.stack else Running("", leaf=False, trusted=False, wraps=False)
         if running.name and (running.leaf or running.trusted):
             return running.name
         return f"{running.name}: {op}" if running.name else op
@@ -249,48 +252,6 @@ def _apart(call: Call) -> str | None:
     return None
 
 
-class _CircularPadding(TorchFunctionMode):
-    """Shows circular padding to the tracer, which Python alone still knows as one operation."""
-
-    def __init__(self, tracer: Tracer) -> None:
-        super().__init__()
-        self.tracer = tracer
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        pads = func is F.pad or func is vars(torch._C)["_nn"].pad
-        if pads and (kwargs.get("mode") or (args[2] if len(args) > 2 else None)) == "circular":
-            return self.tracer.wrap_round(func, args, kwargs)
-        return func(*args, **kwargs)
-
-
-def _written_by(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
-    """The tensors that an operation writes into."""
-    if not func._schema.is_mutable:
-        return []
-    written = (
-        arguments[argument.name]
-        for argument in func._schema.arguments
-        if argument.alias_info is not None and argument.alias_info.is_write
-    )
-    return [value for value in written if isinstance(value, Tensor)]
-
-
-def _layout(tensor: Tensor) -> tuple[Sequence[int], Sequence[int], int]:
-    return tensor.shape, tensor.stride(), int(tensor.storage_offset())
-
-
-def _all_pixels(tensor: Tensor, state: Tracked, alias: Tensor, held: Tracked) -> bool:
-    """Whether a tensor that shares memory with another holds all of its pixels, and all channels that are not alike."""
-    if state.dimensions is None or held.dimensions is None:
-        return False
-    own, others = (
-        sorted((factor.axis, factor.size) for dimension in dimensions for factor in dimension if factor.axis)
-        for dimensions in (state.dimensions, held.dimensions)
-    )
-    return own == others and (tensor.numel() >= alias.numel() or state.field == held.field == ScalarField())
-
-
 def additions(call: Call) -> int:
     """How many products one entry of the output sums up, in a convolution, a matrix product, a pool or a reduction."""
     weight = call.arguments.get("weight")
@@ -301,105 +262,3 @@ def additions(call: Call) -> int:
     if call.name in PRODUCTS:
         return max(value.shape[-1] for value in call.arguments.values() if isinstance(value, Tensor))
     return max(1, max(entries, default=1) // max(1, *outputs, 1))
-
-
-def _inherited(dimensions: Dimensions | None, shape: Sequence[int]) -> Dimensions | None:
-    """The dimensions of a tensor that shares memory with one of these, where both hold the same pixels."""
-    if dimensions is None or len(dimensions) != len(shape):
-        return None
-    found = []
-    for dimension, size in zip(dimensions, shape, strict=True):
-        length = 1
-        for factor in dimension:
-            length *= factor.size
-        if length != size and pixels([dimension]):
-            return None
-        found.append(dimension if length == size else plain(size))
-    return tuple(found)
-
-
-@contextmanager
-def watched(
-    network: nn.Module, tracer: Tracer, known: ModuleRule, fields: Callable[[Any, Tracked], Field | None]
-) -> Iterator[None]:
-    """Tell the tracer which module runs, and what the known ones do to the field of their input.
-
-    Args:
-        network: the network that will run.
-        tracer: follows its operations.
-        known: the rule of known modules.
-        fields: the field that an input has by itself (e2cnn's tensors say so), given what is tracked of it.
-    """
-    handles = []
-    entered: list[list[Tracked]] = []
-
-    def entering(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            outer = tracer.notes.stack[-1] if tracer.notes.stack else None
-            shown = outer.name if outer is not None and outer.wraps else name
-            children, trusted = len(list(module.children())), known(module) is not None
-            tracer.notes.stack.append(_Running(shown, children == 0, trusted, trusted and children == 1))
-            states = []
-            for value in tree_leaves((args, kwargs)):
-                tensor = getattr(value, "tensor", value)
-                if isinstance(tensor, Tensor) and (state := tracer.state(tensor)) is not None:
-                    states.append(replace(state, field=fields(value, state)))
-            entered.append(states)
-
-        return enter
-
-    def leaving(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ARG001
-        running, states = tracer.notes.stack.pop(), entered.pop()
-        rule = known(module)
-        tensor = getattr(output, "tensor", output)
-        if rule is None or not states or not isinstance(tensor, Tensor) or (state := tracer.state(tensor)) is None:
-            return
-        if rule.moving_grid and len(states) == 1 and (rule.on_torus or not tracer.shifts):
-            state = _moved(states[0], tensor)
-            if rule.on_torus:
-                tracer.notes.choices += 1
-                state = replace(state, chosen=(*state.chosen, tracer.notes.choices))
-        wrong = next((one.field for one in states if one.field != rule.needs), rule.needs)
-        if all(one.field == rule.needs for one in states):
-            state = replace(state, field=rule.gives)
-        else:
-            state = replace(state, field=None)
-            for one in states:
-                state = replace(state, past=state.past | one.past)
-            if wrong is not None:
-                why = f"it needs {rule.needs} and is given {wrong}"
-                state = replace(state, past=state.past | tracer.add(Stranger(running.name, type(module).__name__, why)))
-        tracer.set(tensor, state)
-
-    for name, module in network.named_modules():
-        handles.append(module.register_forward_pre_hook(entering(name), with_kwargs=True))
-        handles.append(module.register_forward_hook(leaving, with_kwargs=True))
-    try:
-        with _CircularPadding(tracer):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _moved(state: Tracked, output: Tensor) -> Tracked:
-    """What is known behind a layer whose grid moves with the image: the pixels lie as before, only fewer of them."""
-    if state.dimensions is None or state.crooked or state.wrapped or len(state.dimensions) != output.ndim:
-        return replace(state, dimensions=None, field=None)
-    dimensions = tuple(
-        resized(old, size) if pure_axis(old) else plain(size)
-        for old, size in zip(state.dimensions, output.shape, strict=True)
-    )
-    y, x = (replace(lattice, step=None) for lattice in state.lattices)
-    return replace(state, dimensions=dimensions, lattices=(y, x))
-
-
-def start(tracer: Tracer, images: Tensor) -> None:
-    """Begin with images (batch, channels, height, width), which are a scalar field."""
-    tracer.image = images
-    tracer.set(images, Tracked(image_dimensions(images.shape), ScalarField()))
-
-
-def identity(size: int) -> AxisSampling:
-    """An axis that is not sampled at all."""
-    return AxisSampling(size, size)

@@ -13,27 +13,23 @@ from gcnnbench.nn.fields import Field
 
 
 @dataclass(frozen=True)
-class Obstacle:
+class Remark:
+    """What is said of one operation: the module it ran in, its name, and the sentence."""
+
+    layer: str
+    op: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.why} ({self.op})"
+
+
+class Obstacle(Remark):
     """An operation after which the sampling grid can no longer be followed."""
 
-    layer: str
-    op: str
-    why: str
 
-    def __str__(self) -> str:
-        return f"{self.layer}: {self.why} ({self.op})"
-
-
-@dataclass(frozen=True)
-class Stranger:
+class Stranger(Remark):
     """An operation that keeps the grid but is of no kind known to be equivariant."""
-
-    layer: str
-    op: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.layer}: {self.why} ({self.op})"
 
 
 Finding = Sampling | Obstacle | Stranger

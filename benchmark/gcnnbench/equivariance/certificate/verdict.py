@@ -15,9 +15,10 @@ from gcnnbench.equivariance.certificate.axes import pixels
 from gcnnbench.equivariance.certificate.grid import Sampling
 from gcnnbench.equivariance.certificate.handlers import HANDLERS
 from gcnnbench.equivariance.certificate.lattice import Lattices, off_centre
+from gcnnbench.equivariance.certificate.modules import start, watched
 from gcnnbench.equivariance.certificate.operations import otherwise, pointwise
 from gcnnbench.equivariance.certificate.reductions import one_sided, reframed
-from gcnnbench.equivariance.certificate.tracing import Tracer, start, watched
+from gcnnbench.equivariance.certificate.tracing import Tracer
 from gcnnbench.equivariance.certificate.tracked import Finding, Known, Obstacle, Stranger, Tracked
 from gcnnbench.equivariance.depths import GeometricField, is_geometric, observed, output_tensor
 from gcnnbench.equivariance.precision import evaluating, tensors

@@ -1,0 +1,119 @@
+"""Follows which module runs during a watched pass, and what the modules that are known to be equivariant do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from gcnnbench.equivariance.certificate.axes import image_dimensions, plain, pure_axis, resized
+from gcnnbench.equivariance.certificate.tracing import Running, Tracer
+from gcnnbench.equivariance.certificate.tracked import Known, Stranger, Tracked
+from gcnnbench.nn.fields import Field, ScalarField
+
+ModuleRule = Callable[[nn.Module], Known | None]
+"""What a module is known to do; None where nothing is known."""
+
+
+@contextmanager
+def watched(
+    network: nn.Module, tracer: Tracer, known: ModuleRule, fields: Callable[[Any, Tracked], Field | None]
+) -> Iterator[None]:
+    """Tell the tracer which module runs, and what the known ones do to the field of their input.
+
+    Args:
+        network: the network that will run.
+        tracer: follows its operations.
+        known: the rule of known modules.
+        fields: the field that an input has by itself (e2cnn's tensors say so), given what is tracked of it.
+    """
+    handles = []
+    entered: list[list[Tracked]] = []
+
+    def entering(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            outer = tracer.notes.stack[-1] if tracer.notes.stack else None
+            shown = outer.name if outer is not None and outer.wraps else name
+            children, trusted = len(list(module.children())), known(module) is not None
+            tracer.notes.stack.append(Running(shown, children == 0, trusted, trusted and children == 1))
+            states = []
+            for value in tree_leaves((args, kwargs)):
+                tensor = getattr(value, "tensor", value)
+                if isinstance(tensor, Tensor) and (state := tracer.state(tensor)) is not None:
+                    states.append(replace(state, field=fields(value, state)))
+            entered.append(states)
+
+        return enter
+
+    def leaving(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ARG001
+        running, states = tracer.notes.stack.pop(), entered.pop()
+        rule = known(module)
+        tensor = getattr(output, "tensor", output)
+        if rule is None or not states or not isinstance(tensor, Tensor) or (state := tracer.state(tensor)) is None:
+            return
+        if rule.moving_grid and len(states) == 1 and (rule.on_torus or not tracer.shifts):
+            state = _moved(states[0], tensor)
+            if rule.on_torus:
+                tracer.notes.choices += 1
+                state = replace(state, chosen=(*state.chosen, tracer.notes.choices))
+        wrong = next((one.field for one in states if one.field != rule.needs), rule.needs)
+        if all(one.field == rule.needs for one in states):
+            state = replace(state, field=rule.gives)
+        else:
+            state = replace(state, field=None)
+            for one in states:
+                state = replace(state, past=state.past | one.past)
+            if wrong is not None:
+                why = f"it needs {rule.needs} and is given {wrong}"
+                state = replace(state, past=state.past | tracer.add(Stranger(running.name, type(module).__name__, why)))
+        tracer.set(tensor, state)
+
+    for name, module in network.named_modules():
+        handles.append(module.register_forward_pre_hook(entering(name), with_kwargs=True))
+        handles.append(module.register_forward_hook(leaving, with_kwargs=True))
+    try:
+        with _CircularPadding(tracer):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _moved(state: Tracked, output: Tensor) -> Tracked:
+    """What is known behind a layer whose grid moves with the image: the pixels lie as before, only fewer of them."""
+    if state.dimensions is None or state.crooked or state.wrapped or len(state.dimensions) != output.ndim:
+        return replace(state, dimensions=None, field=None)
+    dimensions = tuple(
+        resized(old, size) if pure_axis(old) else plain(size)
+        for old, size in zip(state.dimensions, output.shape, strict=True)
+    )
+    y, x = (replace(lattice, step=None) for lattice in state.lattices)
+    return replace(state, dimensions=dimensions, lattices=(y, x))
+
+
+def start(tracer: Tracer, images: Tensor) -> None:
+    """Begin with images (batch, channels, height, width), which are a scalar field."""
+    tracer.image = images
+    tracer.set(images, Tracked(image_dimensions(images.shape), ScalarField()))
+
+
+class _CircularPadding(TorchFunctionMode):
+    """Shows circular padding to the tracer, which Python alone still knows as one operation."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        pads = func is F.pad or func is vars(torch._C)["_nn"].pad
+        if pads and (kwargs.get("mode") or (args[2] if len(args) > 2 else None)) == "circular":
+            return self.tracer.wrap_round(func, args, kwargs)
+        return func(*args, **kwargs)
