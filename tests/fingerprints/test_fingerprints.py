@@ -47,7 +47,8 @@ from gcnnbench.nn.groups import P4, P4M
 from gcnnbench.runs.spec import NUMERICS_VERSION
 from gcnnbench.scoring.conditions import EvaluationState, count, evaluate
 from gcnnbench.scoring.metrics import METRIC_VERSIONS, Counts, Ordered, metrics
-from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.loop import train
+from gcnnbench.training.task import Task, TrainingState
 
 PINNED = Path(__file__).with_name("fingerprints.json")
 CPU = torch.device("cpu")

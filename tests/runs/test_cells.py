@@ -206,7 +206,8 @@ def test_training_is_that_of_pytorch_written_out(tiny_registry: Registry) -> Non
     """The loop against a bare one: Adam with decay in the gradient, StepLR after each epoch, first best epoch kept."""
     from gcnnbench.data.images import prepare
     from gcnnbench.data.streams import derive, generator
-    from gcnnbench.training.loop import Task, TrainingState, train
+    from gcnnbench.training.loop import train
+    from gcnnbench.training.task import Task, TrainingState
 
     card = tiny_registry.benchmark("tiny")
     part = load_dataset(tiny_registry, "digits", Path("unused"))["all"]

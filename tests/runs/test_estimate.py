@@ -10,9 +10,9 @@ import pytest
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.parts import Part
-from gcnnbench.runs import estimate
+from gcnnbench.runs import estimate, speed
 from gcnnbench.runs.cell import Cell
-from gcnnbench.training.loop import TrainingState
+from gcnnbench.training.task import TrainingState
 
 
 def test_one_interrupted_epoch_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,9 +24,9 @@ def test_one_interrupted_epoch_says_nothing(monkeypatch: pytest.MonkeyPatch) -> 
                 state.history.append({"seconds": one})
                 yield state
 
-        monkeypatch.setattr(estimate, "train", trained)
+        monkeypatch.setattr(speed, "train", trained)
         cell = Cell(Registry.load(), "quickstart", "z2cnn@12", 0, "cpu", 1, Path("unused"))
-        return estimate.measure(cell, 1000, 1e9)[0].train
+        return speed.measure(cell, 1000, 1e9)[0].train
 
     assert seconds(9.0, 0.1, 0.1, 0.1, 1.0, 0.1) == seconds(0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
 
@@ -39,14 +39,14 @@ def test_waiting_for_other_processes_uses_up_no_budget(monkeypatch: pytest.Monke
         clock += 1.0
         return clock
 
-    def slow(_cell: Cell, macs: int, _patience: float) -> tuple[estimate.Speed, int]:
+    def slow(_cell: Cell, macs: int, _patience: float) -> tuple[speed.Speed, int]:
         nonlocal clock
         clock += 1000.0
-        return estimate.Speed(1.0, 0.1, macs), 1000
+        return speed.Speed(1.0, 0.1, macs), 1000
 
     monkeypatch.setattr("gcnnbench.runs.estimate.time.perf_counter", tick)
     monkeypatch.setattr(estimate, "measure", slow)
-    monkeypatch.setattr(estimate, "bare_speed", lambda _: estimate.Speed(1.0, 0.1, 1000))
+    monkeypatch.setattr(estimate, "bare_speed", lambda _: speed.Speed(1.0, 0.1, 1000))
     found = estimate.forecast(cells("z2cnn@12", "p4cnn@12", "p4mcnn@12"))
     assert [one.measured for one in found if isinstance(one, estimate.Estimate)] == [True] * 3
 
@@ -56,18 +56,18 @@ def test_a_slow_network_is_never_shown_a_whole_batch(
     monkeypatch: pytest.MonkeyPatch, patience: float, whole: bool
 ) -> None:
     registry = Registry.load()
-    made, make = [], estimate._made_up
+    made, make = [], speed.made_up
 
     def noted(dataset: DatasetCard, images: int) -> Part:
         made.append(images)
         return make(dataset, images)
 
-    monkeypatch.setattr(estimate, "_made_up", noted)
+    monkeypatch.setattr(speed, "made_up", noted)
     cell = Cell(registry, "quickstart", "p4cnn@12", 0, "cpu", 1, Path("unused"))
-    found, weights = estimate.measure(cell, estimate.multiply_accumulates(cell), patience)
+    found, weights = speed.measure(cell, estimate.multiply_accumulates(cell), patience)
     batch = registry.benchmark("quickstart").recipe.batch_size
-    small = estimate.STEPS * min(estimate.PROBE, batch)
-    assert made == ([small, estimate.STEPS * batch] if whole else [small])
+    small = speed.STEPS * min(speed.PROBE, batch)
+    assert made == ([small, speed.STEPS * batch] if whole else [small])
     assert found.train > 0
     assert found.test > 0
     assert weights > 0
@@ -80,9 +80,9 @@ def cells(*entries: str) -> list[Cell]:
 def test_what_there_is_no_time_to_measure_is_scaled_from_the_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
 
-    def noted(cell: Cell, macs: int, _: float) -> tuple[estimate.Speed, int]:
+    def noted(cell: Cell, macs: int, _: float) -> tuple[speed.Speed, int]:
         measured.append(cell.entry)
-        return estimate.Speed(1.0, 0.5, macs), 1000
+        return speed.Speed(1.0, 0.5, macs), 1000
 
     monkeypatch.setattr(estimate, "measure", noted)
     monkeypatch.setattr(estimate, "BUDGET", 0.0)

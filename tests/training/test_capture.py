@@ -21,7 +21,8 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.augerino import TurnedCopies
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.training.capture import CapturedStep, CudaGraph, Graph, recordable
-from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.loop import train
+from gcnnbench.training.task import Task, TrainingState
 
 SIZE, IMAGES = 9, 40  # of 16 a batch: the last of three has eight
 

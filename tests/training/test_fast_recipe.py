@@ -18,10 +18,11 @@ from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.rewriting.plain import to_plain
 from gcnnbench.training.lookahead import SlowWeights
-from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.loop import train
 from gcnnbench.training.many_seeds import train_many_seeds
 from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
 from gcnnbench.training.phases import phases
+from gcnnbench.training.task import Task, TrainingState
 
 SIZE, SEEDS = 9, (0, 3)
 CHANGES: dict[str, Any] = {

@@ -23,8 +23,9 @@ from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, TRIVIAL
 from gcnnbench.nn.pooling import GlobalMaxPool
 from gcnnbench.rewriting.stacked import Streams, stack
-from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.loop import train
 from gcnnbench.training.many_seeds import train_many_seeds
+from gcnnbench.training.task import Task, TrainingState
 
 SEEDS = (0, 3)
 SIZE = 9

@@ -23,10 +23,11 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import P4
 from gcnnbench.nn.pathway import ResidualPathwayConv
 from gcnnbench.nn.projected import ProjectedConv
-from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
+from gcnnbench.training.loop import DivergedError, train
 from gcnnbench.training.many_seeds import train_many_seeds
 from gcnnbench.training.optimisers import optimiser_for, schedule_for
 from gcnnbench.training.phases import WEIGHTS, parameter_groups, phases, roles
+from gcnnbench.training.task import Task, TrainingState
 
 CPU = torch.device("cpu")
 

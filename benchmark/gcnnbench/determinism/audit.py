@@ -29,7 +29,8 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import Material, prepare_material
 from gcnnbench.runs.store import Store
 from gcnnbench.strict_json import parse_model
-from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.loop import train
+from gcnnbench.training.task import Task, TrainingState
 
 IMAGES = 128
 BATCHES = (128, 1, 7, 32)

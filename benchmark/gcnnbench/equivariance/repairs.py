@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrize
 
 from gcnnbench.equivariance.audit import Images, SizeAudit, audit_size
 from gcnnbench.equivariance.certificate.verdict import Certificate
@@ -18,10 +17,10 @@ from gcnnbench.equivariance.exactness import REFUSALS, watch
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.precision import evaluating
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.windows import equivariantly_subsampled, even, window_of, with_window
 from gcnnbench.nn.convolution import GroupConv
-from gcnnbench.nn.fields import Field, RegularField
-from gcnnbench.nn.groups import TRIVIAL, ActingGroup
-from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
+from gcnnbench.nn.fields import Field
+from gcnnbench.nn.groups import ActingGroup
 from gcnnbench.scoring.macs import forward_macs
 
 ROUNDS = 8
@@ -151,13 +150,13 @@ def _other_sizes(case: _Case) -> Iterator[Repair | None]:
 
 
 def _even_kernels(case: _Case) -> Iterator[Repair | None]:
-    changed = _mended(case, _even)
+    changed = _mended(case, even)
     if changed is not None:
         yield case.tried("even kernels, 2×2 for 1×1, in the layers that break", changed[1], changed[0])
 
 
 def _subsampling(case: _Case) -> Iterator[Repair | None]:
-    changed = _mended(case, _equivariantly)
+    changed = _mended(case, equivariantly_subsampled)
     if changed is not None:
         yield case.tried("equivariant sub-sampling in the layers that break", changed[1], changed[0])
 
@@ -168,14 +167,14 @@ def _other_stem(case: _Case) -> Iterator[Repair | None]:
     if stem is None:
         return
     layer = network.get_submodule(stem)
-    kernel, stride, padding = _window(layer)
+    kernel, stride, padding = window_of(layer)
     if stride != 1:
         return
     for other, border in ((kernel - 1, padding), (kernel - 1, 0), (kernel, 0), (kernel + 1, padding)):
         if other < 1:
             continue
         changed = copy.deepcopy(network)
-        _replace(changed, stem, _like(layer, other, 1, border))
+        _replace(changed, stem, with_window(layer, other, 1, border))
         try:
             symmetric = case.certificate(changed).grid == "symmetric"
         except REFUSALS:
@@ -208,76 +207,6 @@ def _mended(case: _Case, change: Callable[[nn.Module], tuple[nn.Module, str] | N
             _replace(network, name, changed[0])
             lines.append(f"{name} = {changed[1]}")
     return None
-
-
-def _even(layer: nn.Module) -> tuple[nn.Module, str] | None:
-    """The layer with a kernel that is larger by one, which lies symmetrically over sizes of the other parity."""
-    window = _window(layer)
-    if window is None or window[1] < 2:
-        return None
-    kernel, stride, padding = window
-    return _like(layer, kernel + 1, stride, padding), _written(layer, kernel + 1, stride, padding)
-
-
-def _equivariantly(layer: nn.Module) -> tuple[nn.Module, str] | None:
-    """The layer with stride one, and sub-sampling by two behind it on a grid that moves with the features."""
-    window = _window(layer)
-    if window is None or window[1] != 2:
-        return None
-    kernel, _, padding = window
-    known = getattr(layer, "field", None)
-    own = known.group if isinstance(known, RegularField) else TRIVIAL
-    if kernel == 2 and not padding and isinstance(layer, nn.MaxPool2d):
-        return EquivariantMaxPool(own), f"EquivariantMaxPool({own.name.upper()})"
-    dense = _like(layer, kernel, 1, padding)
-    code = f"nn.Sequential({_written(layer, kernel, 1, padding)}, EquivariantSubsample({own.name.upper()}))"
-    return nn.Sequential(dense, EquivariantSubsample(own)), code
-
-
-def _window(layer: nn.Module) -> Any:
-    """(kernel, stride, padding) of a square convolution or pool without dilation, else None."""
-    if not isinstance(layer, (nn.Conv2d, GroupConv, nn.MaxPool2d, nn.AvgPool2d)):
-        return None
-    settings = [getattr(layer, name) for name in ("kernel_size", "stride", "padding")]
-    numbers = []
-    for setting in settings:
-        pair = setting if isinstance(setting, tuple) else (setting, setting)
-        if len(set(pair)) != 1 or not isinstance(pair[0], int):
-            return None
-        numbers.append(pair[0])
-    dilation = getattr(layer, "dilation", 1)
-    return tuple(numbers) if dilation in (1, (1, 1)) else None
-
-
-def _like(layer: Any, kernel: int, stride: int, padding: int) -> nn.Module:
-    """A layer of the same kind with another window; its weights are new, and constrained as the old ones are."""
-    made: nn.Module
-    if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
-        made = type(layer)(kernel, stride, padding, ceil_mode=layer.ceil_mode)
-    else:
-        settings = {"stride": stride, "padding": padding, "groups": layer.groups}
-        if isinstance(layer, GroupConv):
-            groups: dict[str, Any] = {"group": layer.group, "in_group": layer.in_group}
-            made = GroupConv(
-                layer.in_channels, layer.out_channels, kernel, bias=layer.bias is not None, **settings, **groups
-            )
-        else:
-            made = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, bias=layer.bias is not None, **settings)
-        if parametrize.is_parametrized(layer, "weight"):
-            for constraint in layer.get_submodule("parametrizations.weight").children():
-                parametrize.register_parametrization(made, "weight", constraint)
-    known = getattr(layer, "field", None)
-    if isinstance(known, Field) and not hasattr(made, "field"):
-        vars(made)["field"] = known
-    place = next((tensor for tensor in layer.parameters()), None)
-    return made if place is None else made.to(place.device, place.dtype)
-
-
-def _written(layer: Any, kernel: int, stride: int, padding: int) -> str:
-    kind = "GroupConv" if isinstance(layer, GroupConv) else "nn.Conv2d" if isinstance(layer, nn.Conv2d) else None
-    kind = kind or ("nn.MaxPool2d" if isinstance(layer, nn.MaxPool2d) else "nn.AvgPool2d")
-    channels = f"{layer.in_channels}, {layer.out_channels}, " if hasattr(layer, "in_channels") else ""
-    return f"{kind}({channels}{kernel}, stride={stride}, padding={padding})"
 
 
 def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:

@@ -32,7 +32,8 @@ from gcnnbench.perf.timing import Work
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
 from gcnnbench.training.capture import CudaGraph, Graph
-from gcnnbench.training.loop import Task, TrainingState, train
+from gcnnbench.training.loop import train
+from gcnnbench.training.task import Task, TrainingState
 
 BENCHMARK, ENTRY = "mnist-upright", "p4cnn@28"
 STEPS = 2

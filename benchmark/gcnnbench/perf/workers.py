@@ -55,7 +55,8 @@ def stages() -> Iterator[str]:
     from gcnnbench.device import keep_freed_memory
     from gcnnbench.runs.cell import Cell
     from gcnnbench.runs.cell_run import prepare_material
-    from gcnnbench.training.loop import Task, TrainingState, train
+    from gcnnbench.training.loop import train
+    from gcnnbench.training.task import Task, TrainingState
 
     keep_freed_memory()
     registry, device = Registry.load([]), torch.device("cpu")

@@ -23,8 +23,9 @@ from gcnnbench.runs.state import CellState, start
 from gcnnbench.scoring.conditions import evaluate
 from gcnnbench.scoring.weights import load_weights
 from gcnnbench.training.capture import CudaGraph
-from gcnnbench.training.loop import DivergedError, Task, train
+from gcnnbench.training.loop import DivergedError, train
 from gcnnbench.training.many_seeds import train_many_seeds
+from gcnnbench.training.task import Task
 
 
 @dataclass(frozen=True)

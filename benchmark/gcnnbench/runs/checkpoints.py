@@ -17,7 +17,7 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.conditions import EvaluationState
-from gcnnbench.training.loop import TrainingState
+from gcnnbench.training.task import TrainingState
 
 FORM = b"gcnnbench state 1"
 STATE_BYTES = 64_000_000_000

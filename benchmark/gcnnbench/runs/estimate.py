@@ -5,16 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import torch
-from torch import Tensor
-from torch.nn.functional import conv2d
 
 from gcnnbench.cards.base import split_entry
-from gcnnbench.cards.dataset_card import DatasetCard
-from gcnnbench.data.images import Images, prepare
-from gcnnbench.data.parts import Part
+from gcnnbench.data.images import prepare
 from gcnnbench.data.splits import order_seed, split_indices
 from gcnnbench.device import (
     arithmetic,
@@ -22,24 +17,17 @@ from gcnnbench.device import (
     free_memory,
     peak_memory,
     reset_peak_memory,
-    scoring_batch,
     seeded,
-    synchronise,
 )
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES
+from gcnnbench.runs.speed import PATIENCE, PROBE, STEPS, Speed, bare_speed, made_up, measure
 from gcnnbench.scoring.macs import forward_macs
-from gcnnbench.training.loop import Task, TrainingState, train
 from gcnnbench.training.many_seeds import train_many_seeds
+from gcnnbench.training.task import Task, TrainingState
 
-STEPS, EPOCHS = 3, 6
-"""Steps that are timed together, and at most how often. The first time warms up; the median of the others is believed,
-as other processes interrupt some of them."""
-PROBE = 8
-PATIENCE = 5.0
-"""Seconds that steps with whole batches may take; where they would take longer, those of `PROBE` images are scaled."""
 BUDGET = 4.0
 """Seconds of computing after which the cells of a plan are no longer measured: the larger ones are scaled from what
 was. Waiting for other processes does not count, or a busy machine would be known least."""
@@ -72,19 +60,6 @@ class Estimate:
     def within(self) -> float:
         """The factor either way that the seconds may be off."""
         return MEASURED_WITHIN if self.measured else SCALED_WITHIN
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Seconds to train on one image and to score one, of a network with so many multiply-accumulates an image."""
-
-    train: float
-    test: float
-    macs: int
-
-    def of(self, macs: int) -> Speed:
-        """The speed of a network of another size, as if all multiply-accumulates took the same time."""
-        return Speed(self.train * macs / self.macs, self.test * macs / self.macs, macs)
 
 
 def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
@@ -136,65 +111,6 @@ def multiply_accumulates(cell: Cell) -> int:
         return max(1, forward_macs(network, torch.zeros(1, cell.card.input.channels, size, size)))
 
 
-def bare_speed(cell: Cell) -> Speed:
-    """The speed of one ordinary 3×3 convolution of 64 channels at 32 pixels, forward and backward."""
-    device = choose(cell.device)
-    with arithmetic(device, "fp32", cell.threads):
-        images = torch.rand(PROBE, 64, 32, 32, device=device, requires_grad=True)
-        weight = torch.rand(64, 64, 3, 3, device=device, requires_grad=True)
-
-        def forward_and_whole() -> tuple[float, float]:
-            start = time.perf_counter()
-            scored = conv2d(images, weight, padding=1)
-            synchronise(device)
-            middle = time.perf_counter()
-            scored.sum().backward()
-            synchronise(device)
-            return middle - start, time.perf_counter() - start
-
-        forward_and_whole()  # warms up
-        forward, whole = forward_and_whole()
-    return Speed(whole / PROBE, forward / PROBE, 64 * 64 * 9 * 32**2)
-
-
-def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
-    """The speed of a cell's network, from a few steps really made, and the bytes of its weights.
-
-    Args:
-        cell: benchmark, entry and device.
-        macs: multiply-accumulates of one image.
-        patience: seconds that steps with whole batches may take.
-
-    Raises:
-        UserError: the network cannot be built.
-    """
-    card, device = cell.card, choose(cell.device)
-    dataset = cell.registry.dataset(card.dataset)
-    with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
-        size = split_entry(cell.entry)[1]
-        network = cell.registry.build(cell.entry, card).to(device)
-
-        def trained(batch: int) -> tuple[Images, float]:
-            images = prepare(_made_up(dataset, STEPS * batch), card.input, size, device)
-            update = {"epochs": EPOCHS, "batch_size": batch, "drop_last": False}
-            recipe, began = card.recipe.model_copy(update=update), time.perf_counter()
-            task = Task("estimate", 0, recipe, images, None, device, cell.threads)
-            epochs: list[float] = []
-            for state in train(network, task, TrainingState()):
-                epochs.append(state.history[-1]["seconds"])
-                if len(epochs) > 1 and time.perf_counter() - began > patience / 4:
-                    break
-            return images, median(epochs[1:]) / STEPS / batch
-
-        whole = card.recipe.batch_size
-        images, seconds = trained(min(PROBE, whole))
-        if whole > PROBE and 2 * STEPS * whole * seconds <= patience:
-            images, seconds = trained(whole)
-        scoring = _scoring_seconds(network, images, device)
-    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
-    return Speed(seconds, scoring, macs), weights
-
-
 def _estimate(cell: Cell, speed: Speed, weights: int, *, measured: bool = True) -> Estimate:
     """Seconds and bytes of a cell from the speed of its network and the bytes of its weights."""
     card = cell.card
@@ -233,7 +149,7 @@ def seeds_that_fit(cell: Cell, most: int, jobs: int = 1) -> int:
     """
     card, device = cell.card, choose(cell.device)
     dataset = cell.registry.dataset(card.dataset)
-    batch = _made_up(dataset, card.recipe.batch_size)
+    batch = made_up(dataset, card.recipe.batch_size)
     recipe = card.recipe.model_copy(update={"epochs": 1, "drop_last": False})
     free, peaks = free_memory(device), []
     for seeds in (1, 2):
@@ -251,24 +167,3 @@ def seeds_that_fit(cell: Cell, most: int, jobs: int = 1) -> int:
     pixels = sum(part.images for part in dataset.parts.values()) * dataset.channels * dataset.size**2
     each = max(peaks[1] - peaks[0], 0) + pixels * (1 if dataset.pixels == "uint8" else 4)
     return max(1, min(most, int(free * MEMORY_SHARE / jobs) // each))
-
-
-def _made_up(dataset: DatasetCard, images: int) -> Part:
-    """Random images of a data set's form; only their shape and type matter here."""
-    shape = (images, dataset.channels, dataset.size, dataset.size)
-    pixels: Tensor = torch.randint(256, shape, dtype=torch.uint8) if dataset.pixels == "uint8" else torch.rand(shape)
-    return Part(pixels, torch.arange(images) % dataset.classes)
-
-
-@torch.inference_mode()
-def _scoring_seconds(network: torch.nn.Module, images: Images, device: torch.device) -> float:
-    """Seconds to score one image, from the faster of two batches."""
-    network.eval()
-    batch = images.batch(slice(scoring_batch(device, images.size)))
-    seconds = []
-    for _ in range(2):
-        start = time.perf_counter()
-        network(batch)
-        synchronise(device)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds) / len(batch)

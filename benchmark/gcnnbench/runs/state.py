@@ -8,7 +8,7 @@ from typing import Literal
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
 from gcnnbench.scoring.conditions import EvaluationState
-from gcnnbench.training.loop import TrainingState
+from gcnnbench.training.task import TrainingState
 
 Phase = Literal["build", "training", "evaluation"]
 

@@ -42,7 +42,7 @@ from gcnnbench.submissions.findings import Finding, Refused
 from gcnnbench.submissions.graph_form import Graphs
 from gcnnbench.submissions.limits import Limits
 from gcnnbench.submissions.sandbox import Code, Job, Outcome, run_isolated
-from gcnnbench.training.loop import TrainingState
+from gcnnbench.training.task import TrainingState
 
 MEMORY_BYTES = 2**33
 CELL_SECONDS = 24 * 3600.0

@@ -17,10 +17,11 @@ from gcnnbench.errors import UserError
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.rewriting.stacked import Streams, stack, unstacked
 from gcnnbench.training.lookahead import SlowWeights
-from gcnnbench.training.loop import DivergedError, EpochResult, Task, TrainingState, check_finite
+from gcnnbench.training.loop import DivergedError, check_finite
 from gcnnbench.training.norm_statistics import re_estimate
 from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
 from gcnnbench.training.phases import penalties, phases, settling
+from gcnnbench.training.task import EpochResult, Task, TrainingState
 
 
 def train_many_seeds(

@@ -23,7 +23,6 @@ from gcnnbench.equivariance.certificate.axes import pixels
 from gcnnbench.equivariance.certificate.tracked import Call, Finding, Obstacle, Stranger, Tracked, merged
 
 MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
-PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "linear", "dot")
 HALF_WAY = frozenset((*MOVES, "mean", "sum", "amax", "amin", "max", "min"))
 """What may stand between a reduction along one axis of the image and the same reduction along the other."""
 COPIES = ("clone", "contiguous", "_to_copy", "detach", "alias")
@@ -220,7 +219,7 @@ class Tracer(TorchDispatchMode):
                 self._states[alias] = replace(both, dimensions=None, field=None, past=both.past | bit)
 
     def _follow(self, call: Call) -> None:
-        self.notes.fan_in += additions(call)
+        self.notes.fan_in += call.additions
         if any(state.dimensions is None for state in call.tracked):
             self.outputs(call, call.merged)
         elif any(state.half for state in call.tracked) and call.name not in HALF_WAY:
@@ -250,15 +249,3 @@ def _apart(call: Call) -> str | None:
     if len({state.chosen for state in spatial}) > 1:
         return "joins features whose sampling grids were chosen apart"
     return None
-
-
-def additions(call: Call) -> int:
-    """How many products one entry of the output sums up, in a convolution, a matrix product, a pool or a reduction."""
-    weight = call.arguments.get("weight")
-    if "convolution" in call.name and isinstance(weight, Tensor):
-        return weight.numel() // weight.shape[1 if call.arguments.get("transposed") else 0]
-    entries = [value.numel() for value in call.arguments.values() if isinstance(value, Tensor)]
-    outputs = [value.numel() for value in tree_leaves(call.out) if isinstance(value, Tensor)]
-    if call.name in PRODUCTS:
-        return max(value.shape[-1] for value in call.arguments.values() if isinstance(value, Tensor))
-    return max(1, max(entries, default=1) // max(1, *outputs, 1))

@@ -6,10 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
 from gcnnbench.equivariance.certificate.axes import Dimensions
 from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling
 from gcnnbench.equivariance.certificate.lattice import WHOLE, Lattices
 from gcnnbench.nn.fields import Field
+
+PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "linear", "dot")
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,18 @@ class Call:
     def merged(self) -> Tracked:
         """All that its results depend on, without pixels or field."""
         return merged(self.tracked, f"{self.layer}: {self.name}")
+
+    @property
+    def additions(self) -> int:
+        """How many products one entry of the output sums up, in a convolution, a matrix product, pool or reduction."""
+        weight = self.arguments.get("weight")
+        if "convolution" in self.name and isinstance(weight, Tensor):
+            return weight.numel() // weight.shape[1 if self.arguments.get("transposed") else 0]
+        given = [value for value in self.arguments.values() if isinstance(value, Tensor)]
+        if self.name in PRODUCTS:
+            return max(value.shape[-1] for value in given)
+        outputs = [value.numel() for value in tree_leaves(self.out) if isinstance(value, Tensor)]
+        return max(1, max((value.numel() for value in given), default=1) // max(1, *outputs, 1))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from gcnnbench.submissions.contained.subject import CPU, WEIGHTS, RefusedError, 
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.graph_form import Graphs
 from gcnnbench.submissions.limits import broken_limit
-from gcnnbench.training.loop import DivergedError, Task, TrainingState, train
+from gcnnbench.training.loop import DivergedError, train
+from gcnnbench.training.task import Task, TrainingState
 
 NETWORK = "network."
 """Before the names of an exported network's tensors."""

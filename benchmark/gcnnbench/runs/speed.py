@@ -1,0 +1,120 @@
+"""How fast a network trains and scores on this machine, measured on a few steps with made-up images."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from gcnnbench.cards.base import split_entry
+from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.data.images import Images, prepare
+from gcnnbench.data.parts import Part
+from gcnnbench.device import arithmetic, choose, scoring_batch, seeded, synchronise
+from gcnnbench.runs.cell import Cell
+from gcnnbench.training.loop import train
+from gcnnbench.training.task import Task, TrainingState
+
+STEPS, EPOCHS = 3, 6
+"""Steps that are timed together, and at most how often. The first time warms up; the median of the others is believed,
+as other processes interrupt some of them."""
+PROBE = 8
+PATIENCE = 5.0
+"""Seconds that steps with whole batches may take; where they would take longer, those of `PROBE` images are scaled."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds to train on one image and to score one, of a network with so many multiply-accumulates an image."""
+
+    train: float
+    test: float
+    macs: int
+
+    def of(self, macs: int) -> Speed:
+        """The speed of a network of another size, as if all multiply-accumulates took the same time."""
+        return Speed(self.train * macs / self.macs, self.test * macs / self.macs, macs)
+
+
+def bare_speed(cell: Cell) -> Speed:
+    """The speed of one ordinary 3×3 convolution of 64 channels at 32 pixels, forward and backward."""
+    device = choose(cell.device)
+    with arithmetic(device, "fp32", cell.threads):
+        images = torch.rand(PROBE, 64, 32, 32, device=device, requires_grad=True)
+        weight = torch.rand(64, 64, 3, 3, device=device, requires_grad=True)
+
+        def forward_and_whole() -> tuple[float, float]:
+            start = time.perf_counter()
+            scored = conv2d(images, weight, padding=1)
+            synchronise(device)
+            middle = time.perf_counter()
+            scored.sum().backward()
+            synchronise(device)
+            return middle - start, time.perf_counter() - start
+
+        forward_and_whole()  # warms up
+        forward, whole = forward_and_whole()
+    return Speed(whole / PROBE, forward / PROBE, 64 * 64 * 9 * 32**2)
+
+
+def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
+    """The speed of a cell's network, from a few steps really made, and the bytes of its weights.
+
+    Args:
+        cell: benchmark, entry and device.
+        macs: multiply-accumulates of one image.
+        patience: seconds that steps with whole batches may take.
+
+    Raises:
+        UserError: the network cannot be built.
+    """
+    card, device = cell.card, choose(cell.device)
+    dataset = cell.registry.dataset(card.dataset)
+    with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
+        size = split_entry(cell.entry)[1]
+        network = cell.registry.build(cell.entry, card).to(device)
+
+        def trained(batch: int) -> tuple[Images, float]:
+            images = prepare(made_up(dataset, STEPS * batch), card.input, size, device)
+            update = {"epochs": EPOCHS, "batch_size": batch, "drop_last": False}
+            recipe, began = card.recipe.model_copy(update=update), time.perf_counter()
+            task = Task("estimate", 0, recipe, images, None, device, cell.threads)
+            epochs: list[float] = []
+            for state in train(network, task, TrainingState()):
+                epochs.append(state.history[-1]["seconds"])
+                if len(epochs) > 1 and time.perf_counter() - began > patience / 4:
+                    break
+            return images, median(epochs[1:]) / STEPS / batch
+
+        whole = card.recipe.batch_size
+        images, seconds = trained(min(PROBE, whole))
+        if whole > PROBE and 2 * STEPS * whole * seconds <= patience:
+            images, seconds = trained(whole)
+        scoring = _scoring_seconds(network, images, device)
+    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    return Speed(seconds, scoring, macs), weights
+
+
+def made_up(dataset: DatasetCard, images: int) -> Part:
+    """Random images of a data set's form; only their shape and type matter here."""
+    shape = (images, dataset.channels, dataset.size, dataset.size)
+    pixels: Tensor = torch.randint(256, shape, dtype=torch.uint8) if dataset.pixels == "uint8" else torch.rand(shape)
+    return Part(pixels, torch.arange(images) % dataset.classes)
+
+
+@torch.inference_mode()
+def _scoring_seconds(network: torch.nn.Module, images: Images, device: torch.device) -> float:
+    """Seconds to score one image, from the faster of two batches."""
+    network.eval()
+    batch = images.batch(slice(scoring_batch(device, images.size)))
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        network(batch)
+        synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / len(batch)
