@@ -9,7 +9,6 @@ digests on the card; records made on it stay as they are.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from gcnnbench.disk import read_plain, write_whole
 from gcnnbench.errors import OtherCopyError, UserError
-from gcnnbench.strict_json import parse_json
+from gcnnbench.strict_json import json_document, parse_json
 
 if TYPE_CHECKING:
     from gcnnbench.cards.dataset_card import DatasetCard
@@ -58,7 +57,7 @@ def recorded_copy(folder: Path, dataset: str) -> dict[str, str]:
 
 def record_copy(folder: Path, dataset: str, digests: Mapping[str, str]) -> None:
     """Record a copy: the file is there whole or not at all."""
-    content = json.dumps(digests, indent=1) + "\n"
+    content = json_document(digests)
     write_whole(copy_path(folder, dataset), content.encode(), folder / ".work" / "tmp")
 
 

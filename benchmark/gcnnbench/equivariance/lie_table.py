@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -16,6 +15,7 @@ from gcnnbench.equivariance.motions import MOTIONS, STENCILS, Motion, Stencil
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
 from gcnnbench.layout import pipes
+from gcnnbench.strict_json import json_document
 
 IMAGES = 8
 OUTPUT = "output"
@@ -77,7 +77,7 @@ class LieTable:
         if form == "json":
             rows = [vars(row) for row in self.rows]
             document = {"stencil": self.stencil, "rows": rows, "refused": self.refused}
-            return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+            return json_document(document)
         names = [name for name in vars(self.rows[0]) if any(vars(row)[name] not in (None, "") for row in self.rows)]
         if form == "csv":
             text = io.StringIO()
