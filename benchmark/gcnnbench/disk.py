@@ -37,10 +37,11 @@ def whole_file(path: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
         OSError: it cannot be written; what stood at the place is as it was.
     """
     folder = temporary or path.parent
-    _make_folder(path.parent)
-    _make_folder(folder)
+    make_folder(path.parent)
+    make_folder(folder)
     sweep(folder)
-    file, aside = _open_aside(folder)
+    with filling(folder):
+        file, aside = _open_aside(folder)
     with file:
         try:
             yield file
@@ -54,7 +55,7 @@ def whole_file(path: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
                 with aside.open("rb") as written, whole_file(path) as copy:  # another disk: once more, beside it
                     shutil.copyfileobj(written, copy, 1 << 20)
         except OSError as error:
-            error.filename = str(path)  # a full disk does not say which file it could not take
+            error.filename, error.filename2 = str(path), None  # a full disk does not say which file it could not take
             raise
         finally:
             aside.unlink(missing_ok=True)
@@ -122,12 +123,35 @@ def read_plain(path: Path, most: int = READ_BYTES) -> bytes:
     return content
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder with those above it, each synced into the one that holds it."""
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it, each synced into the one that holds it.
+
+    Raises:
+        OSError: it cannot be made; the error names the folder in which that failed.
+    """
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    with filling(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
         sync_folder(made.parent)
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Around what makes a folder or a file in it: an error names the folder that the user can mend, not the file.
+
+    Raises:
+        OSError: with the nearest place that is there, what is wrong with it, and what would be right.
+    """
+    try:
+        yield
+    except OSError as error:
+        there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+        if there.is_dir():
+            what = f"nothing can be written in this directory ({error.strerror or error})"
+        else:
+            what = "it is no directory, and one is needed in its place"
+        raise OSError(error.errno, f"{what}; name another place", str(there)) from error
 
 
 def _open_aside(folder: Path) -> tuple[BinaryIO, Path]:

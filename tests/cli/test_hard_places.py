@@ -48,7 +48,33 @@ def test_a_results_directory_that_cannot_be_written_is_one_line(
     assert code == 2
     assert "Traceback" not in said
     assert f"{results}/.work" in said.splitlines()[-1]
-    assert "directory" in said.splitlines()[-1]
+    assert "it is no directory, and one is needed in its place" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("new", "zz", "--kind", "torch", "--output"),
+        ("run", "tiny", "--include", TINY, "--entry", "z2cnn@8", "--device", "cpu", "--jobs", "1", "--results"),
+    ],
+    ids=["new", "run"],
+)
+def test_a_place_that_takes_no_files_is_named(
+    words: tuple[str | Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file system that is read-only: whatever is made below it, the message names the directory."""
+    made = os.mkdir
+
+    def read_only(path: str | Path, *arguments: object, **named: object) -> None:
+        if str(path).startswith(str(tmp_path)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        made(path, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "mkdir", read_only)
+    code, said = ended(capsys, *words, tmp_path)
+    assert code == 2
+    what = "nothing can be written in this directory (Read-only file system); name another place"
+    assert said.splitlines()[-1] == f"{tmp_path}: {what}"
 
 
 def test_an_error_of_the_file_system_is_a_users_error_for_every_verb(

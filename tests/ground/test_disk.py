@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -130,3 +131,23 @@ def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_plain(tmp_path / "missing")
     assert read_plain(tmp_path / "link", 6) == b"123456"
+
+
+def test_what_cannot_be_written_is_named_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the temporary file in it; a file that stands in a folder's place is named itself."""
+    (tmp_path / "file").write_bytes(b"")
+    for deeper in ("x", "x/y"):
+        with pytest.raises(OSError, match="no directory, and one is needed in its place; name another") as wrong:
+            write_whole(tmp_path / "file" / deeper, b"")
+        assert wrong.value.filename == str(tmp_path / "file")
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    said = r"nothing can be written in this directory \(Permission denied\); name another place"
+    for method, place in (("open", tmp_path / "x"), ("mkdir", tmp_path / "a" / "b" / "x")):
+        monkeypatch.setattr(Path, method, refused)
+        with pytest.raises(PermissionError, match=said) as wrong:
+            write_whole(place, b"", tmp_path / "work" / "tmp" if method == "mkdir" else None)
+        assert wrong.value.filename == str(tmp_path)
+        monkeypatch.undo()

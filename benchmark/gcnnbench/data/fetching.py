@@ -9,6 +9,7 @@ from types import ModuleType
 
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.data.files import Fault, faults, fetch_command, load_parts
+from gcnnbench.disk import make_folder
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 
@@ -63,8 +64,8 @@ def _download(
             # torchvision takes an unpacked file for granted if it is there at all.
             fault.path.replace(fault.path.with_name(fault.path.name + ASIDE))
             say(f"{fault.path} {fault.what}; set aside as {fault.path.name}{ASIDE}")
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         download(folder)
     except Exception as error:  # what a download can raise is anybody's guess: URLError, RuntimeError, EOFError, …
         reason = " ".join(str(error).split()) or type(error).__name__

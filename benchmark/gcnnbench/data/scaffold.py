@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.image_folder import WHOLE, read_image_folder
 from gcnnbench.data.parts import Part
+from gcnnbench.disk import filling, make_folder
 from gcnnbench.errors import UserError
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -44,8 +45,8 @@ def new_dataset(name: str, images: Path, parent: Path) -> Path:
     texts = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as aside:
+    make_folder(parent)
+    with filling(parent), tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as aside:
         made = Path(aside) / name
         made.mkdir()
         for template, file in (

@@ -57,7 +57,6 @@ def draw(found: Audit, words: Sequence[Words], stem: Path) -> list[Path]:
     """
     if all(row.measured is None for row in found.sizes):
         raise UserError(f"{found.network} could take none of the sizes, so there is no error to draw")
-    stem.parent.mkdir(parents=True, exist_ok=True)
     drawings: dict[str, Drawing] = {"size": against_size, "depth": against_depth}
     reading = Reading(found, words)
     return [path for name, drawing in drawings.items() for path in _written(reading, stem, name, drawing)]

@@ -36,7 +36,6 @@ def draw_contributions(name: str, found: Mapping[tuple[int, str], Decomposition]
     """
     if not found:
         raise UserError("nothing was decomposed, so there are no contributions to draw")
-    stem.parent.mkdir(parents=True, exist_ok=True)
     sizes, motions = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
     kinds = list(dict.fromkeys(kind for one in found.values() for kind in shares_by_kind(one)))
     title = f"{name}: Lie derivative by kind of layer"

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from gcnnbench.cards.base import Model
 from gcnnbench.data.copies import UNKNOWN
-from gcnnbench.disk import read_plain, sweep, sync_folder, write_whole
+from gcnnbench.disk import filling, make_folder, read_plain, sweep, sync_folder, write_whole
 from gcnnbench.errors import UserError
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Failure, Record
@@ -158,7 +158,9 @@ class Store:
     def claim(self, cell: Cell) -> Iterator[bool]:
         """Claim a cell for this process: true if nobody else holds it. A claim ends with its process, killed or not."""
         path = self.state_path(cell).with_suffix(".lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        with filling(path.parent):
+            path.touch()
         lock = FileLock(path)
         try:
             lock.acquire(timeout=0)

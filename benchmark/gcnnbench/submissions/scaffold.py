@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from gcnnbench.cards.entries import build_network, load_module
 from gcnnbench.cards.registry import Registry
 from gcnnbench.device import seeded
+from gcnnbench.disk import filling, make_folder
 from gcnnbench.errors import UserError
 from gcnnbench.runs.measuring import multiply_accumulates
 
@@ -65,8 +66,8 @@ def new(name: str, kind: Kind, parent: Path) -> Path:
         raise UserError(f"the name {name} is taken by {registry.paths['model', name]}; choose another")
     if folder.exists():
         raise UserError(f"{folder} is there already; choose another name, or another place with --output")
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as aside:
+    make_folder(parent)
+    with filling(parent), tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as aside:
         made = Path(aside) / name
         made.mkdir()
         shutil.copyfile(TEMPLATES / kind / "model.py", made / "model.py")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from gcnnbench.disk import make_folder
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import share
 from gcnnbench.runs.cell import Cell
@@ -67,6 +68,7 @@ def submit(
     findings = check(submission, data, trust=trust)
     if findings:
         raise Refused(findings)
+    make_folder(work)  # before anything is trained
     store = Store(work)
 
     def run(cell: Cell) -> tuple[Finding, ...]:
