@@ -47,9 +47,9 @@ def images(count: int = 24) -> Tensor:
 
 
 def test_the_element_is_not_its_own_inverse() -> None:
-    assert alignment.telling(P4) == QUARTER
-    assert alignment.telling(P4M).inverse != alignment.telling(P4M)
-    assert alignment.telling(PM) == PM.elements[1]
+    assert alignment.probed_element(P4) == QUARTER
+    assert alignment.probed_element(P4M).inverse != alignment.probed_element(P4M)
+    assert alignment.probed_element(PM) == PM.elements[1]
 
 
 @pytest.mark.parametrize("element", [QUARTER, BACK, MIRROR], ids=lambda one: one.name)

@@ -1,4 +1,4 @@
-"""Every card file that is registered or named by the user, read; what cannot be read is kept as a finding."""
+"""Reads every card file that is registered or named by the user; those that cannot be read become findings."""
 
 from __future__ import annotations
 

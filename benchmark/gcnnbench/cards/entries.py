@@ -1,4 +1,4 @@
-"""Imports the code of an entry, by name or by path, and builds its network; here alone cards meet torch."""
+"""Imports the code of an entry, by name or by path, and builds its network: the one file of cards that needs torch."""
 
 from __future__ import annotations
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from gcnnbench.cards.allowed_keys import allowed_keys
 from gcnnbench.cards.base import Described, Model
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.dataset_card import DatasetCard
@@ -156,7 +156,7 @@ def _schema_errors(path: Path, document: Document, kind: type[Model], details: I
         if any(place[:length] in document.faulty for length in range(len(place) + 1)):
             continue
         if detail["type"] == "extra_forbidden":
-            message = unknown_key(str(place[-1]), _allowed(kind, detail["loc"][:-1]))
+            message = unknown_key(str(place[-1]), allowed_keys(kind, detail["loc"][:-1]))
             unknown.append(_error(path, document, place, message, of_key=True))
         elif detail["type"] in ("missing", "union_tag_not_found"):
             name = str(detail["loc"][-1]) if detail["type"] == "missing" else context["discriminator"].strip("'")
@@ -196,42 +196,6 @@ def _place(data: Any, loc: tuple[int | str, ...], *, of_key: bool) -> tuple[Plac
             return tuple(place), True
         place.append(part)
     return tuple(place), False
-
-
-def _allowed(kind: type[Model], loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that the mapping at `loc` may have, as the JSON Schema of the card tells."""
-    schema = _schema(kind)
-    definitions = schema.get("$defs", {})
-    node: Any = schema
-    for part in loc:
-        node = _resolved(node, definitions)
-        tags = node.get("discriminator", {}).get("mapping", {})
-        if part in tags:
-            node = {"$ref": tags[part]}
-        elif isinstance(part, int):
-            node = node.get("items", {})
-        elif part in node.get("properties", {}):
-            node = node["properties"][part]
-        else:
-            node = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), {})
-    return list(_resolved(node, definitions).get("properties", {}))
-
-
-@cache
-def _schema(kind: type[Model]) -> dict[str, Any]:
-    """Built once for a kind of card."""
-    return kind.model_json_schema()
-
-
-def _resolved(node: Any, definitions: Mapping[str, Any]) -> Any:
-    """A node of a JSON Schema without references and without `or null`."""
-    while True:
-        if "$ref" in node:
-            node = definitions[node["$ref"].rsplit("/", 1)[-1]]
-        elif "anyOf" in node:
-            node = next((option for option in node["anyOf"] if option.get("type") != "null"), {})
-        else:
-            return node
 
 
 def _siblings(one: Finding, other: Finding) -> bool:

@@ -1,5 +1,4 @@
-"""The layers of any network as they are called, one after another: their inputs, outputs, where these have pixels
-and how they move with the image.
+"""The calls of a network's layers, in order: inputs and outputs, where these have pixels, and how they transform.
 
 A layer here is a module without children, or one whose output moves in a known way (`field`) and that holds no other
 such module. A layer that is called several times has several calls.

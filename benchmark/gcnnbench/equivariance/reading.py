@@ -1,4 +1,4 @@
-"""What the rows of an audit are called in plain words, by a stated rule, and the legend of its table.
+"""Words for the rows of an audit: the verdict of each by a stated rule, and the legend of its table.
 
 *Exact* and *approximate* of a measurement say whether the output is equivariant at one size. A reader wants to know,
 too, whether sampling is to blame. So a network that is not exact at a size reads *approximate* only if its layers are

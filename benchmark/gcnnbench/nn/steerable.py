@@ -1,4 +1,4 @@
-"""Layers of e2cnn (Weiler & Cesa 2019) between plain tensors, without its traps. Needs the package e2cnn.
+"""Layers of e2cnn (Weiler & Cesa 2019) that take and give plain tensors. Needs the package e2cnn.
 
 e2cnn is used as it is but for four things:
 

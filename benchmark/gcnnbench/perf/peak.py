@@ -1,4 +1,4 @@
-"""The measuring stick of `perf`: the fastest arithmetic that was seen on the device, and what it was.
+"""The peak rate of the device, against which layers are held: the fastest arithmetic that was measured, and which.
 
 A product of matrices is not always what a processor does fastest: shapes matter, and blocked convolutions may beat all
 of them. So the peak is the best of several of both, and of all that is measured after them: no share of it exceeds one.

@@ -26,7 +26,7 @@ DEAD = 1e-12
 """A channel whose variance is below this is constant, and correlates with nothing."""
 
 
-def telling(group: Group) -> Element:
+def probed_element(group: Group) -> Element:
     """The first element that is not its own inverse; else the first that is not the identity.
 
     Args:
@@ -150,7 +150,7 @@ def measure(network: nn.Module, images: Tensor, group: Group, when: str) -> dict
     Args:
         network: a chain, see `chains.py`.
         images: (images, channels, size, size), at least two.
-        group: an element of it is taken, see `telling`.
+        group: an element of it is taken, see `probed_element`.
         when: not looked at.
 
     Raises:
@@ -158,7 +158,7 @@ def measure(network: nn.Module, images: Tensor, group: Group, when: str) -> dict
     """
     if len(group) == 1:
         return {}
-    found, element = chain(network), telling(group)
+    found, element = chain(network), probed_element(group)
     means, each = held_out(found, found, images.cpu().double(), element)
     return {
         name: {"correlation": mean, "law": law(matching, element)}

@@ -18,7 +18,7 @@ from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.fields import Field, ScalarField
 from gcnnbench.nn.groups import Group
 from gcnnbench.nn.projection import deviation, transformed
-from gcnnbench.probes.alignment import distance, matchings, telling
+from gcnnbench.probes.alignment import distance, matchings, probed_element
 from gcnnbench.probes.chains import chain, conjugated
 
 
@@ -37,7 +37,7 @@ def measure(network: nn.Module, images: Tensor, group: Group, when: str) -> dict
     """
     if len(group) == 1:
         return {}
-    found, element = chain(network), telling(group)
+    found, element = chain(network), probed_element(group)
     each = matchings(found, found, images.cpu().double(), element)
     moved = conjugated(found, element, [matching.places for matching in each])
     return {

@@ -119,7 +119,7 @@ def probe_records(
     found = Probed(name, images, TEST_IMAGES, [], [], [])
     for benchmark in benchmarks:
         card = registry.benchmark(benchmark)
-        element = alignment.telling(group(card.evaluation.group).point)
+        element = alignment.probed_element(group(card.evaluation.group).point)
         for entry, kept in counted(kept_records(registry, results, card)).items():
             if entries and entry not in entries:
                 continue

@@ -1,4 +1,4 @@
-"""Runs a cell: trains, then scores, as a run of states that ends with its record."""
+"""Runs a cell: trains, then scores, as a generator of states whose last item is the record."""
 
 from __future__ import annotations
 

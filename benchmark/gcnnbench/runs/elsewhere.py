@@ -1,4 +1,4 @@
-"""What a cell takes along to another machine, and what runs there.
+"""Packs cells for another machine, and takes their turn there.
 
 A cell travels with its own cards and no others, and without the paths of registered entries, whose code the other
 machine has in its own installation. Entries from elsewhere (`--include`) must stand at the same path there. The data

@@ -1,4 +1,4 @@
-"""The record: what one finished cell leaves behind, enough to argue about every number in it.
+"""The record: the file that a finished cell leaves, with counts, metrics, equivariance, cost and provenance.
 
 The form is versioned. `schema_version` changes only when an old reader would misread a new record; a new optional
 field is null in old records. Metrics are recomputed from `counts` by `gcnnbench.scoring.metrics`, never trusted. Every

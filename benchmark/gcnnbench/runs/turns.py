@@ -1,4 +1,4 @@
-"""A turn: cells are run from their states to states or ends. Values in, values out; nothing is written.
+"""Takes a turn: runs cells from their last states to later ones or to their ends. Nothing is written here.
 
 Every engine runs this, on whatever machine, and hands what comes to the store (`runs/work.py`).
 """

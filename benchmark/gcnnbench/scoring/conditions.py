@@ -1,4 +1,4 @@
-"""Scoring a trained network under every group element and every angle, and counting so that all can be recomputed."""
+"""Scores a trained network under every group element and angle: the counts from which all metrics are computed."""
 
 from __future__ import annotations
 

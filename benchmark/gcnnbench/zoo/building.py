@@ -1,4 +1,4 @@
-"""How a network of the zoo is made, or what is missing that it could be."""
+"""Finds and builds a network of the zoo, or says what is missing here."""
 
 from __future__ import annotations
 

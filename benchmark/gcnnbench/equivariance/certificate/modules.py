@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from gcnnbench.equivariance.certificate.axes import image_dimensions, plain, pure_axis, resized
 from gcnnbench.equivariance.certificate.tracing import Running, Tracer
-from gcnnbench.equivariance.certificate.tracked import Known, Stranger, Tracked
+from gcnnbench.equivariance.certificate.tracked import Known, Tracked, UnknownAction
 from gcnnbench.nn.fields import Field, ScalarField
 
 ModuleRule = Callable[[nn.Module], Known | None]
@@ -72,7 +72,9 @@ def watched(
                 state = replace(state, past=state.past | one.past)
             if wrong is not None:
                 why = f"it needs {rule.needs} and is given {wrong}"
-                state = replace(state, past=state.past | tracer.add(Stranger(running.name, type(module).__name__, why)))
+                state = replace(
+                    state, past=state.past | tracer.add(UnknownAction(running.name, type(module).__name__, why))
+                )
         tracer.set(tensor, state)
 
     for name, module in network.named_modules():
@@ -88,7 +90,7 @@ def watched(
 
 def _moved(state: Tracked, output: Tensor) -> Tracked:
     """What is known behind a layer whose grid moves with the image: the pixels lie as before, only fewer of them."""
-    if state.dimensions is None or state.crooked or state.wrapped or len(state.dimensions) != output.ndim:
+    if state.dimensions is None or state.uneven or state.wrapped or len(state.dimensions) != output.ndim:
         return replace(state, dimensions=None, field=None)
     dimensions = tuple(
         resized(old, size) if pure_axis(old) else plain(size)

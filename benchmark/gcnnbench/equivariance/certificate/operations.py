@@ -1,4 +1,4 @@
-"""What torch's entrywise operations, copies and constants do to pixels, and all operations that nobody knows."""
+"""What torch's entrywise operations, copies and constants do to pixels; and what follows from an unknown operation."""
 
 from __future__ import annotations
 
@@ -50,6 +50,14 @@ def one_field(states: Sequence[Tracked]) -> Field | None:
     return first if all(state.field == first for state in states) else None
 
 
+def joined_fields(tracer: Tracer, call: Call, result: Tracked, states: Sequence[Tracked]) -> Tracked:
+    """The result of a join, whose action is not known where it joins fields of several kinds."""
+    if result.field is None and all(state.field is not None for state in states):
+        scalar = replace(result, field=ScalarField())
+        return tracer.unknown_action(call, scalar, "joins features that move differently")
+    return result
+
+
 def places_of(argument: Any, ndim: int) -> tuple[int, ...]:
     """An argument `dim`, in any of its forms, as non-negative places; all of them where it is missing."""
     if argument is None or (isinstance(argument, (list, tuple)) and not argument):
@@ -87,16 +95,15 @@ def pointwise(tracer: Tracer, call: Call) -> None:
                 strange = "has numbers of its own for each channel of a field that mixes under the group"
     frames = {state.frames for state in call.tracked if pixels(dimensions_of(state))}
     if len(frames) > 1:
-        if any(state.crooked for state in call.tracked):
+        if any(state.uneven for state in call.tracked):
             return tracer.lose(call, "joins features that were padded differently")
         frames = {(Frame(), Frame())}
     frame = frames.pop() if frames else (Frame(), Frame())
     sliced = call.tracked[0].sliced if len(call.tracked) == 1 else None
     result = replace(call.merged, dimensions=tuple(joined), field=one_field(call.tracked), frames=frame, sliced=sliced)
-    if result.field is None and all(state.field is not None for state in call.tracked):
-        result = tracer.stranger(call, replace(result, field=ScalarField()), "joins features that move differently")
-    elif strange and result.field != ScalarField():
-        result = tracer.stranger(call, result, strange)
+    result = joined_fields(tracer, call, result, call.tracked)
+    if strange and result.field != ScalarField():
+        result = tracer.unknown_action(call, result, strange)
     tracer.outputs(call, result)
     return None
 
@@ -136,5 +143,5 @@ def otherwise(tracer: Tracer, call: Call) -> None:
     for out in call.out if isinstance(call.out, (list, tuple)) else [call.out]:
         if isinstance(out, Tensor):
             state = replace(call.merged, dimensions=tuple(plain(size) for size in out.shape), field=ScalarField())
-            tracer.set(out, state if scalar else tracer.stranger(call, state, "is not known here"))
+            tracer.set(out, state if scalar else tracer.unknown_action(call, state, "is not known here"))
     return None

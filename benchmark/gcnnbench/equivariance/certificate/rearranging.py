@@ -38,7 +38,7 @@ def pad(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: 
         elif lead or trail:
             dimensions[place] = plain(call.out.shape[place])
             if state.field != ScalarField():
-                state = tracer.stranger(call, state, "adds channels to a field that mixes under the group")
+                state = tracer.unknown_action(call, state, "adds channels to a field that mixes under the group")
     return tracer.outputs(call, replace(state, dimensions=tuple(dimensions)))
 
 
@@ -78,7 +78,7 @@ def slices(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimension
     if not axis:
         dimensions[place] = plain(length)
         if state.field != ScalarField():
-            state = tracer.stranger(call, state, "picks channels of a field that mixes under the group")
+            state = tracer.unknown_action(call, state, "picks channels of a field that mixes under the group")
     else:
         index = AXES.index(axis)
         dimensions[place] = resized(dimensions[place], length)
@@ -114,7 +114,7 @@ def _sliced(tracer: Tracer, call: Call, state: Tracked, axis: int, own: AxisSamp
 @of_only_input
 def shuffle(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: list[Dimension]) -> None:
     """Pixels into channels or back: the grid of blocks is symmetric, but the channels of a block change places."""
-    if state.crooked or [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"]:
+    if state.uneven or [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"]:
         return tracer.lose(call, "shuffles pixels in another order of the axes than rows and columns")
     if tracer.shifts:
         return tracer.lose(call, "cuts the pixels into blocks")
@@ -125,7 +125,7 @@ def shuffle(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensio
         for lattice, place in zip(state.lattices, (-2, -1), strict=True)
     )
     state = replace(state, dimensions=tuple(dimensions), lattices=(y, x))
-    return tracer.outputs(call, tracer.stranger(call, state, "gives every pixel of a block a channel of its own"))
+    return tracer.outputs(call, tracer.unknown_action(call, state, "gives every pixel of a block a channel of its own"))
 
 
 @of_only_input
@@ -134,7 +134,7 @@ def patches(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensio
     numbers = {
         name: one_for_each_axis(call.arguments[name], 2, 1) for name in ("kernel_size", "stride", "padding", "dilation")
     }
-    if [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"] or state.crooked:
+    if [pure_axis(dimension) for dimension in dimensions[-3:]] != ["", "y", "x"] or state.uneven:
         return tracer.lose(call, "unfolds pixels in another order of the axes than rows and columns")
     axes = []
     for number, size in enumerate(tensor.shape[-2:]):
@@ -149,4 +149,6 @@ def patches(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensio
     dimensions[-3:] = [plain(call.out.shape[-2]), merged]
     lattices = sampled(state.lattices, sampling, bit)
     state = replace(state, dimensions=tuple(dimensions), past=state.past | bit, lattices=lattices)
-    return tracer.outputs(call, tracer.stranger(call, state, "gives every pixel of a window a channel of its own"))
+    return tracer.outputs(
+        call, tracer.unknown_action(call, state, "gives every pixel of a window a channel of its own")
+    )

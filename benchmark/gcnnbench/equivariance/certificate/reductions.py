@@ -29,11 +29,11 @@ def reduction(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> Non
     half = call.name if gone and left else None
     if gone and not left:
         for axis, frame in enumerate(state.frames):
-            if frame.lead != frame.trail and not frame.constant:
+            if frame.uneven and not frame.constant:
                 state = reframed(state, axis, tracer.add(one_sided(state, axis)))
         state = replace(state, frames=(Frame(), Frame()))
     if state.field != ScalarField() and any(not axes_of(known[place]) and tensor.shape[place] > 1 for place in places):
-        state = tracer.stranger(call, state, "reduces channels of a field that mixes under the group")
+        state = tracer.unknown_action(call, state, "reduces channels of a field that mixes under the group")
     dimensions = tuple(
         plain(1) if place in places else dimension
         for place, dimension in enumerate(known)
@@ -71,7 +71,7 @@ def batch_norm(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> N
     if axes_of(dimensions_of(state)[1]):
         return otherwise(tracer, call)
     if state.field != ScalarField():
-        state = tracer.stranger(call, state, "has numbers of its own for each channel of a field that mixes")
+        state = tracer.unknown_action(call, state, "has numbers of its own for each channel of a field that mixes")
     main = call.out[0] if isinstance(call.out, (list, tuple)) else call.out
     return tracer.set(main, state)
 
@@ -86,7 +86,7 @@ def layer_norm(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> N
     if inside and (affine or outside):
         return tracer.lose(call, "has numbers of its own for each pixel, or works along one axis only")
     if state.field != ScalarField() and affine:
-        state = tracer.stranger(call, state, "has numbers of its own for each channel of a field that mixes")
+        state = tracer.unknown_action(call, state, "has numbers of its own for each channel of a field that mixes")
     return tracer.set(call.out[0], state)
 
 
@@ -98,7 +98,7 @@ def softmax(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None
     if inside and inside != BOTH:
         return tracer.lose(call, "works along one axis of the image only")
     if state.field != ScalarField() and not inside:
-        state = tracer.stranger(call, state, "joins channels of a field that mixes under the group")
+        state = tracer.unknown_action(call, state, "joins channels of a field that mixes under the group")
     return tracer.outputs(call, state)
 
 
@@ -129,7 +129,7 @@ def product(tracer: Tracer, call: Call) -> None:
         return tracer.lose(call, "joins the features with numbers that depend on the position")
     result = replace(call.merged, dimensions=dimensions, field=state.field, frames=state.frames)
     if state.field != ScalarField():
-        result = tracer.stranger(call, result, "mixes the channels of a field that mixes under the group")
+        result = tracer.unknown_action(call, result, "mixes the channels of a field that mixes under the group")
     return tracer.outputs(call, result)
 
 

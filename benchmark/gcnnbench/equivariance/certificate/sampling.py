@@ -88,7 +88,7 @@ def _windows(
             dimensions[place] = plain(out.shape[place])
             continue
         frame = state.frames[AXES.index(axis)]
-        mixed_padding |= frame.lead != frame.trail and padding[number] > 0
+        mixed_padding |= frame.uneven and padding[number] > 0
         along[axis] = AxisSampling(
             tensor.shape[place] - frame.lead - frame.trail,
             out.shape[place],
@@ -119,14 +119,14 @@ def _judged(call: Call, state: Tracked, along: dict[str, AxisSampling]) -> Sampl
     if not sides:
         return None
     layer, op = call.layer, call.name
-    crooked = next((frame for frame in state.frames if frame.lead != frame.trail), None)
-    if crooked is not None and all(side.stride == 1 for side in sides) and not all(side.symmetric for side in sides):
-        layer, op = crooked.layer, crooked.op
+    uneven = next((frame for frame in state.frames if frame.uneven), None)
+    if uneven is not None and all(side.stride == 1 for side in sides) and not all(side.symmetric for side in sides):
+        layer, op = uneven.layer, uneven.op
     return by_rule(layer, op, rows or identity(1), columns or identity(1))
 
 
 def convolution(tracer: Tracer, call: Call) -> None:
-    """A convolution or a transposed one; weights of its own make it a stranger, unless it only mixes channels."""
+    """A convolution or a transposed one; weights of its own leave its action unknown, unless it only mixes channels."""
     arguments = call.arguments
     weight: Tensor = arguments["weight"]
     count = weight.ndim - 2
@@ -148,9 +148,11 @@ def convolution(tracer: Tracer, call: Call) -> None:
     dimensions[-count - 1] = plain(call.out.shape[-count - 1])
     state = replace(state, dimensions=tuple(dimensions))
     if state.field != ScalarField():
-        state = tracer.stranger(call, state, "convolves a field that mixes under the group with weights of its own")
+        state = tracer.unknown_action(
+            call, state, "convolves a field that mixes under the group with weights of its own"
+        )
     elif math.prod(kernel) > 1 and tracer.turns:
-        state = tracer.stranger(call, state, "convolves with weights that need not be symmetric")
+        state = tracer.unknown_action(call, state, "convolves with weights that need not be symmetric")
     return tracer.outputs(call, state)
 
 
@@ -183,7 +185,7 @@ def _set_first(tracer: Tracer, call: Call, out: Tensor, state: Tracked) -> None:
 @of_only_input
 def tried(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: list[Dimension]) -> None:
     """Resizing and adaptive pooling: the operation itself is run on noise and on its mirror images."""
-    if state.crooked:
+    if state.uneven:
         return tracer.lose(call, "resizes features that were padded on one side")
     out = call.out[0] if isinstance(call.out, tuple) else call.out
     if out.ndim != 4 or (pure_axis(dimensions[-2]), pure_axis(dimensions[-1])) != ("y", "x"):

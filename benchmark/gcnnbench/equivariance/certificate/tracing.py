@@ -1,4 +1,4 @@
-"""One forward pass, watched operation by operation: where pixels are sampled, and what nobody can vouch for.
+"""Traces one forward pass operation by operation: where pixels are sampled, and which operations are not known.
 
 A torch dispatch mode sees every operation after Python has done its part: functional pools, slices, e2cnn,
 torchvision and scripted code alike. Each tensor that comes from the image carries what is known of it (`Tracked`).
@@ -20,7 +20,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from gcnnbench.equivariance.certificate.aliases import all_pixels, inherited, layout, written_by
 from gcnnbench.equivariance.certificate.axes import pixels
-from gcnnbench.equivariance.certificate.tracked import Call, Finding, Obstacle, Stranger, Tracked, merged
+from gcnnbench.equivariance.certificate.tracked import Call, Finding, Obstacle, Tracked, UnknownAction, merged
 
 MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
 HALF_WAY = frozenset((*MOVES, "mean", "sum", "amax", "amin", "max", "min"))
@@ -152,11 +152,11 @@ class Tracer(TorchDispatchMode):
         """The features leave torch here, so that nothing downstream can be followed."""
         self.notes.always |= self.add(Obstacle(call.layer, call.name, why))
 
-    def stranger(self, call: Call, state: Tracked, why: str) -> Tracked:
+    def unknown_action(self, call: Call, state: Tracked, why: str) -> Tracked:
         """The same state of a tensor whose action nobody vouches for any more, unless a known layer is at work."""
         if self.trusted or state.field is None:
             return replace(state, field=None)
-        return replace(state, field=None, past=state.past | self.add(Stranger(call.layer, call.name, why)))
+        return replace(state, field=None, past=state.past | self.add(UnknownAction(call.layer, call.name, why)))
 
     # watching
 

@@ -1,4 +1,4 @@
-"""What is known of a tensor that comes from the image, and what a forward pass can find."""
+"""What a trace knows of a tensor – pixels, field, padding – and the kinds of findings that it notes."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Obstacle(Remark):
     """An operation after which the sampling grid can no longer be followed."""
 
 
-class Stranger(Remark):
+class UnknownAction(Remark):
     """An operation that keeps the grid but is of no kind known to be equivariant."""
 
 
-Finding = Sampling | Obstacle | Stranger
+Finding = Sampling | Obstacle | UnknownAction
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Frame:
     layer: str = ""
     op: str = ""
     circular: bool = False
+
+    @property
+    def uneven(self) -> bool:
+        """Whether it reaches further on one side than on the other."""
+        return self.lead != self.trail
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,9 @@ class Tracked:
         return any(frame.circular for frame in self.frames)
 
     @property
-    def crooked(self) -> bool:
+    def uneven(self) -> bool:
         """Whether padding on one side waits for its judgement."""
-        return any(frame.lead != frame.trail for frame in self.frames)
+        return any(frame.uneven for frame in self.frames)
 
 
 def merged(states: Sequence[Tracked], where: str = "") -> Tracked:

@@ -19,7 +19,7 @@ from gcnnbench.equivariance.certificate.modules import start, watched
 from gcnnbench.equivariance.certificate.operations import otherwise, pointwise
 from gcnnbench.equivariance.certificate.reductions import one_sided, reframed
 from gcnnbench.equivariance.certificate.tracing import Tracer
-from gcnnbench.equivariance.certificate.tracked import Finding, Known, Obstacle, Stranger, Tracked
+from gcnnbench.equivariance.certificate.tracked import Finding, Known, Obstacle, Tracked, UnknownAction
 from gcnnbench.equivariance.depths import GeometricField, is_geometric, observed, output_tensor
 from gcnnbench.equivariance.precision import evaluating, tensors
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
@@ -124,13 +124,13 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     notes = tracer.notes
     if state.dimensions is not None and pixels(state.dimensions):
         for axis, frame in enumerate(state.frames):
-            if frame.lead != frame.trail:
+            if frame.uneven:
                 state = reframed(state, axis, tracer.add(one_sided(state, axis)))
     past = state.past | notes.always
     findings: list[Finding] = [finding for place, finding in enumerate(notes.findings) if past >> place & 1]
     samplings = tuple(finding for finding in findings if isinstance(finding, Sampling))
     obstacles = [str(finding) for finding in findings if isinstance(finding, Obstacle)]
-    strangers = [str(finding) for finding in findings if isinstance(finding, Stranger)]
+    unknown = [str(finding) for finding in findings if isinstance(finding, UnknownAction)]
     points = [element.point for element in elements]
     broken = next((sampling for sampling in samplings if sampling.breaks(points)), None)
     torn = next((sampling for sampling in samplings if sampling.breaks(elements)), None)
@@ -155,16 +155,14 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
         return result("unknown", "unknown", [*obstacles, *open_ones] or nothing)
     spatial = bool(pixels(state.dimensions))
     fits = state.field == (ScalarField() if isinstance(output, Invariant) or not tracer.turns else output)
-    if not strangers and (not fits or spatial == isinstance(output, Invariant)):
-        strangers = [
-            f"the output is {'features' if spatial else 'a vector'} with the field {state.field}, not {output}"
-        ]
-    if not strangers and spatial and state.chosen:
-        strangers = ["the output lies on a grid that was chosen by the features, and is known up to a shift"]
-    if not strangers and spatial and tracer.shifts and not _as_large(tracer, state):
-        strangers = ["the output has other pixels than the image, and how a shift moves them is not known"]
-    if strangers:
-        return result("symmetric", "unknown", strangers)
+    if not unknown and (not fits or spatial == isinstance(output, Invariant)):
+        unknown = [f"the output is {'features' if spatial else 'a vector'} with the field {state.field}, not {output}"]
+    if not unknown and spatial and state.chosen:
+        unknown = ["the output lies on a grid that was chosen by the features, and is known up to a shift"]
+    if not unknown and spatial and tracer.shifts and not _as_large(tracer, state):
+        unknown = ["the output has other pixels than the image, and how a shift moves them is not known"]
+    if unknown:
+        return result("symmetric", "unknown", unknown)
     return result("symmetric", "exact", [])
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from gcnnbench.equivariance.certificate.axes import axes_of, expanded, pixels, plain, reshaped
 from gcnnbench.equivariance.certificate.operations import (
     dimensions_of,
+    joined_fields,
     of_first_input,
     one_field,
     otherwise,
@@ -40,7 +41,7 @@ def view(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
         state = replace(state, frames=(Frame(), Frame()))
     state = replace(state, dimensions=dimensions)
     if state.field != ScalarField() and tuple(call.out.shape[:2]) != tuple(tensor.shape[:2]):
-        state = tracer.stranger(call, state, "regroups the channels of a field that mixes under the group")
+        state = tracer.unknown_action(call, state, "regroups the channels of a field that mixes under the group")
     return tracer.outputs(call, state)
 
 
@@ -64,33 +65,33 @@ def permute(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
     after = [axis for dimension in dimensions for axis in sorted(axes_of(dimension))]
     moved = replace(state, dimensions=dimensions)
     if before != after:
-        moved = tracer.stranger(call, _shifted(call, moved), "swaps rows and columns")
+        moved = tracer.unknown_action(call, _shifted(call, moved), "swaps rows and columns")
     elif state.field != ScalarField():
-        moved = tracer.stranger(call, moved, "moves the channels of a field that mixes under the group")
+        moved = tracer.unknown_action(call, moved, "moves the channels of a field that mixes under the group")
     return tracer.outputs(call, moved)
 
 
 @of_first_input
 def turn(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
     """Quarter turns of two dimensions."""
-    if state.crooked:
+    if state.uneven:
         return tracer.lose(call, "turns features that were padded on one side")
     a, b = places_of(call.arguments["dims"], tensor.ndim)
     dimensions = list(dimensions_of(state))
     if call.arguments["k"] % 2:
         dimensions[a], dimensions[b] = dimensions[b], dimensions[a]
     moved = _shifted(call, replace(state, dimensions=tuple(dimensions)))
-    return tracer.outputs(call, tracer.stranger(call, moved, "turns the features"))
+    return tracer.outputs(call, tracer.unknown_action(call, moved, "turns the features"))
 
 
 @of_first_input
 def flip(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
     """Dimensions run through backwards."""
-    if state.crooked:
+    if state.uneven:
         return tracer.lose(call, "flips features that were padded on one side")
     spatial = pixels([dimensions_of(state)[place] for place in places_of(call.arguments["dims"], tensor.ndim)])
     if spatial or state.field != ScalarField():
-        state = tracer.stranger(call, _shifted(call, state) if spatial else state, "flips the features")
+        state = tracer.unknown_action(call, _shifted(call, state) if spatial else state, "flips the features")
     return tracer.outputs(call, state)
 
 
@@ -111,7 +112,7 @@ def pick(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
     if len(places) != 1:
         return otherwise(tracer, call)
     if state.field != ScalarField():
-        state = tracer.stranger(call, state, "picks channels of a field that mixes under the group")
+        state = tracer.unknown_action(call, state, "picks channels of a field that mixes under the group")
     (place,) = places
     for out in call.out if isinstance(call.out, (list, tuple)) else [call.out]:
         dimensions = list(dimensions_of(state))
@@ -137,10 +138,8 @@ def cat(tracer: Tracer, call: Call) -> None:
     rows = [[dimension for at, dimension in enumerate(dimensions_of(state)) if at != place] for state in known]
     if any(list(map(axes_of, row)) != list(map(axes_of, rows[0])) for row in rows):
         return tracer.lose(call, "joins features whose pixels lie in different order")
-    if len({state.frames for state in known}) > 1 and any(state.crooked for state in known):
+    if len({state.frames for state in known}) > 1 and any(state.uneven for state in known):
         return tracer.lose(call, "joins features that were padded differently")
     dimensions = (*rows[0][:place], plain(call.out.shape[place]), *rows[0][place:])
     result = replace(call.merged, dimensions=dimensions, field=one_field(known), frames=known[0].frames)
-    if result.field is None and all(state.field is not None for state in known):
-        result = tracer.stranger(call, replace(result, field=ScalarField()), "joins features that move differently")
-    return tracer.outputs(call, result)
+    return tracer.outputs(call, joined_fields(tracer, call, result, known))
