@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import pi, sin
 from typing import Any
 
@@ -19,15 +18,6 @@ from gcnnbench.nn.groups import P4
 from gcnnbench.rewriting.folded import for_scoring
 
 BLACK = (-0.5,)
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        yield
-    torch.set_default_dtype(torch.float32)
 
 
 def base(size: int = 9) -> nn.Module:

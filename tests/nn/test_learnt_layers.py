@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from math import log
 from typing import Any
@@ -42,15 +42,6 @@ def projected(*sizes: int, **geometry: Any) -> Any:
 
 
 MAKES: tuple[Make, ...] = (pathway, relaxed, projected, LikelihoodConv)
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        yield
-    torch.set_default_dtype(torch.float32)
 
 
 @torch.no_grad()

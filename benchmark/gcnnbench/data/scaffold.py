@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from gcnnbench.cards.new_folder import free_folder, templates, written_aside
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.image_folder import WHOLE, read_image_folder
 from gcnnbench.data.parts import Part
-from gcnnbench.disk import filling, make_folder
-from gcnnbench.errors import UserError
 
 TEMPLATES = Path(__file__).with_name("templates")
 TRAINED = 0.8
@@ -34,21 +31,9 @@ def new_dataset(name: str, images: Path, parent: Path) -> Path:
     Raises:
         UserError: the name has another form, is taken, something stands there already, or the images are not alike.
     """
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 54:
-        raise UserError(f"name (={name!r}) must be small letters and digits, in words joined by '-', as my-leaves is")
-    registry, folder = Registry.load(), parent / name
-    if name in registry.datasets:
-        raise UserError(f"the name {name} is taken by {registry.paths['dataset', name]}; choose another")
-    if folder.exists():
-        raise UserError(f"{folder} is there already; choose another name, or another place with --output")
-    facts = _facts(name, images)
-    texts = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
-    )
-    make_folder(parent)
-    with filling(parent), tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as aside:
-        made = Path(aside) / name
-        made.mkdir()
+    folder = free_folder(Registry.load(), "dataset", name, parent, longest=54, example="my-leaves")
+    facts, texts = _facts(name, images), templates(TEMPLATES)
+    with written_aside(folder) as made:
         for template, file in (
             ("dataset.yaml", "dataset.yaml"),
             ("dataset.py", "dataset.py"),
@@ -56,7 +41,6 @@ def new_dataset(name: str, images: Path, parent: Path) -> Path:
         ):
             (made / file).write_text(texts.get_template(f"{template}.j2").render(facts), encoding="utf-8")
         Registry.load([made])
-        made.rename(folder)
     return folder
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gcnnbench.cards.entries import build_network, load_module
+from gcnnbench.cards.new_folder import free_folder, templates, written_aside
 from gcnnbench.cards.registry import Registry
 from gcnnbench.device import seeded
-from gcnnbench.disk import filling, make_folder
-from gcnnbench.errors import UserError
 from gcnnbench.runs.measuring import multiply_accumulates
 
 Kind = Literal["torch", "gcnn", "e2cnn"]
@@ -59,25 +55,13 @@ def new(name: str, kind: Kind, parent: Path) -> Path:
     Raises:
         UserError: the name has another form, is taken, or something stands there already.
     """
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 60:
-        raise UserError(f"name (={name!r}) must be small letters and digits, in words joined by '-', as p4cnn-wide is")
-    registry, folder = Registry.load(), parent / name
-    if name in registry.models:
-        raise UserError(f"the name {name} is taken by {registry.paths['model', name]}; choose another")
-    if folder.exists():
-        raise UserError(f"{folder} is there already; choose another name, or another place with --output")
-    make_folder(parent)
-    with filling(parent), tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as aside:
-        made = Path(aside) / name
-        made.mkdir()
+    registry = Registry.load()
+    folder = free_folder(registry, "model", name, parent, longest=60, example="p4cnn-wide")
+    with written_aside(folder) as made:
         shutil.copyfile(TEMPLATES / kind / "model.py", made / "model.py")
-        texts = Environment(
-            loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
-        )
-        facts = _facts(registry, name, kind)
+        facts, texts = _facts(registry, name, kind), templates(TEMPLATES)
         for file in ("model.yaml", "README.md"):
             (made / file).write_text(texts.get_template(f"{file}.j2").render(facts), encoding="utf-8")
-        made.rename(folder)
     return folder
 
 
