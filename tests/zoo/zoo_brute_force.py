@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gcnnbench.equivariance.targets import importable
 from gcnnbench.zoo.auditing import EXACT
-from gcnnbench.zoo.building import find, importable, target
+from gcnnbench.zoo.building import find, target
 from gcnnbench.zoo.cards import ZooCard, ZooNetwork, read_zoo
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "zoo.md"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -91,15 +91,11 @@ def called(
     def leave(name: str, module: nn.Module, args: Any, output: Any) -> Any:  # noqa: ARG001
         return after((name, runs[name]), module, output)
 
-    handles = []
-    for name in names:
-        handles.append(modules[name].register_forward_pre_hook(partial(enter, name), with_kwargs=True))
-        handles.append(modules[name].register_forward_hook(partial(leave, name)))
-    try:
+    with ExitStack() as hooks:
+        for name in names:
+            hooks.enter_context(modules[name].register_forward_pre_hook(partial(enter, name), with_kwargs=True))
+            hooks.enter_context(modules[name].register_forward_hook(partial(leave, name)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def places_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dict[Call, Places]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -129,9 +129,7 @@ def observed(network: nn.Module, names: tuple[str, ...], see: See) -> Iterator[N
         return show
 
     modules = dict(network.named_modules())
-    handles = [modules[name].register_forward_hook(hook(name)) for name in names]
-    try:
+    with ExitStack() as hooks:
+        for name in names:
+            hooks.enter_context(modules[name].register_forward_hook(hook(name)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -152,7 +152,7 @@ def _import(text: str, place: str) -> ModuleType:
     if is_file and not Path(place).is_file():
         raise UserError(f"{text}: there is no file {place}")
     try:
-        with _findable(Path(place).resolve().parent if is_file else Path.cwd()):
+        with importable(Path(place).resolve().parent if is_file else Path.cwd()):
             return _from_file(Path(place).resolve()) if is_file else import_module(place)
     except (Exception, SystemExit) as error:
         raise UserError(f"{text} does not import: {type(error).__name__}: {error}") from error
@@ -170,10 +170,11 @@ def _from_file(path: Path) -> ModuleType:
 
 
 @contextmanager
-def _findable(folder: Path) -> Iterator[None]:
-    """Let the user's code import its neighbours, as it would when run where it stands."""
+def importable(folder: Path | None) -> Iterator[None]:
+    """Let the user's code import its neighbours, as it would when run in this folder; none is added where None."""
     before = list(sys.path)
-    sys.path.insert(0, str(folder))
+    if folder is not None:
+        sys.path.insert(0, str(folder))
     try:
         yield
     finally:

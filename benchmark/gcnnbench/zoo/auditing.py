@@ -14,9 +14,10 @@ from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.reading import Reader, Words
 from gcnnbench.equivariance.repairs import repairs
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.targets import importable
 from gcnnbench.nn.groups import group as group_of
 from gcnnbench.scoring.macs import forward_macs
-from gcnnbench.zoo.building import Found, NotHereError, find, importable, target
+from gcnnbench.zoo.building import Found, NotHereError, find, target
 from gcnnbench.zoo.cards import ZooCard, ZooNetwork
 
 REPAIRED_MACS = 200_000_000

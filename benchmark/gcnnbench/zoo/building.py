@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -73,15 +70,3 @@ def target(network: ZooNetwork, found: Found) -> Target:
         build = f"{found.folder / build.partition(':')[0]}:{build.partition(':')[2]}"
     arguments = {name: list(one) if isinstance(one, tuple) else one for name, one in network.arguments.items()}
     return resolve(build, arguments)
-
-
-@contextmanager
-def importable(folder: Path | None) -> Iterator[None]:
-    """Let the code of a checkout import from its root, also while a network is made."""
-    before = list(sys.path)
-    if folder is not None:
-        sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path[:] = before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,6 @@ def watched(
         known: the rule of known modules.
         fields: the field that an input has by itself (e2cnn's tensors say so), given what is tracked of it.
     """
-    handles = []
     entered: list[list[Tracked]] = []
 
     def entering(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -72,20 +71,16 @@ def watched(
                 state = replace(state, past=state.past | one.past)
             if wrong is not None:
                 why = f"it needs {rule.needs} and is given {wrong}"
-                state = replace(
-                    state, past=state.past | tracer.add(UnknownAction(running.name, type(module).__name__, why))
-                )
+                bit = tracer.add(UnknownAction(running.name, type(module).__name__, why))
+                state = replace(state, past=state.past | bit)
         tracer.set(tensor, state)
 
-    for name, module in network.named_modules():
-        handles.append(module.register_forward_pre_hook(entering(name), with_kwargs=True))
-        handles.append(module.register_forward_hook(leaving, with_kwargs=True))
-    try:
-        with _CircularPadding(tracer):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks:
+        for name, module in network.named_modules():
+            hooks.enter_context(module.register_forward_pre_hook(entering(name), with_kwargs=True))
+            hooks.enter_context(module.register_forward_hook(leaving, with_kwargs=True))
+        hooks.enter_context(_CircularPadding(tracer))
+        yield
 
 
 def _moved(state: Tracked, output: Tensor) -> Tracked:
