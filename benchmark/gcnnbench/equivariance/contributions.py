@@ -19,21 +19,19 @@ that ran, and a layer whose pixels cannot be followed is refused by name. Its pa
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from gcnnbench.equivariance.calls import Call, Place, Places, called, layer_names, moved_at, places_of
 from gcnnbench.equivariance.depths import output_tensor
-from gcnnbench.equivariance.lie import require_movable, without_derivative
+from gcnnbench.equivariance.lie import differentiable, require_movable, without_derivative
 from gcnnbench.equivariance.motions import Motion, Stencil, generator
-from gcnnbench.equivariance.precision import Tensors, device_of, evaluating, forward, tensors
+from gcnnbench.equivariance.precision import Tensors, device_of, forward, tensors
 from gcnnbench.errors import UserError
 
 BETWEEN = "between layers"
@@ -141,8 +139,7 @@ class _Run:
 
     def image(self, image: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """One image's J[X x] (1, classes); the same along the directions (directions,), and each layer's part of it."""
-        with evaluating(self.network), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)  # torch's own, at its first jvp
+        with differentiable(self.network):
             slope = self._whole(image)
             directions = self._directions(slope)
             with torch.enable_grad():

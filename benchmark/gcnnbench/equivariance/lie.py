@@ -19,6 +19,8 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -154,9 +156,7 @@ def _derivatives(
         fields[OUTPUT] = Invariant()
         return seen
 
-    # fused attention has no forward derivative on CPUs; written out it has
-    with evaluating(network), warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
-        warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)  # torch's own, at the first of these
+    with differentiable(network):
         try:
             values, slopes, *_ = torch.func.jvp(run, (images,), (direction,))
         except NotImplementedError as error:
@@ -164,6 +164,14 @@ def _derivatives(
                 f"the network uses {without_derivative(error)}: its local error cannot be measured"
             ) from error
     return values, slopes, fields
+
+
+@contextmanager
+def differentiable(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode, and attention written out: fused, it has no forward derivative on CPUs."""
+    with evaluating(network), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)  # torch's own, at its first jvp
+        yield
 
 
 def without_derivative(error: NotImplementedError) -> str:
