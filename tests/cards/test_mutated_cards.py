@@ -19,7 +19,7 @@ from gcnnbench.cards.checks import cross_check
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardsError, open_card
-from gcnnbench.cards.source import MOST_ERRORS
+from gcnnbench.cards.tokens import MOST_ERRORS
 from gcnnbench.outside_text import unfit
 
 Kind = type[ModelCard] | type[DatasetCard] | type[BenchmarkCard]

@@ -10,7 +10,7 @@ import pytest
 
 from gcnnbench.cards.reading import Finding
 from gcnnbench.cards.registry import survey
-from gcnnbench.cards.source import MOST_ERRORS
+from gcnnbench.cards.tokens import MOST_ERRORS
 
 RIGHT = Path(__file__).parent / "right"
 FILES = {"model": "mynet/model.yaml", "dataset": "mydata/dataset.yaml", "benchmark": "trial.yaml"}

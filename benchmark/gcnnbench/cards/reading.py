@@ -18,7 +18,8 @@ from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.messages import HYPERPARAMETER, phrase, unknown_key
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.scalars import ECHO
-from gcnnbench.cards.source import MOST_ERRORS, Document, Place, read_source
+from gcnnbench.cards.source import Document, read_source
+from gcnnbench.cards.tokens import MOST_ERRORS, Place
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_line
 

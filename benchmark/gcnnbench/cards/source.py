@@ -6,7 +6,6 @@ canonical form (see `scalars`), duplicate keys, anchors, aliases, merge keys, ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,34 +14,20 @@ from typing import Any
 import yaml
 
 from gcnnbench.cards.scalars import ECHO, GuessError, plain
+from gcnnbench.cards.tokens import (
+    FATAL,
+    MOST_ERRORS,
+    Loader,
+    Place,
+    Position,
+    SourceError,
+    character_errors,
+    position_of,
+    token_errors,
+)
 from gcnnbench.outside_text import as_line, unfit
 
-Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-Key = str | int
-Place = tuple[Key, ...]
-"""The way to a node from the top of a file: keys of mappings and indices of lists."""
-
 _MAX_BYTES = 100_000
-_MAX_DEPTH = 40
-MOST_ERRORS = 100
-"""Errors of a file that are told; who has made more mends these first."""
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """Line and column, both counted from 1; columns count characters."""
-
-    line: int = 1
-    column: int = 1
-
-
-@dataclass(frozen=True, order=True)
-class SourceError:
-    """Something wrong at one position; `place` is the way to the node where there is one."""
-
-    position: Position
-    message: str
-    place: Place = ()
 
 
 @dataclass(frozen=True)
@@ -97,12 +82,12 @@ def read_source(path: Path) -> Document:
 def parse_source(text: str) -> Document:
     """Read one YAML text strictly, as `read_source` does."""
     text = text.replace("\r\n", "\n")
-    errors = list(islice(_character_errors(text), MOST_ERRORS))
+    errors = list(islice(character_errors(text), MOST_ERRORS))
     if errors:
         text = "".join(letter if letter == "\n" or unfit(letter) is None else " " for letter in text)
     try:
-        errors += _token_errors(text)
-        node = yaml.compose(text, Loader=Loader) if not any(error.message in _FATAL for error in errors) else None
+        errors += token_errors(text)
+        node = yaml.compose(text, Loader=Loader) if not any(error.message in FATAL for error in errors) else None
     except yaml.YAMLError as error:
         if not errors:
             errors.append(_syntax_error(error))
@@ -112,66 +97,6 @@ def parse_source(text: str) -> Document:
             errors.append(SourceError(Position(), "the file is empty; it must hold a card"))
         return Document(None, errors=tuple(sorted(errors)))
     return _Walk(errors).document(node)
-
-
-_SEVERAL = "a second document starts here; write one card a file"
-_DEEP = f"nested more than {_MAX_DEPTH} deep; no card needs that"
-_ALIAS = "aliases (*) are refused; write the value out"
-_MANY = f"more than {MOST_ERRORS} errors up to here; what follows was not read"
-_FATAL = frozenset({_SEVERAL, _DEEP, _ALIAS, _MANY})
-_REFUSED = {
-    yaml.AnchorToken: "anchors (&) are refused; write the value out where it is needed",
-    yaml.AliasToken: _ALIAS,
-    yaml.TagToken: "tags (!) are refused; a card holds plain text, numbers, lists and mappings",
-    yaml.DirectiveToken: "directives (%) are refused; leave the line out",
-}
-_OPENING = (
-    yaml.BlockMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.FlowSequenceStartToken,
-)
-_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
-
-
-def _character_errors(text: str) -> Iterator[SourceError]:
-    """Tabs, and characters that do not show: readers of YAML take some of them for the end of a line or a comment."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if unfit(line) is None:
-            continue
-        for column, letter in enumerate(line, start=1):
-            if letter == "\t":
-                yield SourceError(Position(number, column), "a tab; YAML is indented and spaced with blanks")
-                break
-            if found := unfit(letter):
-                what = f"{found}, which does not show; take it out, or write it as an escape in double quotes"
-                yield SourceError(Position(number, column), what)
-                break
-
-
-def _token_errors(text: str) -> list[SourceError]:
-    """What is refused whatever it stands for, seen before nodes are made of it."""
-    errors = []
-    depth = 0
-    content = closed = False
-    for token in yaml.scan(text, Loader=Loader):
-        if type(token) in _REFUSED:
-            errors.append(SourceError(_position(token.start_mark), _REFUSED[type(token)]))
-        elif isinstance(token, yaml.DocumentStartToken):
-            if content or closed:
-                return [*errors, SourceError(_position(token.start_mark), _SEVERAL)]
-        elif isinstance(token, yaml.DocumentEndToken):
-            closed = True
-        elif isinstance(token, _OPENING):
-            depth += 1
-            if depth > _MAX_DEPTH:
-                return [*errors, SourceError(_position(token.start_mark), _DEEP)]
-        elif isinstance(token, _CLOSING):
-            depth -= 1
-        content = content or isinstance(token, (*_OPENING, yaml.ScalarToken))
-        if len(errors) > MOST_ERRORS:
-            return [*errors, SourceError(_position(token.start_mark), _MANY)]
-    return errors
 
 
 class _Walk:
@@ -192,7 +117,7 @@ class _Walk:
         self.faulty.add(place)
 
     def value(self, node: yaml.Node, place: Place) -> Any:
-        self.values[place] = _position(node.start_mark)
+        self.values[place] = position_of(node.start_mark)
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
@@ -208,7 +133,7 @@ class _Walk:
     def mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            position = _position(key_node.start_mark)
+            position = position_of(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
                 self.wrong(position, "a key must be a name, not a list or a mapping", place)
                 continue
@@ -232,16 +157,12 @@ class _Walk:
                 problem = f"the key {shown} is not text to readers of YAML; quote it: '{shown}'"
             except GuessError:
                 problem = f"the key {shown} is not text to every reader of YAML; quote it: '{shown}'"
-            self.wrong(_position(node.start_mark), problem, (*place, text))
+            self.wrong(position_of(node.start_mark), problem, (*place, text))
         return text
 
 
 def _broken(position: Position, message: str) -> Document:
     return Document(None, errors=(SourceError(position, message),))
-
-
-def _position(mark: Any) -> Position:
-    return Position(mark.line + 1, mark.column + 1)
 
 
 def _after(text: str) -> Position:
@@ -255,4 +176,4 @@ def _syntax_error(error: yaml.YAMLError) -> SourceError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "context", None) or str(error)
     advice = "indent with blanks, and quote text that holds ': ', ' #', or starts with one of []{}&*!|>'\"%@`"
-    return SourceError(_position(mark) if mark else Position(), f"not YAML: {problem}; {advice}")
+    return SourceError(position_of(mark) if mark else Position(), f"not YAML: {problem}; {advice}")
