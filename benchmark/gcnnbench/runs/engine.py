@@ -1,4 +1,4 @@
-"""Hands cells to an engine, which runs them wherever it likes, and keeps what comes back in the store.
+"""Hands cells to an engine, which runs them on any machines, and keeps what comes back in the store.
 
 An engine takes turns (`runs/turns.py`) and gives messages, which are values. It writes nothing and needs no disk that
 is shared: the store is written here, where the command runs. A worker that is lost costs its cells what they did since

@@ -129,9 +129,9 @@ def inconsistencies(counts: Counts) -> list[str]:
     conditions = {f"elements.{name}": matrix for name, matrix in counts.elements.items()}
     conditions |= {f"angles.{name}": matrix for name, matrix in counts.angles.items()}
     shaped = conditions | {f"flips.{name}": matrix for name, matrix in counts.flips.items()}
-    crooked = [name for name, matrix in shaped.items() if {len(upright)} != {len(matrix), *map(len, matrix)}]
-    if crooked:
-        return [f"counts.{name} is not {len(upright)} × {len(upright)}, the number of classes" for name in crooked]
+    misshapen = [name for name, matrix in shaped.items() if {len(upright)} != {len(matrix), *map(len, matrix)}]
+    if misshapen:
+        return [f"counts.{name} is not {len(upright)} × {len(upright)}, the number of classes" for name in misshapen]
     findings = [
         f"counts.{name} has other test labels than elements.{UPRIGHT}: row sums {_rows(matrix)}, not {_rows(upright)}"
         for name, matrix in conditions.items()

@@ -153,7 +153,7 @@ class Tracer(TorchDispatchMode):
         self.notes.always |= self.add(Obstacle(call.layer, call.name, why))
 
     def unknown_action(self, call: Call, state: Tracked, why: str) -> Tracked:
-        """The same state of a tensor whose action nobody vouches for any more, unless a known layer is at work."""
+        """The state of a tensor whose action is not known from here on, unless a known layer is at work."""
         if self.trusted or state.field is None:
             return replace(state, field=None)
         return replace(state, field=None, past=state.past | self.add(UnknownAction(call.layer, call.name, why)))

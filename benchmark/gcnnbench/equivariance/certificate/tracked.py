@@ -42,7 +42,7 @@ Finding = Sampling | Obstacle | UnknownAction
 
 @dataclass(frozen=True)
 class Frame:
-    """How far a tensor reaches beyond its reference along one axis, after padding or cropping nobody has judged yet.
+    """How far a tensor reaches beyond its reference along one axis, after padding or cropping that is not judged yet.
 
     Padding more on one side is no fault in itself: the next strided operation may need exactly that.
     """
@@ -66,7 +66,7 @@ class Tracked:
 
     Args:
         dimensions: where its pixels are; None where that is lost.
-        field: how it transforms; None where nobody can vouch for it.
+        field: how it transforms; None where that is not known.
         frames: along (y, x), padding that waits for its judgement.
         half: the reduction that has run along one of the two axes and waits for the other.
         sliced: the strided slice of one axis that waits for its twin: the bit of its finding, the axis, the sampling.
