@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torchvision.datasets import CIFAR10
 
-from gcnnbench.data.cifar import cifar_parts
+from gcnnbench.data.cifar import cifar_parts, fetch_cifar
 from gcnnbench.data.parts import Part
 
 
@@ -14,13 +14,5 @@ def load(folder: Path) -> dict[str, Part]:
 
 
 def fetch(folder: Path) -> None:
-    """Download and unpack the archive through torchvision, which checks its md5.
-
-    Args:
-        folder: the data directory.
-
-    Raises:
-        RuntimeError: the archive is not what it should be.
-        OSError: the server does not answer.
-    """
-    CIFAR10(str(folder), train=True, download=True)
+    """The archive, as `fetch_cifar` downloads it."""
+    fetch_cifar(CIFAR10, folder)

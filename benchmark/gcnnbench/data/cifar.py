@@ -28,3 +28,17 @@ def cifar_parts(kind: type[CIFAR10], folder: Path) -> dict[str, Part]:
         name: Part(torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(dataset.targets))
         for name, dataset in read.items()
     }
+
+
+def fetch_cifar(kind: type[CIFAR10], folder: Path) -> None:
+    """Download and unpack the archive through torchvision, which checks its md5.
+
+    Args:
+        kind: torchvision's `CIFAR10` or its subclass `CIFAR100`.
+        folder: the data directory.
+
+    Raises:
+        RuntimeError: the archive is not what it should be.
+        OSError: the server does not answer.
+    """
+    kind(str(folder), train=True, download=True)
