@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.explanation import explain
-from gcnnbench.equivariance.reading import Reader
 from gcnnbench.equivariance.repairs import Repair, Resized, repairs
+from gcnnbench.equivariance.wording import Reader
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, TRIVIAL
 from gcnnbench.nn.pooling import CosetPool

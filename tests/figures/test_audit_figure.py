@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from gcnnbench.equivariance.audit import audit
-from gcnnbench.equivariance.reading import Reader
+from gcnnbench.equivariance.wording import Reader
 from gcnnbench.figures.audit import Reading, against_depth, against_size, figure
 from gcnnbench.figures.style import COLOURS, styled
 

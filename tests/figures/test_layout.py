@@ -16,8 +16,8 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from gcnnbench.equivariance.audit import audit
-from gcnnbench.equivariance.reading import Reader
 from gcnnbench.equivariance.targets import resolve
+from gcnnbench.equivariance.wording import Reader
 from gcnnbench.figures.audit import Reading, against_depth, against_size
 from gcnnbench.figures.audit import figure as audit_figure
 from gcnnbench.figures.curve import draw_curve

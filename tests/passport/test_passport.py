@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from gcnnbench.cli.app import build_app
 from gcnnbench.equivariance.audit import Audit, audit
-from gcnnbench.equivariance.reading import MEANINGS, Reader, Words
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.wording import MEANINGS, Reader, Words
 from gcnnbench.formatting import ranges
 from gcnnbench.nn.fields import Invariant
 from gcnnbench.nn.groups import P4

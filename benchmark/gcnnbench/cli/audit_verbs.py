@@ -23,8 +23,8 @@ from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
     from gcnnbench.equivariance.audit import Audit
-    from gcnnbench.equivariance.reading import Words
     from gcnnbench.equivariance.targets import Target
+    from gcnnbench.equivariance.wording import Words
     from gcnnbench.nn.fields import Field
     from gcnnbench.nn.groups import ActingGroup
 
@@ -180,8 +180,8 @@ def audit(
     from gcnnbench.equivariance.audit import audit as audit_network
     from gcnnbench.equivariance.claims import claimed_learnt
     from gcnnbench.equivariance.explanation import explain as explain_size
-    from gcnnbench.equivariance.reading import Reader
     from gcnnbench.equivariance.targets import resolve
+    from gcnnbench.equivariance.wording import Reader
 
     with foreign_output():
         target = resolve(network, _arguments(arguments or []), include)
@@ -434,7 +434,7 @@ def _printed(found: Audit, words: list[Words], form: AuditFormat, learnt: dict[i
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue()
-    from gcnnbench.equivariance.reading import legend
+    from gcnnbench.equivariance.wording import legend
 
     said = (
         f"learnt at {size}: at the symmetric point that its layers declare {one['form']}, with weights drawn anew "

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Model, factory
-from gcnnbench.equivariance.reading import Reader
+from gcnnbench.equivariance.wording import Reader
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
 from gcnnbench.nn.groups import group as group_of_name

@@ -9,9 +9,9 @@ from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import Decision
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory, Model, factory
-from gcnnbench.equivariance.reading import MEANINGS, Reader, Words
 from gcnnbench.equivariance.repairs import Repair, repairs
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.wording import MEANINGS, Reader, Words
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
 from gcnnbench.nn.groups import group as group_of

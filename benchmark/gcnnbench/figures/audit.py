@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from gcnnbench.disk import write_whole
 from gcnnbench.equivariance.audit import Audit, SizeAudit
-from gcnnbench.equivariance.reading import Words
+from gcnnbench.equivariance.wording import Words
 from gcnnbench.errors import UserError
 from gcnnbench.figures.style import COLOURS, GREY, encoded, joined, legend_below, looks, new_figure, styled
 

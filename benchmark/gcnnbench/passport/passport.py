@@ -15,8 +15,8 @@ from gcnnbench.equivariance.deviations import OUTPUT
 from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.precision import slots
-from gcnnbench.equivariance.reading import Words
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.wording import Words
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import group as group_of
 from gcnnbench.passport.arithmetic import ROUNDOFF, Arithmetic, arithmetics

@@ -6,7 +6,7 @@ import json
 from html import escape
 
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
-from gcnnbench.equivariance.reading import MEANINGS, Words, legend
+from gcnnbench.equivariance.wording import MEANINGS, Words, legend
 from gcnnbench.escaping import markdown
 from gcnnbench.formatting import how_many, ranges
 from gcnnbench.layout import pipes

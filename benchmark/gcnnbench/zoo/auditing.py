@@ -11,10 +11,10 @@ from typing import Literal
 from gcnnbench.equivariance.audit import SizeAudit, audit, said
 from gcnnbench.equivariance.exactness import REFUSALS
 from gcnnbench.equivariance.factories import Factory
-from gcnnbench.equivariance.reading import Reader, Words
 from gcnnbench.equivariance.repairs import repairs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.targets import importable
+from gcnnbench.equivariance.wording import Reader, Words
 from gcnnbench.nn.groups import group as group_of
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.zoo.building import Found, NotHereError, find, target
