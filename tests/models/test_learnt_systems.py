@@ -12,12 +12,12 @@ from gcnnbench.cards.recipe import RoleRates, TrainingPhase
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import build_app
 from gcnnbench.equivariance.claims import false_claims
-from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.state import start
 from gcnnbench.runs.store import Store
+from tests import checkpoint_files
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 SYSTEMS = {
@@ -67,10 +67,10 @@ def test_it_trains_and_is_resumed_with_the_same_bits(registry: Registry, name: s
     state = start(cell)
     running = run_cell(cell, state)
     next(here for here in running if state.training.epochs_done == 2)
-    checkpoints.save(store, cell, state)
+    checkpoint_files.save(store, cell, state)
     *_, last = running
     assert isinstance(last, Finished)
-    resumed, why = checkpoints.load(store, cell)
+    resumed, why = checkpoint_files.load(store, cell)
     assert resumed is not None, why
     assert resumed.training.epochs_done == 2
     *_, again = run_cell(cell, resumed)

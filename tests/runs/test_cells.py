@@ -16,7 +16,6 @@ from torch import nn
 from gcnnbench.cards.recipe import Adam
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.registered import load_dataset
-from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished
@@ -25,6 +24,7 @@ from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.metrics import differences, inconsistencies, metrics
 from gcnnbench.training.loop import DivergedError
+from tests import checkpoint_files
 
 TIMES = {"checksum", "seconds", "started", "finished", "sessions"}
 
@@ -99,9 +99,9 @@ def test_a_resumed_cell_ends_with_the_same_bits(
     running = run_cell(cell, state)
     for _ in range(stop_after + 1):
         next(running)
-    checkpoints.save(store, cell, state)
+    checkpoint_files.save(store, cell, state)
     del running
-    resumed, why = checkpoints.load(store, cell)
+    resumed, why = checkpoint_files.load(store, cell)
     assert resumed is not None, why
     last = finish(cell, resumed)
     assert last.weights == once.weights
@@ -116,28 +116,28 @@ def test_a_state_of_another_machine_or_protocol_is_not_resumed(
     cell, store = make_cell(), Store(tmp_path)
     state = start(cell)
     next(iter(run_cell(cell, state)))
-    checkpoints.save(store, cell, state)
-    assert checkpoints.load(store, cell)[0] is not None
-    found, why = checkpoints.load(store, make_cell(threads=2))
+    checkpoint_files.save(store, cell, state)
+    assert checkpoint_files.load(store, cell)[0] is not None
+    found, why = checkpoint_files.load(store, make_cell(threads=2))
     assert found is None
     assert "its checkpoint is one of another machine: " in str(why)
     monkeypatch.setattr("gcnnbench.runs.spec.NUMERICS_VERSION", 1000)
-    assert checkpoints.load(store, make_cell()) == (None, "its checkpoint is one of another protocol")
+    assert checkpoint_files.load(store, make_cell()) == (None, "its checkpoint is one of another protocol")
 
 
 def test_what_stands_in_the_place_of_a_checkpoint_never_ends_a_run(
     make_cell: Callable[..., Cell], tmp_path: Path
 ) -> None:
     cell, store = make_cell(), Store(tmp_path)
-    assert checkpoints.load(store, cell) == (None, None)
-    checkpoints.save(store, cell, start(cell))
+    assert checkpoint_files.load(store, cell) == (None, None)
+    checkpoint_files.save(store, cell, start(cell))
     path = store.state_path(cell)
     path.unlink()
     path.mkdir()
-    assert checkpoints.load(store, cell) == (None, "its checkpoint cannot be read (it is no plain file)")
+    assert checkpoint_files.load(store, cell) == (None, "its checkpoint cannot be read (it is no plain file)")
     path.rmdir()
     path.write_bytes(b"PK\x03\x04 of another suite")
-    assert "it is of another form" in str(checkpoints.load(store, cell)[1])
+    assert "it is of another form" in str(checkpoint_files.load(store, cell)[1])
 
 
 def test_a_clock_that_is_set_back_between_two_sessions_makes_no_record_that_ends_before_it_began(
@@ -147,9 +147,9 @@ def test_a_clock_that_is_set_back_between_two_sessions_makes_no_record_that_ends
     monkeypatch.setattr("gcnnbench.runs.provenance.now", lambda: clock[0])
     state = start(cell)
     next(iter(run_cell(cell, state)))
-    checkpoints.save(store, cell, state)
+    checkpoint_files.save(store, cell, state)
     clock[0] = "2026-11-27T09:00:00+00:00"
-    resumed, why = checkpoints.load(store, cell)
+    resumed, why = checkpoint_files.load(store, cell)
     assert resumed is not None, why
     clock[0] = "2026-11-27T08:00:00+00:00"
     made = finish(cell, resumed).record.provenance

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.store import Store
+from tests import checkpoint_files
 from tests.soak.damage import damages
 
 
@@ -31,14 +31,14 @@ def test_no_damaged_checkpoint_is_gone_on_from(
 ) -> None:
     cell, state = halfway
     store = Store(tmp_path)
-    checkpoints.save(store, cell, state)
+    checkpoint_files.save(store, cell, state)
     path = store.state_path(cell)
     kept = path.read_bytes()
-    found, why = checkpoints.load(store, cell)
+    found, why = checkpoint_files.load(store, cell)
     assert found is not None, why
     for kind, damaged in damages(kept, draws, 800 if whole else 60):
         path.write_bytes(damaged)
-        found, why = checkpoints.load(store, cell)
+        found, why = checkpoint_files.load(store, cell)
         counted["damaged checkpoints"] += 1
         counted["refused with a reason"] += found is None and bool(why)
         counted["used"] += found is not None
@@ -55,8 +55,8 @@ def test_a_damaged_checkpoint_of_right_digest_is_not_gone_on_from(
     cell, state = halfway
     store = Store(tmp_path)
     vars(state)["unknown"] = 1
-    checkpoints.save(store, cell, state)
+    checkpoint_files.save(store, cell, state)
     del vars(state)["unknown"]
-    found, why = checkpoints.load(store, cell)
+    found, why = checkpoint_files.load(store, cell)
     assert found is None
     assert "of another form than this suite keeps" in str(why)

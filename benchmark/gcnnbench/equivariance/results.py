@@ -1,4 +1,4 @@
-"""Types of equivariance measurements, in the form that records and audits keep."""
+"""Equivariance measurements in the form that records and audits keep, and their change over training."""
 
 from __future__ import annotations
 
@@ -36,6 +36,19 @@ class EquivarianceState(Model):
     invariance_error: NotNegative | None
     flips: Share
     dtype: Literal["float64", "float32"]
+
+
+def relaxation(before: EquivarianceState, after: EquivarianceState) -> dict[str, float | None]:
+    """The change of the relative equivariance error over training, at each depth and at the `logits`."""
+    early, late = (
+        {depth.depth: depth.relative for depth in state.depths} | {"logits": state.invariance_error}
+        for state in (before, after)
+    )
+    changes = {}
+    for name in (name for name in late if name in early):
+        then, now = early[name], late[name]
+        changes[name] = None if then is None or now is None else now - then
+    return changes
 
 
 class Exactness(Model):

@@ -50,15 +50,6 @@ def parse(content: bytes) -> CellState:
         raise ValueError(f"it is of another form than this suite keeps ({as_line(str(error), 100)})") from None
 
 
-def save(store: Store, cell: Cell, state: CellState) -> None:
-    """Keep a state; a process killed in the middle leaves the one before it.
-
-    Raises:
-        OSError: it cannot be written; the one before it is kept.
-    """
-    store.write(store.state_path(cell), dump(state))
-
-
 def read(store: Store, cell: Cell) -> tuple[bytes | None, str | None]:
     """The bytes of a cell's last checkpoint, else in words why they cannot be read; both null where there is none."""
     try:
@@ -80,14 +71,3 @@ def taken_up(content: bytes, cell: Cell) -> tuple[CellState | None, str | None]:
     if state.machine != cell.machine:
         return None, f"its checkpoint is one of another machine: {as_line(state.machine, 200)}"
     return state.resumed(), None
-
-
-def load(store: Store, cell: Cell) -> tuple[CellState | None, str | None]:
-    """The kept state of this cell, if the same protocol made it on the same machine; else why there is none.
-
-    Returns:
-        The state, and in words why one that is there is not gone on from: the cell then starts anew. Both are null
-        where there is none.
-    """
-    content, why = read(store, cell)
-    return (None, why) if content is None else taken_up(content, cell)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gcnnbench.data.images import Images
 from gcnnbench.device import describe
-from gcnnbench.equivariance.results import EquivarianceState
+from gcnnbench.equivariance.results import relaxation
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
@@ -125,14 +125,3 @@ def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tenso
         probes=measured.probes,
     )
     return Finished(sealed(record), weights, outputs)
-
-
-def relaxation(before: EquivarianceState, after: EquivarianceState) -> dict[str, float | None]:
-    """The change of the relative equivariance error over training, at each depth and at the `logits`."""
-    early, late = ({depth.depth: depth.relative for depth in state.depths} for state in (before, after))
-    early["logits"], late["logits"] = before.invariance_error, after.invariance_error
-    return {name: _difference(late[name], early[name]) for name in late if name in early}
-
-
-def _difference(late: float | None, early: float | None) -> float | None:
-    return None if late is None or early is None else late - early

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil, isclose
 
 from gcnnbench.cards.elements import ELEMENTS
+from gcnnbench.equivariance.results import relaxation
 from gcnnbench.formatting import how_many
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.provenance import EARLIEST
@@ -107,14 +108,9 @@ def _training(record: Record) -> Iterator[str]:
 def _relaxation(record: Record) -> Iterator[str]:
     """Relaxation is after minus before."""
     measured = record.equivariance
-    early, late = (
-        {depth.depth: depth.relative for depth in state.depths} | {"logits": state.invariance_error}
-        for state in (measured.before, measured.after)
-    )
+    changes = relaxation(measured.before, measured.after)
     for depth, value in measured.relaxation.items():
-        then, now = early.get(depth), late.get(depth)
-        made = None if then is None or now is None else now - then
-        if made != value:
+        if changes.get(depth) != value:
             yield f"equivariance.relaxation.{depth}: {value} is not the error after training minus the one before"
 
 
