@@ -64,7 +64,7 @@ def test_a_slow_network_is_never_shown_a_whole_batch(
 
     monkeypatch.setattr(speed, "made_up", noted)
     cell = Cell(registry, "quickstart", "p4cnn@12", 0, "cpu", 1, Path("unused"))
-    found, weights = speed.measure(cell, estimate.multiply_accumulates(cell), patience)
+    found, weights = speed.measure(cell, estimate.expected_macs(cell), patience)
     batch = registry.benchmark("quickstart").recipe.batch_size
     small = speed.STEPS * min(speed.PROBE, batch)
     assert made == ([small, speed.STEPS * batch] if whole else [small])
@@ -92,7 +92,7 @@ def test_what_there_is_no_time_to_measure_is_scaled_from_the_smaller(monkeypatch
     assert all(isinstance(one, estimate.Estimate) for one in found)
     assert [one.measured for one in found if isinstance(one, estimate.Estimate)] == [False, True]
     one, other = (one.train_seconds for one in found if isinstance(one, estimate.Estimate))
-    ratio = estimate.multiply_accumulates(larger) / estimate.multiply_accumulates(smaller)
+    ratio = estimate.expected_macs(larger) / estimate.expected_macs(smaller)
     assert one / other == pytest.approx(ratio) == pytest.approx((13 / 11) ** 2, rel=1e-3)
 
 

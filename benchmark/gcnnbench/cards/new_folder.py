@@ -43,7 +43,11 @@ def free_folder(
 
 @contextmanager
 def written_aside(folder: Path) -> Iterator[Path]:
-    """An empty folder of the same name beside it, which takes its place at the end unless an error came first."""
+    """An empty folder of the same name beside it, which takes its place at the end unless an error came first.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
     make_folder(folder.parent)
     with filling(folder.parent), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside:
         made = Path(aside) / folder.name

@@ -73,7 +73,7 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
     sizes = {}
     for place, cell in enumerate(cells):
         try:
-            sizes[place] = multiply_accumulates(cell)
+            sizes[place] = expected_macs(cell)
         except UserError as error:
             found[place] = error
     for place in sorted(sizes, key=lambda place: sizes[place]):
@@ -95,7 +95,7 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
     return [found[place] for place in range(len(cells))]
 
 
-def multiply_accumulates(cell: Cell) -> int:
+def expected_macs(cell: Cell) -> int:
     """Those of one image: from the model's card, by the area of the image, or counted on a network without weights.
 
     Raises:
