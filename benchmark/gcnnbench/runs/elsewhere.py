@@ -20,6 +20,7 @@ from gcnnbench.errors import UnavailableError, told
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event
+from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.outcomes import Stopped
 from gcnnbench.runs.turns import Ended, Message, Saved, Turn, take
 
@@ -61,6 +62,15 @@ def unpacked(cell: Cell) -> Cell:
                 raise UnavailableError(f"{kind} {name}: a worker has no {path or 'such entry in its installation'}")
             paths[key] = path
     return replace(cell, registry=replace(cell.registry, paths=paths))
+
+
+def of_this_protocol(cell: Cell, message: Ended) -> Ended:
+    """The end of a cell; a stop, where a worker with another version of the suite made another protocol's record."""
+    end = message.end
+    if isinstance(end, Finished) and end.record.spec_digest != cell.digest:
+        other = f"gcnnbench {end.record.provenance.suite_version}, commit {end.record.provenance.commit}"
+        return Ended(message.cell, Stopped(f"a worker ran another protocol under its name, with {other}"))
+    return message
 
 
 def take_elsewhere(turn: Turn, given: Mapping[str, Part] | None = None) -> Iterator[Message]:

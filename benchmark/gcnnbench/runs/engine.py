@@ -19,9 +19,8 @@ from typing import Protocol
 from gcnnbench.errors import UserError, told
 from gcnnbench.outside_text import as_line
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.elsewhere import packed
+from gcnnbench.runs.elsewhere import of_this_protocol, packed
 from gcnnbench.runs.events import Event, Report
-from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.outcomes import Stopped
 from gcnnbench.runs.seed_batches import Batches
 from gcnnbench.runs.store import Store
@@ -217,7 +216,7 @@ class _Desk:
             case Saved():
                 task.states[cell.name], task.losses = message.state, 0
             case Ended():
-                message = _of_this_protocol(cell, message)
+                message = of_this_protocol(cell, message)
                 del task.cells[cell.name]
                 task.losses = 0
         self.work.keep(cell, message, self.report)
@@ -248,12 +247,3 @@ class _Desk:
             self.report(Event("waiting", total=sum(map(len, self.held))))
         self.batches.extend(self.held)
         self.held.clear()
-
-
-def _of_this_protocol(cell: Cell, message: Ended) -> Ended:
-    """The end of a cell; a stop, where a worker with another version of the suite made another protocol's record."""
-    end = message.end
-    if isinstance(end, Finished) and end.record.spec_digest != cell.digest:
-        other = f"gcnnbench {end.record.provenance.suite_version}, commit {end.record.provenance.commit}"
-        return Ended(message.cell, Stopped(f"a worker ran another protocol under its name, with {other}"))
-    return message

@@ -118,11 +118,7 @@ class Tracer(TorchDispatchMode):
         if before is not None:
             both = merged([state, before], "writing into a tensor")
             state = replace(both, dimensions=None if before.dimensions is None else state.dimensions)
-        whole = (
-            None
-            if state.dimensions is None or tensor._base is None
-            else inherited(state.dimensions, tensor._base.shape)
-        )
+        whole = None if tensor._base is None else inherited(state.dimensions, tensor._base.shape)
         self._written[storage._cdata] = (storage, replace(state, dimensions=whole))
 
     def outputs(self, call: Call, state: Tracked) -> None:
