@@ -7,7 +7,7 @@ set -u
 data=${1:?the data directory}
 out=${2:?the folder for what is found}
 mkdir -p "$out"
-cell="mnist-upright --entries p4cnn@28 --device cuda --data $data"
+cell="mnist-upright --entry p4cnn@28 --device cuda --data $data"
 
 step() { # NAME SECONDS COMMAND...: one line of result in the log, all that it prints in a file of its own
   local name=$1 limit=$2 start=$SECONDS

@@ -6,8 +6,11 @@ passports by `passports.py` (`tox -e docs`), and what trains, fetches or packs b
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,12 @@ from typer.testing import CliRunner
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import build_app
+from gcnnbench.perf.suite import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SPAN = re.compile(r"`gcnnbench ([^`]+)`|^\$? ?gcnnbench (.*)$", re.MULTILINE)
+BASH = shutil.which("bash") or "bash"
 RUN_HERE = ("show", "schema", "explain")
 PLACEHOLDER = re.compile(r"[A-Z]{1,9}(\.\w+)?|<\w+>|my-\S*|\S*/my-\S*|elsewhere")
 """Words that stand for a reader's own."""
@@ -102,6 +107,32 @@ def test_every_verb_is_run_by_a_test_through_the_command_line() -> None:
     for verb in dict.fromkeys(verb_of(command) for command in COMMANDS):
         words = ", ".join(f'"{word}"' for word in verb.split())
         assert verb in RUN_HERE or re.search(rf"[(\[]{words}", tests), verb
+
+
+def test_the_script_for_a_gpu_asks_for_what_there_is(tmp_path: Path) -> None:
+    """Its minutes on a borrowed machine are few: run here with stand-ins, every command of it is one."""
+    for name in ("gcnnbench", "python"):
+        (tmp_path / name).write_text('#!/bin/sh\necho "$(basename "$0") $*" >> "$CALLS"\n', encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    calls = tmp_path / "calls"
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls)}
+    script = [BASH, str(ROOT / "perf/on_a_gpu.sh"), "data", str(tmp_path / "out")]
+    ended = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
+    names = [line.split(":")[0] for line in ended.stdout.splitlines()]
+    assert names[: len(set(names))] == sorted(set(names), key=names.index)
+    made = [shlex.split(line) for line in calls.read_text(encoding="utf-8").splitlines()]
+    assert len(made) == len(set(names)) >= 7
+    for program, *words in made:
+        if program == "python":
+            marked = [ROOT / word for word in words if word.startswith("tests/")]
+            assert marked
+            assert all("pytest.mark.gpu" in path.read_text(encoding="utf-8") for path in marked)
+            continue
+        values = parsed(shlex.join(words))
+        assert {split_entry(entry)[0] for entry in values.get("entries") or ()} <= REGISTRY.models.keys()
+        assert set(values.get("sections") or ()) <= SECTIONS.keys()
+        for benchmark in values.get("benchmarks") or ():
+            assert {*(values["entries"] or ())} <= {*REGISTRY.benchmark(benchmark).entries}
 
 
 def test_fetch_verifies_what_is_embedded(tmp_path: Path) -> None:
