@@ -18,6 +18,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
+from gcnnbench.runs.events import outcome
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.state import CellState, start
@@ -71,6 +72,16 @@ def test_a_cell_repeats_itself_bit_for_bit_on_a_gpu(tiny_registry: Registry) -> 
     recorded = finish(replace(cell, cuda_graphs=True))
     assert recorded.weights == first.weights
     assert recorded.record.provenance.cuda_graphs
+
+
+def test_a_record_names_graphs_only_where_steps_were_replayed(once: Finished, make_cell: Callable[..., Cell]) -> None:
+    cell = replace(make_cell(), cuda_graphs=True)
+    assert once.record.provenance.cuda_graphs is None
+    assert outcome(cell, once).endswith("; without CUDA graphs: it has layers whose steps cannot be recorded")
+    there = once.record.model_copy(
+        update={"provenance": once.record.provenance.model_copy(update={"cuda_graphs": True})}
+    )
+    assert "graphs" not in outcome(cell, replace(once, record=there)) + outcome(make_cell(), once)
 
 
 def test_another_seed_gives_another_network(once: Finished, make_cell: Callable[..., Cell]) -> None:

@@ -131,7 +131,7 @@ def recorded_step(network: nn.Module, shown: Tensor, labels: Tensor) -> Callable
         F.cross_entropy(network(images), classes).backward()
 
     network.train()
-    recorded = CapturedStep(step, network.parameters(), CudaGraph())
+    recorded = CapturedStep(step, network, CudaGraph())
     return lambda: recorded(shown, labels)
 
 

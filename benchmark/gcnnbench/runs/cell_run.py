@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,7 @@ from gcnnbench.runs.measuring import equivariance_now
 from gcnnbench.runs.state import CellState, start
 from gcnnbench.scoring.conditions import evaluate
 from gcnnbench.scoring.weights import load_weights
-from gcnnbench.training.capture import CudaGraph
+from gcnnbench.training.capture import CudaGraph, Graph
 from gcnnbench.training.loop import DivergedError, train
 from gcnnbench.training.many_seeds import train_many_seeds
 from gcnnbench.training.task import Task
@@ -83,7 +83,8 @@ def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState |
         network, test = material.network, material.test
         state.before = state.before or equivariance_now(network, test, card, cell.model).model_dump_json()
     state.phase = "training"
-    for _ in train(network, _task(cell, material, device), state.training):
+    task = _task(cell, material, device)
+    for _ in train(network, task, state.training):
         state.peak_memory = max(state.peak_memory, peak_memory(device))
         yield state
     state.phase = "evaluation"
@@ -93,15 +94,19 @@ def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState |
         state.peak_memory = max(state.peak_memory, peak_memory(device))
         yield state
     with arithmetic(device, "fp32", cell.threads):
-        yield finish(cell, state, network, test)
+        yield finish(cell, state, network, test, recorded=task.records(network))
 
 
 def _task(cell: Cell, material: Material, device: torch.device) -> Task:
     card = cell.card
     train, validation = material.train, material.validation
     probe = probing(card.evaluation, material.test)
-    graph = CudaGraph if cell.cuda_graphs and device.type == "cuda" else None
-    return Task(card.name, cell.seed, card.recipe, train, validation, device, cell.threads, probe, graph)
+    return Task(card.name, cell.seed, card.recipe, train, validation, device, cell.threads, probe, recorder(cell))
+
+
+def recorder(cell: Cell) -> Callable[[], Graph] | None:
+    """Makes the graphs in which a cell's training steps are recorded; null where each is made as it is."""
+    return CudaGraph if cell.cuda_graphs and choose(cell.device).type == "cuda" else None
 
 
 def prepare_material(cell: Cell, device: torch.device) -> Material:

@@ -53,8 +53,10 @@ def progress(cell: Cell, state: CellState) -> Event:
     return Event("advanced", cell.name, "scoring", len(scored.logits) + len(scored.classes), total, rate)
 
 
-def outcome(finished: Finished) -> str:
-    """The accuracies of a finished cell, and its time."""
+def outcome(cell: Cell, finished: Finished) -> str:
+    """The accuracies of a finished cell, and its time; and where its steps should have been recorded and were not."""
     found, cost = finished.record.metrics, finished.record.cost
     upright, orbit = (share(found[f"accuracy.{name}"]) for name in ("upright", "orbit"))
-    return f"upright {upright}%, orbit {orbit}% in {cost.train_seconds + cost.test_seconds:,.0f} s"
+    recorded = finished.record.provenance.cuda_graphs or not cell.cuda_graphs
+    why = "" if recorded else "; without CUDA graphs: it has layers whose steps cannot be recorded"
+    return f"upright {upright}%, orbit {orbit}% in {cost.train_seconds + cost.test_seconds:,.0f} s{why}"

@@ -44,12 +44,15 @@ class Finished:
     outputs: bytes
 
 
-def finish(cell: Cell, state: CellState, network: nn.Module, test: Images) -> Finished:
-    """The record and its files. The network holds the tested weights."""
-    return assemble(cell, state, measurements(network, test, cell.card, cell.model), test.labels)
+def finish(cell: Cell, state: CellState, network: nn.Module, test: Images, *, recorded: bool) -> Finished:
+    """The record and its files. The network holds the tested weights; `recorded`: its steps were CUDA graphs."""
+    measured = measurements(network, test, cell.card, cell.model)
+    return assemble(cell, state, measured, test.labels, recorded=recorded)
 
 
-def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tensor) -> Finished:
+def assemble(
+    cell: Cell, state: CellState, measured: Measurements, labels: Tensor, *, recorded: bool = False
+) -> Finished:
     """The record and its files, from what training, scoring and measuring gave, and the true labels (images,)."""
     card, training, evaluation = cell.card, state.training, state.evaluation
     before, after = Measured.model_validate_json(state.before), measured.after
@@ -114,7 +117,7 @@ def assemble(cell: Cell, state: CellState, measured: Measurements, labels: Tenso
             finished=max(state.started, provenance.now()),
             sessions=state.sessions,
             seeds_at_once=state.seeds_at_once if state.seeds_at_once > 1 else None,
-            cuda_graphs=True if cell.cuda_graphs else None,
+            cuda_graphs=True if recorded else None,
         ),
         weights=Weights(
             sha256=hashlib.sha256(weights).hexdigest(),

@@ -105,7 +105,7 @@ class Provenance(Model):
     seeds_at_once: Positive | None = None
     """How many seeds were trained as one computation, this one among them; null where it was trained alone."""
     cuda_graphs: Literal[True] | None = None
-    """Training steps were replayed as CUDA graphs, where the network's can be; null where each was made as it is."""
+    """Training steps were replayed as CUDA graphs; null where each was made as it is."""
     beside_code: OutsideLine | None = None
     """Why submitted code ran in the process that trained its network; null where it did not, or the suite trained."""
 

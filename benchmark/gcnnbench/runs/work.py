@@ -96,7 +96,7 @@ class Work:
         match end:
             case Finished():
                 self.store.add(cell, end)
-                return Event("finished", cell.name, text=outcome(end))
+                return Event("finished", cell.name, text=outcome(cell, end))
             case Failure():
                 self.store.add_failure(cell, end)
                 return Event("failed", cell.name, phase=end.phase, text=end.reason)

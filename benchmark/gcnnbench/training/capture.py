@@ -6,13 +6,16 @@ optimiser would keep learning rate and bias correction in float32 on the device,
 optimiser, lookahead and augmentation works as it is. Dropout draws from torch's generator of the device, whose state a
 replay reads and moves on as the same step would without a graph.
 
+A replay runs no Python: a number that a layer keeps in Python stays as it was recorded, and a tensor is read where it
+stood. So nothing that changes between steps may be either; what a phase of training sets, it sets before the recording.
+
 After https://docs.pytorch.org/docs/2.12/notes/cuda.html#cuda-graphs: a first step is made as it is on the stream of the
 recording; gradients live where they were recorded, and a replay writes over them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -21,6 +24,8 @@ from torch import Tensor, nn
 from gcnnbench.errors import UserError
 
 OWN = __name__.partition(".")[0]
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+"""Where a module keeps functions that others hung on it."""
 Step = Callable[[Tensor, Tensor], None]
 """From images (batch, channels, size, size) and labels (batch,) to gradients."""
 
@@ -56,10 +61,13 @@ class CudaGraph:
 
         Raises:
             UserError: something in it needs the host.
+            OutOfMemoryError: the device has no room for it, which says nothing of the step.
         """
         try:
             with torch.cuda.graph(self.graph, stream=self.stream):
                 work()
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             raise UserError(f"a training step cannot be recorded as a CUDA graph: {error}") from error
 
@@ -71,26 +79,35 @@ class CudaGraph:
 class CapturedStep:
     """A step that is made as it is for the first batch, recorded with the second, and then replayed.
 
-    Batches of another shape, as the last one of an epoch, are stepped as they are.
+    Batches of another form, as the last one of an epoch, are stepped as they are.
 
     Args:
         step: sets gradients anew, and adds to sums in place.
-        parameters: whose gradients it sets.
+        network: whose gradients it sets, and whose tensors it reads and changes.
         graph: what records it.
     """
 
-    def __init__(self, step: Step, parameters: Iterable[nn.Parameter], graph: Graph) -> None:
-        self.step, self.parameters, self.graph = step, list(parameters), graph
-        self.shape: torch.Size | None = None
+    def __init__(self, step: Step, network: nn.Module, graph: Graph) -> None:
+        self.step, self.parameters, self.graph = step, list(network.parameters()), graph
+        self.holders: list[Mapping[str, Tensor | None]] = []
+        for module in network.modules():
+            self.holders += (module._parameters, module._buffers)
+        self.form: tuple[object, ...] | None = None
         self.places: tuple[Tensor, Tensor] | None = None
         self.gradients: list[Tensor | None] = []
+        self.recorded_at: list[int] = []
 
     def __call__(self, images: Tensor, labels: Tensor) -> None:
-        """Images (batch, channels, size, size) and labels (batch,) -> gradients and sums."""
-        if self.shape is None:
-            self.shape = images.shape
+        """Images (batch, channels, size, size) and labels (batch,) -> gradients and sums.
+
+        Raises:
+            UserError: the step cannot be recorded, or the network's tensors are not where they were recorded.
+        """
+        form = images.shape, images.stride(), images.dtype
+        if self.form is None:
+            self.form = form
             self.graph.ahead(lambda: self.step(images, labels))
-        elif images.shape != self.shape:
+        elif form != self.form:
             self.step(images, labels)
         else:
             self._replay(images, labels)
@@ -98,25 +115,37 @@ class CapturedStep:
     def _replay(self, images: Tensor, labels: Tensor) -> None:
         if self.places is None:
             held = self.places = _distinct(images).clone(), labels.clone()
+            self.recorded_at = self._addresses()
             self.graph.record(lambda: self.step(held[0].expand(images.shape), held[1]))
             self.gradients = [parameter.grad for parameter in self.parameters]
+        if self._addresses() != self.recorded_at:
+            raise UserError(
+                "a training step recorded as a CUDA graph cannot be replayed: a layer put other tensors in the place "
+                "of the recorded ones; run it without --cuda-graphs"
+            )
         for place, given in zip(self.places, (_distinct(images), labels), strict=True):
             place.copy_(given)
         self.graph.replay()
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient  # another step may have put its own there meanwhile
 
+    def _addresses(self) -> list[int]:
+        """Where the network's parameters and buffers stand in memory."""
+        return [one.data_ptr() for held in self.holders for one in held.values() if one is not None]
+
 
 def recordable(network: nn.Module) -> bool:
     """Whether a training step of a network can be recorded: its layers are torch's or this suite's, and need no host.
 
     A layer that reads numbers back, or sends some to the device, says `needs_host = True`; one that settles something
-    between epochs may put other tensors in place of recorded ones. Of other people's layers nothing is known.
+    between epochs may put other tensors in place of recorded ones. Of other people's layers, and of hooks, nothing is
+    known.
     """
     return all(
         type(module).__module__.partition(".")[0] in ("torch", OWN)
         and not getattr(module, "needs_host", False)
         and not hasattr(module, "settle")
+        and not any(vars(module)[hooks] for hooks in HOOKS)
         for module in network.modules()
     )
 

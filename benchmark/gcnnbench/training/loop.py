@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from gcnnbench.data.images import Images
 from gcnnbench.device import arithmetic, scoring_batch, seeded, synchronise
 from gcnnbench.rewriting.folded import for_scoring
-from gcnnbench.training.capture import CapturedStep, Step, recordable
+from gcnnbench.training.capture import CapturedStep, Step
 from gcnnbench.training.lookahead import SlowWeights
 from gcnnbench.training.norm_statistics import re_estimate
 from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
@@ -76,8 +76,8 @@ def _train_phase(
         after_step.append(lookahead.step)
     sums = _Sums(task.device)
     step = _step(network, task, optimiser, sums)
-    if task.graph is not None and recordable(network):
-        step = CapturedStep(step, network.parameters(), task.graph())
+    if task.graph is not None and task.records(network):
+        step = CapturedStep(step, network, task.graph())
     for epoch in range(state.epochs_done, phase.end):
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])

@@ -13,7 +13,7 @@ from gcnnbench.cards.recipe import Recipe
 from gcnnbench.data.augment import flip
 from gcnnbench.data.images import Images
 from gcnnbench.data.streams import derive, generator
-from gcnnbench.training.capture import Graph
+from gcnnbench.training.capture import Graph, recordable
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Task:
     probe: Callable[[nn.Module], dict[str, Any] | None] | None = None
     """What is read from the network after every epoch."""
     graph: Callable[[], Graph] | None = None
-    """Makes a graph in which steps are recorded and replayed; without, each is made as it is. The same bits."""
+    """Makes a graph in which steps are recorded and replayed, where the network allows it; without, each is made as it
+    is. The same bits."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -42,6 +43,10 @@ class Task:
     def images_per_epoch(self) -> int:
         """Images that an epoch trains on."""
         return min(len(self.train), self.steps_per_epoch * self.recipe.batch_size)
+
+    def records(self, network: nn.Module) -> bool:
+        """Whether the steps of a network are recorded and replayed."""
+        return self.graph is not None and recordable(network)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The augmented images and the labels of each batch of an epoch, from that epoch's own random streams."""
