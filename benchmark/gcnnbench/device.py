@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from gcnnbench.errors import UserError
 
@@ -108,6 +109,24 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Values of the host on the device; on CUDA through pinned memory, so that the host does not wait for the device.
+
+    A plain copy waits until the device has done all that is queued before it, and so costs every step the time in which
+    the host would have queued the next one.
+
+    Args:
+        values: on the CPU.
+        device: where they are wanted.
+
+    Returns:
+        The same values; themselves where they are there already.
+    """
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 def keep_freed_memory() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from scipy.stats import chisquare, kstest
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import functional as torchvision
 
 from gcnnbench.cards.augmentation import Augmentation, Fill, NormalAngle, Rotation, UniformAngle
@@ -86,6 +89,37 @@ def test_everything_together_is_each_in_its_order_with_the_stated_draws() -> Non
     expected = turn(expected, torch.randint(4, (50,), generator=generator))
     expected = rotate(expected, draw_angles(UNIFORM, 50, generator), black)
     assert torch.equal(augment(images, card, COLOUR, draws(1)), expected)
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses copies from the host to the device, for which `meta` stands, but for those that are sent."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        here = any(isinstance(given, Tensor) and given.device.type == "cpu" and given.ndim for given in args)
+        assert not (here and isinstance(out, Tensor) and out.device.type == "meta"), f"{func} waits for the device"
+        return out
+
+
+@pytest.mark.parametrize("border", ["black", "reflected"])
+def test_all_that_is_drawn_is_sent_without_waiting(monkeypatch: pytest.MonkeyPatch, border: str) -> None:
+    def sent(values: Tensor, device: torch.device) -> Tensor:
+        assert (values.device.type, device.type) == ("cpu", "meta")
+        return torch.empty(values.shape, dtype=values.dtype, device="meta")
+
+    for module in ("augment", "rotate"):
+        monkeypatch.setattr(f"gcnnbench.data.{module}.send", sent)
+    card = Augmentation(
+        crop_padding=2,
+        crop_border=None if border == "black" else "reflected",
+        horizontal_flip=True,
+        vertical_flip=True,
+        quarter_turns=True,
+        rotation=Rotation(angle=UNIFORM, per="image", fill=BLACK),
+    )
+    there = batch(5).to("meta")
+    with NoWaiting():  # type: ignore[no-untyped-call]
+        assert augment(there, card, COLOUR, draws()).shape == there.shape
 
 
 def test_one_seed_gives_one_outcome_and_the_global_generator_is_left_alone() -> None:

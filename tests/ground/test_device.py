@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from gcnnbench.device import DETERMINISTIC, arithmetic, scoring_batch
+from gcnnbench.device import DETERMINISTIC, arithmetic, scoring_batch, send
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,26 @@ from gcnnbench.device import DETERMINISTIC, arithmetic, scoring_batch
 )
 def test_a_gpu_scores_as_many_pixels_at_once_and_a_cpu_as_many_images(device: str, size: int, images: int) -> None:
     assert scoring_batch(torch.device(device), size) == images
+
+
+def test_what_is_sent_to_a_gpu_goes_through_pinned_memory_and_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[object] = []
+
+    def pinned(values: torch.Tensor) -> torch.Tensor:
+        told.append("pinned")
+        return values
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pinned)
+    monkeypatch.setattr(torch.Tensor, "to", lambda *given, **options: told.append((given[1:], options)))
+    send(torch.zeros(2), torch.device("cuda"))
+    assert told == ["pinned", ((torch.device("cuda"),), {"non_blocking": True})]
+
+
+def test_what_is_sent_to_where_it_is_stays_itself() -> None:
+    values = torch.rand(3)
+    assert send(values, torch.device("cpu")) is values
 
 
 def test_arithmetic_of_a_gpu_is_deterministic_and_gives_all_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from gcnnbench.cards.augmentation import Augmentation, Fill, NormalAngle, UniformAngle
 from gcnnbench.cards.benchmark_card import Input
 from gcnnbench.data.rotate import rotate
+from gcnnbench.device import send
 
 
 def fill_values(fill: Fill, scale: Input) -> Tensor:
@@ -50,9 +51,9 @@ def augment(batch: Tensor, card: Augmentation, scale: Input, generator: torch.Ge
         border = None if card.crop_border == "reflected" else black
         batch = crop(batch, offsets[0], offsets[1], card.crop_padding, border)
     if card.horizontal_flip:
-        batch = flip(batch, torch.rand(images, generator=generator) < 0.5, axis=-1)
+        batch = flip(batch, send(torch.rand(images, generator=generator) < 0.5, batch.device), axis=-1)
     if card.vertical_flip:
-        batch = flip(batch, torch.rand(images, generator=generator) < 0.5, axis=-2)
+        batch = flip(batch, send(torch.rand(images, generator=generator) < 0.5, batch.device), axis=-2)
     if card.quarter_turns:
         batch = turn(batch, torch.randint(4, (images,), generator=generator))
     if card.rotation:
@@ -83,7 +84,7 @@ def crop(batch: Tensor, top: Tensor, left: Tensor, padding: int, fill: Tensor | 
 
     Args:
         batch: (batch, channels, height, width).
-        top: first row of each window in the padded image, int64 (batch,), 0 to 2·padding.
+        top: first row of each window in the padded image, int64 (batch,), 0 to 2·padding, on the CPU.
         left: first column, likewise.
         padding: pixels on each side.
         fill: what is padded with, a constant for each channel (channels,); where None the image is reflected at its
@@ -96,11 +97,12 @@ def crop(batch: Tensor, top: Tensor, left: Tensor, padding: int, fill: Tensor | 
     if fill is None:
         padded = pad(batch, [padding] * 4, mode="reflect")
     else:
-        padded = fill.to(batch)[:, None, None].expand(images, -1, height + 2 * padding, width + 2 * padding)
-        padded = padded.contiguous()
+        border = send(fill.to(batch.dtype), batch.device)[:, None, None]
+        padded = border.expand(images, -1, height + 2 * padding, width + 2 * padding).contiguous()
         padded[:, :, padding : padding + height, padding : padding + width] = batch
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (batch, channels, top, left, height, width), a view
-    return windows[torch.arange(images, device=batch.device), :, top.to(batch.device), left.to(batch.device)]
+    corners = send(torch.stack((top, left)), batch.device)
+    return windows[torch.arange(images, device=batch.device), :, corners[0], corners[1]]
 
 
 def flip(batch: Tensor, flipped: Tensor, axis: int) -> Tensor:
@@ -108,13 +110,13 @@ def flip(batch: Tensor, flipped: Tensor, axis: int) -> Tensor:
 
     Args:
         batch: (batch, channels, height, width).
-        flipped: which images, bool (batch,).
+        flipped: which images, bool (batch,), on the batch's device.
         axis: −1 mirrors left to right, −2 top to bottom.
 
     Returns:
         A tensor of the same shape.
     """
-    return torch.where(flipped.to(batch.device)[:, None, None, None], batch.flip(axis), batch)
+    return torch.where(flipped[:, None, None, None], batch.flip(axis), batch)
 
 
 def turn(batch: Tensor, turns: Tensor) -> Tensor:
@@ -129,6 +131,6 @@ def turn(batch: Tensor, turns: Tensor) -> Tensor:
     """
     turned = batch.clone()
     for quarter in (1, 2, 3):
-        where = (turns == quarter).nonzero()[:, 0].to(batch.device)
+        where = send((turns == quarter).nonzero()[:, 0], batch.device)
         turned[where] = batch[where].rot90(quarter, (-2, -1))
     return turned

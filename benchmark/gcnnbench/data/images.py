@@ -13,7 +13,7 @@ from gcnnbench.data.augment import augment, fill_values
 from gcnnbench.data.parts import Part
 from gcnnbench.data.resize import resize
 from gcnnbench.data.rotate import rotate
-from gcnnbench.device import free_memory
+from gcnnbench.device import free_memory, send
 from gcnnbench.errors import UserError
 
 RESIDENT_SHARE = 0.4
@@ -110,7 +110,7 @@ class Images:
             chosen = self.pixels[indices]
         chosen = chosen.contiguous()  # a mapped file may hold its channels last
         if chosen.device != self.labels.device:
-            chosen = (chosen.pin_memory() if self.labels.is_cuda else chosen).to(self.labels.device, non_blocking=True)
+            chosen = send(chosen, self.labels.device)
         if chosen.shape[-1] != self.size:
             chosen = resize(chosen, self.size)
         # Tensors divide tensors: a Python number as divisor becomes a multiplication on CUDA, with other last bits.

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from gcnnbench.device import send
+
 
 def rotate(images: Tensor, degrees: float | Tensor, fill: float | Tensor = 0.0) -> Tensor:
     """Rotate images counter-clockwise about their centre, bilinear; outside the image stands a constant.
@@ -41,16 +43,16 @@ def rotate(images: Tensor, degrees: float | Tensor, fill: float | Tensor = 0.0) 
     if bool(still.all()):
         return images
     working = torch.promote_types(images.dtype, torch.float32)
-    matrix = torch.stack((angles.deg2rad().cos(), angles.deg2rad().sin())).to(working).to(images.device)
+    matrix = send(torch.stack((angles.deg2rad().cos(), angles.deg2rad().sin())).to(working), images.device)
     grid = _grid(matrix, images.shape[-2], images.shape[-1])
     rotated = _sample(images.to(working), grid)
     if isinstance(fill, Tensor) or fill != 0:
-        constant = torch.as_tensor(fill, dtype=working, device=images.device).reshape(1, -1, 1, 1)
+        constant = send(torch.as_tensor(fill, dtype=working, device="cpu"), images.device).reshape(1, -1, 1, 1)
         inside = _sample(torch.ones_like(images[: len(angles), :1], dtype=working), grid)
         rotated = torch.addcmul(rotated, 1 - inside, constant)
     rotated = rotated.to(images.dtype)
     if bool(still.any()):
-        return torch.where(still.to(images.device)[:, None, None, None], images, rotated)
+        return torch.where(send(still, images.device)[:, None, None, None], images, rotated)
     return rotated
 
 

@@ -13,6 +13,7 @@ from gcnnbench.cards.recipe import Recipe
 from gcnnbench.data.augment import flip
 from gcnnbench.data.images import Images
 from gcnnbench.data.streams import derive, generator
+from gcnnbench.device import send
 from gcnnbench.training.capture import Graph, recordable
 
 
@@ -52,7 +53,7 @@ class Task:
         """The augmented images and the labels of each batch of an epoch, from that epoch's own random streams."""
         images, size = self.train, self.recipe.batch_size
         order = torch.randperm(len(images), generator=generator(self.benchmark, self.seed, "order", epoch))
-        order = order.to(self.device)
+        order = send(order, self.device)
         draws = generator(self.benchmark, self.seed, "augmentation", epoch)
         mirrored = self._mirrored_in(epoch) if self.recipe.augmentation.alternating_flip else None
         for step in range(self.steps_per_epoch):
@@ -71,7 +72,7 @@ class Task:
     def _mirrored_in(self, epoch: int) -> Tensor:
         """Which training images the alternating flip mirrors in an epoch, bool (images,): a half, or else the other."""
         coins = torch.randint(2, (len(self.train),), generator=generator(self.benchmark, self.seed, "mirrored"))
-        return ((coins + epoch) % 2 == 1).to(self.device)
+        return send((coins + epoch) % 2 == 1, self.device)
 
     def pass_for_norms(self, epoch: int) -> int | None:
         """The pass, counted on from the last epoch, over which norms are estimated anew after an epoch; null for none.
