@@ -68,7 +68,7 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
     The smallest networks are measured first; those that are `LARGE`, or for which no time is left, are scaled from the
     last one that was, or from a bare convolution where there is none.
     """
-    began, start, known = time.perf_counter(), time.process_time(), dict[int, Speed]()
+    began, computed, known = time.perf_counter(), 0.0, dict[int, Speed]()
     found: dict[int, Estimate | UserError] = {}
     sizes = {}
     for place, cell in enumerate(cells):
@@ -78,7 +78,6 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
             found[place] = error
     for place in sorted(sizes, key=lambda place: sizes[place]):
         cell, macs = cells[place], sizes[place]
-        computed = time.process_time() - start
         left, share = BUDGET - computed, computed / (time.perf_counter() - began)
         nearest = known[max(known)] if known else bare_speed(cell)
         probe = 2 * STEPS * min(PROBE, cell.card.recipe.batch_size) * nearest.of(macs).train
@@ -86,12 +85,14 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
             count = cell.model.parameters[0].count
             found[place] = _estimate(cell, nearest.of(macs), count * 4, measured=False)
             continue
+        start = time.process_time()
         try:
             known[macs], weights = measure(cell, macs, min(PATIENCE, left / 2))
         except UserError as error:
             found[place] = error
         else:
             found[place] = _estimate(cell, known[macs], weights)
+        computed += time.process_time() - start
     return [found[place] for place in range(len(cells))]
 
 
@@ -129,7 +130,9 @@ def _estimate(cell: Cell, speed: Speed, weights: int, *, measured: bool = True) 
     record = RECORD_BYTES + BYTES_PER_COUNT * dataset.classes**2 * (conditions + elements)
     small = weights <= COMMITTED_WEIGHTS_BYTES
     return Estimate(
-        train_seconds=steps * card.recipe.batch_size * speed.train + validated * speed.test,
+        train_seconds=(
+            steps * card.recipe.batch_size * speed.train + validated * speed.test + card.recipe.epochs * speed.probes
+        ),
         test_seconds=(conditions * counts["test"] + errors) * speed.test,
         committed=record + (weights if small else 0),
         kept=outputs + (0 if small else weights),

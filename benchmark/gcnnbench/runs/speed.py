@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from statistics import median
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from gcnnbench.cards.augmentation import Fill
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.dataset_card import DatasetCard
+from gcnnbench.cards.evaluation import Evaluation
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.device import arithmetic, choose, scoring_batch, seeded, synchronise
+from gcnnbench.nn.groups import group
+from gcnnbench.probes import read
+from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import recorder
 from gcnnbench.training.loop import train
 from gcnnbench.training.task import Task, TrainingState
 
@@ -24,20 +30,26 @@ STEPS, EPOCHS = 3, 6
 as other processes interrupt some of them."""
 PROBE = 8
 PATIENCE = 5.0
-"""Seconds that steps with whole batches may take; where they would take longer, those of `PROBE` images are scaled."""
+"""Seconds that steps with larger batches than `PROBE` may take; where whole ones would take longer, they are as large
+as there is time for. A small network's step takes most of its time on the host, whatever the batch."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds to train on one image and to score one, of a network with so many multiply-accumulates an image."""
+    """Seconds to train on one image and to score one, of a network with so many multiply-accumulates an image.
+
+    `probes`: the seconds that a benchmark's probes take after each epoch.
+    """
 
     train: float
     test: float
     macs: int
+    probes: float = 0.0
 
     def of(self, macs: int) -> Speed:
         """The speed of a network of another size, as if all multiply-accumulates took the same time."""
-        return Speed(self.train * macs / self.macs, self.test * macs / self.macs, macs)
+        more = macs / self.macs
+        return Speed(self.train * more, self.test * more, macs, self.probes * more)
 
 
 def bare_speed(cell: Cell) -> Speed:
@@ -67,7 +79,7 @@ def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
     Args:
         cell: benchmark, entry and device.
         macs: multiply-accumulates of one image.
-        patience: seconds that steps with whole batches may take.
+        patience: seconds that steps with more than `PROBE` images may take.
 
     Raises:
         UserError: the network cannot be built.
@@ -78,25 +90,37 @@ def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
         size = split_entry(cell.entry)[1]
         network = cell.registry.build(cell.entry, card).to(device)
 
-        def trained(batch: int) -> tuple[Images, float]:
-            images = prepare(made_up(dataset, STEPS * batch), card.input, size, device)
+        def shown(images: int) -> Images:
+            return prepare(made_up(dataset, images), card.input, size, device)
+
+        def step(batch: int) -> float:
+            """Seconds of a step with so many images."""
             update = {"epochs": EPOCHS, "batch_size": batch, "drop_last": False}
             recipe, began = card.recipe.model_copy(update=update), time.perf_counter()
-            task = Task("estimate", 0, recipe, images, None, device, cell.threads)
+            task = Task("estimate", 0, recipe, shown(STEPS * batch), None, device, cell.threads, graph=recorder(cell))
             epochs: list[float] = []
             for state in train(network, task, TrainingState()):
                 epochs.append(state.history[-1]["seconds"])
                 if len(epochs) > 1 and time.perf_counter() - began > patience / 4:
                     break
-            return images, median(epochs[1:]) / STEPS / batch
+            return median(epochs[1:]) / STEPS
 
         whole = card.recipe.batch_size
-        images, seconds = trained(min(PROBE, whole))
-        if whole > PROBE and 2 * STEPS * whole * seconds <= patience:
-            images, seconds = trained(whole)
-        scoring = _scoring_seconds(network, images, device)
+        few = min(PROBE, whole)
+        small = step(few)
+        more = min(whole, int(few * patience / (2 * STEPS * small)))
+        if more >= 2 * few:
+            larger = step(more)
+            training = larger + (whole - more) * max(0.0, larger - small) / (more - few)
+        else:
+            training = small * whole / few
+        scored = max(1, min(scoring_batch(device, size), int(few * patience / small)))
+        scoring = _scoring_seconds(network, shown(scored), card.evaluation.curve.fill, device)
+        probes = 0.0
+        if card.evaluation.probes:
+            probes = _probing_seconds(network, card.evaluation, shown(card.evaluation.equivariance_images))
     weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
-    return Speed(seconds, scoring, macs), weights
+    return Speed(training / whole, scoring, macs, probes), weights
 
 
 def made_up(dataset: DatasetCard, images: int) -> Part:
@@ -107,14 +131,20 @@ def made_up(dataset: DatasetCard, images: int) -> Part:
 
 
 @torch.inference_mode()
-def _scoring_seconds(network: torch.nn.Module, images: Images, device: torch.device) -> float:
-    """Seconds to score one image, from the faster of two batches."""
-    network.eval()
-    batch = images.batch(slice(scoring_batch(device, images.size)))
+def _scoring_seconds(network: nn.Module, images: Images, fill: Fill, device: torch.device) -> float:
+    """Seconds to rotate and score one image, as a cell does it: of a whole batch, from the faster of two."""
+    network = for_scoring(network)
     seconds = []
     for _ in range(2):
         start = time.perf_counter()
-        network(batch)
+        network(images.rotated_batch(slice(None), 30.0, fill))
         synchronise(device)
         seconds.append(time.perf_counter() - start)
-    return min(seconds) / len(batch)
+    return min(seconds) / len(images)
+
+
+def _probing_seconds(network: nn.Module, protocol: Evaluation, images: Images) -> float:
+    """Seconds that a benchmark's probes take after an epoch."""
+    start = time.perf_counter()
+    read(protocol.probes or (), network, images.batch(slice(None)), group(protocol.group).point, "epoch")
+    return time.perf_counter() - start
