@@ -150,7 +150,7 @@ def _schema_errors(path: Path, document: Document, kind: type[Model], details: I
     for detail in details:
         of_key, context = detail["type"] in ("missing", "extra_forbidden"), detail.get("ctx", {})
         if detail["type"] == "too_short" and len(detail["input"]) >= context["min_length"]:
-            continue  # pydantic counts the items that are right, and says of each wrong one what is wrong anyway
+            continue  # pydantic counts right items only; the wrong ones have errors of their own
         place, in_union = _place(document.data, detail["loc"], of_key=of_key)
         if detail["type"] == "rule":
             place += tuple(context.get("place", ()))

@@ -125,7 +125,7 @@ def judge(
         return Judgement(name, (), str(error))
     coarse: list[Deviation] = []
     if any(NEGLIGIBLE < one.error <= CEILING for one in fine):
-        with suppress(UnjudgedError):  # with nothing to compare with, what is in doubt stays so
+        with suppress(UnjudgedError):  # without a float32 measurement beside it, an error in doubt stays in doubt
             coarse = measured(torch.float32)
     single = {(one.layer, one.element): one.error for one in coarse}
     judged = []

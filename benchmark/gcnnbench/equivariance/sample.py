@@ -20,7 +20,7 @@ def sample_images(count: int, channels: int, size: int) -> Tensor:
     Returns:
         float32 (count, channels, size, size) in [−1, 1].
     """
-    from sklearn.datasets import load_digits  # two seconds, which who brings images need not wait
+    from sklearn.datasets import load_digits  # takes two seconds, so only where it is needed
 
     pixels = np.asarray(load_digits(return_X_y=True)[0])
     digits = torch.from_numpy(pixels[: count * channels] * 15.9375).round().to(torch.uint8)

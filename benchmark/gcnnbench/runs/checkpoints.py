@@ -46,7 +46,7 @@ def parse(content: bytes) -> CellState:
         parts = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
         training, evaluation = TrainingState(**parts.pop("training")), EvaluationState(**parts.pop("evaluation"))
         return CellState(**parts, training=training, evaluation=evaluation)
-    except Exception as error:  # whole, so another version of the suite made it; what it then lacks is anybody's guess
+    except Exception as error:  # whole, so another version made it; anything may be missing
         raise ValueError(f"it is of another form than this suite keeps ({as_line(str(error), 100)})") from None
 
 

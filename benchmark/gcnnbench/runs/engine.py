@@ -208,7 +208,7 @@ class _Desk:
             return
         match message:
             case Event(kind="started"):
-                if cell.name in self.begun:  # every further turn starts it once more, which is nobody's news
+                if cell.name in self.begun:  # told once; every later turn starts it again
                     return
                 self.begun.add(cell.name)
             case Anew():

@@ -107,7 +107,7 @@ def _serve(work: Work, events: Queue[Event | str]) -> None:
     except KeyboardInterrupt:
         events.cancel_join_thread()
     except (OSError, UserError) as error:
-        events.put(told(error))  # the results directory: the other workers meet it, too, and the call ends with it
+        events.put(told(error))  # of the results directory; all workers meet it, and the call ends
 
 
 def _end_with_parent() -> None:

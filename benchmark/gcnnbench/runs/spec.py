@@ -42,7 +42,7 @@ def spec(registry: Registry, benchmark: BenchmarkCard, entry: str) -> dict[str, 
     changed = {name: version for name, version in METRIC_VERSIONS.items() if version > 1}
     mode_version = NUMERIC_MODE_VERSIONS.get(benchmark.recipe.numeric_mode)
     recipe = _plain(benchmark.recipe)
-    # A change that is not made is the same said or unsaid.
+    # False says the same as leaving the key out, so it stays out of the digest.
     recipe["augmentation"] = {key: value for key, value in recipe["augmentation"].items() if value is not False}
     evaluation = _plain(benchmark.evaluation)
     evaluation["seen"] = sorted(evaluation["seen"])

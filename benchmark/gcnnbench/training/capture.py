@@ -127,7 +127,7 @@ class CapturedStep:
             place.copy_(given)
         self.graph.replay()
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
-            parameter.grad = gradient  # another step may have put its own there meanwhile
+            parameter.grad = gradient  # another step may have set its own since
 
     def _addresses(self) -> list[int]:
         """Where the network's parameters and buffers stand in memory."""

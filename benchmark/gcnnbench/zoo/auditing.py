@@ -90,7 +90,7 @@ def _rows(card: ZooCard, network: ZooNetwork, checkouts: Path | None) -> Iterato
         return
     try:
         with warnings.catch_warnings(), importable(found.folder):
-            warnings.simplefilter("ignore")  # of foreign code, which nobody here can mend
+            warnings.simplefilter("ignore")  # of other people's code
             yield from _audited(card, network, found)
     except REFUSALS as error:
         for size in network.sizes:
