@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from gcnnbench.errors import UserError
+
 if sys.platform != "win32":
     import fcntl
 
@@ -121,6 +123,18 @@ def read_plain(path: Path, most: int = READ_BYTES) -> bytes:
     if max(found.st_size, len(content)) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
     return content
+
+
+def read_given(path: Path) -> bytes:
+    """The content of a plain file that the user names, as `read_plain` reads it.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return read_plain(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def make_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +14,8 @@ Noted = TypeVar("Noted", bound=Hashable)
 NOTHING = "–"
 """A cell whose reason stands below the table."""
 
+ROUNDING = 1e-12
+"""Relative errors below it are rounding in float64."""
 
 TOO_FEW = "too few seeds"
 """In the place of an interval that is wider than the scale: it tells nothing, whatever its ends."""
@@ -53,6 +55,13 @@ def error(found: Summary | None, *, wide: bool = False) -> str:
     return f"{found.mean:.1e}{spread}"
 
 
+def float64_error(error: float | None, decimals: int = 1) -> str:
+    """An error measured in float64; of rounding no digits are shown, as every machine has others."""
+    if error is None:
+        return NOTHING
+    return f"{error:.{decimals}e}" if error >= ROUNDING else f"< {ROUNDING:.0e}"
+
+
 def points(difference: float, decimals: int = 2) -> str:
     """A difference in percentage points with its sign, `+0.83`; `<+0.01` and `>−0.01` are some, `0.00` is none."""
     text, none = f"{100 * difference:+.{decimals}f}".replace("-", "−"), f"{0:.{decimals}f}"
@@ -84,6 +93,11 @@ def count(number: float | None) -> str:
 def how_many(number: int, one: str, several: str = "") -> str:
     """`1 cell`, `2 cells`, `1,797 images`; the second word is said where it is not the first one with an s."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def versions_text(versions: Mapping[str, str]) -> str:
+    """Packages with their versions, on one line."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def ranges(numbers: Iterable[int]) -> str:

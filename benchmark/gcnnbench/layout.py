@@ -1,12 +1,15 @@
-"""Tables and paragraphs of Markdown that fit a terminal; every text that comes in is escaped here, once."""
+"""Tables, lists and paragraphs of Markdown that fit a terminal, and tables as CSV; texts are escaped here, once."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from textwrap import fill
 
 from tabulate import DataRow, TableFormat, tabulate
 
-from gcnnbench.escaping import markdown
+from gcnnbench.escaping import csv_cell, markdown
 
 WIDTH = 100
 """Columns that text for readers fits into."""
@@ -41,6 +44,20 @@ def _rule(widths: list[int], sides: list[str]) -> str:
 
 _BARE = TableFormat(_rule, None, None, None, None, DataRow("|", "|", "|"), 1, None)
 """Without headings, to which `tabulate` would add two columns: they are its first row."""
+
+
+def csv_text(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """A table as CSV: text escaped for spreadsheets, numbers in full, nothing where a cell is None."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([csv_cell(cell) if isinstance(cell, str) else cell for cell in line] for line in lines)
+    return text.getvalue()
+
+
+def bullets(texts: Iterable[str]) -> str:
+    """A list, each of its items folded."""
+    return "\n".join(folded(f"- {text}", indent="  ") for text in texts)
 
 
 def width(text: str) -> int:

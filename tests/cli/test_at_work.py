@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gcnnbench.cli import at_work, main
-from gcnnbench.cli.progress import duration_range, steps
+from gcnnbench.cli.forecast import duration_range
+from gcnnbench.cli.progress import steps
 
 
 def ended(*words: str) -> int:

@@ -12,7 +12,7 @@ import torch
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli import main
-from gcnnbench.cli.app import WRONG_USAGE
+from gcnnbench.cli.exit_codes import MISTAKE
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.elsewhere import packed, unpacked
 
@@ -25,7 +25,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as ending:
         main([*RUN, *words])
     captured = capsys.readouterr()
-    assert (ending.value.code, captured.out) == (WRONG_USAGE, "")
+    assert (ending.value.code, captured.out) == (MISTAKE, "")
     return " ".join(captured.err.split())
 
 

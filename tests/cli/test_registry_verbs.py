@@ -17,7 +17,7 @@ from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli import app, main
-from gcnnbench.cli.card_background import Known
+from gcnnbench.cli.card_background import CardBackground
 from gcnnbench.cli.cards import describe
 from gcnnbench.cli.options import default_data, default_results
 from gcnnbench.errors import UserError
@@ -117,7 +117,7 @@ def test_show_tells_all_that_a_card_says() -> None:
     for kind, cards in (("model", registry.models), ("dataset", registry.datasets), ("benchmark", registry.benchmarks)):
         for card in cards.values():
             digests = dict.fromkeys(getattr(card, "entries", ()), "0" * 64)
-            out = describe(registry, kind, card, Known((), (), digests))
+            out = describe(registry, kind, card, CardBackground((), (), digests))
             told = " ".join(out.split())
             assert " ".join(card.summary.split()) in told
             assumed = [item.because for item in getattr(card, "assumptions", ())]

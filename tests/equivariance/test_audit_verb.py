@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gcnnbench.cli import main
-from gcnnbench.cli.audit_verbs import parse_sizes
+from gcnnbench.cli.audit_options import parse_sizes
 from gcnnbench.errors import UserError
 
 FILE = """

@@ -1,4 +1,4 @@
-"""Makes commands that a verb advises whole: with the user's own `--results`, `--data` and `--include`.
+"""Completes the commands that a verb advises with the user's own `--results`, `--data` and `--include`.
 
 Rooms name a command as it is for the registry; only the command line knows where the user's files are.
 """

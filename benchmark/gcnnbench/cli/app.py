@@ -10,34 +10,41 @@ import typer
 
 from gcnnbench import __version__
 from gcnnbench.cli import (
-    audit_verbs,
+    audit_verb,
+    card_verbs,
     data_verbs,
     doctor_verb,
     explain_verb,
     export_verb,
     figure_verb,
+    new_verb,
     perf_verb,
     probe_verb,
-    registry_verbs,
-    run_verbs,
+    run_verb,
     site_verb,
-    submit_verbs,
+    status_verb,
+    submit_verb,
     table_verbs,
-    verify_verbs,
+    validate_verb,
+    verify_bundle_verb,
+    verify_claims_verb,
+    verify_records_verb,
+    verify_weights_verb,
 )
+from gcnnbench.cli.exit_codes import INTERRUPTED, MISTAKE
 from gcnnbench.cli.plain_help import PlainCommand, plain_typer
 from gcnnbench.errors import UserError, told
 from gcnnbench.escaping import terminal
 
 VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
-    ("list", registry_verbs.list_cards),
-    ("show", registry_verbs.show),
-    ("validate", registry_verbs.validate),
-    ("schema", registry_verbs.schema),
+    ("list", card_verbs.list_cards),
+    ("show", card_verbs.show),
+    ("validate", validate_verb.validate),
+    ("schema", card_verbs.schema),
     ("fetch", data_verbs.fetch),
-    ("run", run_verbs.run),
-    ("status", run_verbs.status),
-    ("audit", audit_verbs.audit),
+    ("run", run_verb.run),
+    ("status", status_verb.status),
+    ("audit", audit_verb.audit),
     ("leaderboard", table_verbs.leaderboard),
     ("regret", table_verbs.regret),
     ("compare", table_verbs.compare),
@@ -48,21 +55,18 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("export", export_verb.export),
     ("perf", perf_verb.perf),
     ("doctor", doctor_verb.doctor),
-    ("new", submit_verbs.new),
-    ("submit", submit_verbs.submit),
+    ("new", new_verb.new),
+    ("submit", submit_verb.submit),
 )
 """Every verb and its function, in the order in which the help shows them."""
 
 VERIFY: tuple[tuple[str, Callable[..., Any]], ...] = (
-    ("claims", verify_verbs.claims),
-    ("records", verify_verbs.records),
-    ("weights", verify_verbs.weights),
-    ("bundle", submit_verbs.bundle),
+    ("claims", verify_claims_verb.claims),
+    ("records", verify_records_verb.records),
+    ("weights", verify_weights_verb.weights),
+    ("bundle", verify_bundle_verb.bundle),
 )
 """What `verify` puts to the test, each with options of its own."""
-
-WRONG_USAGE = 2
-INTERRUPTED = 130
 
 
 def build_app() -> typer.Typer:
@@ -92,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         build_app()(arguments, prog_name="gcnnbench")
     except (UserError, OSError, MemoryError) as error:
         sys.stderr.write(f"{terminal(told(error))}\n")
-        sys.exit(WRONG_USAGE)
+        sys.exit(MISTAKE)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:
             sys.stderr.write("interrupted\n")

@@ -1,4 +1,4 @@
-"""Says on a terminal, within a second, that a verb is at work: whatever it loads or computes before its first word."""
+"""Writes one line to stderr where a verb takes longer than a second, so that whoever waits knows that it works."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ class ProtocolLine:
 
 
 @dataclass(frozen=True)
-class Known:
-    """All of it; `digests` maps the entries of a benchmark to their spec digests.
+class CardBackground:
+    """What stands beside a card; `digests` maps the entries of a benchmark to their spec digests.
 
     A digest is null where the data set has no canonical copy and none has been settled on in the results directory.
     """
@@ -64,8 +64,8 @@ class Known:
     protocol: tuple[ProtocolLine, ...] = ()
 
 
-def known_of(registry: Registry, card: Described, results: Path) -> Known:
-    """What is known of a card.
+def background_of(registry: Registry, card: Described, results: Path) -> CardBackground:
+    """Look up what stands beside a card.
 
     Raises:
         UserError: a claims card or a recorded copy is wrong.
@@ -77,7 +77,7 @@ def known_of(registry: Registry, card: Described, results: Path) -> Known:
         here = on_copies(registry, results)
         open_ = lacks_digests(here.dataset(card.dataset))
         digests = {entry: None if open_ else spec_digest(spec(here, card, entry)) for entry in card.entries}
-    return Known(_runs(registry, card, results), _claims(registry, card), digests, _protocol(registry, card))
+    return CardBackground(_runs(registry, card, results), _claims(registry, card), digests, _protocol(registry, card))
 
 
 def _protocol(registry: Registry, card: Described) -> tuple[ProtocolLine, ...]:

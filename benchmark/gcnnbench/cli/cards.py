@@ -20,7 +20,7 @@ from gcnnbench.pages.protocol_text import protocol
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.cli.card_background import Known, ProtocolLine
+    from gcnnbench.cli.card_background import CardBackground, ProtocolLine
 
 fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)
 
@@ -59,7 +59,7 @@ def room() -> int:
     return min(columns() or 80, WIDTH)
 
 
-def describe(registry: Registry, kind: str, card: Described, known: Known, size: int | None = None) -> str:
+def describe(registry: Registry, kind: str, card: Described, known: CardBackground, size: int | None = None) -> str:
     """One card in full, with what was run and claimed, and the BibTeX of its sources; of a model also at one size."""
     lines = [*fill(f"{card.title}  [{kind} {_version(card)}]", room()).splitlines(), "", fill(card.summary, room()), ""]
     if isinstance(card, ModelCard):
@@ -142,7 +142,7 @@ def _model_facts(registry: Registry, card: ModelCard, size: int | None) -> Itera
     yield "card", str(registry.paths["model", card.name])
 
 
-def _model_runs(card: ModelCard, known: Known, size: int | None) -> list[dict[str, Any]]:
+def _model_runs(card: ModelCard, known: CardBackground, size: int | None) -> list[dict[str, Any]]:
     return [
         {
             "benchmark": run.benchmark,
@@ -161,7 +161,7 @@ def _names(entry: str, card: ModelCard, size: int | None) -> bool:
     return split_entry(entry)[0] == card.name and size in (None, split_entry(entry)[1])
 
 
-def _entry_rows(registry: Registry, card: BenchmarkCard, known: Known) -> list[dict[str, Any]]:
+def _entry_rows(registry: Registry, card: BenchmarkCard, known: CardBackground) -> list[dict[str, Any]]:
     seeds = {run.entry: run.seeds for run in known.runs if run.benchmark == card.full_name}
     rows = []
     for entry in card.entries:
@@ -173,7 +173,7 @@ def _entry_rows(registry: Registry, card: BenchmarkCard, known: Known) -> list[d
     return rows
 
 
-def _claim_rows(card: BenchmarkCard, known: Known) -> list[dict[str, Any]]:
+def _claim_rows(card: BenchmarkCard, known: CardBackground) -> list[dict[str, Any]]:
     return [
         {"claim": f"{claim.source}: {claim.id}", "quantity": claim.quantity, "printed": claim.printed}
         for claim in known.claims

@@ -1,4 +1,4 @@
-"""What a check found, for continuous integration: a JUnit file where one is asked for, annotations on GitHub."""
+"""Reports a check to continuous integration: a JUnit file where one is asked for, annotations on GitHub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell offers for an unfinished word: the names of the registry, for `gcnnbench --install-completion`."""
+"""Completes names of benchmarks and entries in a shell (`gcnnbench --install-completion`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fetch`: data sets downloaded, or taken as they stand, and verified."""
+"""`fetch`: downloads data sets, or takes those that are there, and verifies them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`doctor`: whether this machine repeats its bits."""
+"""`doctor`: tests whether this machine computes the same bits twice."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
+from gcnnbench.cli.exit_codes import CHECK_FAILED
+from gcnnbench.cli.options import Data, DeviceName, Entries, Format, Include, OutputFormat, Results
 from gcnnbench.cli.output import tell
-from gcnnbench.cli.run_verbs import DeviceName, Entries
 
-CHECK_FAILED = 1
 BENCHMARK = "quickstart"
 ENTRIES = ("p4cnn@12", "p4cnn@11", "z2cnn@12")
 

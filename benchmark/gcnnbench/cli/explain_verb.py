@@ -1,4 +1,4 @@
-"""`explain`: from a cell of a table to its bytes."""
+"""`explain`: traces a number of a table to its records, counts, protocol, data, code, machine and claims."""
 
 from __future__ import annotations
 

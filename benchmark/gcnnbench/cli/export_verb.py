@@ -1,4 +1,4 @@
-"""`export`: an entry, a data set or a bundle in the formats of others."""
+"""`export`: writes an entry, a data set or a bundle in the formats of other tools."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
-"""`figure`: draw what the records say, as SVG and PNG."""
+"""`figure`: draws what the records say, as SVG and PNG."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
-from gcnnbench.cli.output import tell
+from gcnnbench.cli.output import tell, tell_document
 
 
 def figure(
@@ -36,14 +35,15 @@ def figure(
     from gcnnbench.layout import folded
 
     if name is None:
-        listing = "\n".join(f"{each:<12}{what}" for each, what in FIGURES.items())
-        tell(json.dumps(dict(FIGURES), indent=1) if output is OutputFormat.json else listing, output)
+        if output is OutputFormat.json:
+            tell_document(dict(FIGURES))
+        else:
+            tell("\n".join(f"{each:<12}{what}" for each, what in FIGURES.items()))
         return
     drawn = draw(Registry.load(include), results, name, benchmark, folder, family)
     words = {"title": drawn.title, "caption": drawn.caption, "alt": drawn.alt, "command": drawn.command}
     if output is OutputFormat.json:
-        files = [str(path) for path in drawn.files]
-        typer.echo(json.dumps({"files": files, **words}, indent=1, ensure_ascii=False))
+        tell_document({"files": [str(path) for path in drawn.files], **words}, advise=False)
         return
     for path in drawn.files:
         typer.echo(str(path))

@@ -1,5 +1,7 @@
-"""Lays a Markdown table out in fewer columns: text is folded inside its cells; where that is not enough, the columns go
-on in a table below, behind those that say which row it is."""
+"""Narrows a Markdown table: text is folded in its cells, and columns that still do not fit go into a table below.
+
+Each table below begins with the columns that say which row it is.
+"""
 
 from __future__ import annotations
 

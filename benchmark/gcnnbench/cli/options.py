@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from gcnnbench.cli.completion import entry_names
+
 
 class OutputFormat(StrEnum):
     """How a verb prints its result."""
@@ -28,6 +30,15 @@ class TableFormat(StrEnum):
     csv = "csv"
     json = "json"
     tex = "tex"
+
+
+class DeviceName(StrEnum):
+    """Where cells can run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
 
 
 def default_data() -> Path:
@@ -75,6 +86,19 @@ Include = Annotated[
         show_default=False,
     ),
 ]
+Entries = Annotated[
+    list[str],
+    typer.Option(
+        "--entry",
+        metavar="SLUG@SIZE",
+        help="Only this entry; may be repeated.",
+        autocompletion=entry_names,
+        default_factory=list,
+        show_default=False,
+    ),
+]
+OneBenchmark = Annotated[str | None, typer.Option("--benchmark", metavar="NAME", help="Only this benchmark.")]
+Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0-4", help="Only these seeds, as in 0-4 or 0,2.")]
 Format = Annotated[
     OutputFormat,
     typer.Option(

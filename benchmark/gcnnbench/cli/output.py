@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from itertools import groupby
 from textwrap import wrap
+from typing import Any
 
 import typer
 
@@ -47,6 +48,19 @@ def tell(text: str, form: str = "md") -> None:
     width, text = columns() if form == "md" else None, advised(text, form)
     if text:
         typer.echo((text if width is None else fitted(text, width)).removesuffix("\n"))
+
+
+def tell_document(document: Any, *, advise: bool = True) -> None:
+    """Print a JSON document for programs; instances of dataclasses become objects.
+
+    Args:
+        document: what is to be told.
+        advise: whether commands in it are completed by the user's options; not in what others wrote.
+    """
+    from gcnnbench.strict_json import json_document
+
+    text = json_document(document)
+    typer.echo(advised(text, "json") if advise else text, nl=False)
 
 
 def tell_aside(text: str) -> None:

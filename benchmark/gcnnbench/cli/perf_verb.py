@@ -1,4 +1,4 @@
-"""`perf`: the benchmark of the benchmark, and two of its reports against each other."""
+"""`perf`: measures how fast this suite is, and compares two such reports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from gcnnbench.cli.options import Format, OutputFormat
+from gcnnbench.cli.options import DeviceName, Format, OutputFormat
 from gcnnbench.cli.output import tell
-from gcnnbench.cli.run_verbs import DeviceName
-from gcnnbench.disk import read_plain
-from gcnnbench.errors import UserError
+from gcnnbench.disk import read_given
 
 
 def perf(
@@ -54,7 +52,7 @@ def perf(
     from gcnnbench.perf.text import compare_as_markdown, comparison_as_markdown, report_as_markdown
 
     if compare is not None:
-        tell(compare_as_markdown(*(read_report(str(path), _read(path)) for path in compare)))
+        tell(compare_as_markdown(*(read_report(str(path), read_given(path)) for path in compare)))
         return
     from gcnnbench.disk import write_whole
     from gcnnbench.perf.suite import measure
@@ -70,10 +68,3 @@ def perf(
     if save is not None:
         write_whole(save, document.encode())
     tell(document if output is OutputFormat.json else report_as_markdown(report), output)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_plain(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None

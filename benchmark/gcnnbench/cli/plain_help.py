@@ -1,4 +1,4 @@
-"""The help of a verb in plain words: what to write and what it does, no types of Python, as wide as the terminal."""
+"""Formats `--help`: arguments and options with names for their values, no types of Python, as wide as the terminal."""
 
 from __future__ import annotations
 

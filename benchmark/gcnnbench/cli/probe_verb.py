@@ -1,4 +1,4 @@
-"""`probe`: what is read from the weights beside records, in weight space and in features."""
+"""`probe`: reads from trained weights how symmetric they are, and prints it as tables or JSON."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gcnnbench.cli.options import Data, Format, Include, OutputFormat
-from gcnnbench.cli.output import tell
-from gcnnbench.cli.run_verbs import Entries, Seeds
+from gcnnbench.cli.options import Data, Entries, Format, Include, OutputFormat, Seeds
+from gcnnbench.cli.output import tell, tell_document
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,15 +45,18 @@ def probe(
     merged with itself turned. subspace: how far filter banks are from equivariant ones.
     """
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.record_checks.probed import probe_records
-    from gcnnbench.record_checks.probed_text import as_json, as_markdown
+    from gcnnbench.record_checks.weight_probes import probe_records
+    from gcnnbench.record_checks.weight_probes_text import as_markdown
     from gcnnbench.runs.plan import seeds_from
 
     registry = Registry.load(include)
     root, benchmarks = _benchmarks(results, registry)
     chosen = seeds_from(seeds) if seeds else None
     found = probe_records(registry, root, benchmarks, name.value, data, images=images, entries=entries, seeds=chosen)
-    tell(as_json(found).rstrip() if output is OutputFormat.json else as_markdown(found), output.value)
+    if output is OutputFormat.json:
+        tell_document(found)
+    else:
+        tell(as_markdown(found))
 
 
 def _benchmarks(folders: list[Path], registry: Registry) -> tuple[Path, list[str]]:

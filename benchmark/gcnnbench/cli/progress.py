@@ -97,18 +97,3 @@ def steps(items: Sequence[Item], name: Callable[[Item], str]) -> Iterator[Item]:
             bar.update(task, description=terminal(name(item)), refresh=True)
             yield item
             bar.advance(task)
-
-
-def duration_range(seconds: float, within: float) -> str:
-    """Seconds that may be off by a factor either way, as `6–24 min`."""
-    least, most = duration(seconds / within), duration(seconds * within)
-    same = least.partition(" ")[2] == most.partition(" ")[2]
-    return most if least == most else f"{least.partition(' ')[0] if same else least}–{most}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a reader takes them in: `45 s`, `12 min`, `3.5 h`, `2.1 days`."""
-    for unit, size, limit in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 36 * 3600)):
-        if seconds < limit:
-            return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.1f} days"

@@ -1,4 +1,4 @@
-"""`site`: the leaderboard as one HTML file."""
+"""`site`: writes the leaderboard as one HTML file."""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
-"""`leaderboard` and `compare`: what the records say, in tables."""
+"""`leaderboard`, `regret` and `compare`: tables made from the records."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from gcnnbench.cli.completion import benchmark_names
+from gcnnbench.cli.exit_codes import CHECK_FAILED
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results, TableFormat, Tables
-from gcnnbench.cli.output import tell, tell_aside
+from gcnnbench.cli.output import tell, tell_aside, tell_document
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import terminal
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.leaderboard.board import Board
 
-CHECK_FAILED = 1
+Found = TypeVar("Found")
 
 
 def leaderboard(
@@ -132,54 +134,25 @@ def compare(
     given = names or []
     if against is not None and against_revision is not None:
         raise UserError(f"--against and --against-revision are two comparisons; {FORMS}")
-    if against is not None:
-        text = _directories(results, against, given, output)
-    elif against_revision is not None:
-        text = _revision(results, against_revision, given, include, output)
-    elif len(given) == 2 and all(name.endswith(".json") for name in given):
-        text = _states(Path(given[0]), Path(given[1]), output)
-    elif len(given) == 2:
-        text = _entries(results, given[0], given[1], include, output)
-    else:
+    if against is None and against_revision is None and len(given) != 2:
         raise UserError(f"compare what with what? {FORMS}")
-    tell(text, output)
-
-
-def _entries(results: Path, first: str, second: str, include: list[Path], output: OutputFormat) -> str:
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.compare.entries import compare as compared
-    from gcnnbench.compare.text import comparison_as_markdown
-    from gcnnbench.strict_json import json_document
-
-    found = compared(Registry.load(include), results, first, second)
-    return json_document(found) if output is OutputFormat.json else comparison_as_markdown(found)
-
-
-def _directories(first: Path, second: Path, benchmarks: list[str], output: OutputFormat) -> str:
-    from gcnnbench.compare.directories import compare_sets
-    from gcnnbench.compare.text import sets_as_markdown
-    from gcnnbench.strict_json import json_document
-
-    found = compare_sets(first, second, benchmarks)
-    return json_document(found) if output is OutputFormat.json else sets_as_markdown(found)
-
-
-def _states(first: Path, second: Path, output: OutputFormat) -> str:
-    from gcnnbench.compare.boards import compare_files
-    from gcnnbench.compare.text import states_as_markdown
-    from gcnnbench.strict_json import json_document
-
-    found = compare_files(first, second)
-    return json_document(found) if output is OutputFormat.json else states_as_markdown(found)
-
-
-def _revision(results: Path, revision: str, names: list[str], include: list[Path], output: OutputFormat) -> str:
-    from gcnnbench.cards.registry import Registry
-    from gcnnbench.compare.boards import compare_revision
-    from gcnnbench.compare.text import states_as_markdown
+    from gcnnbench.compare import boards, directories, entries, text
     from gcnnbench.leaderboard import tables
-    from gcnnbench.strict_json import json_document
 
-    boards, _ = tables.leaderboard(Registry.load(include), results, names)
-    found = compare_revision(results, revision, boards)
-    return json_document(found) if output is OutputFormat.json else states_as_markdown(found)
+    if against is not None:
+        _answer(directories.compare_sets(results, against, given), text.sets_as_markdown, output)
+    elif against_revision is not None:
+        now, _ = tables.leaderboard(Registry.load(include), results, given)
+        _answer(boards.compare_revision(results, against_revision, now), text.states_as_markdown, output)
+    elif all(name.endswith(".json") for name in given):
+        _answer(boards.compare_files(*map(Path, given)), text.states_as_markdown, output)
+    else:
+        _answer(entries.compare(Registry.load(include), results, *given), text.comparison_as_markdown, output)
+
+
+def _answer(found: Found, as_markdown: Callable[[Found], str], output: OutputFormat) -> None:
+    if output is OutputFormat.json:
+        tell_document(found)
+    else:
+        tell(as_markdown(found))

@@ -1,19 +1,16 @@
-"""`run` makes records; `status` says which there are."""
+"""`run`: trains and scores the cells that have no record yet."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gcnnbench.cli.advice import advised
-from gcnnbench.cli.completion import benchmark_names, entry_names
+from gcnnbench.cli.completion import benchmark_names
 from gcnnbench.cli.engines import (
     LOCAL,
     Address,
@@ -25,47 +22,21 @@ from gcnnbench.cli.engines import (
     engine_for,
     refuse_for_ray_only,
 )
-from gcnnbench.cli.options import Data, Format, Include, OutputFormat, Results
+from gcnnbench.cli.exit_codes import SOME_CELLS_FAILED
+from gcnnbench.cli.options import Data, DeviceName, Entries, Include, Results, Seeds
 from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import terminal
 from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
-    from gcnnbench.runs.cell import Cell
     from gcnnbench.runs.store import Store
-
-SOME_CELLS_FAILED = 3
-
-
-class DeviceName(StrEnum):
-    """Where cells can run."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-Benchmarks = Annotated[
-    list[str], typer.Argument(metavar="BENCHMARK", help="Benchmarks by name.", autocompletion=benchmark_names)
-]
-Entries = Annotated[
-    list[str],
-    typer.Option(
-        "--entry",
-        metavar="SLUG@SIZE",
-        help="Only this entry; may be repeated.",
-        autocompletion=entry_names,
-        default_factory=list,
-        show_default=False,
-    ),
-]
-Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0-4", help="Only these seeds, as in 0-4 or 0,2.")]
 
 
 def run(
-    benchmarks: Benchmarks,
+    benchmarks: Annotated[
+        list[str], typer.Argument(metavar="BENCHMARK", help="Benchmarks by name.", autocompletion=benchmark_names)
+    ],
     *,
     entries: Entries,
     seeds: Seeds = None,
@@ -121,6 +92,7 @@ def run(
     again when the command is repeated. Two processes on one results directory share the cells between them.
     """
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.cli.forecast import forecast_text
     from gcnnbench.cli.progress import RunReport
     from gcnnbench.data.copies import on_copies
     from gcnnbench.runs.plan import on_read_copies, other_copies, plan, seeds_from, unfinished
@@ -151,7 +123,7 @@ def run(
     todo = unfinished(store, cells)
     at_once = min(jobs or ((os.cpu_count() or 1) // threads if place == "cpu" else 1) or 1, max(1, len(todo)))
     if dry_run:
-        tell(_forecast(todo, len(cells), at_once))
+        tell(forecast_text(todo, len(cells), at_once))
         return
     if node_data is None:  # else this machine needs no data, where cards have the digests
         todo = unfinished(store, on_read_copies(registry, todo, results))
@@ -226,95 +198,3 @@ def _at_once(text: str) -> int | Literal["auto"]:
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     raise UserError(f"--parallel {text}: write how many seeds are trained at once, as in 4, or auto")
-
-
-def status(
-    benchmarks: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="BENCHMARK",
-            help="Benchmarks by name; all without.",
-            default_factory=list,
-            show_default=False,
-            autocompletion=benchmark_names,
-        ),
-    ],
-    *,
-    entries: Entries,
-    seeds: Seeds = None,
-    output: Format,
-    results: Results,
-    include: Include,
-) -> None:
-    """Say of every cell whether it is planned, running, interrupted, done, failed, stale, incomplete or unreadable."""
-    from gcnnbench.cards.registry import Registry
-    from gcnnbench.data.copies import on_copies
-    from gcnnbench.layout import pipes
-    from gcnnbench.runs import plan
-    from gcnnbench.runs.store import Store
-
-    registry, store = on_copies(Registry.load(include), results), Store(results)
-    cells = plan.plan(
-        registry,
-        benchmarks or sorted(registry.benchmarks),
-        entries=entries,
-        seeds=None if seeds is None else plan.seeds_from(seeds),
-    )
-    states = [(cell, plan.status(store, cell)) for cell in cells]
-    if output is OutputFormat.json:
-        rows = [
-            {"benchmark": cell.card.full_name, "entry": cell.entry, "seed": cell.seed, "state": state}
-            for cell, state in states
-        ]
-        typer.echo(json.dumps({"cells": rows}, indent=1))
-        return
-    table: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for cell, state in states:
-        table[cell.card.full_name, cell.entry][state] += 1
-    rows_shown = [
-        [*place, ", ".join(f"{count} {state}" for state, count in found.most_common())]
-        for place, found in table.items()
-    ]
-    tell(pipes((["benchmark", "entry", "cells"], rows_shown, "")))
-    for cell, state in states:
-        failure = store.failure(cell) if state == "failed" else None
-        if failure is not None:
-            typer.echo(terminal(f"{cell.name} failed in {failure.phase}: {failure.reason}"))
-
-
-def _forecast(cells: list[Cell], planned: int, jobs: int) -> str:
-    """The plan as a table, with time and space estimated from a few steps of each entry."""
-    from gcnnbench.cli.progress import duration_range
-    from gcnnbench.layout import folded, pipes
-    from gcnnbench.runs.estimate import forecast
-
-    if not cells:
-        return f"nothing to do: {how_many(planned, 'cell')} planned, all done"
-    by_entry: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
-    rows, least, most, committed, kept, scaled, broken = [], 0.0, 0.0, 0, 0, False, []
-    found = forecast([group[0] for group in by_entry.values()])
-    for ((benchmark, entry), group), one in zip(by_entry.items(), found, strict=True):
-        if isinstance(one, UserError):
-            rows.append([benchmark, entry, str(len(group)), "–", "–", "–"])
-            broken.append(f"{benchmark} {entry} cannot be built: {one}")
-            continue
-        each = one.train_seconds + one.test_seconds
-        times = [duration_range(seconds, one.within) for seconds in (one.train_seconds, one.test_seconds)]
-        whole = duration_range(each * len(group), one.within)
-        about, scaled = "" if one.measured else "~", scaled or not one.measured
-        rows.append([benchmark, entry, str(len(group)), *(about + time for time in (*times, whole))])
-        least, most = least + each * len(group) / one.within, most + each * len(group) * one.within
-        committed, kept = committed + one.committed * len(group), kept + one.kept * len(group)
-    table = pipes((["benchmark", "entry", "cells", "training", "scoring", "all cells"], rows, "llrrrr"))
-    middle = (least * most) ** 0.5
-    whole = duration_range(middle, most / middle) if middle else "no time"
-    total = (
-        f"{len(cells)} of {how_many(planned, 'cell')} to run on {cells[0].device} with "
-        f"{how_many(cells[0].threads, 'thread')} each: "
-        f"{whole} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and small weights, "
-        f"{kept / 1e6:.0f} MB kept outside git."
-    )
-    note = "~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."
-    return "\n".join([table, "", folded(total), *(folded(text) for text in broken), *([note] if scaled else [])])

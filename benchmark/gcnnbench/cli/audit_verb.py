@@ -1,0 +1,228 @@
+"""`audit`: judges whether a network is exactly equivariant, at every input size that is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gcnnbench.cli.audit_files import check_suffixes, write_passport
+from gcnnbench.cli.audit_lie import audit_lie
+from gcnnbench.cli.audit_options import (
+    AuditFormat,
+    GroupName,
+    OutputKind,
+    StencilName,
+    acting_group,
+    output_field,
+    parse_arguments,
+    parse_sizes,
+)
+from gcnnbench.cli.audit_table import audit_text
+from gcnnbench.cli.audit_zoo import audit_zoo
+from gcnnbench.cli.exit_codes import CHECK_FAILED
+from gcnnbench.cli.foreign_output import foreign_output
+from gcnnbench.cli.options import Include
+from gcnnbench.cli.output import tell
+from gcnnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from gcnnbench.equivariance.wording import Words
+
+DEFAULT_SIZES = "24-40"
+
+
+def audit(
+    network: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NETWORK",
+            help="An entry (p4cnn@28), a model's slug, or your own code: package.module:factory or file.py:factory.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    zoo: Annotated[
+        bool,
+        typer.Option(
+            "--zoo",
+            help="Audit other people's networks at their papers' sizes, claimed beside found; NETWORK names one card.",
+        ),
+    ] = False,
+    checkouts: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="--zoo: a folder with clones of the repositories that are no packages."),
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="--zoo: write the page there instead of printing it.")
+    ] = None,
+    sizes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="24-40", help="Input sizes, as in 24-40 or 32,33.", show_default="the entry's own, else 24-40"
+        ),
+    ] = None,
+    group: Annotated[
+        GroupName | None,
+        typer.Option(help="Judge under this group; shifts are circular ones.", show_default="the card's, else p4"),
+    ] = None,
+    output: Annotated[OutputKind, typer.Option(help="How the output transforms.")] = OutputKind.logits,
+    channels: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Channels of the input.", show_default="tried out: 3, 1, 2, 4"),
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Option("--arg", metavar="KEY=VALUE", help="An argument for your factory; may be repeated."),
+    ] = None,
+    exact_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="33,37", help="Sizes at which your network claims to be exact; checked, else exit code 1."
+        ),
+    ] = None,
+    explain: Annotated[
+        int | None, typer.Option(metavar="SIZE", min=1, help="Walk through one size and say how to repair it.")
+    ] = None,
+    lie: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rotation,translation-x",
+            help="Measure the Lie derivative under these continuous motions instead; translation-y, too.",
+        ),
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="--lie: what each layer contributes; the contributions add up exactly.")
+    ] = False,
+    stencil: Annotated[
+        StencilName | None,
+        typer.Option(
+            help="--lie: slopes on pixels; bilinear is the paper's, a shift and a half-pixel blur in one.",
+            show_default="central",
+        ),
+    ] = None,
+    as_scalar: Annotated[
+        bool, typer.Option("--as-scalar", help="--lie --layers: turn regular features as if they were scalar.")
+    ] = False,
+    images: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=2, max=500, help="--lie: digits to measure on.", show_default="8"),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="STEM", help="Write STEM-size and STEM-depth as SVG and PNG; with --lie --layers STEM-kinds."
+        ),
+    ] = None,
+    passport: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json|md",
+            help="Write all of it, with repairs, weights and arithmetics; as Markdown a section of a model card.",
+        ),
+    ] = None,
+    badge: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg|json", help="Write a badge; as JSON for shields.io.")
+    ] = None,
+    form: Annotated[AuditFormat, typer.Option("--format", help="The form of the table.")] = AuditFormat.md,
+    include: Include,
+) -> None:
+    """Say at which input sizes a network is exactly equivariant, and which layer breaks it elsewhere.
+
+    It is measured in float64 on real images, with the weights as given and drawn anew, and judged from the operations.
+    Code of your own is imported and run as yourself, without any protection: point only at code that you trust.
+
+    Ends with 1 if a claimed exactness does not hold: that of a model's card, or of --exact-at. With --zoo the claims
+    are other people's, and what is found of them is the result.
+    """
+    if zoo:
+        audit_zoo(network, checkouts, write)
+        return
+    if checkouts is not None or write is not None:
+        raise UserError("--checkouts and --write belong to --zoo")
+    if network is None:
+        raise UserError("say which NETWORK to audit, as in p4cnn@28 or file.py:factory; or --zoo for those of others")
+    from gcnnbench.equivariance.audit import audit as audit_network
+    from gcnnbench.equivariance.claims import claimed_learnt
+    from gcnnbench.equivariance.explanation import explain as explain_size
+    from gcnnbench.equivariance.targets import resolve
+    from gcnnbench.equivariance.wording import Reader
+
+    with foreign_output():
+        target = resolve(network, parse_arguments(arguments or []), include)
+    judged = acting_group(group) or target.group
+    field, channels = output_field(output, judged), channels or target.channels
+    if lie is not None:
+        if (figure is not None or as_scalar) and not layers:
+            raise UserError(
+                "--figure and --as-scalar are about contributions of layers: add --layers, or leave them out"
+            )
+        asked = sizes or str(target.size or "")
+        audit_lie(
+            target,
+            asked,
+            channels,
+            lie,
+            form,
+            figure,
+            layers=layers,
+            stencil=stencil,
+            as_scalar=as_scalar,
+            images=images,
+        )
+        return
+    if layers or stencil is not None or as_scalar or images is not None:
+        raise UserError("--layers, --stencil, --as-scalar and --images belong to --lie")
+    if explain is not None:
+        if form is not AuditFormat.md:
+            raise UserError(f"--explain is prose and has no form {form.value}: leave out --format")
+        with foreign_output():
+            text = explain_size(
+                target.make,
+                explain,
+                judged,
+                channels=channels,
+                output=field,
+                name=target.name,
+                claims_trivial=target.claims_trivial,
+            )
+        tell(text)
+        return
+    wanted = parse_sizes(sizes or (str(target.size) if target.size else DEFAULT_SIZES))
+    own = target.exact_at if set(judged.elements) <= set(target.group.elements) else ()
+    claims = {*own, *(parse_sizes(exact_at) if exact_at else ())} & set(wanted)
+    unasked = sorted(set(parse_sizes(exact_at)) - set(wanted)) if exact_at else []
+    if unasked:
+        raise UserError(f"--exact-at names {unasked[0]}, which is not among --sizes; a claim must be looked at")
+    files = [path for path in (passport, badge) if path is not None]
+    check_suffixes(passport, badge)
+    with foreign_output():
+        found = audit_network(
+            target.make,
+            wanted,
+            judged,
+            channels=channels,
+            output=field,
+            name=target.name,
+            claims=sorted(claims),
+            claims_trivial=target.claims_trivial,
+            nearest=bool(files),
+        )
+        reader = Reader(found, target.make, field)
+        words: list[Words] = [reader.words(row) for row in found.sizes]
+        learnt = {size: claimed_learnt(target, size) for size in wanted if size in target.learnt_at}
+    tell(audit_text(found, words, form, {size: one.statements(target.group) for size, one in learnt.items()}), form)
+    if figure is not None:
+        from gcnnbench.figures.audit import draw
+
+        for path in draw(found, words, figure):
+            typer.echo(f"wrote {path}", err=True)
+    if files:
+        write_passport(found, words, target, field, passport, badge)
+    told = {size: one.wrong(target.group) for size, one in learnt.items()}
+    failures = [*found.failures, *(f"{size} stands in learnt_at, but {wrong}" for size, wrong in told.items() if wrong)]
+    for failure in failures:
+        typer.echo(f"{found.network} at {failure}", err=True)
+    if failures:
+        raise typer.Exit(CHECK_FAILED)

@@ -1,0 +1,67 @@
+"""The table of `run --dry-run`: what the cells that are to be run would take in time and space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
+from gcnnbench.layout import folded, pipes
+from gcnnbench.runs.cell import Cell
+
+
+def forecast_text(cells: Sequence[Cell], planned: int, jobs: int) -> str:
+    """The plan as a table, with time and space estimated from a few steps of each entry.
+
+    Args:
+        cells: those that are to be run.
+        planned: how many there are with those that are done.
+        jobs: cells at the same time.
+    """
+    from gcnnbench.runs.estimate import forecast
+
+    if not cells:
+        return f"nothing to do: {how_many(planned, 'cell')} planned, all done"
+    by_entry: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
+    rows, least, most, committed, kept, scaled, broken = [], 0.0, 0.0, 0, 0, False, []
+    found = forecast([group[0] for group in by_entry.values()])
+    for ((benchmark, entry), group), one in zip(by_entry.items(), found, strict=True):
+        if isinstance(one, UserError):
+            rows.append([benchmark, entry, str(len(group)), "–", "–", "–"])
+            broken.append(f"{benchmark} {entry} cannot be built: {one}")
+            continue
+        each = one.train_seconds + one.test_seconds
+        times = [duration_range(seconds, one.within) for seconds in (one.train_seconds, one.test_seconds)]
+        whole = duration_range(each * len(group), one.within)
+        about, scaled = "" if one.measured else "~", scaled or not one.measured
+        rows.append([benchmark, entry, str(len(group)), *(about + time for time in (*times, whole))])
+        least, most = least + each * len(group) / one.within, most + each * len(group) * one.within
+        committed, kept = committed + one.committed * len(group), kept + one.kept * len(group)
+    table = pipes((["benchmark", "entry", "cells", "training", "scoring", "all cells"], rows, "llrrrr"))
+    middle = (least * most) ** 0.5
+    whole = duration_range(middle, most / middle) if middle else "no time"
+    total = (
+        f"{len(cells)} of {how_many(planned, 'cell')} to run on {cells[0].device} with "
+        f"{how_many(cells[0].threads, 'thread')} each: "
+        f"{whole} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and small weights, "
+        f"{kept / 1e6:.0f} MB kept outside git."
+    )
+    note = "~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."
+    return "\n".join([table, "", folded(total), *(folded(text) for text in broken), *([note] if scaled else [])])
+
+
+def duration_range(seconds: float, within: float) -> str:
+    """Seconds that may be off by a factor either way, as `6–24 min`."""
+    least, most = duration(seconds / within), duration(seconds * within)
+    same = least.partition(" ")[2] == most.partition(" ")[2]
+    return most if least == most else f"{least.partition(' ')[0] if same else least}–{most}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader takes them in: `45 s`, `12 min`, `3.5 h`, `2.1 days`."""
+    for unit, size, limit in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 36 * 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,110 @@
+"""`validate`: checks every card and all of them together, all mistakes at once; with `--audit` also by measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gcnnbench.cli.check_report import JUnit, report_checks, shown_path
+from gcnnbench.cli.exit_codes import CHECK_FAILED, MISTAKE
+from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
+
+if TYPE_CHECKING:
+    from gcnnbench.cards.card_files import CardFiles
+    from gcnnbench.cards.reading import Finding
+    from gcnnbench.cards.registry import Registry
+    from gcnnbench.exports.junit import Case
+
+
+def validate(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH", help="Further cards, or folders that hold some.", show_default=False),
+    ] = None,
+    *,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Also measure whether the models are exact where they say so (minutes).")
+    ] = False,
+    junit: JUnit = None,
+) -> None:
+    """Check every registered card, and those at the paths given: all errors of all files at once.
+
+    Ends with 2 if a card is wrong, and with 1 if the audit finds a claimed exactness false.
+    """
+    from gcnnbench.cards.reading import CardsError
+    from gcnnbench.cards.registry import Registry, survey
+    from gcnnbench.claims.protocol_tables import read_protocols
+    from gcnnbench.claims.reading import read_claims
+
+    card_files = survey(paths or [])
+    if card_files.checked == 0:
+        raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
+    findings: list[Finding] = card_files.findings
+    claims, protocols = [], []
+    if not findings:
+        try:
+            claims, protocols = read_claims(Registry.of(card_files)), read_protocols(Registry.of(card_files))
+        except CardsError as error:
+            findings = list(error.errors)
+    report_checks("gcnnbench validate", _cases(card_files, findings), junit)
+    if findings:
+        for finding in findings:
+            typer.echo(str(finding), err=True)
+        files = len({finding.path for finding in findings})
+        errors, checked = how_many(len(findings), "error"), how_many(card_files.checked, "card")
+        waiting = "; claims and protocols are looked at once these are right" if card_files.findings else ""
+        typer.echo(f"{errors} in {files} of {checked}{waiting}", err=True)
+        raise typer.Exit(MISTAKE)
+    kinds: dict[str, Sized] = {
+        "model": card_files.models,
+        "data set": card_files.datasets,
+        "benchmark": card_files.benchmarks,
+        "claims card": claims,
+        "protocol": protocols,
+    }
+    checked = how_many(card_files.checked + len(claims) + len(protocols), "card")
+    counted = ", ".join(how_many(len(cards), kind) for kind, cards in kinds.items())
+    typer.echo(f"{checked} checked, no errors: {counted}; {how_many(len(card_files.bibliography), 'source')}")
+    if audit:
+        _audit(Registry.of(card_files), [path.absolute() for path in paths or []])
+
+
+def _cases(card_files: CardFiles, findings: Sequence[Finding]) -> list[Case]:
+    """One case a card's file, the faulty ones with all that is wrong."""
+    from gcnnbench.exports.junit import Case, Fault
+
+    files = {
+        file.path for kind in (card_files.models, card_files.datasets, card_files.benchmarks) for file in kind.values()
+    }
+    faults: dict[Path, list[Fault]] = {path: [] for path in sorted(files)}
+    for finding in findings:
+        where = shown_path(finding.path)
+        faults.setdefault(finding.path, []).append(Fault(str(finding), where, finding.line, finding.column))
+    return [Case(shown_path(path), tuple(here)) for path, here in faults.items()]
+
+
+def _audit(registry: Registry, paths: list[Path]) -> None:
+    """Measure what the model cards claim: those below the paths, or all where none is given."""
+    from gcnnbench.cli.progress import steps
+    from gcnnbench.equivariance.claims import false_claims
+
+    cards = [
+        card
+        for name, card in registry.models.items()
+        if not paths or any(registry.paths["model", name].is_relative_to(path) for path in paths)
+    ]
+    if not cards:
+        raise UserError("no model's card is at these paths, and nothing audited is nothing right")
+    failures = 0
+    for card in steps(cards, lambda card: card.name):
+        for sentence in false_claims(registry, card):
+            failures += 1
+            typer.echo(f"{registry.paths['model', card.name]}: {sentence}", err=True)
+    if failures:
+        raise typer.Exit(CHECK_FAILED)
+    sizes = sum(len(card.claimed_at) for card in cards)
+    typer.echo(f"models audited: {len(cards)}, at {sizes} claimed sizes, all as claimed")
