@@ -31,7 +31,13 @@ NEEDED = {
         "data.streams",
     },
     "runs": {"runs", "runs.measuring"},
-    "submissions": {"submissions", "submissions.findings", "submissions.graph_form", "submissions.limits"},
+    "submissions": {
+        "submissions",
+        "submissions.findings",
+        "submissions.graph_form",
+        "submissions.limits",
+        "submissions.tensor_names",
+    },
     "": {"__init__", "device", "errors", "formatting", "outside_text", "statistics"},
 }
 """What a contained job needs of rooms that hold more: no registry, no files of data sets, no records, no store."""

@@ -23,8 +23,10 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.splits import Splits, order_seed, split
 from gcnnbench.submissions.contained.jobs import run_job
+from gcnnbench.submissions.containment import isolation
 from gcnnbench.submissions.findings import Finding
-from gcnnbench.submissions.sandbox import Code, Job, Limits, Outcome, isolation, run_isolated
+from gcnnbench.submissions.limits import Limits
+from gcnnbench.submissions.sandbox import Code, Job, Outcome, run_isolated
 
 BAD = Path(__file__).with_name("bad")
 CHEATS = {

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from torch.nn import functional
 
-from gcnnbench.submissions import sandbox, trial
+from gcnnbench.submissions import cell_jobs, sandbox
 from gcnnbench.submissions.containment import Isolation
 from gcnnbench.submissions.findings import Refused
-from gcnnbench.submissions.sandbox import Limits
+from gcnnbench.submissions.limits import Limits
 from gcnnbench.submissions.verifying import verify_bundle
 from tests.submissions.contained import BAD, CHEATS, HONEST, LIMITS, needs_isolation, submission, uncontained
 from tests.submissions.tampering import SEED_0, reseal
@@ -115,7 +115,7 @@ def test_swapped_weights_are_found_by_scoring_them_again(
         place.write_text(json.dumps(record | {"weights": other["weights"], "checksum": None}))
         place.with_suffix(".safetensors").write_bytes(content)
     reseal(bundle)
-    monkeypatch.setattr(trial, "run_isolated", uncontained(tmp_path))
+    monkeypatch.setattr(cell_jobs, "run_isolated", uncontained(tmp_path))
     with pytest.raises(Refused) as caught:
         verify_bundle(bundle, Path("unused"), depth="rescore", include=[mini])
     assert {finding.check for finding in caught.value.findings} == {"rescore"}

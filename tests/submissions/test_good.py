@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gcnnbench.cli.app import build_app
-from gcnnbench.submissions.sandbox import isolation
+from gcnnbench.submissions.containment import isolation
 from gcnnbench.submissions.scaffold import STARTS
 
 RUNNER = CliRunner()

@@ -27,7 +27,8 @@ from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Epoch
 from gcnnbench.submissions.constructs import construct_findings
 from gcnnbench.submissions.contained.exporting import export_network, refuse_recipe
-from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork
+from gcnnbench.submissions.contained.graph import GraphNetwork
+from gcnnbench.submissions.contained.suite_operators import GraphError
 from gcnnbench.submissions.graph_form import Call, Graph, Graphs
 from gcnnbench.submissions.sandbox import Outcome
 from gcnnbench.submissions.scaffold import TEMPLATES

@@ -16,7 +16,7 @@ import torch
 
 from gcnnbench.errors import UserError
 from gcnnbench.runs.store import Store
-from gcnnbench.submissions import checking, trial
+from gcnnbench.submissions import cell_jobs, checking
 from gcnnbench.submissions.accepting import accept
 from gcnnbench.submissions.findings import MOST_FINDINGS, Finding, Refused
 from gcnnbench.submissions.folder import read_submission
@@ -203,7 +203,7 @@ def test_is_refused_on_scoring(
     check: str,
 ) -> None:
     attack(bundle)
-    monkeypatch.setattr(trial, "run_isolated", uncontained(tmp_path))
+    monkeypatch.setattr(cell_jobs, "run_isolated", uncontained(tmp_path))
     assert check in refused(bundle, mini, "rescore")
 
 
@@ -213,7 +213,7 @@ def test_whatever_check_refuses_verifying_refuses_by_the_same_name(
     """Also where the weights are not scored again; only what runs nothing says that it ran nothing."""
     found = Finding(check="look-up", what="these images are known by heart", remedy="let the logits be continuous")
     monkeypatch.setattr(checking, "probe", lambda *_, **__: (found,))
-    monkeypatch.setattr(trial, "run_isolated", lambda *_, **__: pytest.fail("nothing is scored after a refusal"))
+    monkeypatch.setattr(cell_jobs, "run_isolated", lambda *_, **__: pytest.fail("nothing is scored after a refusal"))
     assert refused(bundle, mini, "check") == {"look-up": str(found)}
     assert refused(bundle, mini, "rescore") == {"look-up": str(found)}
     told: list[str] = []

@@ -12,10 +12,10 @@ import pytest
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
 from gcnnbench.submissions import submitting
+from gcnnbench.submissions.cell_jobs import scoring_seconds, training_seconds
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.folder import read_submission
 from gcnnbench.submissions.sandbox import INTERRUPTED
-from gcnnbench.submissions.trial import scoring_seconds, training_seconds
 
 
 def test_an_interrupt_reaches_every_job(folder: Path, mini: Path) -> None:

@@ -13,8 +13,8 @@ from gcnnbench.cli.app import build_app
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.weights_only import read_weights_only
 from gcnnbench.submissions.accepting import accept
+from gcnnbench.submissions.containment import isolation
 from gcnnbench.submissions.folder import read_submission
-from gcnnbench.submissions.sandbox import isolation
 from gcnnbench.submissions.submitting import submit
 from gcnnbench.submissions.verifying import verify_bundle
 

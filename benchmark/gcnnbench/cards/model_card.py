@@ -137,6 +137,11 @@ class ModelCard(Described):
         """Every size about which the card claims something."""
         return (*self.exact_at, *self.approximate_at, *self.learnt_at)
 
+    def count_at(self, channels: int, classes: int, size: int) -> ParameterCount | None:
+        """What the card states of one configuration; null where it has none."""
+        wanted = (channels, classes, size)
+        return next((one for one in self.parameters if (one.channels, one.classes, one.size) == wanted), None)
+
     def claim_at(self, size: int) -> Literal["exact", "approximate", "learnt"] | None:
         """What the card claims at a size."""
         if size in self.learnt_at:

@@ -1,4 +1,4 @@
-"""`submit --accept`: a verified bundle merged into models/ and results/, and the tables renewed; all or nothing."""
+"""Merges a verified bundle into models/ and results/ and renews the tables (`submit --accept`), all or nothing."""
 
 from __future__ import annotations
 

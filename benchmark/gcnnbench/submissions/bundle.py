@@ -1,4 +1,4 @@
-"""Bundles: packed as a directory, whole or not at all, and opened without trust."""
+"""Packs bundles as directories, whole or not at all, and opens those of others without trust."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gcnnbench.disk import read_plain, sync_folder, write_whole
 from gcnnbench.errors import UserError
 from gcnnbench.runs import provenance
 from gcnnbench.strict_json import parse_model
+from gcnnbench.submissions.containment import isolation
 from gcnnbench.submissions.findings import Finding, Refused, guarded
 from gcnnbench.submissions.folder import Submission, read_submission
 from gcnnbench.submissions.manifest import (
@@ -24,7 +25,6 @@ from gcnnbench.submissions.manifest import (
     place_findings,
     sealed,
 )
-from gcnnbench.submissions.sandbox import isolation
 from gcnnbench.submissions.tree import WEIGHTS_BYTES, digest_inside, read_inside, survey_tree
 
 REMEDY = "ask for the bundle as `gcnnbench submit` packed it"

@@ -30,14 +30,14 @@ def record_findings(bundle: Bundle, cells: Sequence[Cell]) -> list[Finding]:
     findings = [*_incomplete(bundle, cells), *_unsound(bundle)]
     if findings:
         return findings
-    found = [kept(bundle, cell) for cell in cells]
+    found = [stated_by(bundle, cell) for cell in cells]
     for cell, one in zip(cells, found, strict=True):
         findings += _against_card(cell, one)
     return [*findings, *_astray(bundle, found)]
 
 
 @dataclass(frozen=True)
-class Kept:
+class Stated:
     """What a record, or a score of weights that came trained, says of its outputs, weights and measurements."""
 
     place: Path
@@ -50,7 +50,7 @@ class Kept:
     weights: Path
 
 
-def kept(bundle: Bundle, cell: Cell) -> Kept:
+def stated_by(bundle: Bundle, cell: Cell) -> Stated:
     """What a bundle keeps of a cell, and where.
 
     Raises:
@@ -60,7 +60,7 @@ def kept(bundle: Bundle, cell: Cell) -> Kept:
     if not bundle.submission.trained_elsewhere:
         record = record_of(bundle, cell)
         place = Store(results).record_path(cell)
-        return Kept(
+        return Stated(
             place,
             record.counts,
             record.cost.parameters,
@@ -72,7 +72,7 @@ def kept(bundle: Bundle, cell: Cell) -> Kept:
         )
     place = weights_only_path(results, cell.card.full_name, cell.entry)
     found = parse_model(read_inside(results, place.relative_to(results).as_posix(), RECORD_BYTES), WeightsOnly)
-    return Kept(
+    return Stated(
         place,
         found.counts,
         found.parameters,
@@ -96,19 +96,18 @@ def record_of(bundle: Bundle, cell: Cell) -> Record:
     return record
 
 
-def _against_card(cell: Cell, found: Kept) -> Iterator[Finding]:
+def _against_card(cell: Cell, found: Stated) -> Iterator[Finding]:
     """What the card claims and the record measured: the same, whatever was edited afterwards."""
     size, classes = split_entry(cell.entry)[1], cell.registry.dataset(cell.card.dataset).classes
-    configuration = (cell.card.input.channels, classes, size)
-    for stated in cell.model.parameters:
-        if (stated.channels, stated.classes, stated.size) == configuration:
-            for check, said, measured in (
-                ("parameters", stated.count, found.parameters),
-                ("macs", stated.macs, found.macs),
-            ):
-                if said != measured:
-                    what = f"{cell.name}: the card says {said} {check}, and the record {measured}"
-                    yield Finding(check=check, what=what, remedy=REMEDY)
+    stated = cell.model.count_at(cell.card.input.channels, classes, size)
+    if stated is not None:
+        for check, said, measured in (
+            ("parameters", stated.count, found.parameters),
+            ("macs", stated.macs, found.macs),
+        ):
+            if said != measured:
+                what = f"{cell.name}: the card says {said} {check}, and the record {measured}"
+                yield Finding(check=check, what=what, remedy=REMEDY)
     claimed = cell.model.claim_at(size)
     decided = found.exactness.decision if found.exactness else None
     if {claimed, decided} == {"exact", "approximate"}:
@@ -116,7 +115,7 @@ def _against_card(cell: Cell, found: Kept) -> Iterator[Finding]:
         yield Finding(check="exactness", what=what, remedy=REMEDY)
 
 
-def _astray(bundle: Bundle, found: Iterable[Kept]) -> Iterator[Finding]:
+def _astray(bundle: Bundle, found: Iterable[Stated]) -> Iterator[Finding]:
     """Files that a record names and the bundle lacks, and files that no record names."""
     named = {
         path.relative_to(bundle.path).as_posix(): one

@@ -7,12 +7,20 @@ from pathlib import Path
 
 import safetensors.torch
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
+from gcnnbench.submissions.cell_jobs import Tensors, run_job, shares
 from gcnnbench.submissions.findings import Finding, Refused, guarded
-from gcnnbench.submissions.folder import CODE, WEIGHTS, Submission, examine
-from gcnnbench.submissions.trial import Weights, probe, why_not_exported
+from gcnnbench.submissions.folder import CODE, Submission, examine
+from gcnnbench.submissions.folder import WEIGHTS as WEIGHTS_FILE
+from gcnnbench.submissions.sandbox import Code
+from gcnnbench.submissions.tensor_names import WEIGHTS, prefixed
+from gcnnbench.submissions.trial import why_not_exported
+
+PROBE_SECONDS = 600.0
+PROBED_IMAGES = 64
 
 
 def check(submission: Submission, data: Path, *, trust: bool = False) -> tuple[Finding, ...]:
@@ -33,7 +41,7 @@ def check(submission: Submission, data: Path, *, trust: bool = False) -> tuple[F
     if CODE in submission.files:
         for benchmark, entry in submission.entries:
             cell = Cell(submission.registry, benchmark, entry, 0, "cpu", 1, data)
-            findings += probe(cell, submission.code, brought_weights(submission), trust=trust)
+            findings += _probe(cell, submission.code, own_weights(submission), trust)
     return tuple(dict.fromkeys(findings))
 
 
@@ -76,10 +84,21 @@ def export_notes(submission: Submission, data: Path, *, trust: bool = False) -> 
     return notes
 
 
-def brought_weights(submission: Submission) -> Weights:
+def own_weights(submission: Submission) -> Tensors:
     """The weights that a submission brings; none where it is trained here."""
-    content = submission.files.get(WEIGHTS)
+    content = submission.files.get(WEIGHTS_FILE)
     return {} if content is None else safetensors.torch.load(content)
+
+
+def _probe(cell: Cell, code: Code, weights: Tensors, trust: bool) -> tuple[Finding, ...]:
+    """Everything that can be known of an entry's network before training; an empty report is a finding, too."""
+    sizes = sorted({*cell.model.claimed_at, split_entry(cell.entry)[1]})
+    tensors = {"images": shares(cell).train.images[:PROBED_IMAGES]} | prefixed(WEIGHTS, weights)
+    outcome = run_job("probe", cell, code, tensors, PROBE_SECONDS, trust, sizes=sizes)
+    if not outcome.findings and not {"parameters", "macs"} <= set(outcome.report):
+        remedy = "let the process run to its end"
+        return (Finding(check="unreadable-result", what=f"{cell.entry}: the checks left no report", remedy=remedy),)
+    return outcome.findings
 
 
 def _taken(submission: Submission) -> Iterator[Finding]:

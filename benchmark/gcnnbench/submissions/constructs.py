@@ -1,4 +1,4 @@
-"""Constructs that no network needs, named by reading the submitted code: nothing of it is run.
+"""Finds what no network needs (the interpreter, files, hooks, optimisers) by reading submitted code; none of it is run.
 
 A network imports PyTorch, numpy, this suite's layers and what its card requires, and computes. What reaches for other
 things (the interpreter, files, the garbage collector, frames, optimisers, hooks) is named. This finds what is done in

@@ -193,7 +193,6 @@ def _incomplete(submission: Submission) -> Iterator[Finding]:
     if not submission.entries:
         remedy = "write enters: [{benchmark: quickstart, sizes: [12]}]"
         yield _of_card(f"{CARD} enters no benchmark, and nothing tried is nothing shown", remedy)
-    known = {(one.channels, one.classes, one.size): one for one in card.parameters}
     for name, entry in submission.entries:
         benchmark = registry.benchmark(name)
         dataset = registry.dataset(benchmark.dataset)
@@ -201,10 +200,9 @@ def _incomplete(submission: Submission) -> Iterator[Finding]:
             remedy = "enter a benchmark whose data set states its digests; `gcnnbench run` tries others"
             what = f"{CARD} enters {name}, but there is no canonical copy of {dataset.name} to verify a bundle on"
             yield _of_card(what, remedy)
-        configuration = (benchmark.input.channels, dataset.classes, split_entry(entry)[1])
-        stated = known.get(configuration)
+        wanted = {"channels": benchmark.input.channels, "classes": dataset.classes, "size": split_entry(entry)[1]}
+        stated = card.count_at(**wanted)
         if stated is None or stated.macs is None:
-            wanted = dict(zip(("channels", "classes", "size"), configuration, strict=True))
             lacking = "count and macs" if stated is None else "macs"
             shown = json.dumps(wanted).replace('"', "")
             yield _of_card(f"{CARD} does not state {lacking} for {name}", f"add them under parameters: {shown}")

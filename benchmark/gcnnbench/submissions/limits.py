@@ -1,4 +1,4 @@
-"""Limits on what a submission's process may take: set on itself before foreign code runs, and watched from outside.
+"""Limits the time, memory, processes and files of a submission's process: from inside and, watching, from outside.
 
 The kernel bounds each process (memory, file size, open files) and the number of processes of the sandbox's user. What
 the kernel bounds only one by one, the memory of all of them together, the host adds up a few times a second.

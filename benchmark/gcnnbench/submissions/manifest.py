@@ -42,7 +42,7 @@ class FileEntry(Model):
 
 
 class Trial(Model):
-    """An entry of a benchmark, with the seeds that were run; none where weights were brought."""
+    """An entry of a benchmark, with the seeds that were run; none where the network came trained."""
 
     benchmark: str
     entry: EntryName

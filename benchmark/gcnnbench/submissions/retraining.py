@@ -1,4 +1,4 @@
-"""Cells of a bundle trained again: which ones the verifier draws, and how their records stand to what comes out."""
+"""Trains cells of a bundle again, drawn when it cannot change any more, and grades their records by what comes out."""
 
 from __future__ import annotations
 

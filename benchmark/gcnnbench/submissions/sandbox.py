@@ -1,4 +1,4 @@
-"""Run one job on a submission in a process that can harm nothing, and take back what it says as data.
+"""Runs one job on a submission in an isolated process, and reads its report and tensors back as data.
 
 The child sees the interpreter, this package, a copy of the folder and the tensors it was given; no network, no other
 file, no other process, and nothing that holds a test label. It leaves a JSON report and a safetensors file, both
@@ -29,11 +29,9 @@ from gcnnbench.cards.base import Model
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_text
 from gcnnbench.strict_json import parse_model
-from gcnnbench.submissions.containment import PACKAGE, SEARCH_PATH, Isolation, View, contained, interpreter_files
-from gcnnbench.submissions.containment import isolation as isolation
+from gcnnbench.submissions.containment import PACKAGE, SEARCH_PATH, View, contained, interpreter_files, isolation
 from gcnnbench.submissions.findings import Finding
-from gcnnbench.submissions.limits import Limits as Limits
-from gcnnbench.submissions.limits import files_in, kill, usage
+from gcnnbench.submissions.limits import Limits, files_in, kill, usage
 
 Job = Literal["probe", "export", "train", "train-graphs", "score"]
 Code = Mapping[str, bytes]
@@ -231,6 +229,3 @@ def _log(file: IO[bytes]) -> str:
 
 def _size(file: IO[bytes]) -> int:
     return os.fstat(file.fileno()).st_size
-
-
-__all__ = ["Code", "Isolation", "Job", "Limits", "Outcome", "exceeded", "isolation", "run_isolated"]

@@ -13,7 +13,7 @@ from gcnnbench.cards.entries import build_network, load_module
 from gcnnbench.cards.new_folder import free_folder, templates, written_aside
 from gcnnbench.cards.registry import Registry
 from gcnnbench.device import seeded
-from gcnnbench.runs.measuring import multiply_accumulates
+from gcnnbench.runs.measuring import multiply_accumulates, trainable_parameters
 
 Kind = Literal["torch", "gcnn", "e2cnn"]
 TEMPLATES = Path(__file__).with_name("templates")
@@ -84,7 +84,7 @@ def _facts(registry: Registry, name: str, kind: Kind) -> dict[str, object]:
         "size": SIZE,
         "channels": channels,
         "classes": classes,
-        "count": sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        "count": trainable_parameters(network),
         "macs": multiply_accumulates(network, torch.zeros(1, channels, SIZE, SIZE)),
         "title": start.title,
         "summary": start.summary,

@@ -18,12 +18,13 @@ from gcnnbench.runs.plan import unfinished
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.weights_only import weights_of, weights_only_path
 from gcnnbench.submissions.bundle import pack, read_manifest, there_already
-from gcnnbench.submissions.checking import brought_weights, check
+from gcnnbench.submissions.checking import check, own_weights
 from gcnnbench.submissions.findings import Finding, Refused
 from gcnnbench.submissions.folder import Submission
 from gcnnbench.submissions.manifest import Manifest
 from gcnnbench.submissions.sandbox import INTERRUPTED
-from gcnnbench.submissions.trial import ScoredWeights, score_weights, try_cell
+from gcnnbench.submissions.trial import try_cell
+from gcnnbench.submissions.weights_only import ScoredWeights, score_weights
 
 Report = Callable[[Event], None]
 
@@ -75,7 +76,7 @@ def submit(
         report(Event("started", cell.name, text="started in isolation"))
         try:
             if submission.trained_elsewhere:
-                found = score_weights(cell, submission.code, brought_weights(submission), trust=trust)
+                found = score_weights(cell, submission.code, own_weights(submission), trust=trust)
                 _keep(work, found)
                 metrics = found.score.metrics
             else:

@@ -1,4 +1,4 @@
-"""Verifies a bundle: whole, right as a submission, its numbers those of its outputs, its outputs those of its weights.
+"""Verifies a bundle: files, card and networks, counts against outputs, outputs against weights.
 
 With cells trained again also: its weights those of the recipe. What foreign code is needed for comes after what is only
 read, in isolation.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isclose
 from pathlib import Path
 from typing import Literal
 
@@ -17,23 +16,24 @@ import torch
 
 from gcnnbench.cards.base import Model
 from gcnnbench.formatting import how_many
+from gcnnbench.record_checks.comparing import same_error
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.measured import BESIDE_CODE, Checked, Grade
 from gcnnbench.runs.measuring import Measurements
 from gcnnbench.scoring.conditions import EvaluationState
 from gcnnbench.submissions.bundle import Bundle, open_bundle
-from gcnnbench.submissions.bundle_records import REMEDY, Kept, kept, record_findings, record_of
+from gcnnbench.submissions.bundle_records import REMEDY, Stated, record_findings, record_of, stated_by
+from gcnnbench.submissions.cell_jobs import shares
 from gcnnbench.submissions.checking import check
 from gcnnbench.submissions.findings import Finding, Refused, guarded
+from gcnnbench.submissions.rescoring import counts_of, differences, outputs_of, score
 from gcnnbench.submissions.retraining import Wanted, draw, drawn_in_words, grades_of
 from gcnnbench.submissions.submitting import cells_of
 from gcnnbench.submissions.tree import WEIGHTS_BYTES, read_inside
-from gcnnbench.submissions.trial import counts_of, differences, outputs_of, score, shares, try_cell, why_not_exported
+from gcnnbench.submissions.trial import try_cell, why_not_exported
 
 Depth = Literal["read", "check", "rescore"]
 """How far a bundle is verified: only read; its networks held against the checks of `submit --check`; also scored."""
-CLOSE, ZERO = 1e-6, 1e-9
-"""Errors of equivariance are measured in float64: they repeat to a millionth, and below a thousand-millionth are 0."""
 Say = Callable[[str], None]
 
 
@@ -103,13 +103,13 @@ def _verify(bundle: Bundle, data: Path, depth: Depth, retrain: Wanted, trust: bo
         findings += _trained_where(bundle, cells, trust)
     if findings:
         raise Refused(findings)
-    kept_of = {cell.name: kept(bundle, cell) for cell in cells}
+    stated = {cell.name: stated_by(bundle, cell) for cell in cells}
     records = how_many(len(cells), "record is", "records are")
     say(f"{records} complete, of today's protocol, and recomputed from their own counts")
     grades: dict[str, tuple[Checked, str]] = {cell.name: ("self-reported", "") for cell in cells}
     if depth == "rescore":
         for cell in cells:
-            findings += _rescored(bundle, cell, kept_of[cell.name], trust)
+            findings += _rescored(bundle, cell, stated[cell.name], trust)
             grades[cell.name] = ("re-scored", "")
             say(f"{cell.name}: weights scored again in a fresh process")
         if findings:
@@ -127,7 +127,7 @@ def _verify(bundle: Bundle, data: Path, depth: Depth, retrain: Wanted, trust: bo
     measured = (
         Measured(
             cell=cell.name,
-            place=kept_of[cell.name].place.relative_to(bundle.results).as_posix(),
+            place=stated[cell.name].place.relative_to(bundle.results).as_posix(),
             grade=_full_grade(bundle, cell, grades[cell.name][0]),
             note=grades[cell.name][1],
         )
@@ -154,7 +154,7 @@ def _trained_where(bundle: Bundle, cells: Sequence[Cell], trust: bool) -> Iterat
             yield Finding(check="graph", what=what, remedy=REMEDY)
 
 
-def _rescored(bundle: Bundle, cell: Cell, found: Kept, trust: bool) -> Iterator[Finding]:
+def _rescored(bundle: Bundle, cell: Cell, found: Stated, trust: bool) -> Iterator[Finding]:
     """The outputs against the true labels, and the weights against the outputs."""
     test = shares(cell).test
     recorded = _outputs(bundle, cell, found, test.labels)
@@ -176,22 +176,20 @@ def _rescored(bundle: Bundle, cell: Cell, found: Kept, trust: bool) -> Iterator[
         yield Finding(check="rescore", what=what, remedy=REMEDY)
 
 
-def _other_measurements(kept: Kept, now: Measurements) -> Iterator[str]:
+def _other_measurements(stated: Stated, now: Measurements) -> Iterator[str]:
     """Where stated costs and equivariance are not those that the weights have."""
-    if kept.parameters != now.parameters:
-        yield f"{how_many(now.parameters, 'parameter')}, not {kept.parameters:,}"
-    if kept.macs != now.macs:
-        yield f"{now.macs} MACs, not {kept.macs}"
-    if kept.exactness is None or kept.exactness.decision != now.after.exactness.decision:
+    if stated.parameters != now.parameters:
+        yield f"{how_many(now.parameters, 'parameter')}, not {stated.parameters:,}"
+    if stated.macs != now.macs:
+        yield f"{now.macs} MACs, not {stated.macs}"
+    if stated.exactness is None or stated.exactness.decision != now.after.exactness.decision:
         yield f"the network is {now.after.exactness.decision}, which it does not state"
-    then, error = kept.after.invariance_error, now.after.state.invariance_error
-    if (then is None) != (error is None) or (
-        then is not None and error is not None and not isclose(then, error, rel_tol=CLOSE, abs_tol=ZERO)
-    ):
+    then, error = stated.after.invariance_error, now.after.state.invariance_error
+    if not same_error(then, error):
         yield f"invariance error {error}, not {then}"
 
 
-def _outputs(bundle: Bundle, cell: Cell, found: Kept, labels: torch.Tensor) -> EvaluationState | None:
+def _outputs(bundle: Bundle, cell: Cell, found: Stated, labels: torch.Tensor) -> EvaluationState | None:
     """The kept outputs, of the shapes that the protocol determines; None where they are others or for other labels."""
     if found.outputs is None:
         return None

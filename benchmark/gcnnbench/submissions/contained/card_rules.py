@@ -18,6 +18,7 @@ from gcnnbench.equivariance.learnt import learnt_symmetry
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.groups import P4, P4M
+from gcnnbench.runs.measuring import trainable_parameters
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.submissions.contained.subject import CPU, Subject
 from gcnnbench.submissions.findings import Finding
@@ -48,13 +49,12 @@ class Probe:
     @property
     def stated(self) -> ParameterCount | None:
         """What the card states for this configuration."""
-        stated = self.subject.model.parameters
-        return next((one for one in stated if (one.channels, one.classes, one.size) == self.configuration), None)
+        return self.subject.model.count_at(*self.configuration)
 
 
 def parameters(probe: Probe) -> Iterator[Finding]:
     """The number of trainable parameters is stated for this configuration, and right."""
-    count = sum(parameter.numel() for parameter in probe.network().parameters() if parameter.requires_grad)
+    count = trainable_parameters(probe.network())
     probe.report["parameters"] = count
     channels, classes, size = probe.configuration
     where = "{}, {}, size {}".format(how_many(channels, "channel"), how_many(classes, "class", "classes"), size)

@@ -8,10 +8,8 @@ graphs of one training step and one evaluation are then run beside the code, and
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, fx, nn
@@ -21,9 +19,9 @@ from torch.nn.modules import module as module_hooks
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.recipe import SGD
 from gcnnbench.device import seeded
-from gcnnbench.nn import blur, convolution, dropout, normalisation, projection
 from gcnnbench.rewriting.folded import for_scoring
-from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork, encoded, reference
+from gcnnbench.submissions.contained.graph import GraphNetwork, encoded, reference
+from gcnnbench.submissions.contained.suite_operators import GraphError, as_operators
 from gcnnbench.submissions.graph_form import Call, Graph, Graphs
 from gcnnbench.training.phases import WEIGHTS, penalties, roles, settling
 
@@ -71,7 +69,7 @@ def export_network(
     tensors = {name: value.detach().clone() for name, value in (parameters | buffers).items()}
     constants: dict[str, Tensor] = {}
     passes: dict[bool, list[Graph]] = {True: [], False: []}
-    with _as_operators():
+    with as_operators():
         for mode, sizes in ((True, training), (False, evaluation)):
             network.train(mode)
             shown, prefix = (network, "") if mode else (_Scored(network).eval(), "network.")
@@ -240,59 +238,3 @@ def _same(code: dict[str, Any], graph: dict[str, Any], where: str) -> None:
         if value is not None and other is not None and not torch.equal(value, other):
             apart = float((value - other).abs().max()) if value.shape == other.shape else float("nan")
             raise GraphError(f"{where} the graph's {name} is {apart:.1e} off the code's")
-
-
-def _define(name: str, schema: str, run: Callable[..., Any], fake: Callable[..., Any]) -> Any:
-    torch.library.define(f"gcnnbench::{name}", schema)
-    torch.library.impl(f"gcnnbench::{name}", "CompositeExplicitAutograd", run)
-    torch.library.register_fake(f"gcnnbench::{name}", fake)
-    return getattr(torch.ops.gcnnbench, name).default
-
-
-def _fake_norm(features: Tensor, weight: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(features), torch.empty_like(weight), torch.empty_like(weight)
-
-
-def _fake_gather(weight: Tensor, places: Tensor, _: Tensor) -> Tensor:
-    return weight.new_empty(weight.shape[0], places.shape[0])
-
-
-def _fake_mask(features: Tensor, _: float) -> Tensor:
-    return torch.empty_like(features)
-
-
-def _fake_mirror(features: Tensor, margin: int) -> Tensor:
-    return F.pad(features, (margin,) * 4, mode="reflect")
-
-
-@contextmanager
-def _as_operators() -> Iterator[None]:
-    """The suite's functions with gradients or draws of their own as operators of the trace; those of others refused."""
-    if not hasattr(torch.ops.gcnnbench, "gather"):
-        norm = "(Tensor features, Tensor weight, Tensor bias, int order, float eps) -> (Tensor, Tensor, Tensor)"
-        _define("group_batch_norm", norm, normalisation._group_batch_norm, _fake_norm)
-        _define("gather", "(Tensor weight, Tensor places, Tensor sources) -> Tensor", convolution.gather, _fake_gather)
-        _define("mirror", "(Tensor features, int margin) -> Tensor", blur._mirror, _fake_mirror)
-        _define("dropout_mask", "(Tensor features, float p) -> Tensor", dropout.dropout_mask, _fake_mask)
-
-    def refused(*_: Any, **__: Any) -> Any:
-        raise GraphError("it has a gradient of its own (torch.autograd.Function), or hooks on tensors")
-
-    def masked(features: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
-        if generator is not None:
-            raise GraphError("it draws from a generator of its own")
-        mask: Tensor = torch.ops.gcnnbench.dropout_mask.default(features, p)
-        return mask
-
-    with ExitStack() as stack:
-        for owner, name, other in (
-            (normalisation, "_group_batch_norm", torch.ops.gcnnbench.group_batch_norm.default),
-            (convolution, "gather", torch.ops.gcnnbench.gather.default),
-            (projection, "gather", torch.ops.gcnnbench.gather.default),
-            (blur, "_mirror", torch.ops.gcnnbench.mirror.default),
-            (dropout, "dropout_mask", masked),
-            (torch.autograd.Function, "apply", refused),
-            (torch.Tensor, "register_hook", refused),
-        ):
-            stack.enter_context(patch.object(owner, name, other))
-        yield

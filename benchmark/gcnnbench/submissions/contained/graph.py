@@ -15,20 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.nn.blur import _mirror
-from gcnnbench.nn.convolution import gather
-from gcnnbench.nn.dropout import dropout_mask
-from gcnnbench.nn.normalisation import _group_batch_norm
 from gcnnbench.submissions.contained.operators import ATEN
+from gcnnbench.submissions.contained.suite_operators import OURS, GraphError
 from gcnnbench.submissions.graph_form import Graph, Graphs
-
-OURS: Mapping[str, Callable[..., Any]] = {
-    "gcnnbench.gather": gather,
-    "gcnnbench.group_batch_norm": _group_batch_norm,
-    "gcnnbench.mirror": _mirror,
-    "gcnnbench.dropout_mask": dropout_mask,
-}
-"""The suite's operators whose gradient, or randomness, PyTorch's do not have."""
 
 _MEMORY_FORMATS = {
     "contiguous": torch.contiguous_format,
@@ -42,10 +31,6 @@ _DTYPES = {
         *(torch.int8, torch.int16, torch.int32, torch.int64, torch.complex64, torch.complex128),
     )
 }
-
-
-class GraphError(ValueError):
-    """A graph that cannot be run, and why."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether foreign code changed what it shares a process with: torch's functions, its global state, or this package.
+"""Detects whether submitted code changed torch's functions, its global state, or this package.
 
 What runs in the same process can also deceive this comparison, if it is written to; it catches what is done in passing,
 by accident or in the plain way. What counts is made sure of elsewhere: in a fresh process and on the host.

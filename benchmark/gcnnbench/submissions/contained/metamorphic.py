@@ -1,4 +1,4 @@
-"""Relations that the scores of every honest network keep, whatever it has learnt.
+"""Metamorphic tests of a network's scores: relations that hold for every honest network, whatever it has learnt.
 
 The logits of an image depend on that image and the weights alone: not on its neighbours in the batch, on their order,
 on what was shown before, and not on a single bit of a single pixel more than on the next. A look-up table of known

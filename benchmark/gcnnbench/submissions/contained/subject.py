@@ -25,9 +25,9 @@ from gcnnbench.device import seeded
 from gcnnbench.errors import UserError
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.graph_form import Graphs
+from gcnnbench.submissions.tensor_names import WEIGHTS, chosen
 
 CPU = torch.device("cpu")
-WEIGHTS = "weights."
 
 
 class RefusedError(Exception):
@@ -134,7 +134,7 @@ class Subject:
     @property
     def weights(self) -> dict[str, Tensor]:
         """The weights that were given, by the names of the network."""
-        return {name.removeprefix(WEIGHTS): value for name, value in self.tensors.items() if name.startswith(WEIGHTS)}
+        return chosen(WEIGHTS, self.tensors)
 
     def load(self, network: nn.Module) -> nn.Module:
         """Give a network the weights that came with the job, where there are any.

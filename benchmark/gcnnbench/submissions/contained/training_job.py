@@ -21,18 +21,17 @@ from gcnnbench.runs.measuring import Measured, equivariance_now, measurements
 from gcnnbench.scoring.conditions import EvaluationState, UnusableError, evaluate
 from gcnnbench.scoring.weights import load_weights
 from gcnnbench.submissions.contained.exporting import export_network, refuse_recipe
-from gcnnbench.submissions.contained.graph import GraphError, GraphNetwork
+from gcnnbench.submissions.contained.graph import GraphNetwork
 from gcnnbench.submissions.contained.integrity import Snapshot, changes
 from gcnnbench.submissions.contained.metamorphic import contents, scoring_findings
-from gcnnbench.submissions.contained.subject import CPU, WEIGHTS, RefusedError, Subject
+from gcnnbench.submissions.contained.subject import CPU, RefusedError, Subject
+from gcnnbench.submissions.contained.suite_operators import GraphError
 from gcnnbench.submissions.findings import Finding
 from gcnnbench.submissions.graph_form import Graphs
 from gcnnbench.submissions.limits import broken_limit
+from gcnnbench.submissions.tensor_names import NETWORK, WEIGHTS, chosen, prefixed
 from gcnnbench.training.loop import DivergedError, train
 from gcnnbench.training.task import Task, TrainingState
-
-NETWORK = "network."
-"""Before the names of an exported network's tensors."""
 
 Done = tuple[list[Finding], dict[str, Any], dict[str, Tensor]]
 
@@ -56,7 +55,7 @@ def export_job(subject: Subject, before: Snapshot) -> Done:
         report: dict[str, Any] = {"before": _measured_before(subject, network, test).model_dump_json()}
         graphs, tensors, reason = export_subject(subject, test)
     report |= {"graphs": None if graphs is None else graphs.model_dump(mode="json"), "reason": reason}
-    return list(changes(before)), report, {NETWORK + name: value for name, value in tensors.items()}
+    return list(changes(before)), report, prefixed(NETWORK, tensors)
 
 
 def export_subject(subject: Subject, images: Images) -> tuple[Graphs | None, dict[str, Tensor], str]:
@@ -91,10 +90,7 @@ def train_graphs_job(subject: Subject, before: Snapshot) -> Done:
     reset_peak_memory(CPU)
     test = _needed(subject, "test")
     try:
-        given = {
-            name.removeprefix(NETWORK): value for name, value in subject.tensors.items() if name.startswith(NETWORK)
-        }
-        network = GraphNetwork(subject.graphs, given)
+        network = GraphNetwork(subject.graphs, chosen(NETWORK, subject.tensors))
         state = _trained(subject, network, test)
         report, tensors = _outputs(subject, network, test)
     except GraphError as error:
@@ -167,7 +163,7 @@ def _course(state: TrainingState) -> dict[str, Any]:
 
 
 def _weights(state: TrainingState) -> dict[str, Tensor]:
-    return {WEIGHTS + name: value.detach().contiguous() for name, value in state.tested_network.items()}
+    return {name: value.detach().contiguous() for name, value in prefixed(WEIGHTS, state.tested_network).items()}
 
 
 def score_job(subject: Subject, before: Snapshot) -> Done:

@@ -1,0 +1,134 @@
+"""Scores weights in a fresh process that holds no label, and counts what it gives against the true ones here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor
+
+from gcnnbench.cards.base import Model
+from gcnnbench.cards.values import PlainData, Positive
+from gcnnbench.formatting import how_many
+from gcnnbench.nn.groups import group
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.measuring import Measured, Measurements
+from gcnnbench.scoring.conditions import EvaluationState, count
+from gcnnbench.scoring.metrics import Counts
+from gcnnbench.submissions.cell_jobs import Tensors, do_job, read_report, scoring_seconds, unreadable
+from gcnnbench.submissions.sandbox import Code
+from gcnnbench.submissions.tensor_names import WEIGHTS, prefixed
+
+NOISE = 1e-4
+"""Logits of one network computed twice may differ by this share of their root mean square; float32 noise is below."""
+TIES = 1e-3
+"""Of classes under an angle, whose logits are not kept, this share may differ."""
+
+
+class _Scoring(Model):
+    """What the scoring process reports beside its tensors."""
+
+    after: str
+    parameters: Positive
+    macs: Positive
+    probes: PlainData | None = None
+    test_seconds: Annotated[float, Field(gt=0)]
+    scored: Positive
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The outputs of a network whose weights were scored in a process of their own, and what was measured there."""
+
+    evaluation: EvaluationState
+    measured: Measurements
+
+
+def score(cell: Cell, code: Code, weights: Tensors, images: Tensor, *, trust: bool) -> Scored:
+    """Score weights in a fresh process that holds no label.
+
+    Args:
+        cell: says benchmark and entry.
+        code: the submission's files.
+        weights: of its network, by name.
+        images: the test images as the data set holds them (images, channels, height, width).
+        trust: whether its code may run where there is no isolation.
+
+    Raises:
+        UserError: there is no isolation and no trust.
+        Refused: the weights do not fit, or a check found something wrong.
+    """
+    tensors = {"test.images": images} | prefixed(WEIGHTS, weights)
+    outcome = do_job("score", cell, code, tensors, scoring_seconds(cell, len(images)), trust)
+    report = read_report(_Scoring, outcome.report)
+    evaluation = evaluation_of(cell, outcome.tensors, len(images))
+    evaluation.seconds, evaluation.scored = report.test_seconds, report.scored
+    try:
+        after = Measured.model_validate_json(report.after)
+    except ValidationError as error:
+        what = f"the equivariance that was measured ({how_many(error.error_count(), 'error')})"
+        raise unreadable(what) from None
+    return Scored(evaluation, Measurements(after, report.parameters, report.macs, report.probes))
+
+
+def evaluation_of(cell: Cell, tensors: Tensors, images: int) -> EvaluationState:
+    """The outputs that a process left.
+
+    Raises:
+        Refused: they are not those of the protocol (`outputs_of`).
+    """
+    found = outputs_of(cell, tensors, images)
+    if found is None:
+        raise unreadable("the outputs: not finite logits and classes of every image and condition")
+    return found
+
+
+def outputs_of(cell: Cell, tensors: Tensors, images: int) -> EvaluationState | None:
+    """Outputs of shapes and types that the protocol determines, all in their ranges; None where they are others.
+
+    Args:
+        cell: says the protocol.
+        tensors: `logits` (elements, images, classes) and `angle_classes` (angles, images).
+        images: how many there are.
+    """
+    protocol = cell.card.evaluation
+    elements, angles = [element.name for element in group(protocol.group).elements], protocol.curve.angles
+    classes = cell.registry.dataset(cell.card.dataset).classes
+    logits, chosen = tensors.get("logits"), tensors.get("angle_classes")
+    if (
+        logits is None
+        or chosen is None
+        or logits.shape != (len(elements), images, classes)
+        or chosen.shape != (len(angles), images)
+        or (logits.dtype, chosen.dtype) != (torch.float32, torch.int16)
+        or not logits.isfinite().all()
+        or not ((chosen >= 0) & (chosen < classes)).all()
+    ):
+        return None
+    return EvaluationState(
+        logits=dict(zip(elements, logits, strict=True)),
+        classes=dict(zip(map(str, angles), chosen, strict=True)),
+    )
+
+
+def counts_of(cell: Cell, evaluation: EvaluationState, labels: Tensor) -> Counts:
+    """What outputs give against the true labels (images,)."""
+    card = cell.card
+    return count(evaluation, labels, cell.registry.dataset(card.dataset).classes, auc=bool(card.evaluation.auc))
+
+
+def differences(recorded: EvaluationState, found: EvaluationState) -> Iterator[str]:
+    """Where two evaluations of what should be one network differ by more than float noise, in words."""
+    for name, logits in recorded.logits.items():
+        other = found.logits[name]
+        allowed = NOISE * float(other.double().square().mean().sqrt())
+        most = float((logits - other).abs().max())
+        if not most <= allowed:
+            yield f"logits {name} are {most:.1e} off, and float noise is below {allowed:.1e}"
+    for angle, classes in recorded.classes.items():
+        off = int((classes != found.classes[angle]).sum())
+        if off > TIES * len(classes):
+            yield f"put into other classes at {angle}°: {off} of {how_many(len(classes), 'image')}"
