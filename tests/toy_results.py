@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from gcnnbench.cards.model_card import ParameterCount
 from gcnnbench.cards.registry import Registry
 from gcnnbench.leaderboard import tables
-from gcnnbench.record_checks.made_again import mac_count
+from gcnnbench.record_checks.rates_and_macs import mac_count
 from gcnnbench.runs.record import Record, Weights
 from gcnnbench.runs.spec import spec
 from tests.toy_records import Toy

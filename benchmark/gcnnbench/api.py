@@ -43,10 +43,9 @@ from gcnnbench.leaderboard import tables
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.record_checks import recomputing
 from gcnnbench.record_checks.rows import RecordRow
-from gcnnbench.runs import cell_run
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import run_to_end
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
-from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.weights import load_weights
@@ -181,12 +180,10 @@ def run_cell(
         folder,
         limit,
     )
-    *_, last = cell_run.run_cell(cell)
-    if not isinstance(last, Finished):
-        raise TypeError(f"a cell ends with its record, not with {type(last).__name__}")
+    finished = run_to_end(cell)
     if results is not None:
-        Store(Path(results)).add(cell, last)
-    return last.record
+        Store(Path(results)).add(cell, finished)
+    return finished.record
 
 
 def leaderboard(*benchmarks: str, results: Folder | None = None, cards: Registry | None = None) -> list[Board]:

@@ -22,7 +22,6 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 DETERMINISTIC: Any = torch.utils.deterministic
 """PyTorch's module, whose one setting is a property that type checkers do not see."""
 
-DeviceType = Literal["cpu", "cuda", "mps"]
 NumericMode = Literal["fp32", "tf32", "bf16"]
 
 CPU_SCORING_BATCH = 128

@@ -1,7 +1,7 @@
 """Text from outside: what a stranger, a device driver or an exception wrote, made fit to be kept and shown.
 
-What is read back is checked (`is_line`, `is_text`; the types stand in `gcnnbench.cards.values`), what the suite itself
-takes down of others is rewritten (`as_line`, `as_text`). Neither lets through what changes more than it shows: control
+What is read back is checked (`unfit`; the types stand in `gcnnbench.cards.values`), what the suite itself takes down of
+others is rewritten (`as_line`, `as_text`). Neither lets through what changes more than it shows: control
 characters and escape sequences, line and paragraph separators, marks that turn the direction of writing around, and
 other invisible format characters; nor what cannot be encoded. How a line is escaped in a table is the matter of its
 writer: `gcnnbench.escaping`.
@@ -34,16 +34,6 @@ def unfit(text: str, allowed: str = "") -> str | None:
         if unicodedata.category(letter) in _REFUSED and letter not in _JOINERS and letter not in allowed:
             return f"U+{ord(letter):04X}, {unicodedata.name(letter, 'a control character').lower()}"
     return None
-
-
-def is_line(text: str) -> bool:
-    """Whether a text is one line that can be shown as it is, of at most `LINE` characters."""
-    return len(text) <= LINE and unfit(text) is None
-
-
-def is_text(text: str) -> bool:
-    """Whether a text can be shown as it is, of at most `TEXT` characters; it may have several lines and tabs."""
-    return len(text) <= TEXT and unfit(text, "\n\t") is None
 
 
 def as_line(text: str, most: int = LINE) -> str:

@@ -1,4 +1,4 @@
-"""The one reader of JSON that is kept on disk or comes from elsewhere: strict, bounded, its mistakes told in one line.
+"""Reads JSON from disk or from elsewhere, strict and bounded, its mistakes told in one line; writes it for programs.
 
 Beyond the grammar it refuses what readers disagree on or silently change: a key that stands twice, NaN and Infinity,
 numbers that a float64 holds only as infinity or zero, integers of more than 18 digits, lone surrogates, a byte order

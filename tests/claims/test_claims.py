@@ -23,7 +23,7 @@ from gcnnbench.claims.evidence import gather, set_aside
 from gcnnbench.claims.families import with_families
 from gcnnbench.claims.judging import judge_claims
 from gcnnbench.claims.reading import read_claims
-from gcnnbench.claims.rows import ClaimRow, tell_aside, warn_of_edits
+from gcnnbench.claims.rows import ClaimRow, warn_of_edits, with_set_aside
 from gcnnbench.claims.single_runs import published_runs
 from gcnnbench.claims.summary import summary_text
 from gcnnbench.claims.text import claims_as_json, claims_as_markdown
@@ -191,7 +191,7 @@ def test_a_record_of_another_protocol_says_where_it_differs(study: Study) -> Non
     for seed in range(3):
         study.edit("p4cnn@28", seed, spec=protocol, spec_digest=spec_digest(protocol))
     aside = set_aside(study.registry, study.results)
-    (row,) = tell_aside(judged(study, NUMBER), aside)
+    (row,) = with_set_aside(judged(study, NUMBER), aside)
     why = "p4cnn@28: its record of seed 0 has another protocol: recipe.optimiser.weight_decay is 0.5, now 0.0"
     assert (row.verdict, row.next) == ("not run", f"gcnnbench run toy --entry p4cnn@28; {why}")
     assert [entry for _, entry in aside] == ["p4cnn@28"]

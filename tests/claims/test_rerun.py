@@ -11,9 +11,9 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import ClaimsCard
 from gcnnbench.claims.evidence import gather
 from gcnnbench.claims.judging import judge_claims
-from gcnnbench.claims.rerun import awaited_cells
+from gcnnbench.claims.next_steps import awaited_cells
 from gcnnbench.claims.rows import ClaimRow
-from gcnnbench.cli.verify_verbs import _run_awaited
+from gcnnbench.cli.verify_claims_verb import _run_awaited
 from gcnnbench.runs.store import Store
 
 if TYPE_CHECKING:

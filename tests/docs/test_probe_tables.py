@@ -13,9 +13,10 @@ from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.leaderboard.records import all_records, counted
 from gcnnbench.nn.groups import P4
 from gcnnbench.probes import subspace
-from gcnnbench.record_checks.probed import Probed
-from gcnnbench.record_checks.probed_text import as_json, as_markdown
+from gcnnbench.record_checks.weight_probes import Probed
+from gcnnbench.record_checks.weight_probes_text import as_markdown
 from gcnnbench.scoring.weights import load_weights
+from gcnnbench.strict_json import json_document
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -25,7 +26,7 @@ SEEDS = (0, 1, 2)
 def kept(probe: str) -> Probed:
     text = (ROOT / f"docs/probes/{probe}.json").read_text("utf-8")
     found = TypeAdapter(Probed).validate_json(text)
-    assert as_json(found) == text
+    assert json_document(found) == text
     return found
 
 

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.claims.claims import ClaimsCard, published
+from gcnnbench.claims.claims import ClaimsCard
+from gcnnbench.claims.quantities import published
 from gcnnbench.claims.reading import read_claims
 from gcnnbench.cli.app import build_app
 from gcnnbench.compare.revision import in_history

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gcnnbench.outside_text import LINE, TEXT, as_line, as_text, is_line, is_text, unfit
+from gcnnbench.outside_text import LINE, TEXT, as_line, as_text, unfit
+from tests.fit_text import is_line, is_text
 
 UNFIT = ["\x00", "\x07", "\x1b[31mred", "\x1b]8;;http://a\x07", "a\x85b", "a\u2028b", "a\u202eb", "a\u2066b", "\ufeff"]
 

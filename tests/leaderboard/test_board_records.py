@@ -14,7 +14,7 @@ from gcnnbench.data.copies import on_copies, record_copy
 from gcnnbench.explain.lineage import explain
 from gcnnbench.figures.networks import networks
 from gcnnbench.leaderboard.reading import read_results
-from gcnnbench.leaderboard.records import counted, kept_records
+from gcnnbench.leaderboard.records import counted, stored_records
 from gcnnbench.runs.spec import spec
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def on_a_copy(toy: Toy, tmp_path: Path) -> Registry:
 
 def test_records_of_the_named_copy_count_everywhere(on_a_copy: Registry, tmp_path: Path) -> None:
     card = on_a_copy.benchmark("toy")
-    kept = kept_records(on_a_copy, tmp_path, card)
+    kept = stored_records(on_a_copy, tmp_path, card)
     assert {entry: [one.run.seed for one in found] for entry, found in counted(kept).items()} == {
         "p4cnn@28": [0, 1],
         "z2cnn@28": [0, 1],
@@ -54,7 +54,7 @@ def test_records_of_the_named_copy_count_everywhere(on_a_copy: Registry, tmp_pat
 
 def test_records_of_another_copy_do_not(on_a_copy: Registry, tmp_path: Path) -> None:
     record_copy(tmp_path, "rotmnist", {"train": "1" * 64, "test": "3" * 64})
-    kept = kept_records(on_a_copy, tmp_path, on_a_copy.benchmark("toy"))
+    kept = stored_records(on_a_copy, tmp_path, on_a_copy.benchmark("toy"))
     assert {one.excluded for one in kept} == {"stale"}
     assert counted(kept) == {}
 
@@ -65,7 +65,7 @@ def test_a_record_of_another_numeric_mode_than_its_protocol_is_named_and_not_cou
     for seed, mode in enumerate(("fp32", "tf32")):
         protocol = spec(registry, card, "p4cnn@28")
         toy.write(tmp_path, toy.record(seed=seed, spec=protocol, numeric_mode=mode))
-    assert [one.run.seed for one in counted(kept_records(registry, tmp_path, card))["p4cnn@28"]] == [0]
+    assert [one.run.seed for one in counted(stored_records(registry, tmp_path, card))["p4cnn@28"]] == [0]
     told = read_results(tmp_path, {card.full_name: card}).findings
     assert told == [
         "toy@2/p4cnn@28/seed-1.json: contradicts itself: provenance.numeric_mode: tf32, but the protocol has fp32"
@@ -87,6 +87,6 @@ def test_only_the_files_of_the_benchmark_are_read(
         return path.read_bytes()
 
     monkeypatch.setattr("gcnnbench.runs.files.read_plain", reading)
-    assert len(kept_records(on_a_copy, tmp_path, on_a_copy.benchmark("toy"))) == 4
+    assert len(stored_records(on_a_copy, tmp_path, on_a_copy.benchmark("toy"))) == 4
     assert len(read) == 4
     assert other not in read

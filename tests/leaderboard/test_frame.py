@@ -25,7 +25,7 @@ def reasons(board: Board, entry: str) -> dict[int, str]:
 
 
 def aside(board: Board) -> set[tuple[str, str, tuple[int, ...]]]:
-    return {(found.entry, found.why, found.seeds) for found in board.aside}
+    return {(found.entry, found.why, found.seeds) for found in board.not_counted}
 
 
 def test_rows_hold_the_summary_over_seeds(toy: Toy, study: list[Record]) -> None:

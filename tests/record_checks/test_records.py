@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gcnnbench.leaderboard.tables import TABLES
-from gcnnbench.outside_text import is_line, is_text
 from gcnnbench.record_checks.across_records import Cells
-from gcnnbench.record_checks.made_again import mac_count
+from gcnnbench.record_checks.rates_and_macs import mac_count
 from gcnnbench.record_checks.recomputing import verify_records
-from gcnnbench.record_checks.rows import RecordRow, counted
-from gcnnbench.record_checks.text import records_as_json, records_as_text
+from gcnnbench.record_checks.rows import RecordRow, counted, records_as_json, records_as_text
 from gcnnbench.runs.spec import spec_digest
+from tests.fit_text import is_line, is_text
 from tests.toy_records import Toy
 
 if TYPE_CHECKING:

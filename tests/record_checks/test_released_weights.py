@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.reading import read_claims
-from gcnnbench.claims.released import Move, WeightsClaim
+from gcnnbench.claims.released_weights import Move, WeightsClaim
 from gcnnbench.cli import main
 from gcnnbench.data.parts import Part
 from gcnnbench.errors import UnavailableError, UserError

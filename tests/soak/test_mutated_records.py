@@ -14,12 +14,12 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.leaderboard.frame import boards
 from gcnnbench.leaderboard.reading import Results, read_results
 from gcnnbench.leaderboard.tables import render
-from gcnnbench.outside_text import is_text
 from gcnnbench.record_checks.recomputing import verify_records
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.store import Store
+from tests.fit_text import is_text
 from tests.soak.damage import damages, rewritten
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gcnnbench.cards.base import EntryName, Model, Name, Some, Text, broken_rule
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.values import Natural, Positive
-from gcnnbench.claims.released import WeightsClaim
+from gcnnbench.claims.quantities import COUNTS, NUMBER, CurveQuantity, Quantity, Spread, Unit, published, rounds_to
+from gcnnbench.claims.released_weights import WeightsClaim
+from gcnnbench.claims.statements import Reading
 from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
@@ -28,25 +29,6 @@ def claims_file(registry: Registry, source: str) -> Path:
     return next((path for path in registry.claims if path.stem == source), FOLDER / f"{source}.yaml")
 
 
-Quantity = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(accuracy\.(upright|rot90|rot180|rot270|seen|unseen|orbit|curve_mean|quarter_turns)"
-        r"|auc|parameters|macs)$"
-    ),
-]
-"""A metric of a run; `accuracy.quarter_turns` is the mean over 90, 180 and 270 degrees.
-
-`parameters` is their number, `macs` the multiply-accumulates of one image; both are counts.
-"""
-
-COUNTS: Mapping[str, int] = {"count": 1, "thousands": 1_000, "millions": 1_000_000, "billions": 1_000_000_000}
-"""Units of counts."""
-
-CurveQuantity = Literal["accuracy.angle", "train_accuracy.epoch", "validation_accuracy.epoch"]
-"""Accuracy at test angles in degrees; running training accuracy, or validation accuracy, after epochs of training."""
-
-Unit = Literal["accuracy-percent", "error-percent", "auc-percent", "count", "thousands", "millions", "billions"]
 Standing = Literal["first-hand", "computed-from-logs", "quoted"]
 """From the authors themselves; computed by us from logs that they published; quoted by somebody else."""
 
@@ -65,24 +47,6 @@ def _found(where: str) -> str:
 
 Where = Annotated[Text, AfterValidator(_found)]
 """Where it is published: `owner/repository@commit:path; row`, or `arXiv 1602.07576, Table 1, row P4CNN`."""
-
-NUMBER = re.compile(r"\d[\d,]*\.?\d*")
-
-
-class Spread(Model):
-    """A published spread: a sample (ddof = 1) or a population deviation, or unsaid.
-
-    It is in the unit of its number, or a fraction printed beside a percentage.
-    """
-
-    value: Annotated[float, Field(ge=0)]
-    kind: Literal["sample", "population", "unknown"]
-    unit: Literal["of-the-number", "fraction"] = "of-the-number"
-
-    @property
-    def in_unit(self) -> float:
-        """The spread in the unit of its number."""
-        return 100 * self.value if self.unit == "fraction" else self.value
 
 
 class Tolerance(Model):
@@ -119,6 +83,11 @@ class Claim(Model):
         if (self.benchmark is None) == (self.not_covered is None):
             raise broken_rule("either benchmark says which records speak to it, or not_covered why none can", "id")
         return self
+
+    @property
+    def row_ids(self) -> list[str]:
+        """The names of its rows: its own, or one for each reading of a statement."""
+        return [self.id]
 
 
 class NumberClaim(Claim):
@@ -202,59 +171,17 @@ class CurveClaim(Claim):
         return tuple(published(mean, std, self.deviation_kind, self.runs, self.unit) for mean, std in points)
 
 
-class Greater(Model):
-    """Every entry of `more` has a greater mean of the quantity than every entry of `less`."""
-
-    name: Literal["greater"]
-    quantity: Quantity
-    more: Some[EntryName]
-    less: Some[EntryName]
-
-
-class Equal(Model):
-    """The means of the quantity of `one` and of each of `others` differ by less than the tolerance."""
-
-    name: Literal["equal"]
-    quantity: Quantity
-    one: EntryName
-    others: Some[EntryName]
-    tolerance: Name
-
-
-class Identical(Model):
-    """In every run the accuracies under these elements are one number, to the last digit."""
-
-    name: Literal["identical"]
-    entries: Some[EntryName]
-    quantities: Annotated[tuple[Quantity, ...], Field(min_length=2)]
-
-
-class Grows(Model):
-    """Training makes the invariance error at the logits grow, in the mean over seeds."""
-
-    name: Literal["grows"]
-    entries: Some[EntryName]
-
-
-class Reading(Model):
-    """One way in which a statement can be read, with what was printed for it and how it is tested.
-
-    `source_test` is the test by which the source decided, where it did.
-    """
-
-    name: Name
-    printed: Text
-    source_test: Text | None = None
-    calibrates: Name | None = None
-    test: Annotated[Greater | Equal | Identical | Grows, Field(discriminator="name")]
-
-
 class StatementClaim(Claim):
     """A qualitative statement. Where it can be read in several ways, each reading has its own verdict."""
 
     kind: Literal["statement"]
     says: Text
     readings: Some[Reading]
+
+    @property
+    def row_ids(self) -> list[str]:
+        """The names of its rows, one for each reading."""
+        return [f"{self.id}/{one.name}" for one in self.readings]
 
 
 AnyClaim = Annotated[NumberClaim | CurveClaim | StatementClaim, Field(discriminator="kind")]
@@ -291,24 +218,3 @@ class ClaimsCard(Model):
             if one.claim not in numbers:
                 raise broken_rule(f"there is no accuracy '{one.claim}' on this card", "weights", place, "claim")
         return self
-
-
-def rounds_to(number: float, printed: float, digits: int) -> bool:
-    """Whether a number is the printed one, rounded to its digits; at a half either way."""
-    return abs(number - printed) <= 0.5 * 10.0**-digits * (1 + 1e-9)
-
-
-def published(value: float, std: float | None, kind: str, runs: int | None, unit: Unit) -> Summary:
-    """A published number as a summary of fractions, or as a count.
-
-    An error becomes an accuracy, a population deviation a sample deviation. Without runs, or without a spread, it is
-    one run. A spread of unsaid kind is taken for a sample deviation, the narrower reading.
-    """
-    from gcnnbench.statistics import Summary, sample_std  # the schema alone needs no numpy
-
-    scale = 1 / COUNTS[unit] if unit in COUNTS else 100.0
-    mean = 1 - value / scale if unit == "error-percent" else value / scale
-    if std is None or runs is None or runs < 2:
-        return Summary(1, mean, None, None)
-    std = sample_std(std, runs) if kind == "population" else std
-    return Summary(runs, mean, std / scale, None)

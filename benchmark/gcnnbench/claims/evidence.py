@@ -9,11 +9,10 @@ from pathlib import Path
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.protocols import difference_from_now
 from gcnnbench.data.copies import on_copies
-from gcnnbench.leaderboard.frame import excluded
+from gcnnbench.leaderboard.frame import current_digests, excluded
 from gcnnbench.leaderboard.reading import Run, run
 from gcnnbench.runs.files import read_files
 from gcnnbench.runs.record import Record
-from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.scoring.metrics import angle_accuracies
 
 QUARTER_TURNS = ("accuracy.rot90", "accuracy.rot180", "accuracy.rot270")
@@ -48,11 +47,7 @@ def gather(registry: Registry, results: Path) -> dict[tuple[str, str], list[Evid
     """
     registry = on_copies(registry, results)
     cards = {card.full_name: card for card in registry.benchmarks.values()}
-    expected = {
-        (name, entry): spec_digest(spec(registry, card, entry))
-        for name, card in cards.items()
-        for entry in card.entries
-    }
+    expected = current_digests(registry, cards.values())
     found: dict[tuple[str, str], list[Evidence]] = {}
     for file in read_files(results):
         card = cards.get(file.place.parts[0])

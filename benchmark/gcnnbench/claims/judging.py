@@ -8,30 +8,19 @@ from functools import lru_cache
 
 import numpy as np
 
-from gcnnbench.cards.base import Assumption, split_entry
-from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
-from gcnnbench.claims.claims import (
-    Claim,
-    ClaimsCard,
-    CurveClaim,
-    Equal,
-    Greater,
-    Grows,
-    Identical,
-    NumberClaim,
-    Reading,
-    StatementClaim,
-    claims_file,
-)
+from gcnnbench.claims.assumptions import touching
+from gcnnbench.claims.claims import Claim, ClaimsCard, CurveClaim, NumberClaim, StatementClaim, claims_file
 from gcnnbench.claims.curve_test import CurveTest, curve_power, curve_test
 from gcnnbench.claims.evidence import Evidence
 from gcnnbench.claims.families import with_families
+from gcnnbench.claims.next_steps import next_step
 from gcnnbench.claims.power import POWER, power, seeds_for_power
 from gcnnbench.claims.rows import ClaimRow, Counted
 from gcnnbench.claims.single_runs import published_runs
+from gcnnbench.claims.statements import Equal, Greater, Identical, Reading, Test
 from gcnnbench.claims.verdicts import (
-    CURVE_SEEDS,
     Judgement,
     judge,
     judge_curve,
@@ -44,20 +33,12 @@ from gcnnbench.claims.verdicts import (
 from gcnnbench.formatting import how_many
 from gcnnbench.statistics import Summary, summary
 
-Test = Greater | Equal | Identical | Grows
 Gathered = Mapping[tuple[str, str], Sequence[Evidence]]
-CURVED = ("accuracy.angle", "accuracy.curve_mean")
-"""Quantities on which the protocol of the rotation curve has an influence."""
 
 
 def judge_claims(registry: Registry, cards: Sequence[ClaimsCard], gathered: Gathered) -> list[ClaimRow]:
     """One row for each claim, and for each reading of a statement, in the order of the cards."""
     return [row for card in cards for row in with_families(_card(registry, card, gathered))]
-
-
-def row_ids(claim: Claim) -> list[str]:
-    """The names of a claim's rows: its own, or one for each reading of a statement."""
-    return [f"{claim.id}/{one.name}" for one in claim.readings] if isinstance(claim, StatementClaim) else [claim.id]
 
 
 def _card(registry: Registry, card: ClaimsCard, gathered: Gathered) -> list[ClaimRow]:
@@ -155,7 +136,7 @@ def _powers(theirs: tuple[tuple[float, ...], ...], tolerances: tuple[float, ...]
 
 def _reading(card: ClaimsCard, claim: StatementClaim, reading: Reading, gathered: Gathered) -> ClaimRow:
     test = reading.test
-    row = _blank(card, claim, entries_of(test), getattr(test, "quantity", test.name), reading.printed)
+    row = _blank(card, claim, test.about, getattr(test, "quantity", test.name), reading.printed)
     row = replace(row, id=f"{claim.id}/{reading.name}", source_test=reading.source_test)
     runs = _runs(claim, row.entries, gathered)
     if not runs:
@@ -178,9 +159,7 @@ def _reading_counts(registry: Registry, claim: StatementClaim, reading: Reading)
     return "evidence"
 
 
-def _tested(
-    card: ClaimsCard, test: Greater | Equal | Identical | Grows, runs: Mapping[str, Sequence[Evidence]]
-) -> Judgement | None:
+def _tested(card: ClaimsCard, test: Test, runs: Mapping[str, Sequence[Evidence]]) -> Judgement | None:
     """The judgement of a statement; null where a run lacks what is asked for."""
     if isinstance(test, Greater | Equal):
         found = {entry: _summary([one.quantity(test.quantity) for one in here]) for entry, here in runs.items()}
@@ -198,22 +177,6 @@ def _tested(
     growth = [[one.growth for one in here] for here in runs.values()]
     known_growth = [[value for value in here if value is not None] for here in growth]
     return judge_growth(known_growth) if [*map(len, growth)] == [*map(len, known_growth)] else None
-
-
-def entries_of(test: Test) -> tuple[str, ...]:
-    """The entries that a statement is about, each once."""
-    if isinstance(test, Greater):
-        return (*test.more, *test.less)
-    if isinstance(test, Equal):
-        return (test.one, *test.others)
-    return test.entries
-
-
-def assumptions(registry: Registry, card: BenchmarkCard, entries: Sequence[str]) -> dict[str, Assumption]:
-    """The assumptions of a benchmark and of the models of these entries, by name."""
-    models = [registry.models.get(split_entry(entry)[0]) for entry in entries]
-    every = [*card.assumptions, *(found for model in models if model for found in model.assumptions)]
-    return {assumption.name: assumption for assumption in every}
 
 
 def _runs(claim: Claim, entries: Sequence[str], gathered: Gathered) -> list[Sequence[Evidence]]:
@@ -250,32 +213,5 @@ def _finished(row: ClaimRow, claim: Claim, registry: Registry) -> ClaimRow:
     card = registry.benchmark(claim.benchmark)
     if row.counted == "calibration" and row.verdict != "not run":
         row = replace(row, judgement=replace(row.judgement, verdict="calibration"))
-    assumed = assumptions(registry, card, row.entries).values()
-    under = () if row.counted == "count" else tuple(one.name for one in assumed if _matters(one, row))
-    return replace(row, under=under, next=_next(row, card))
-
-
-def _matters(assumption: Assumption, row: ClaimRow) -> bool:
-    return row.quantity in CURVED or not assumption.field.startswith("evaluation.curve")
-
-
-def _next(row: ClaimRow, card: BenchmarkCard) -> str:
-    """The command that would bring a verdict, where there is none."""
-    if card.superseded_by is not None:
-        return ""
-    command = f"gcnnbench run {card.name}" + "".join(f" --entry {entry}" for entry in row.entries)
-    if row.verdict == "not run":
-        return command
-    if row.verdict != "inconclusive":
-        return ""
-    if row.statement:
-        return f"more seeds: {command} --seeds 0-{2 * row.seeds - 1}"
-    if row.curve and row.seeds < CURVE_SEEDS:
-        return f"a curve is judged from {CURVE_SEEDS} seeds on: {command} --seeds 0-{CURVE_SEEDS - 1}"
-    if row.judgement.single_run:
-        return "one published run: no number of seeds is known to decide"
-    if row.needed is None:
-        return "too few published runs: no number of seeds would reproduce a true claim with probability 0.8"
-    if row.seeds < row.needed:
-        return f"{how_many(row.needed, 'seed')} would reproduce a true claim: {command} --seeds 0-{row.needed - 1}"
-    return "as many seeds as a true claim needs: the shift is too near the tolerance to tell"
+    under = () if row.counted == "count" else touching(registry, card, row.entries, row.quantity)
+    return replace(row, under=under, next=next_step(row, card))

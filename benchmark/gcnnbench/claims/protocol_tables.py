@@ -19,8 +19,8 @@ from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, Finding, open_cards
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.values import Positive
-from gcnnbench.claims.claims import COUNTS, WHERE, rounds_to
-from gcnnbench.claims.judging import assumptions
+from gcnnbench.claims.assumptions import assumptions
+from gcnnbench.claims.claims import WHERE
 
 FOLDER = REGISTRY / "protocols"
 
@@ -112,16 +112,6 @@ class PublishedNetwork(Model):
     first_weights: dict[Literal["convolution", "bias", "linear"], FirstWeights]
     deviates: dict[Literal["convolution", "bias", "linear"], FirstWeights] = Field(default_factory=dict)
     layers: Annotated[tuple[Layers, ...], Field(min_length=1)]
-
-    @property
-    def flat_layers(self) -> list[str]:
-        """All layers in order."""
-        return [layer for part in self.layers for layer in part.times * part.of]
-
-    def has_parameters(self, count: int) -> bool:
-        """Whether a number of parameters is the published one, to its digits; true where none is published."""
-        digits = len(str(self.parameters).rstrip("0").partition(".")[2])
-        return not self.parameters or rounds_to(count / COUNTS[self.parameters_in], self.parameters, digits)
 
 
 class ProtocolTable(Model):

@@ -1,4 +1,4 @@
-"""Compares two protocols item by item: why a record does not speak to a claim, or enters no table."""
+"""Compares two protocols item by item: says why a record does not speak to a claim, or enters no table."""
 
 from __future__ import annotations
 

@@ -9,8 +9,9 @@ from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, Finding, open_cards
 from gcnnbench.cards.registry import Registry
-from gcnnbench.claims.claims import FOLDER, Claim, ClaimsCard, CurveClaim, Equal, NumberClaim, StatementClaim
-from gcnnbench.claims.judging import assumptions, entries_of, row_ids
+from gcnnbench.claims.assumptions import assumptions
+from gcnnbench.claims.claims import FOLDER, Claim, ClaimsCard, CurveClaim, NumberClaim, StatementClaim
+from gcnnbench.claims.statements import Equal
 
 
 def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
@@ -74,7 +75,7 @@ def _cross_check(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Fin
 def _within(file: CardFile[ClaimsCard]) -> Iterator[Finding]:
     """What a card says of its own claims: which are primary, and which repeat another."""
     card = file.card
-    rows = [row for claim in card.claims for row in row_ids(claim)]
+    rows = [row for claim in card.claims for row in claim.row_ids]
     for place, row in enumerate(card.primary):
         if row not in rows:
             yield file.error(("primary", place), f"there is no row '{row}'; {choice(row, rows)}")
@@ -114,7 +115,7 @@ def _entries(claim: Claim) -> Sequence[str]:
     if isinstance(claim, NumberClaim | CurveClaim):
         return [claim.entry] if claim.entry else []
     if isinstance(claim, StatementClaim):
-        return [entry for reading in claim.readings for entry in entries_of(reading.test)]
+        return [entry for reading in claim.readings for entry in reading.test.about]
     return []
 
 

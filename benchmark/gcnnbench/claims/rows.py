@@ -1,4 +1,4 @@
-"""One row of the table of claims."""
+"""One row of the table of claims: a claim, what our records say of it, and what that holds under."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
-from gcnnbench.claims.claims import CurveQuantity
+from gcnnbench.claims.quantities import CurveQuantity
 from gcnnbench.claims.verdicts import Judgement, VerdictName
 from gcnnbench.formatting import probability
 from gcnnbench.statistics import ALPHA, Summary
@@ -109,7 +109,7 @@ class ClaimRow:
         return "/" in self.id
 
 
-def tell_aside(rows: Sequence[ClaimRow], aside: Mapping[tuple[str, str], str]) -> list[ClaimRow]:
+def with_set_aside(rows: Sequence[ClaimRow], aside: Mapping[tuple[str, str], str]) -> list[ClaimRow]:
     """The rows, those that are not run saying of records that are there all the same why they do not count.
 
     Args:

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from gcnnbench.cards.base import EntryName, Model, Name, Some, Text
 from gcnnbench.cards.values import Natural, Positive
-from gcnnbench.claims.claims import CurveClaim, CurveQuantity
+from gcnnbench.claims.claims import CurveClaim
+from gcnnbench.claims.quantities import CurveQuantity
 
 
 class PublishedRuns(Model):

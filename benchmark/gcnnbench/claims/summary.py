@@ -1,4 +1,4 @@
-"""What came out of all claims, counted by what they are: what was tested, with which power, and how it ended."""
+"""Counts verdicts by what they count as, and says in sentences what was tested, with which power, and how it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of claims, for readers and for programs."""
+"""The table of claims, as Markdown for readers and as JSON for programs."""
 
 from __future__ import annotations
 

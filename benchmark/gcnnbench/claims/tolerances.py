@@ -1,14 +1,15 @@
-"""Looks up in git since when the tolerance of each claim stands; one set after the records it judges judges nothing."""
+"""Looks up in git when each claim's tolerance was last changed: one set after the records it judges proves nothing."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from gcnnbench.git import git_text
 
 
 def tolerances_since(path: Path) -> dict[str, datetime]:
@@ -24,13 +25,13 @@ def tolerances_since(path: Path) -> dict[str, datetime]:
         Times by the claim's id; a statement's readings are named as in rows, `claim/reading`.
     """
     history = _history(path)
-    if not history or _git(path, "rev-parse", "--is-shallow-repository") != "false\n":
+    if not history or git_text(path.parent, "rev-parse", "--is-shallow-repository") != "false\n":
         return {}
     current = _tolerances(path.read_text(encoding="utf-8"))
     since: dict[str, datetime] = {}
     unchanged = set(current)
     for commit, time, place in history:
-        past = _tolerances(_git(path, "show", f"{commit}:{place}") or "")
+        past = _tolerances(git_text(path.parent, "show", f"{commit}:{place}") or "")
         unchanged = {claim for claim in unchanged if past.get(claim) == current[claim]}
         since |= dict.fromkeys(unchanged, datetime.fromisoformat(time))
         if not unchanged:
@@ -40,7 +41,7 @@ def tolerances_since(path: Path) -> dict[str, datetime]:
 
 def _history(path: Path) -> list[tuple[str, str, str]]:
     """Commit, time and path within the repository of each version of a file, newest first, through renames."""
-    log = _git(path, "log", "--follow", "--name-only", "--format=%x00%H %cI", "--", path.name) or ""
+    log = git_text(path.parent, "log", "--follow", "--name-only", "--format=%x00%H %cI", "--", path.name) or ""
     entries = [entry.split() for entry in log.split("\0") if entry]
     return [(commit, time, place) for commit, time, place in entries]
 
@@ -72,12 +73,3 @@ def _names(claim: Mapping[str, Any]) -> dict[str, str]:
         for reading in readings
         if "tolerance" in reading["test"]
     }
-
-
-def _git(path: Path, *arguments: str) -> str | None:
-    """What git prints in a file's folder; null where git is missing or refuses."""
-    command = ["git", "-C", str(path.parent), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None

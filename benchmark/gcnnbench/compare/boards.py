@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gcnnbench.compare.revision import files_at
-from gcnnbench.disk import read_plain
+from gcnnbench.disk import read_given
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many, listed
 from gcnnbench.leaderboard.board import Board
@@ -90,7 +90,7 @@ def compare_files(first: Path, second: Path) -> StateComparison:
     Raises:
         UserError: one of them cannot be read, or holds no leaderboard.
     """
-    states = [_parsed(_text(path), str(path)) for path in (first, second)]
+    states = [_parsed(read_given(path), str(path)) for path in (first, second)]
     return _compared(str(first), states[0], str(second), states[1])
 
 
@@ -116,13 +116,6 @@ def compare_revision(results: Path, revision: str, boards: Sequence[Board]) -> S
     then = [board for board in then if board.benchmark.partition("@")[0] in named]
     now = _parsed(as_json(boards).encode(), "now")
     return _compared(f"{TABLES}/ at {revision}", then, "the records as they are", now)
-
-
-def _text(path: Path) -> bytes:
-    try:
-        return read_plain(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _parsed(text: bytes, name: str) -> tuple[KeptBoard, ...]:

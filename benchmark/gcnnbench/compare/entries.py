@@ -18,11 +18,10 @@ from gcnnbench.data.copies import on_copies
 from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import listed
-from gcnnbench.leaderboard.frame import excluded
+from gcnnbench.leaderboard.frame import current_digests, excluded
 from gcnnbench.leaderboard.notes import UNPAIRED
 from gcnnbench.leaderboard.reading import Run, read_results
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob
-from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import Difference, Summary, detectable, mcnemar, paired, paired_bootstrap, summary, welch
 
 SKIPPED = {"invariance_error"}
@@ -106,7 +105,7 @@ def compare(registry: Registry, results: Path, first: str, second: str) -> Compa
         raise UserError(f"{one} is compared with itself; name another entry: {others}")
     registry = on_copies(registry, results)
     found = read_results(results, {card.full_name: card})
-    expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
+    expected = current_digests(registry, [card])
     counted = [run for run in found.runs if run.benchmark == card.full_name and not excluded(run, card, expected)[0]]
     sides = [Side(name, {run.seed: run for run in counted if run.entry == name}, results) for name in (one, two)]
     for side in sides:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from gcnnbench.errors import UserError
+from gcnnbench.git import ask_git
 from gcnnbench.runs.provenance import CHECKOUT
 
 
@@ -13,7 +13,7 @@ def in_history(commit: str) -> bool | None:
     """Whether a commit is HEAD or one of its ancestors; null where there is no git or no repository to ask."""
     if not (CHECKOUT / ".git").exists():
         return None
-    code, _ = _git(CHECKOUT, "merge-base", "--is-ancestor", commit, "HEAD")
+    code, _ = ask_git(CHECKOUT, "merge-base", "--is-ancestor", commit, "HEAD")
     return None if code is None else code == 0
 
 
@@ -28,21 +28,12 @@ def files_at(revision: str, folder: Path, ending: str) -> dict[str, bytes]:
     Raises:
         UserError: git is missing, the folder is in no repository, or there is no such revision.
     """
-    code, commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if code is None or _git(folder, "rev-parse", "--git-dir")[0] != 0:
+    code, commit = ask_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if code is None or ask_git(folder, "rev-parse", "--git-dir")[0] != 0:
         raise UserError(f"{folder} is in no git repository, so there is no revision {revision} of it")
     if code != 0:
         raise UserError(f"there is no revision {revision} here; see git log --oneline")
     at = commit.decode().strip()
-    _, listing = _git(folder, "ls-tree", "-z", "--name-only", at, "./")
+    _, listing = ask_git(folder, "ls-tree", "-z", "--name-only", at, "./")
     names = [name for name in listing.decode().split("\0") if name.endswith(ending)]
-    return {name: _git(folder, "show", f"{at}:./{name}")[1] for name in names}
-
-
-def _git(folder: Path, *arguments: str) -> tuple[int | None, bytes]:
-    """Git's exit code, null where git is missing, and what it printed."""
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
-    except OSError:
-        return None, b""
-    return done.returncode, done.stdout
+    return {name: ask_git(folder, "show", f"{at}:./{name}")[1] for name in names}

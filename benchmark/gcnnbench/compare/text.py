@@ -9,7 +9,7 @@ from gcnnbench import formatting
 from gcnnbench.compare.boards import Move, StateComparison
 from gcnnbench.compare.directories import CellPair, Change, SetComparison
 from gcnnbench.compare.entries import Comparison, MetricComparison
-from gcnnbench.layout import folded, pipes
+from gcnnbench.layout import bullets, folded, pipes
 
 
 def comparison_as_markdown(comparison: Comparison) -> str:
@@ -44,7 +44,7 @@ def tables(comparison: Comparison) -> Iterator[str]:
             f"{formatting.interval(comparison.bootstrap)} (95%, paired bootstrap)."
         )
     if comparison.gaps:
-        yield "\n".join(folded(f"- {gap}", indent="  ") for gap in comparison.gaps)
+        yield bullets(comparison.gaps)
 
 
 def _metric(found: MetricComparison) -> list[str]:
@@ -79,7 +79,7 @@ def sets_as_markdown(found: SetComparison) -> str:
         parts += ["### Differences over the common seeds", CAPTION]
         parts += [text for comparison in found.comparisons for text in tables(comparison)]
     if found.unreadable:
-        parts.append("\n".join(folded(f"- not compared: {finding}", indent="  ") for finding in found.unreadable))
+        parts.append(bullets(f"not compared: {finding}" for finding in found.unreadable))
     return "\n\n".join(parts) + "\n"
 
 
@@ -104,29 +104,25 @@ def _changed(title: str, same: str, changes: Sequence[Change]) -> Iterator[str]:
     if not changes:
         yield f"In the common cells {same}."
         return
-    lines = (
-        f"- {change.field}: {change.first} → {change.second} ({formatting.how_many(change.cells, 'cell')})"
+    yield f"### {title}"
+    yield bullets(
+        f"{change.field}: {change.first} → {change.second} ({formatting.how_many(change.cells, 'cell')})"
         for change in changes
     )
-    yield f"### {title}"
-    yield "\n".join(folded(line, indent="  ") for line in lines)
 
 
 def states_as_markdown(found: StateComparison) -> str:
     """A table of the rows that are not what they were, and why."""
     parts = [f"## Leaderboard\n\nbefore: {found.first}\nafter:  {found.second}"]
-    parts += ["\n".join(folded(f"- {note}", indent="  ") for note in found.notes)] if found.notes else []
+    parts += [bullets(found.notes)] if found.notes else []
     for benchmark in dict.fromkeys(move.benchmark for move in found.moves):
         moves = [move for move in found.moves if move.benchmark == benchmark]
         changed = [move for move in moves if move.what != "same"]
         same = len(moves) - len(changed)
         parts.append(f"### {benchmark}")
         parts += [_moves(changed), _reasons(changed)] if changed else []
-        parts += (
-            [f"{same} {'row is' if same == 1 else 'rows are'} what {'it was' if same == 1 else 'they were'}."]
-            if same
-            else []
-        )
+        if same:
+            parts.append(f"{same} row is what it was." if same == 1 else f"{same} rows are what they were.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -136,7 +132,7 @@ def _moves(moves: Sequence[Move]) -> str:
 
 
 def _reasons(moves: Sequence[Move]) -> str:
-    return "\n".join(folded(f"- {move.entry}: {'; '.join(move.why)}.", indent="  ") for move in moves)
+    return bullets(f"{move.entry}: {'; '.join(move.why)}." for move in moves)
 
 
 def _rank(move: Move) -> str:

@@ -1,4 +1,4 @@
-"""Float noise: how far the logits of one network move with the way they are computed, and what that excuses.
+"""Float noise: how far logits move with the way they are computed, and which differences of a record that excuses.
 
 Two ways to compute one float32 network differ in their last digits: batches of another size, another machine, the norms
 folded or not. `tolerance = 10 · max |Δlogit|`, over batch sizes and against float64, on this machine and this network,

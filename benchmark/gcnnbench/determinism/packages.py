@@ -1,4 +1,4 @@
-"""Whether torch and torchvision belong together: the commonest broken environment, explained in one line."""
+"""Checks whether the installed torch and torchvision belong together."""
 
 from __future__ import annotations
 

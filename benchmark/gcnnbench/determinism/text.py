@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gcnnbench.determinism.audit import Audit
 from gcnnbench.determinism.float_noise import FACTOR
+from gcnnbench.formatting import versions_text
 from gcnnbench.layout import pipes
 
 
 def audit_as_text(audit: Audit) -> str:
     """What ran, the table of differences, and what it means."""
-    libraries = ", ".join(f"{name} {number}" for name, number in audit.versions.items())
     settings = "; ".join(f"{name}: {value}" for name, value in audit.flags.items())
     columns = ["entry", "threads", "batch", "repeats", "max |Δlogit|", "relative", "flips"]
     table = [
@@ -36,7 +36,7 @@ def audit_as_text(audit: Audit) -> str:
         f"is {noise:.1e} of the logits' root mean square; records are re-scored with {FACTOR} times it as tolerance."
     )
     parts = [
-        f"{audit.device}: {audit.device_name}\n{libraries}\n{settings}",
+        f"{audit.device}: {audit.device_name}\n{versions_text(audit.versions)}\n{settings}",
         pipes((columns, table, ""), roomy=True),
         "\n".join(training),
         meaning,

@@ -1,1 +1,1 @@
-"""From a cell of a table to its bytes: the counts, records, files and claims that a number comes from."""
+"""Explains a number of a table: the counts, records, files and claims that it comes from."""

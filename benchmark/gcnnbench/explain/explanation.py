@@ -1,4 +1,4 @@
-"""The data of an explanation: all that stands behind one number of a table."""
+"""The data of an explanation, all that stands behind one number of a table, and what it was made on in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any, Literal
 from gcnnbench.cards.base import Assumption
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.metric_counts import Tally
+from gcnnbench.formatting import how_many
+from gcnnbench.runs.record import Provenance
 from gcnnbench.statistics import Summary
+
+
+def machine(made: Provenance) -> str:
+    """What a record was made on, in words."""
+    return f"{made.device}: {made.device_name}, {how_many(made.threads, 'thread')}; {made.platform}"
 
 
 @dataclass(frozen=True)

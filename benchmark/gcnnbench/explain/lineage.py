@@ -20,11 +20,10 @@ from gcnnbench.compare.revision import in_history
 from gcnnbench.data.copies import on_copies
 from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
-from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value
+from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value, machine
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
-from gcnnbench.formatting import how_many
 from gcnnbench.leaderboard.folds import folds_of, tested_images
-from gcnnbench.leaderboard.records import Kept, counted, kept_records
+from gcnnbench.leaderboard.records import StoredRecord, counted, stored_records
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob, read_files, seed_of, weights_path
 from gcnnbench.runs.record import Provenance
 from gcnnbench.runs.spec import spec, spec_digest
@@ -54,7 +53,7 @@ def explain(
     registry = registry.at(card)
     if entry not in card.entries:
         raise UserError(f"{entry} is no entry of {card.full_name}; {choice(entry, card.entries)}")
-    kept = [one for one in kept_records(registry, results, card) if one.run.entry == entry]
+    kept = [one for one in stored_records(registry, results, card) if one.run.entry == entry]
     chosen = counted(kept).get(entry, []) if seed is None else [one for one in kept if one.run.seed == seed]
     if not chosen:
         raise UserError(_nothing(card, entry, seed, kept, _unusable(results, card, entry)))
@@ -109,7 +108,7 @@ def _unusable(results: Path, card: BenchmarkCard, entry: str) -> dict[int, str]:
 
 
 def _nothing(
-    card: BenchmarkCard, entry: str, seed: int | None, kept: Sequence[Kept], unusable: Mapping[int, str]
+    card: BenchmarkCard, entry: str, seed: int | None, kept: Sequence[StoredRecord], unusable: Mapping[int, str]
 ) -> str:
     command = f"gcnnbench run {card.name} --entry {entry}"
     if seed is not None:
@@ -126,7 +125,7 @@ def _nothing(
     return f"{entry} has no record of {card.full_name} that counts{also}: {command}"
 
 
-def _metric(given: str, chosen: Sequence[Kept], card: BenchmarkCard) -> str:
+def _metric(given: str, chosen: Sequence[StoredRecord], card: BenchmarkCard) -> str:
     """The metric's full name.
 
     Raises:
@@ -147,7 +146,7 @@ def _metric(given: str, chosen: Sequence[Kept], card: BenchmarkCard) -> str:
     return name
 
 
-def _value(kept: Kept, metric: str, results: Path, card: BenchmarkCard) -> Value:
+def _value(kept: StoredRecord, metric: str, results: Path, card: BenchmarkCard) -> Value:
     record, run = kept.record, kept.run
     path = results / kept.place
     outputs = record.outputs
@@ -177,12 +176,12 @@ def _file(path: Path, results: Path, sha256: str, size: int) -> File:
     return File(place, sha256, size, "here" if found == sha256 else "altered")
 
 
-def _origins(chosen: Sequence[Kept]) -> list[Origin]:
+def _origins(chosen: Sequence[StoredRecord]) -> list[Origin]:
     """The records by what made them: commit, machine and versions."""
     groups: dict[tuple[object, ...], list[tuple[int, Provenance]]] = {}
     for one in chosen:
         made = one.record.provenance
-        key = (made.commit, made.dirty, _machine(made), made.numeric_mode, tuple(sorted(made.versions.items())))
+        key = (made.commit, made.dirty, machine(made), made.numeric_mode, tuple(sorted(made.versions.items())))
         groups.setdefault(key, []).append((one.run.seed, made))
     return [
         Origin(
@@ -190,7 +189,7 @@ def _origins(chosen: Sequence[Kept]) -> list[Origin]:
             commit=(made := group[0][1]).commit,
             dirty=made.dirty,
             in_history=in_history(made.commit) if made.commit else None,
-            machine=_machine(made),
+            machine=machine(made),
             numeric_mode=made.numeric_mode,
             versions=made.versions,
             started=min(one.started for _, one in group),
@@ -198,10 +197,6 @@ def _origins(chosen: Sequence[Kept]) -> list[Origin]:
         )
         for group in groups.values()
     ]
-
-
-def _machine(made: Provenance) -> str:
-    return f"{made.device}: {made.device_name}, {how_many(made.threads, 'thread')}; {made.platform}"
 
 
 def _claims(registry: Registry, results: Path, card: BenchmarkCard, entry: str, metric: str) -> tuple[ClaimRow, ...]:

@@ -22,6 +22,16 @@ class Tally:
     fields: tuple[str, ...]
     formula: str
 
+    @property
+    def fields_text(self) -> str:
+        """`counts.elements.rot90, rot180`; a long list by its ends."""
+        kind = self.fields[0].rpartition(".")[0]
+        if any(field.rpartition(".")[0] != kind for field in self.fields):
+            return ", ".join(self.fields)
+        names = [field.rpartition(".")[2] for field in self.fields]
+        some = names if len(names) <= 8 else [*names[:2], "…", f"{names[-1]} ({len(names)} of them)"]
+        return f"{kind}.{', '.join(some)}"
+
 
 def tally(metric: str, counts: Counts, seen: Sequence[str]) -> Tally | None:
     """The counts behind a metric; null where no count holds it, or where it is not defined.

@@ -1,4 +1,4 @@
-"""An explanation of one number, for readers and for programs."""
+"""An explanation of one number, as text for readers and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from gcnnbench import formatting
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.explain.explanation import Explanation, File, Origin, Value
-from gcnnbench.explain.metric_counts import Tally
 from gcnnbench.layout import folded
 from gcnnbench.statistics import all_or_none
 from gcnnbench.strict_json import json_document
@@ -63,7 +62,7 @@ def _headline(found: Explanation) -> str:
 def _formulae(found: Explanation) -> Iterator[str]:
     first = found.values[0]
     if first.tally is not None:
-        yield _item("metric", f"{first.tally.formula}, over {_fields(first.tally)} of each record")
+        yield _item("metric", f"{first.tally.formula}, over {first.tally.fields_text} of each record")
     elif first.field is not None:
         yield _item("metric", first.field)
     if found.summary is not None:
@@ -104,16 +103,6 @@ def _statistics(found: Explanation) -> Iterator[str]:
         yield _item("missing", f"{formatting.listed(found.missing)}: no record that counts, so the row is not ranked")
 
 
-def _fields(found: Tally) -> str:
-    """`counts.elements.rot90, rot180`; a long list by its ends."""
-    kind = found.fields[0].rpartition(".")[0]
-    if any(field.rpartition(".")[0] != kind for field in found.fields):
-        return ", ".join(found.fields)
-    names = [field.rpartition(".")[2] for field in found.fields]
-    told = ", ".join(names) if len(names) <= 8 else f"{names[0]}, {names[1]}, …, {names[-1]} ({len(names)} of them)"
-    return f"{kind}.{told}"
-
-
 def _record(value: Value) -> Iterator[str]:
     number = formatting.NOTHING if value.value is None else f"{value.value!r}"
     counts = f" = {value.tally.part:,} / {value.tally.total:,}" if value.tally else ""
@@ -149,8 +138,7 @@ def _origin(origin: Origin) -> Iterator[str]:
     commit = f"{origin.commit}\n            {known[origin.in_history]}{state}" if origin.commit else "not known"
     yield f"    commit  {commit}"
     yield folded(f"on      {origin.machine}; {origin.numeric_mode}", indent=" " * 12, first=" " * 4)
-    versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
-    yield folded(f"with    {versions}", indent=" " * 12, first=" " * 4)
+    yield folded(f"with    {formatting.versions_text(origin.versions)}", indent=" " * 12, first=" " * 4)
     yield f"    from    {origin.started} to {origin.finished}"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from gcnnbench.explain.explanation import Explanation
 from gcnnbench.record_checks.rows import RecordRow
+from gcnnbench.strict_json import json_document
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -45,4 +45,4 @@ def statement(found: Explanation, rows: Sequence[RecordRow]) -> str:
             **names,
         },
     }
-    return json.dumps(document, indent=1) + "\n"
+    return json_document(document)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import PurePosixPath
 from typing import Any
 
+from gcnnbench.formatting import versions_text
+from gcnnbench.strict_json import json_document
 from gcnnbench.submissions.manifest import MANIFEST, Manifest
 
 METADATA = "ro-crate-metadata.json"
@@ -47,7 +48,7 @@ def ro_crate(manifest: Manifest, licence: str, published: str) -> str:
             "@type": "SoftwareApplication",
             "name": "gcnnbench",
             "version": manifest.environment.get("gcnnbench", "unknown"),
-            "softwareRequirements": ", ".join(f"{name} {text}" for name, text in manifest.environment.items()),
+            "softwareRequirements": versions_text(manifest.environment),
         },
         {
             "@id": "#run",
@@ -61,7 +62,7 @@ def ro_crate(manifest: Manifest, licence: str, published: str) -> str:
         {"@id": MANIFEST, "@type": "File", "name": MANIFEST, "encodingFormat": "application/json"},
         *files,
     ]
-    return json.dumps({"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}, indent=1) + "\n"
+    return json_document({"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph})
 
 
 def _file(name: str, sha256: str, size: int) -> dict[str, Any]:

@@ -9,14 +9,13 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gcnnbench.disk import write_whole
 from gcnnbench.equivariance.audit import Audit, SizeAudit
 from gcnnbench.equivariance.wording import Words
 from gcnnbench.errors import UserError
-from gcnnbench.figures.style import COLOURS, GREY, encoded, joined, legend_below, looks, new_figure, styled
+from gcnnbench.figures.drawing import write_figure
+from gcnnbench.figures.style import COLOURS, GREY, joined, legend_below, looks, new_figure, styled
+from gcnnbench.formatting import ROUNDING
 
-ROUNDING = 1e-12
-"""Errors below it are those of float64 and tell nothing."""
 FLOOR = 1e-17
 """Errors of zero stand here on the logarithmic axis."""
 MARKS: dict[Words, tuple[str, str]] = {
@@ -131,8 +130,6 @@ def _title(found: Audit) -> str:
 def _written(reading: Reading, stem: Path, name: str, drawing: Drawing) -> list[Path]:
     title = _title(reading.found)
     with styled():
-        contents = encoded(figure(reading, drawing), title, drawing.__doc__ or title)
-    paths = [stem.with_name(f"{stem.name}-{name}.{form}") for form in contents]
-    for path, content in zip(paths, contents.values(), strict=True):
-        write_whole(path, content)
-    return paths
+        return write_figure(
+            figure(reading, drawing), title, drawing.__doc__ or title, stem.with_name(f"{stem.name}-{name}")
+        )

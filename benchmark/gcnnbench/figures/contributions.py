@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gcnnbench.disk import write_whole
 from gcnnbench.equivariance.contributions import Decomposition
 from gcnnbench.errors import UserError
-from gcnnbench.figures.style import BLUE, GREEN, VERMILION, encoded, legend_below, new_figure, styled
+from gcnnbench.figures.drawing import write_figure
+from gcnnbench.figures.style import BLUE, GREEN, VERMILION, legend_below, new_figure, styled
 
 COLOURS = {"rotation": BLUE, "translation-x": VERMILION, "translation-y": GREEN}
 BAR = 0.8
@@ -54,8 +54,4 @@ def draw_contributions(name: str, found: Mapping[tuple[int, str], Decomposition]
             panel.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
         panels.flat[0].set_title(title)
         legend_below(figure)
-        contents = encoded(figure, title, draw_contributions.__doc__ or title)
-    paths = [stem.with_name(f"{stem.name}-kinds.{form}") for form in contents]
-    for path, content in zip(paths, contents.values(), strict=True):
-        write_whole(path, content)
-    return paths
+        return write_figure(figure, title, draw_contributions.__doc__ or title, stem.with_name(f"{stem.name}-kinds"))

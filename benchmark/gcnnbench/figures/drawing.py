@@ -1,10 +1,14 @@
-"""The type of a drawn figure: the picture with its caption and its text for who cannot see it."""
+"""A drawn figure with its caption and its text for those who cannot see it, and writing one to files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from matplotlib.figure import Figure
+
+from gcnnbench.disk import write_whole
+from gcnnbench.figures.style import encoded
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,23 @@ class Drawing:
     title: str
     caption: str
     alt: str
+
+
+def write_figure(figure: Figure, title: str, description: str, stem: Path, temporary: Path | None = None) -> list[Path]:
+    """Write a figure as SVG and PNG, inside `styled()`; the same figure gives the same bytes.
+
+    Args:
+        figure: drawn under the same settings.
+        title: of the files' metadata.
+        description: the caption, for their metadata, too.
+        stem: path without its ending.
+        temporary: the folder for files that are being written; that of the figures where None.
+    """
+    paths = []
+    for form, content in encoded(figure, title, description).items():
+        paths.append(stem.with_name(f"{stem.name}.{form}"))
+        write_whole(paths[-1], content, temporary)
+    return paths
 
 
 def counted(numbers: dict[str, int]) -> str:

@@ -10,15 +10,14 @@ from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.reading import read_claims
-from gcnnbench.disk import write_whole
 from gcnnbench.errors import UserError
 from gcnnbench.figures.curve import draw_curve
 from gcnnbench.figures.degree import draw_degree
-from gcnnbench.figures.drawing import Drawing
+from gcnnbench.figures.drawing import Drawing, write_figure
 from gcnnbench.figures.networks import networks
 from gcnnbench.figures.pairs import draw_pairs
 from gcnnbench.figures.relaxation import draw_relaxation
-from gcnnbench.figures.style import encoded, styled
+from gcnnbench.figures.style import styled
 from gcnnbench.leaderboard.regret import family_records
 from gcnnbench.leaderboard.tables import leaderboard
 from gcnnbench.runs.store import Store
@@ -74,12 +73,9 @@ def draw(
         of = f" --benchmark {card.short_name}" if card else f" --family {family}" if family else ""
         command = f"gcnnbench figure {name}{of}"
         caption = f"{drawing.caption} Made by: {command}."
-        contents = encoded(drawing.figure, drawing.title, caption)
-    stem = f"{card.full_name}-{name}" if card else f"{family}-{name}" if family else name
-    paths, temporary = [], Store(results).temporary if folder.is_relative_to(results) else None
-    for form, content in contents.items():
-        paths.append(folder / f"{stem}.{form}")
-        write_whole(paths[-1], content, temporary)
+        stem = f"{card.full_name}-{name}" if card else f"{family}-{name}" if family else name
+        temporary = Store(results).temporary if folder.is_relative_to(results) else None
+        paths = write_figure(drawing.figure, drawing.title, caption, folder / stem, temporary)
     return Drawn(tuple(paths), drawing.title, drawing.caption, drawing.alt, command)
 
 

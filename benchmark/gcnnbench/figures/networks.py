@@ -10,7 +10,7 @@ from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.leaderboard.reading import EquivarianceName
-from gcnnbench.leaderboard.records import Kept, counted, kept_records
+from gcnnbench.leaderboard.records import StoredRecord, counted, stored_records
 from gcnnbench.runs.record import Record
 
 ORDER = ("exact", "approximate", "none", "unknown")
@@ -36,10 +36,10 @@ def networks(registry: Registry, results: Path, card: BenchmarkCard) -> list[Net
     Raises:
         UserError: records cannot be used, or are of several numeric modes.
     """
-    return networks_of(registry, card, kept_records(registry, results, card))
+    return networks_of(registry, card, stored_records(registry, results, card))
 
 
-def networks_of(registry: Registry, card: BenchmarkCard, kept: Sequence[Kept]) -> list[Network]:
+def networks_of(registry: Registry, card: BenchmarkCard, kept: Sequence[StoredRecord]) -> list[Network]:
     """The same from the records of the benchmark, where they have been read.
 
     Raises:

@@ -8,7 +8,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gcnnbench.cards.base import split_entry
 from gcnnbench.errors import UserError
 from gcnnbench.figures.drawing import Drawing
 from gcnnbench.figures.style import BLUE, legend_below, new_figure
@@ -109,10 +108,7 @@ def _mark(axes: Axes, place: float, found: Contrast) -> None:
 
 
 def _label(pair: Pair) -> str:
-    one_slug = split_entry(pair.exact)[0] == pair.architecture
-    other = split_entry(pair.approximate)[1] if one_slug else pair.approximate
-    n = [pair.contrasts[0].exact.n, pair.contrasts[0].approximate.n]
-    return f"{pair.exact} − {other} (n = {n[0] if n[0] == n[1] else f'{n[0]}, {n[1]}'})"
+    return f"{pair.name} (n = {pair.contrasts[0].seeds})"
 
 
 def _caption(lines: Sequence[Line]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gcnnbench.cards.base import split_entry
 from gcnnbench.leaderboard.reading import EquivarianceName, Machine
 from gcnnbench.runs.measured import Grade
 from gcnnbench.statistics import Summary
@@ -84,6 +85,11 @@ class Contrast:
     p: float | None
     p_holm: float | None
 
+    @property
+    def seeds(self) -> str:
+        """How many seeds each side has: `5`, or `5, 3` where they differ."""
+        return str(self.exact.n) if self.exact.n == self.approximate.n else f"{self.exact.n}, {self.approximate.n}"
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -98,9 +104,15 @@ class Pair:
     contrasts: tuple[Contrast, ...]
     why_empty: str | None = None
 
+    @property
+    def name(self) -> str:
+        """`p4cnn@28 − 27` of one slug, else `p4-air-cured@33 − p4-air@33`."""
+        one_slug = split_entry(self.exact)[0] == self.architecture
+        return f"{self.exact} − {split_entry(self.approximate)[1] if one_slug else self.approximate}"
+
 
 @dataclass(frozen=True)
-class Aside:
+class NotCounted:
     """Records that no row counts, and why: superseded, stale, repeat, unofficial, extra seed, no entry of the card."""
 
     benchmark: str
@@ -131,11 +143,15 @@ class Board:
     protocol_seeds: int
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
-    aside: tuple[Aside, ...]
+    not_counted: tuple[NotCounted, ...]
     findings: tuple[str, ...]
-    brought: tuple[WeightsOnlyRow, ...] = ()
+    weights_only: tuple[WeightsOnlyRow, ...] = ()
 
     @property
     def has_runs(self) -> bool:
         """Whether any row has a record, or any network came trained."""
-        return any(row.seeds for row in self.rows) or bool(self.brought)
+        return any(row.seeds for row in self.rows) or bool(self.weights_only)
+
+    def in_several_modes(self, entry: str) -> bool:
+        """Whether an entry has rows in several numeric modes, so that its name alone names none of them."""
+        return len({row.numeric_mode for row in self.rows if row.entry == entry}) > 1

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from gcnnbench.escaping import csv_cell
+from gcnnbench.layout import csv_text
 from gcnnbench.leaderboard.board import Board, Contrast, Pair, Row, Speed
 from gcnnbench.leaderboard.folds import pooled
 from gcnnbench.statistics import Summary
@@ -30,11 +28,11 @@ def board_data(board: Board) -> dict[str, Any]:
         "rows": [_row(row) for row in board.rows],
         "pairs": [_pair(pair) for pair in board.pairs],
         "not_counted": [
-            {"benchmark": aside.benchmark, "entry": aside.entry, "why": aside.why, "seeds": list(aside.seeds)}
-            for aside in board.aside
+            {"benchmark": one.benchmark, "entry": one.entry, "why": one.why, "seeds": list(one.seeds)}
+            for one in board.not_counted
         ],
         "findings": list(board.findings),
-        **({"weights_only": [asdict(brought) for brought in board.brought]} if board.brought else {}),
+        **({"weights_only": [asdict(row) for row in board.weights_only]} if board.weights_only else {}),
     }
 
 
@@ -44,7 +42,7 @@ def as_csv(boards: Sequence[Board]) -> str:
     header = ["benchmark", "rank", "tied", "entry", "group", "equivariance", "numeric_mode", "n", "missing"]
     header += [column for name in names for column in (name, f"{name}.std", f"{name}.low", f"{name}.high")]
     header += ["test_images", "test_set_error", "parameters", "macs", "test_images_per_second", "devices"]
-    return _csv(header, (_csv_row(board, row, names) for board in boards for row in board.rows))
+    return csv_text(header, (_csv_row(board, row, names) for board in boards for row in board.rows))
 
 
 def pairs_as_csv(boards: Sequence[Board]) -> str:
@@ -52,15 +50,7 @@ def pairs_as_csv(boards: Sequence[Board]) -> str:
     header = ["benchmark", "architecture", "exact", "approximate", "metric", "n_exact", "n_approximate"]
     header += ["difference", "low", "high", "p", "p_holm"]
     lines = (_csv_pair(board, pair, found) for board in boards for pair in board.pairs for found in pair.contrasts)
-    return _csv(header, lines)
-
-
-def _csv(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([csv_cell(cell) if isinstance(cell, str) else cell for cell in line] for line in lines)
-    return text.getvalue()
+    return csv_text(header, lines)
 
 
 def _csv_row(board: Board, row: Row, names: Sequence[str]) -> list[Any]:

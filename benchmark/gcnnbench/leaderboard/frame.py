@@ -1,4 +1,4 @@
-"""Makes boards from runs: what counts, rows, ranks, pairs."""
+"""Makes boards from runs: which records count, rows with their summaries, ranks and pairs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,27 @@ from dataclasses import replace
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.model_card import ModelCard
-from gcnnbench.leaderboard.board import Aside, Board, Missing, Row, Speed
+from gcnnbench.cards.registry import Registry
+from gcnnbench.leaderboard.board import Board, Missing, NotCounted, Row, Speed
 from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.pairs import pairs
 from gcnnbench.leaderboard.reading import EquivarianceName, Machine, Results, Run
 from gcnnbench.runs.measured import Grade, Measurement
 from gcnnbench.runs.record import Failure
+from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import Summary, binomial_error, summary, welch
 
 Cell = tuple[str, int]
 """Entry and seed."""
 
 LIMITED = "limited: run with --limit only"
+
+
+def current_digests(registry: Registry, cards: Iterable[BenchmarkCard]) -> dict[tuple[str, str], str]:
+    """The spec digest that the registry asks for today, by (full name of the benchmark, entry)."""
+    return {
+        (card.full_name, entry): spec_digest(spec(registry, card, entry)) for card in cards for entry in card.entries
+    }
 
 
 def boards(
@@ -105,7 +114,7 @@ def _board(
         protocol_seeds=card.seeds,
         rows=ranked,
         pairs=pairs(ranked, models),
-        aside=tuple(Aside(*key, tuple(sorted(seeds))) for key, seeds in sorted(aside.items())),
+        not_counted=tuple(NotCounted(*key, tuple(sorted(seeds))) for key, seeds in sorted(aside.items())),
         findings=tuple(findings),
     )
 

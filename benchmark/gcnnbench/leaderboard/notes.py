@@ -16,7 +16,7 @@ UNPAIRED = "a seed draws other dropout masks on another kind of device, so seeds
 
 def notes(board: Board) -> list[str]:
     """The notes below a board's tables, each a line."""
-    makers = (_ties, _learnt, _test_set, _dashes, _machines, _mixed, _measured, _brought, _missing, _aside)
+    makers = (_ties, _learnt, _test_set, _dashes, _machines, _mixed, _measured, _weights_only, _missing, _not_counted)
     return [note for make in makers for note in make(board)]
 
 
@@ -99,10 +99,10 @@ def _measured(board: Board) -> Iterator[str]:
             yield f"{row.entry} was submitted: {told}."
 
 
-def _brought(board: Board) -> Iterator[str]:
-    for brought in board.brought:
-        by = f" ({brought.measured})" if brought.measured else ""
-        yield f"{brought.entry} came trained{by}; its authors declare: {' '.join(brought.trained_on.split())}"
+def _weights_only(board: Board) -> Iterator[str]:
+    for row in board.weights_only:
+        by = f" ({row.measured})" if row.measured else ""
+        yield f"{row.entry} came trained{by}; its authors declare: {' '.join(row.trained_on.split())}"
 
 
 def _missing(board: Board) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _missing(board: Board) -> Iterator[str]:
             yield f"{row.entry}, {told}. Unranked."
 
 
-def _aside(board: Board) -> Iterator[str]:
-    for aside in board.aside:
-        of = "" if aside.benchmark == board.benchmark else f" of {aside.benchmark}"
-        yield f"Not counted: {aside.entry}{of}, {formatting.listed(aside.seeds)}: {aside.why}."
+def _not_counted(board: Board) -> Iterator[str]:
+    for one in board.not_counted:
+        of = "" if one.benchmark == board.benchmark else f" of {one.benchmark}"
+        yield f"Not counted: {one.entry}{of}, {formatting.listed(one.seeds)}: {one.why}."

@@ -45,10 +45,7 @@ def pairs(rows: Sequence[Row], models: Mapping[str, ModelCard]) -> tuple[Pair, .
 
 def _verdict(row: Row, models: Mapping[str, ModelCard]) -> str:
     slug, size = split_entry(row.entry)
-    if row.equivariance != "unknown":
-        return row.equivariance
-    model = models[slug]
-    return "exact" if size in model.exact_at else "approximate" if size in model.approximate_at else "unknown"
+    return models[slug].claim_at(size) or "unknown" if row.equivariance == "unknown" else row.equivariance
 
 
 def _same_architecture(exact: Row, approximate: Row) -> bool:

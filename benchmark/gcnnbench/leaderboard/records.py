@@ -11,15 +11,14 @@ from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.frame import excluded
+from gcnnbench.leaderboard.frame import current_digests, excluded
 from gcnnbench.leaderboard.reading import Run, run
 from gcnnbench.runs.files import File, read_files
 from gcnnbench.runs.record import Record
-from gcnnbench.runs.spec import spec, spec_digest
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRecord:
     """One record below a results directory. `excluded` says why no table counts it; null where one does."""
 
     place: Path
@@ -29,7 +28,7 @@ class Kept:
     excluded: str | None
 
 
-def kept_records(registry: Registry, results: Path, card: BenchmarkCard) -> list[Kept]:
+def stored_records(registry: Registry, results: Path, card: BenchmarkCard) -> list[StoredRecord]:
     """Every record of a benchmark, of whatever version, in the order of entries and seeds.
 
     Args:
@@ -45,7 +44,7 @@ def kept_records(registry: Registry, results: Path, card: BenchmarkCard) -> list
 
 def all_records(
     registry: Registry, results: Path, cards: Sequence[BenchmarkCard] | None = None
-) -> dict[str, list[Kept]]:
+) -> dict[str, list[StoredRecord]]:
     """The records of these benchmarks, or of all versions of all, by `name@version`; each file is read once.
 
     Raises:
@@ -53,10 +52,8 @@ def all_records(
     """
     registry = on_copies(registry, results)
     chosen = tuple(registry.versions().values()) if cards is None else cards
-    expected = {
-        (card.full_name, entry): spec_digest(spec(registry, card, entry)) for card in chosen for entry in card.entries
-    }
-    found: dict[str, list[Kept]] = {card.full_name: [] for card in chosen}
+    expected = current_digests(registry, chosen)
+    found: dict[str, list[StoredRecord]] = {card.full_name: [] for card in chosen}
     for file in read_files(results, of={card.name for card in chosen}):
         if not isinstance(file.content, Record):
             continue
@@ -70,21 +67,21 @@ def all_records(
 
 def _kept(
     file: File, record: Record, card: BenchmarkCard, expected: Mapping[tuple[str, str], str], results: Path
-) -> Kept:
+) -> StoredRecord:
     try:
         made = run(record, file.kind, card)
     except ValueError as error:
         raise UserError(f"{results / file.place}: {error}; see gcnnbench verify records") from None
-    return Kept(file.place, file.sha256, record, made, excluded(made, card, expected)[0])
+    return StoredRecord(file.place, file.sha256, record, made, excluded(made, card, expected)[0])
 
 
-def counted(kept: Sequence[Kept]) -> dict[str, list[Kept]]:
+def counted(kept: Sequence[StoredRecord]) -> dict[str, list[StoredRecord]]:
     """The records that tables count, by entry.
 
     Raises:
         UserError: those of an entry are of several numeric modes, which share no mean.
     """
-    found: dict[str, list[Kept]] = defaultdict(list)
+    found: dict[str, list[StoredRecord]] = defaultdict(list)
     for one in kept:
         if one.excluded is None:
             found[one.run.entry].append(one)

@@ -13,11 +13,10 @@ from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_csv, as_json, pairs_as_csv
-from gcnnbench.leaderboard.frame import boards
+from gcnnbench.leaderboard.frame import boards, current_digests
 from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.leaderboard.text import as_latex, as_markdown
-from gcnnbench.leaderboard.weights_only import read_brought
-from gcnnbench.runs.spec import spec, spec_digest
+from gcnnbench.leaderboard.weights_only import weights_only_rows
 
 FormatName = Literal["md", "csv", "json", "tex"]
 TABLES = "tables"
@@ -41,16 +40,13 @@ def leaderboard(registry: Registry, results: Path, names: Sequence[str] = ()) ->
     registry = on_copies(registry, results)
     cards = [registry.benchmark(name) for name in names] or list(registry.versions().values())
     found = read_results(results, registry.versions())
-    expected = {
-        (card.full_name, entry): spec_digest(spec(registry, card, entry)) for card in cards for entry in card.entries
-    }
-    brought, refused = read_brought(registry, results, found.measurements)
+    trained_elsewhere, refused = weights_only_rows(registry, results, found.measurements)
     found.findings.extend(refused)
-    made = boards(cards, registry.models, found, expected)
-    made = [replace(board, brought=brought.get(board.benchmark, ())) for board in made]
+    made = boards(cards, registry.models, found, current_digests(registry, cards))
+    made = [replace(board, weights_only=trained_elsewhere.get(board.benchmark, ())) for board in made]
     if not any(board.has_runs for board in made):
         raise UserError(_nothing(results, cards[0].name if names else "quickstart", made, found.findings))
-    return [board for board in made if names or board.has_runs or board.aside], found.findings
+    return [board for board in made if names or board.has_runs or board.not_counted], found.findings
 
 
 def render(boards: Sequence[Board], form: FormatName, *, wide: bool = False, top: int | None = None) -> str:
@@ -108,7 +104,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _nothing(results: Path, benchmark: str, made: Sequence[Board], findings: Sequence[str]) -> str:
-    aside = sum(len(found.seeds) for board in made for found in board.aside)
-    also = f" ({aside} there do not count: superseded, stale, unofficial or extra)" if aside else ""
+    number = sum(len(found.seeds) for board in made for found in board.not_counted)
+    also = f" ({number} there do not count: superseded, stale, unofficial or extra)" if number else ""
     broken = f"; {findings[0]}" if findings else ""
     return f"{results}: no official record of this{also}{broken}; make some: gcnnbench run {benchmark}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from gcnnbench import formatting
-from gcnnbench.cards.base import split_entry
 from gcnnbench.escaping import latex, latex_comment, markdown
 from gcnnbench.formatting import how_many
-from gcnnbench.layout import WIDTH, Table, folded, pipes, width
+from gcnnbench.layout import WIDTH, Table, bullets, folded, pipes, width
 from gcnnbench.leaderboard.board import Board, Row
 from gcnnbench.leaderboard.folds import FOLDS_CAPTION, folds_table
 from gcnnbench.leaderboard.notes import machines, notes
-from gcnnbench.leaderboard.weights_only import BROUGHT_CAPTION, weights_only_table
+from gcnnbench.leaderboard.weights_only import WEIGHTS_ONLY_CAPTION, weights_only_table
 from gcnnbench.statistics import Summary
 
 NARROW = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
@@ -42,14 +41,10 @@ def as_latex(boards: Sequence[Board], *, wide: bool = False) -> str:
 def _markdown(board: Board, wide: bool) -> str:
     parts = [f"## {markdown(f'{board.benchmark}: {board.title}')}"]
     parts += [folded(f"**Finding.** {finding}") for finding in board.findings]
-    parts += [folded(caption(board)), _fitting(board, wide), pipes(_networks(board, wide))]
-    if any(row.folds for row in board.rows):
-        parts += [folded(FOLDS_CAPTION), pipes(folds_table(board))]
-    if board.pairs:
-        parts += [folded(pairs_caption(board)), pipes(_contrasts(board))]
-    if board.brought:
-        parts += [folded(BROUGHT_CAPTION), pipes(weights_only_table(board.brought))]
-    parts.append("\n".join(folded(f"- {note}", indent="  ") for note in notes(board)))
+    parts += [folded(caption(board)), _fitting(board, wide)]
+    for text, table in _further_tables(board, wide):
+        parts += [*([folded(text)] if text else []), pipes(table)]
+    parts.append(bullets(notes(board)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,13 +57,7 @@ def _top(board: Board, wide: bool, top: int) -> str:
 
 
 def _latex(board: Board, wide: bool) -> str:
-    tables = [(caption(board), _accuracies(board, wide)), ("", _networks(board, wide))]
-    if any(row.folds for row in board.rows):
-        tables.append((FOLDS_CAPTION, folds_table(board)))
-    if board.pairs:
-        tables.append((pairs_caption(board), _contrasts(board)))
-    if board.brought:
-        tables.append((BROUGHT_CAPTION, weights_only_table(board.brought)))
+    tables = [(caption(board), _accuracies(board, wide)), *_further_tables(board, wide)]
     lines = [latex_comment(f"{board.benchmark}: {board.title}; needs \\usepackage{{booktabs}}")]
     for text, (headings, rows, alignment) in tables:
         title = [f"\\caption{{{latex(text)}}}"] if text else []
@@ -76,6 +65,17 @@ def _latex(board: Board, wide: bool) -> str:
     lines += [latex_comment(note) for note in notes(board)]
     lines += [latex_comment(f"FINDING: {finding}") for finding in board.findings]
     return "\n".join(lines) + "\n"
+
+
+def _further_tables(board: Board, wide: bool) -> Iterator[tuple[str, Table]]:
+    """The tables below the accuracies, each with its caption; that of the networks needs none."""
+    yield "", _networks(board, wide)
+    if any(row.folds for row in board.rows):
+        yield FOLDS_CAPTION, folds_table(board)
+    if board.pairs:
+        yield pairs_caption(board), _contrasts(board)
+    if board.weights_only:
+        yield WEIGHTS_ONLY_CAPTION, weights_only_table(board.weights_only)
 
 
 def pairs_caption(board: Board) -> str:
@@ -168,37 +168,21 @@ def _contrasts(board: Board) -> Table:
     headings = ["exact − approx.", "metric", "n", "difference", "95% interval", "p", "p (Holm)"]
     rows = []
     for pair in board.pairs:
-        one_slug = split_entry(pair.exact)[0] == pair.architecture
-        name = f"{pair.exact} − {split_entry(pair.approximate)[1] if one_slug else pair.approximate}"
+        name, nothing = pair.name, formatting.NOTHING
         if not pair.contrasts:
-            rows.append(
-                [
-                    name,
-                    formatting.NOTHING,
-                    formatting.NOTHING,
-                    "not run" if pair.why_empty else "no metric",
-                    *[formatting.NOTHING] * 3,
-                ]
-            )
+            rows.append([name, nothing, nothing, "not run" if pair.why_empty else "no metric", *[nothing] * 3])
         for found in pair.contrasts:
             metric = found.metric.removeprefix("accuracy.").removesuffix("_mean")
-            n = (
-                str(found.exact.n)
-                if found.exact.n == found.approximate.n
-                else f"{found.exact.n}, {found.approximate.n}"
-            )
             numbers = [formatting.points(found.difference), formatting.interval(found.ci95)]
-            rows.append(
-                [name, metric, n, *numbers, formatting.probability(found.p), formatting.probability(found.p_holm)]
-            )
+            numbers += [formatting.probability(p) for p in (found.p, found.p_holm)]
+            rows.append([name, metric, found.seeds, *numbers])
             name = ""
     return headings, rows, "llrrrrr"
 
 
 def _named(board: Board, row: Row) -> str:
     """The entry, with its numeric mode where the board has it in several."""
-    modes = {other.numeric_mode for other in board.rows if other.entry == row.entry}
-    return f"{row.entry} ({row.numeric_mode})" if len(modes) > 1 else row.entry
+    return f"{row.entry} ({row.numeric_mode})" if board.in_several_modes(row.entry) else row.entry
 
 
 def _shortened(table: Table) -> Table:

@@ -17,13 +17,13 @@ from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_o
 from gcnnbench.scoring.metrics import metrics
 
 COLUMNS = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
-BROUGHT_CAPTION = (
+WEIGHTS_ONLY_CAPTION = (
     "Weights-only: networks that came trained, scored by the same protocol, never trained here and never ranked; one "
     "network each, accuracies in per cent."
 )
 
 
-def read_brought(
+def weights_only_rows(
     registry: Registry, results: Path, measurements: Mapping[tuple[str, str], Measurement]
 ) -> tuple[dict[str, tuple[WeightsOnlyRow, ...]], list[str]]:
     """The networks that came trained, by benchmark, in the order of their names; and what is wrong with the others.

@@ -14,7 +14,7 @@ from gcnnbench.figures.curve import Curve, measured, published
 from gcnnbench.figures.networks import Network
 from gcnnbench.figures.relaxation import FLOOR, errors
 from gcnnbench.figures.style import FEWEST
-from gcnnbench.formatting import NOTHING, percent
+from gcnnbench.formatting import NOTHING, float64_error, percent
 
 WIDTH, HEIGHT = 680, 380
 LEFT, RIGHT, TOP, BOTTOM = 80, 16, 20, 48
@@ -159,7 +159,7 @@ def _error_line(
         label=label,
         path=_path([(x, _decade(mean)) for x, mean in zip(xs, means, strict=True)]),
         band=_path([*ends[0], *reversed(ends[1])]) if len(found) > 1 else "",
-        values=tuple("< 1e-12" if mean < 1e-12 else f"{mean:.1e}" for mean in means),
+        values=tuple(map(float64_error, means)),
     )
 
 

@@ -7,18 +7,17 @@ are in the same order there.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.claims.rows import ClaimRow
+from gcnnbench.explain.explanation import machine
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
-from gcnnbench.formatting import how_many
+from gcnnbench.formatting import versions_text
 from gcnnbench.leaderboard.board import Board, Row
-from gcnnbench.leaderboard.records import Kept
+from gcnnbench.leaderboard.records import StoredRecord
 from gcnnbench.outside_text import as_text
-
-Shared = TypeVar("Shared", bound=Hashable)
 
 QUANTITIES: Mapping[str, frozenset[str]] = {
     "accuracy.curve_mean": frozenset({"accuracy.angle"}),
@@ -31,8 +30,7 @@ QUANTITIES: Mapping[str, frozenset[str]] = {
 
 def row_name(board: Board, row: Row) -> str:
     """The name of a row, as permalinks have it: `mnist-upright@1/p4cnn@28`; a number's is this, `/` and its metric."""
-    modes = {other.numeric_mode for other in board.rows if other.entry == row.entry}
-    entry = f"{row.entry}+{row.numeric_mode}" if len(modes) > 1 else row.entry
+    entry = f"{row.entry}+{row.numeric_mode}" if board.in_several_modes(row.entry) else row.entry
     return f"{board.benchmark}/{entry}"
 
 
@@ -54,7 +52,7 @@ class Lineage:
             "rows": self._rows,
         }
 
-    def add(self, board: Board, card: BenchmarkCard, kept: Sequence[Kept], claims: Sequence[ClaimRow]) -> None:
+    def add(self, board: Board, card: BenchmarkCard, kept: Sequence[StoredRecord], claims: Sequence[ClaimRow]) -> None:
         """Take in the numbers of a board.
 
         Args:
@@ -69,7 +67,9 @@ class Lineage:
             if here and len(here) == len(row.records):
                 self._rows[row_name(board, row)] = self._row(row, card, here, claims)
 
-    def _row(self, row: Row, card: BenchmarkCard, kept: Sequence[Kept], claims: Sequence[ClaimRow]) -> dict[str, Any]:
+    def _row(
+        self, row: Row, card: BenchmarkCard, kept: Sequence[StoredRecord], claims: Sequence[ClaimRow]
+    ) -> dict[str, Any]:
         first = kept[0].record
         return {
             "benchmark": card.short_name,
@@ -87,15 +87,11 @@ class Lineage:
             },
         }
 
-    def _record(self, kept: Kept, card: BenchmarkCard) -> dict[str, Any]:
+    def _record(self, kept: StoredRecord, card: BenchmarkCard) -> dict[str, Any]:
         record = kept.record
         made = record.provenance
-        state = {True: " with changes that no commit holds", False: "", None: ""}[made.dirty]
-        versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
-        origin = (
-            f"commit {made.commit or 'not known'}{state}; {made.device}: {made.device_name}, "
-            f"{how_many(made.threads, 'thread')}; {made.platform}; {versions}"
-        )
+        state = " with changes that no commit holds" if made.dirty else ""
+        origin = f"commit {made.commit or 'not known'}{state}; {machine(made)}; {versions_text(made.versions)}"
         counts = {name: tally(name, record.counts, card.evaluation.seen) for name in kept.run.metrics}
         return {
             "seed": record.seed,
@@ -124,9 +120,7 @@ def _formula(metric: str, record: Any, card: BenchmarkCard) -> str | None:
     found = tally(metric, record.counts, card.evaluation.seen)
     if found is None:
         return ELSEWHERE.get(metric)
-    names = [field.rpartition(".")[2] for field in found.fields]
-    told = ", ".join(names) if len(names) <= 8 else f"{names[0]}, {names[1]}, …, {names[-1]} ({len(names)} of them)"
-    return f"{found.formula}, over {found.fields[0].rpartition('.')[0]}: {told}"
+    return f"{found.formula}, over {found.fields_text}"
 
 
 def _place(known: dict[str, int], text: str) -> int:

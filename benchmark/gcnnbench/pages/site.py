@@ -33,9 +33,9 @@ from gcnnbench.figures.networks import networks_of
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_csv, board_data
 from gcnnbench.leaderboard.folds import FOLDS_CAPTION
-from gcnnbench.leaderboard.records import Kept, all_records
+from gcnnbench.leaderboard.records import StoredRecord, all_records
 from gcnnbench.leaderboard.tables import leaderboard
-from gcnnbench.leaderboard.weights_only import BROUGHT_CAPTION
+from gcnnbench.leaderboard.weights_only import WEIGHTS_ONLY_CAPTION
 from gcnnbench.outside_text import as_text
 from gcnnbench.pages import views
 from gcnnbench.pages.charts import MOST, curve_charts, error_charts, numbered, readings
@@ -73,7 +73,7 @@ def site(registry: Registry, results: Path, each: Callable[[Sequence[Board]], It
 def page(
     registry: Registry,
     boards: Sequence[Board],
-    kept: Mapping[str, Sequence[Kept]],
+    kept: Mapping[str, Sequence[StoredRecord]],
     published: Sequence[ClaimsCard],
     claims: Sequence[ClaimRow],
     older: Mapping[str, Sequence[ClaimRow]],
@@ -126,7 +126,7 @@ def page(
             )
         ),
         csv=_compressed(as_csv(boards)),
-        captions={"folds": FOLDS_CAPTION, "brought": BROUGHT_CAPTION},
+        captions={"folds": FOLDS_CAPTION, "weights-only": WEIGHTS_ONLY_CAPTION},
         version=__version__,
         records=sum(len(row.seeds) for board in boards for row in board.rows),
     )

@@ -16,7 +16,7 @@ from gcnnbench.layout import Table
 from gcnnbench.leaderboard.board import Board, Pair, Row
 from gcnnbench.leaderboard.folds import folds_table
 from gcnnbench.leaderboard.notes import notes
-from gcnnbench.leaderboard.records import Kept
+from gcnnbench.leaderboard.records import StoredRecord
 from gcnnbench.leaderboard.text import pairs_caption
 from gcnnbench.leaderboard.weights_only import weights_only_table
 from gcnnbench.pages.charts import Chart
@@ -70,7 +70,7 @@ class RowView:
 class BoardView:
     """A benchmark's part of the page. `charts` are of accuracy over angle and of error over depth.
 
-    `folds` is there under cross-testing, `brought` where networks came trained.
+    `folds` is there under cross-testing, `weights_only` where networks came trained.
     """
 
     board: Board
@@ -83,7 +83,7 @@ class BoardView:
     charts: tuple[list[Chart], ...]
     pairs_caption: str
     folds: Table | None
-    brought: Table | None
+    weights_only: Table | None
 
 
 def board(found: Board, card: BenchmarkCard, registry: Registry, charts: Sequence[list[Chart]]) -> BoardView:
@@ -108,7 +108,7 @@ def board(found: Board, card: BenchmarkCard, registry: Registry, charts: Sequenc
         charts=tuple(charts),
         pairs_caption=pairs_caption(found),
         folds=folds_table(found) if any(row.folds for row in found.rows) else None,
-        brought=weights_only_table(found.brought) if found.brought else None,
+        weights_only=weights_only_table(found.weights_only) if found.weights_only else None,
     )
 
 
@@ -207,9 +207,9 @@ class NetworkView:
     runs: tuple[str, ...] = field(default=())
 
 
-def networks(registry: Registry, boards: Sequence[Board], kept: Sequence[Kept]) -> list[NetworkView]:
+def networks(registry: Registry, boards: Sequence[Board], kept: Sequence[StoredRecord]) -> list[NetworkView]:
     """Every registered network, those with records first."""
-    audits: dict[tuple[str, int], list[Kept]] = defaultdict(list)
+    audits: dict[tuple[str, int], list[StoredRecord]] = defaultdict(list)
     for one in kept:
         if one.excluded is None and one.record.equivariance.exactness_after is not None:
             audits[split_entry(one.record.entry)].append(one)
@@ -229,7 +229,7 @@ def networks(registry: Registry, boards: Sequence[Board], kept: Sequence[Kept]) 
     return sorted(made, key=lambda network: not network.runs)
 
 
-def _audited(size: int, kept: Sequence[Kept]) -> Audited:
+def _audited(size: int, kept: Sequence[StoredRecord]) -> Audited:
     found = [one.record.equivariance.exactness_after for one in kept]
     first = next(exactness for exactness in found if exactness is not None)
     errors = [exactness.error for exactness in found if exactness is not None and exactness.error is not None]

@@ -1,4 +1,4 @@
-"""Where exactness survives: the equivariance error of a network's output in one arithmetic and form after another.
+"""Measures the equivariance error of an exact network in float64, float32, TF32, bfloat16, compiled and exported.
 
 **The bound.** What rounding may do grows with the unit roundoff u of the arithmetic; the decision's bound in float64
 is scaled by u / 2⁻⁵³. An error below it is rounding, one above it is not. Where the scaled bound reaches 1,

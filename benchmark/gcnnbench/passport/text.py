@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from html import escape
 
-from gcnnbench.equivariance.judgement import NEGLIGIBLE
 from gcnnbench.equivariance.wording import MEANINGS, Words, legend
 from gcnnbench.escaping import markdown
-from gcnnbench.formatting import how_many, ranges
+from gcnnbench.formatting import NOTHING, float64_error, how_many, ranges
 from gcnnbench.layout import pipes
 from gcnnbench.outside_text import as_line
 from gcnnbench.passport.passport import Passport
@@ -38,9 +37,9 @@ def card_section(found: Passport) -> str:
                 [
                     str(page.row.size),
                     page.verdict,
-                    _error(page.row.error),
-                    page.row.first_break or "–",
-                    "; ".join(page.repairs) or "–",
+                    float64_error(page.row.error),
+                    page.row.first_break or NOTHING,
+                    "; ".join(page.repairs) or NOTHING,
                 ]
                 for page in found.pages
             ],
@@ -54,7 +53,7 @@ def card_section(found: Passport) -> str:
             _table(
                 ["arithmetic", "verdict", "error", "bound", "distance to float64"],
                 [
-                    [one.name, one.survival, *(_error(value) for value in (one.error, one.bound, one.distance))]
+                    [one.name, one.survival, *(float64_error(value) for value in (one.error, one.bound, one.distance))]
                     for one in found.arithmetic
                 ],
             ),
@@ -106,10 +105,3 @@ def badge_svg(found: Passport) -> str:
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
     return pipes((headings, rows, ""), roomy=True)
-
-
-def _error(error: float | None) -> str:
-    """An error for people; rounding in float64 has other digits on every machine, so they are not shown."""
-    if error is None:
-        return "–"
-    return f"{error:.1e}" if error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}"

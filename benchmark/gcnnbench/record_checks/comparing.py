@@ -94,7 +94,7 @@ def _equivariance(when: str, stated: EquivarianceState, exact: Exactness | None,
         yield f"equivariance.{when}.depths: {', '.join(depth.depth for depth in stated.depths)} are not the network's"
         return
     for name, then in numbers.items():
-        if not _same(then, again[name]):
+        if not same_error(then, again[name]):
             yield f"equivariance.{when}.{name}: {then}, but measured again it is {again[name]}"
     for field in JUDGED if exact is not None else ():
         then, now = getattr(exact, field), getattr(found.exactness, field)
@@ -112,7 +112,8 @@ FORMS = ("paper", "relative")
 """The two forms of the equivariance error at a depth."""
 
 
-def _same(then: float | None, now: float | None) -> bool:
+def same_error(then: float | None, now: float | None) -> bool:
+    """Whether two measurements of one equivariance error in float64 agree; a missing one only with a missing one."""
     if then is None or now is None:
         return then is now
     return isclose(then, now, rel_tol=CLOSE, abs_tol=ZERO)
@@ -134,7 +135,7 @@ def _probes(stated: Any, found: Any, where: str) -> Iterator[str]:
         for index, (one, other) in enumerate(zip(stated, found, strict=True)):
             yield from _probes(one, other, f"{where}[{index}]")
     elif isinstance(found, float) and isinstance(stated, int | float):
-        if not isclose(stated, found, rel_tol=CLOSE, abs_tol=ZERO):
+        if not same_error(stated, found):
             yield f"{where}: {stated}, but the stored weights give {found}"
     elif found != stated:
         yield f"{where}: {stated}, but the stored weights give {found}"

@@ -1,4 +1,4 @@
-"""Shared by re-scoring and re-training: the cell that a record says it is of, and the outcome of a check."""
+"""What re-scoring and re-training share: the cell that a record says it is of, and the outcome of a check."""
 
 from __future__ import annotations
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.protocols import difference_from_now
 from gcnnbench.data.copies import on_copies
 from gcnnbench.disk import read_plain
-from gcnnbench.leaderboard.frame import excluded
+from gcnnbench.leaderboard.frame import current_digests, excluded
 from gcnnbench.leaderboard.reading import decided, run
 from gcnnbench.leaderboard.tables import stale_tables
 from gcnnbench.outside_text import as_line
 from gcnnbench.record_checks.across_records import Cells, orphans
-from gcnnbench.record_checks.made_again import MacCount, learning_rate_findings
 from gcnnbench.record_checks.outputs import outputs_findings
+from gcnnbench.record_checks.rates_and_macs import MacCount, learning_rate_findings
 from gcnnbench.record_checks.rows import Chosen, RecordRow
 from gcnnbench.record_checks.weights import weights_findings
 from gcnnbench.record_checks.weights_only import weights_only_findings
 from gcnnbench.runs.files import File, Kind, read_files, seed_of
 from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record
 from gcnnbench.runs.self_checks import guarded, self_findings
-from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.strict_json import parse_json
 
 DeeperCheck = Callable[[RecordRow, File, Record], RecordRow]
@@ -121,11 +121,10 @@ def _parameters(registry: Registry, record: Record) -> Iterator[str]:
     card, protocol = registry.models.get(slug), record.spec
     if card is None or protocol.get("model_version") != card.model_version:
         return
-    configuration = (protocol.get("input", {}).get("channels"), protocol.get("classes"), size)
-    for known in card.parameters:
-        stated = record.cost.parameters
-        if (known.channels, known.classes, known.size) == configuration and stated != known.count:
-            yield f"cost.parameters: {stated}, but {slug} has {known.count}"
+    wanted: tuple[Any, Any, int] = (protocol.get("input", {}).get("channels"), protocol.get("classes"), size)
+    known = card.count_at(*wanted)
+    if known is not None and record.cost.parameters != known.count:
+        yield f"cost.parameters: {record.cost.parameters}, but {slug} has {known.count}"
 
 
 def _macs(count: MacCount, record: Record) -> Iterator[str]:
@@ -141,8 +140,7 @@ def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
     if card is None:
         yield "of a benchmark that is not registered"
     else:
-        expected = {(card.full_name, entry): spec_digest(spec(registry, card, entry)) for entry in card.entries}
-        why, _ = excluded(run(record, kind, card), card, expected)
+        why, _ = excluded(run(record, kind, card), card, current_digests(registry, [card]))
         if why is not None:
             differing = difference_from_now(registry, record) if why in ("stale", "superseded") else ""
             yield f"{why}: not on the leaderboard" + (f" ({differing})" if differing else "")

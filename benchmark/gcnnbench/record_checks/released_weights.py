@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import ClaimsCard, NumberClaim
-from gcnnbench.claims.released import WeightsClaim
+from gcnnbench.claims.released_weights import WeightsClaim
 from gcnnbench.data.parts import Part
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.disk import read_plain

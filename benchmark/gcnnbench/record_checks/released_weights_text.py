@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gcnnbench.equivariance.judgement import NEGLIGIBLE
-from gcnnbench.formatting import how_many, share
+from gcnnbench.formatting import NOTHING, float64_error, how_many, share
 from gcnnbench.layout import pipes
 from gcnnbench.record_checks.released_weights import Scored
 from gcnnbench.strict_json import json_document
@@ -54,15 +53,14 @@ def as_json(rows: Sequence[Scored]) -> str:
 def _cells(row: Scored) -> list[str]:
     named = [f"{row.source} {row.claim.id}", row.claim.entry, share(row.published)]
     if row.interval is None:
-        return [*named, "–", "–", "–", "–", "–", row.verdict]
+        return [*named, *[NOTHING] * 5, row.verdict]
     low, high = row.interval
-    error = row.invariance_error
     return [
         *named,
         share(row.correct / row.images),
         f"{share(low)} … {share(high)}",
         share(row.control / row.images),
-        "–" if error is None else f"{error:.1e}" if error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}",
+        float64_error(row.invariance_error),
         f"{row.data}, {how_many(row.images, 'image')}",
         row.verdict,
     ]

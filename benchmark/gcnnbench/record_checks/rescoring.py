@@ -19,7 +19,7 @@ from gcnnbench.record_checks.seed import Origin, origin
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import prepare_material
-from gcnnbench.runs.measuring import Measured, equivariance_now, multiply_accumulates
+from gcnnbench.runs.measuring import Measured, equivariance_now, multiply_accumulates, trainable_parameters
 from gcnnbench.scoring.conditions import by_upright_class
 from gcnnbench.scoring.weights import load_weights
 
@@ -98,7 +98,7 @@ def score(cell: Cell, weights: Mapping[str, Tensor], conditions: Conditions, kno
     return Scores(
         start=start,
         after=after,
-        parameters=_parameters(network),
+        parameters=trainable_parameters(network),
         macs=macs,
         tolerance=allowed,
         labels=test.labels.cpu(),
@@ -125,7 +125,3 @@ def _moved(images: Images, element: Element) -> Shown:
 
 def _rotated(images: Images, angle: int, cell: Cell) -> Shown:
     return lambda at: images.rotated_batch(at, angle, cell.card.evaluation.curve.fill)
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -21,8 +21,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many, points, share
 from gcnnbench.record_checks.conditions import NotCheckableError, Outcome
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.cell_run import run_cell
-from gcnnbench.runs.finish import Finished
+from gcnnbench.runs.cell_run import run_to_end
 from gcnnbench.runs.record import Provenance, Record
 from gcnnbench.scoring.conditions import UnusableError
 from gcnnbench.statistics import prediction_interval, summary
@@ -49,14 +48,12 @@ def retrain(cell: Cell, record: Record, others: Sequence[Record]) -> Outcome:
     if cell.card.version_of(cell.model) != cell.model.model_version:
         raise NotCheckableError(f"made with an earlier version of {cell.model.name}, which this suite no longer trains")
     try:
-        *_, last = run_cell(cell)
+        made = run_to_end(cell)
     except (DivergedError, UnusableError) as error:
         return Outcome((f"trained again it fails: {error}",), ())
     except UserError as error:
         raise NotCheckableError(str(error)) from None
-    if not isinstance(last, Finished):
-        raise TypeError(f"a cell ends with its record, not with {type(last).__name__}")
-    return judged(cell, record, last.record, others)
+    return judged(cell, record, made.record, others)
 
 
 def judged(cell: Cell, record: Record, made: Record, others: Sequence[Record]) -> Outcome:

@@ -1,4 +1,4 @@
-"""One row of the table of records, and the choice among them."""
+"""The table of records: a row a file with its grade, the choice among the rows, and the table as text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gcnnbench.leaderboard.tables import TABLES
+from gcnnbench.strict_json import json_document
 
 Grade = Literal["recomputed", "re-scored", "undecided", "re-trained", "not checkable", "refused"]
 
@@ -61,3 +62,34 @@ class Chosen:
 def counted(rows: Sequence[RecordRow]) -> dict[str, int]:
     """How many rows have each grade."""
     return dict(sorted(Counter(row.grade for row in rows).items()))
+
+
+def records_as_json(rows: Sequence[RecordRow]) -> str:
+    """One JSON document, `{"rows": [{"id", "verdict", …}], "summary": {GRADE: count}}`."""
+    listed = [
+        {
+            "id": row.id,
+            "verdict": row.grade,
+            "findings": list(row.findings),
+            "notes": list(row.notes),
+            "checked": list(row.checked),
+            "unchecked": list(row.unchecked),
+        }
+        for row in rows
+    ]
+    return json_document({"rows": listed, "summary": counted(rows)})
+
+
+def records_as_text(rows: Sequence[RecordRow]) -> str:
+    """One line a file, what is wrong with it and what was run again below, and the number of each grade."""
+    lines = []
+    for row in rows:
+        notes = f"  ({'; '.join(row.notes)})" if row.notes else ""
+        lines.append(f"{row.grade:<13}  {row.id}{notes}")
+        lines += [f"    {finding}" for finding in row.findings]
+        lines += [f"    checked: {'; '.join(row.checked)}"] if row.checked else []
+        lines += [f"    not checked: {'; '.join(row.unchecked)}"] if row.unchecked else []
+    if not rows:
+        return ""
+    told = ", ".join(f"{number} {grade}" for grade, number in counted(rows).items())
+    return "\n".join([*lines, "", f"{told}."]) + "\n"

@@ -61,6 +61,14 @@ def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[
         yield lost
 
 
+def run_to_end(cell: Cell) -> Finished:
+    """Train and score one cell without a pause, and give what it leaves; raises as `run_cell` does."""
+    *_, last = run_cell(cell)
+    if not isinstance(last, Finished):
+        raise TypeError(f"a cell ends with its record, not with {type(last).__name__}")
+    return last
+
+
 def run_cell(cell: Cell, state: CellState | None = None) -> Iterator[CellState | Finished]:
     """Train and score one cell, yielding its state after every epoch and condition, and last what it leaves.
 

@@ -56,10 +56,15 @@ def measurements(network: nn.Module, test: Images, card: BenchmarkCard, model: M
     """Measure the tested network; no label is looked at."""
     return Measurements(
         after=equivariance_now(network, test, card, model),
-        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        parameters=trainable_parameters(network),
         macs=multiply_accumulates(network, test.batch(slice(1))),
         probes=probe(network) if (probe := probing(card.evaluation, test, "end")) else None,
     )
+
+
+def trainable_parameters(network: nn.Module) -> int:
+    """How many numbers training may change."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def multiply_accumulates(network: nn.Module, image: torch.Tensor) -> int:

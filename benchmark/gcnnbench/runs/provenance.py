@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from gcnnbench import __version__
 from gcnnbench.errors import UserError
+from gcnnbench.git import git_text
 from gcnnbench.outside_text import as_line
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "e2cnn", "pydantic")
@@ -56,15 +56,6 @@ def commit() -> tuple[str | None, bool | None]:
     """The checkout's commit, and whether anything that can change numbers differs from it; nulls outside a checkout."""
     if not (CHECKOUT / ".git").exists():
         return None, None
-    head = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", *CHANGES_NUMBERS)
+    head = git_text(CHECKOUT, "rev-parse", "HEAD")
+    changed = git_text(CHECKOUT, "status", "--porcelain", "--", *CHANGES_NUMBERS)
     return (head.strip() if head else None), (None if changed is None else bool(changed.strip()))
-
-
-def _git(*arguments: str) -> str | None:
-    """What git prints; null where git is missing or refuses."""
-    try:
-        done = subprocess.run(["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout

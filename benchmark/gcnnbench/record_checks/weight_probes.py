@@ -1,4 +1,4 @@
-"""What the probes of weight space read from the weights beside records, each beside its control.
+"""Probes the weights beside records, trained and untrained: layers, and networks merged with themselves turned.
 
 The row where a probe must be perfect is an exact network's, that where it must be noise is the untrained network of the
 same seed. A merged network stands halfway between the trained one and itself moved by an element of the group, its
@@ -19,7 +19,7 @@ from torch import Tensor
 from gcnnbench.cards.registry import Registry
 from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.records import counted, kept_records
+from gcnnbench.leaderboard.records import counted, stored_records
 from gcnnbench.nn.groups import Element, group
 from gcnnbench.probes import alignment, read
 from gcnnbench.probes.chains import Chain, chain, conjugated, merged
@@ -120,7 +120,7 @@ def probe_records(
     for benchmark in benchmarks:
         card = registry.benchmark(benchmark)
         element = alignment.probed_element(group(card.evaluation.group).point)
-        for entry, kept in counted(kept_records(registry, results, card)).items():
+        for entry, kept in counted(stored_records(registry, results, card)).items():
             if entries and entry not in entries:
                 continue
             here: list[_Trained] = []

@@ -11,9 +11,9 @@ import pytest
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli import main
 from gcnnbench.errors import UserError
-from gcnnbench.record_checks import probed
-from gcnnbench.record_checks.probed import Layer, Merge, Probed, probe_records
-from gcnnbench.record_checks.probed_text import as_markdown, reading
+from gcnnbench.record_checks import weight_probes
+from gcnnbench.record_checks.weight_probes import Layer, Merge, Probed, probe_records
+from gcnnbench.record_checks.weight_probes_text import as_markdown, reading
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 QUICK = "quickstart@1"
@@ -68,7 +68,7 @@ def test_an_entry_that_is_no_chain_is_named_and_the_others_are_read(
         raise UserError("add (Residual) stands in no chain")
 
     results = two_seeds(tmp_path / "results", "p4cnn@12")
-    monkeypatch.setattr(probed, "chain", refused)
+    monkeypatch.setattr(weight_probes, "chain", refused)
     with pytest.raises(UserError, match=r"can read: quickstart@1 p4cnn@12: add \(Residual\) stands in no chain"):
         probe_records(Registry.load(), results, [QUICK], "subspace", tmp_path, images=20)
 

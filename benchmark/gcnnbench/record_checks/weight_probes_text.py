@@ -1,4 +1,4 @@
-"""What a probe read from weights beside records, as tables and as JSON."""
+"""What a probe read from weights beside records, as tables."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ from collections.abc import Sequence
 
 from gcnnbench.formatting import NOTHING, percent, points, share
 from gcnnbench.layout import pipes
-from gcnnbench.record_checks.probed import Layer, Merge, Probed
+from gcnnbench.record_checks.weight_probes import Layer, Merge, Probed
 from gcnnbench.statistics import summary
-from gcnnbench.strict_json import json_document
 
 NEGLIGIBLE = 1e-9
 """Readings that are nearer to zero or to one than this are written without decimals."""
-
-
-def as_json(found: Probed) -> str:
-    """The document of what was read, with the value of each seed."""
-    return json_document(found)
 
 
 def as_markdown(found: Probed) -> str:
