@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -14,7 +12,7 @@ from gcnnbench.equivariance.lie import interpolation_error, local_errors
 from gcnnbench.equivariance.motions import MOTIONS, STENCILS, Motion, Stencil
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
-from gcnnbench.layout import pipes
+from gcnnbench.layout import csv_text, pipes
 from gcnnbench.strict_json import json_document
 
 IMAGES = 8
@@ -80,11 +78,7 @@ class LieTable:
             return json_document(document)
         names = [name for name in vars(self.rows[0]) if any(vars(row)[name] not in (None, "") for row in self.rows)]
         if form == "csv":
-            text = io.StringIO()
-            writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(vars(row) for row in self.rows)
-            return text.getvalue()
+            return csv_text(names, ([vars(row)[name] for name in names] for row in self.rows))
         headings = ["LEE" if name == "lee" else name.replace("_", " ") for name in names]
         cells = [[_cell(name, vars(row)[name]) for name in names] for row in self.rows]
         notes = [*NOTES[self.stencil], *((SHARES,) if self.decompositions else ())]
