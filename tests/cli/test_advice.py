@@ -103,7 +103,7 @@ def test_why_something_was_assumed_is_shown_by_its_card(tmp_path: Path) -> None:
     ("words", "meant"),
     [
         ("explain quickstart p4cnn@12 uprigt", "there is no metric 'uprigt'; did you mean upright?"),
-        ("run quickstart --entry p4cn@12 --dry-run", "no entry 'p4cn@12' in quickstart; did you mean p4cnn@12?"),
+        ("run quickstart --entry p4cn@12 --dry-run", "p4cn@12 is no entry of quickstart@1; did you mean p4cnn@12?"),
     ],
 )
 def test_a_typo_is_answered_with_the_nearest_name(words: str, meant: str) -> None:

@@ -19,7 +19,6 @@ from gcnnbench.data.images import prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.posed import Condition, posed
 from gcnnbench.data.registered import load_dataset
-from gcnnbench.leaderboard.regret import family_cards
 from gcnnbench.nn.augerino import TurnedCopies
 from gcnnbench.nn.groups import group
 from gcnnbench.scoring.conditions import EvaluationState, count, evaluate
@@ -27,7 +26,7 @@ from gcnnbench.scoring.metrics import Counts, metrics
 
 REGISTRY = Registry.load()
 DEVICE = torch.device("cpu")
-CARDS = {card.name: card for family in ("degree-digits", "degree-mnist") for card in family_cards(REGISTRY, family)}
+CARDS = {card.name: card for family in ("degree-digits", "degree-mnist") for card in REGISTRY.family(family)}
 HALVES = [name for name in CARDS if name.endswith("-halves")]
 CONDITIONS: tuple[Condition, ...] = ("sector", "circle", "quarter", "halves")
 EXACT = [

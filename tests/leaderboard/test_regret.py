@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
-from gcnnbench.leaderboard.regret import as_markdown, condition_of, family_cards, regrets
+from gcnnbench.leaderboard.regret import as_markdown, condition_of, regrets
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -63,10 +63,10 @@ def test_the_table_says_what_is_not_ranked() -> None:
 
 def test_families_are_found_by_name() -> None:
     registry = Registry.load()
-    conditions = {condition_of(card) for card in family_cards(registry, "degree-mnist")}
+    conditions = {condition_of(card) for card in registry.family("degree-mnist")}
     assert conditions == {"upright", "sector", "circle", "quarter", "halves"}
-    with pytest.raises(UserError, match="there are degree-digits, degree-mnist"):
-        family_cards(registry, "degree")
+    with pytest.raises(UserError, match=r"there is no family .degree. of benchmarks; did you mean degree-"):
+        registry.family("degree")
 
 
 def test_no_fixed_entry_no_table() -> None:

@@ -207,7 +207,7 @@ def test_the_command_line_from_plan_to_status(tiny_card: Path, tmp_path: Path) -
     ("words", "message"),
     [
         (("run", "mnist-uprigt"), "there is no benchmark 'mnist-uprigt'; did you mean mnist-upright?"),
-        (("run", "quickstart", "--entry", "p4cnn@14"), "no entry 'p4cnn@14' in quickstart"),
+        (("run", "quickstart", "--entry", "p4cnn@14"), "p4cnn@14 is no entry of quickstart@1"),
         (("run", "quickstart", "--seeds", "4-0"), "write single seeds and ranges"),
         (("run", "mnist-upright", "--data", "nowhere"), "gcnnbench fetch mnist"),
         (("run", "quickstart", "--limit", "0"), "--limit"),

@@ -149,7 +149,7 @@ def test_a_plan_goes_seed_by_seed(make_cell: Callable[..., Cell]) -> None:
         ("z2cnn@8", 3),
     ]
     assert len(plan(registry, ["tiny"])) == 6
-    with pytest.raises(UserError, match=r"no entry 'p4cnn@7' in tiny; did you mean p4cnn@"):
+    with pytest.raises(UserError, match=r"p4cnn@7 is no entry of tiny@1; did you mean p4cnn@"):
         plan(registry, ["tiny"], entries=["p4cnn@7"])
 
 

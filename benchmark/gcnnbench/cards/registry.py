@@ -14,6 +14,7 @@ from gcnnbench.cards.card_files import CardFiles, Kind, read_card_files
 from gcnnbench.cards.checks import cross_check
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.entries import build_network, load_module
+from gcnnbench.cards.messages import choice
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardsError
 from gcnnbench.errors import UserError
@@ -102,6 +103,32 @@ class Registry:
             known = ", ".join([card.full_name, *(full for full in self.superseded if full.startswith(f"{plain}@"))])
             raise UserError(f"{name}: the registry has {known}; other versions live in the repository's history")
         return card
+
+    def chosen(self, benchmarks: Sequence[str], entries: Sequence[str] = ()) -> list[BenchmarkCard]:
+        """The cards of the benchmarks that a user names, each as `benchmark` finds it.
+
+        Raises:
+            UserError: there is no such benchmark, or none of them has one of the entries.
+        """
+        cards = [self.benchmark(name) for name in benchmarks]
+        known = sorted({entry for card in cards for entry in card.entries})
+        for entry in entries:
+            if entry not in known:
+                told = " and of ".join(card.full_name for card in cards)
+                raise UserError(f"{entry} is no entry of {told}; {choice(entry, known)}")
+        return cards
+
+    def family(self, name: str) -> list[BenchmarkCard]:
+        """The current benchmarks of a family.
+
+        Raises:
+            UserError: there is none.
+        """
+        cards = [card for card in self.benchmarks.values() if card.family == name]
+        if not cards:
+            there = sorted({card.family for card in self.benchmarks.values() if card.family})
+            raise UserError(f"there is no family '{name}' of benchmarks; {choice(name, there) if there else 'none is'}")
+        return cards
 
     def versions(self) -> dict[str, BenchmarkCard]:
         """The cards of all benchmarks, current and superseded, by `name@version`; the current ones first."""

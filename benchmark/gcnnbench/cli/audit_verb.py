@@ -143,6 +143,11 @@ def audit(
         raise UserError("--checkouts and --write belong to --zoo")
     if network is None:
         raise UserError("say which NETWORK to audit, as in p4cnn@28 or file.py:factory; or --zoo for those of others")
+    if ":" not in network and not network.endswith(".py"):
+        from gcnnbench.cards.registry import Registry
+
+        Registry.load(include).model(network)
+
     from gcnnbench.equivariance.audit import audit as audit_network
     from gcnnbench.equivariance.claims import claimed_learnt
     from gcnnbench.equivariance.explanation import explain as explain_size

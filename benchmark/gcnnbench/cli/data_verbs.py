@@ -19,11 +19,13 @@ def fetch(
 ) -> None:
     """Download data sets and verify them; files that are there and right are kept. Nothing else uses the network."""
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.data import fetching
-    from gcnnbench.errors import UserError
 
     registry = Registry.load(include)
     cards = [registry.dataset(name) for name in dict.fromkeys(datasets)]
+
+    from gcnnbench.data import fetching
+    from gcnnbench.errors import UserError
+
     failures = []
     for card in cards:
         try:

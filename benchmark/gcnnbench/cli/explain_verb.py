@@ -27,10 +27,17 @@ def explain(
     output: Format,
 ) -> None:
     """Walk from one number of a table to its records, counts, protocol, data, code, machine and claims."""
+    from gcnnbench.cards.elements import ELEMENTS
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.explain.metric_names import metric_named
+
+    registry = Registry.load(include)
+    (card,) = registry.chosen([benchmark], [entry])
+    metric_named(metric or card.rank_by, ELEMENTS[card.evaluation.group])
+
     from gcnnbench.explain.lineage import explain as explained
     from gcnnbench.explain.text import explanation_as_json, explanation_as_text
 
-    found = explained(Registry.load(include), results, benchmark, entry, metric, seed)
+    found = explained(registry, results, benchmark, entry, metric, seed)
     write = explanation_as_json if output is OutputFormat.json else explanation_as_text
     tell(write(found), output)

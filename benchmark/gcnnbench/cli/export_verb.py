@@ -63,11 +63,18 @@ def export(
 
     eval-results, model-card and in-toto take BENCHMARK ENTRY, croissant a DATASET, ro-crate a BUNDLE's directory.
     """
+    from gcnnbench.cards.elements import ELEMENTS
     from gcnnbench.cards.registry import Registry
+    from gcnnbench.explain.metric_names import metric_named
 
     if len(names) != (1 if form in (ExportForm.croissant, ExportForm.ro_crate) else 2):
         raise UserError(f"{form.value} takes other names; {FORMS}")
     registry = Registry.load(include)
+    if len(names) == 2:
+        (card,) = registry.chosen([names[0]], [names[1]])
+        metric = metric_named(metric or card.rank_by, ELEMENTS[card.evaluation.group])
+    elif form is ExportForm.croissant:
+        registry.dataset(names[0])
     match form:
         case ExportForm.croissant:
             from gcnnbench.exports.croissant import croissant

@@ -31,6 +31,12 @@ def figure(
 ) -> None:
     """Draw a figure of the records as SVG and PNG, and print its caption, alternative text and command."""
     from gcnnbench.cards.registry import Registry
+
+    registry = Registry.load(include)
+    registry.chosen([benchmark] if benchmark else [])
+    if family:
+        registry.family(family)
+
     from gcnnbench.figures.gallery import FIGURES, draw
     from gcnnbench.layout import folded
 
@@ -40,7 +46,7 @@ def figure(
         else:
             tell("\n".join(f"{each:<12}{what}" for each, what in FIGURES.items()))
         return
-    drawn = draw(Registry.load(include), results, name, benchmark, folder, family)
+    drawn = draw(registry, results, name, benchmark, folder, family)
     words = {"title": drawn.title, "caption": drawn.caption, "alt": drawn.alt, "command": drawn.command}
     if output is OutputFormat.json:
         tell_document({"files": [str(path) for path in drawn.files], **words}, advise=False)

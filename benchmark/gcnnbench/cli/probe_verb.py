@@ -45,12 +45,15 @@ def probe(
     merged with itself turned. subspace: how far filter banks are from equivariant ones.
     """
     from gcnnbench.cards.registry import Registry
+
+    registry = Registry.load(include)
+    root, benchmarks = _benchmarks(results, registry)
+    registry.chosen(benchmarks, entries)
+
     from gcnnbench.record_checks.weight_probes import probe_records
     from gcnnbench.record_checks.weight_probes_text import as_markdown
     from gcnnbench.runs.plan import seeds_from
 
-    registry = Registry.load(include)
-    root, benchmarks = _benchmarks(results, registry)
     chosen = seeds_from(seeds) if seeds else None
     found = probe_records(registry, root, benchmarks, name.value, data, images=images, entries=entries, seeds=chosen)
     if output is OutputFormat.json:

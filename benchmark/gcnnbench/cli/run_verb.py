@@ -92,6 +92,10 @@ def run(
     again when the command is repeated. Two processes on one results directory share the cells between them.
     """
     from gcnnbench.cards.registry import Registry
+
+    registry = Registry.load(include)
+    registry.chosen(benchmarks, entries)
+
     from gcnnbench.cli.forecast import forecast_text
     from gcnnbench.cli.progress import RunReport
     from gcnnbench.data.copies import on_copies
@@ -105,7 +109,7 @@ def run(
             raise UserError("--node-data is for the machines of an engine; with --on local it is --data")
     elif together == "auto":
         raise UserError(f"--parallel auto measures the memory of this machine; with --on {on} write a number")
-    registry, store, place = Registry.load(include), Store(results), _place(device, on, gpus)
+    store, place = Store(results), _place(device, on, gpus)
     if cuda_graphs and (place != "cuda" or together != 1):
         why = f"on {place}" if place != "cuda" else "where several seeds are trained as one"
         raise UserError(f"--cuda-graphs says nothing {why}; it is for --device cuda, seed by seed")

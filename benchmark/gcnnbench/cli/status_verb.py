@@ -33,12 +33,16 @@ def status(
 ) -> None:
     """Say of every cell whether it is planned, running, interrupted, done, failed, stale, incomplete or unreadable."""
     from gcnnbench.cards.registry import Registry
+
+    registry = Registry.load(include)
+    registry.chosen(benchmarks or sorted(registry.benchmarks), entries)
+
     from gcnnbench.data.copies import on_copies
     from gcnnbench.layout import pipes
     from gcnnbench.runs import plan
     from gcnnbench.runs.store import Store
 
-    registry, store = on_copies(Registry.load(include), results), Store(results)
+    registry, store = on_copies(registry, results), Store(results)
     cells = plan.plan(
         registry,
         benchmarks or sorted(registry.benchmarks),

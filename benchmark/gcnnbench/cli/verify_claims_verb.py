@@ -42,6 +42,10 @@ def claims(
     Ends with 1 if a claim is refuted without any assumption.
     """
     from gcnnbench.cards.registry import Registry
+
+    registry = Registry.load(include)
+    registry.chosen([benchmark] if benchmark else [])
+
     from gcnnbench.claims.claims import claims_file
     from gcnnbench.claims.evidence import gather, set_aside
     from gcnnbench.claims.judging import judge_claims
@@ -51,7 +55,7 @@ def claims(
     from gcnnbench.claims.tolerances import tolerances_since
     from gcnnbench.data.copies import on_copies
 
-    registry = on_copies(Registry.load(include), results)
+    registry = on_copies(registry, results)
     cards = read_claims(registry)
     sources = [card.source for card in cards]
     if paper is not None and paper not in sources:

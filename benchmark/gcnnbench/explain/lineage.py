@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.benchmark_card import BenchmarkCard
+from gcnnbench.cards.elements import ELEMENTS
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import claims_file
@@ -22,6 +23,7 @@ from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value, machine
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
+from gcnnbench.explain.metric_names import metric_named
 from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.records import StoredRecord, counted, stored_records
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob, read_files, seed_of, weights_path
@@ -49,15 +51,14 @@ def explain(
         UserError: there is no such benchmark, entry, metric or usable record.
     """
     registry = on_copies(registry, results)
-    card = registry.benchmark(benchmark)
+    (card,) = registry.chosen([benchmark], [entry])
     registry = registry.at(card)
-    if entry not in card.entries:
-        raise UserError(f"{entry} is no entry of {card.full_name}; {choice(entry, card.entries)}")
+    name = metric_named(metric or card.rank_by, ELEMENTS[card.evaluation.group])
     kept = [one for one in stored_records(registry, results, card) if one.run.entry == entry]
     chosen = counted(kept).get(entry, []) if seed is None else [one for one in kept if one.run.seed == seed]
     if not chosen:
         raise UserError(_nothing(card, entry, seed, kept, _unusable(results, card, entry)))
-    name = _metric(metric or card.rank_by, chosen, card)
+    _refuse_undefined(name, chosen, card)
     values = [_value(one, name, results, card) for one in chosen]
     numbers = [value.value for value in values if value.value is not None]
     mean = numbers[0] if seed is not None else summary(numbers).mean
@@ -125,25 +126,20 @@ def _nothing(
     return f"{entry} has no record of {card.full_name} that counts{also}: {command}"
 
 
-def _metric(given: str, chosen: Sequence[StoredRecord], card: BenchmarkCard) -> str:
-    """The metric's full name.
+def _refuse_undefined(name: str, chosen: Sequence[StoredRecord], card: BenchmarkCard) -> None:
+    """Refuse a metric that a record lacks, and name those that all have.
 
     Raises:
-        UserError: there is none of that name, or a record lacks it.
+        UserError: it is not defined for one of them.
     """
-    known = list(chosen[0].run.metrics)
-    plain = given.strip().replace(" ", "_")
-    name = next((found for found in (plain, f"accuracy.{plain}") if found in known), None)
-    if name is None:
-        short = [one.removeprefix("accuracy.") for one in known]
-        raise UserError(f"there is no metric '{given}'; {choice(given, short)}")
     if any(one.run.metrics.get(name) is None for one in chosen):
-        defined = [other for other in known if all(one.run.metrics.get(other) is not None for one in chosen)]
+        defined = [
+            other for other in chosen[0].run.metrics if all(one.run.metrics.get(other) is not None for one in chosen)
+        ]
         why = ": training has seen every element" if name == "accuracy.unseen" else ""
         raise UserError(
             f"{name} is not defined for {chosen[0].run.entry} in {card.full_name}{why}; {choice(None, defined)}"
         )
-    return name
 
 
 def _value(kept: StoredRecord, metric: str, results: Path, card: BenchmarkCard) -> Value:

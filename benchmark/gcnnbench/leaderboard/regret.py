@@ -97,7 +97,7 @@ def regret_table(registry: Registry, results: Path, family: str) -> RegretTable:
     """
     found: dict[str, dict[str, dict[int, float]]] = {}
     learnt = set()
-    rank_by = {condition_of(card): card.rank_by for card in family_cards(registry, family)}
+    rank_by = {condition_of(card): card.rank_by for card in registry.family(family)}
     for entry, by_condition in family_records(registry, results, family).items():
         for condition, records in by_condition.items():
             values = {record.seed: record.metrics.get(rank_by[condition]) for record in records}
@@ -114,7 +114,7 @@ def family_records(registry: Registry, results: Path, family: str) -> dict[str, 
     Raises:
         UserError: there is no such family.
     """
-    cards = family_cards(registry, family)
+    cards = registry.family(family)
     kept = all_records(registry, results, cards)
     found: dict[str, dict[str, list[Record]]] = {}
     for card in cards:
@@ -123,19 +123,6 @@ def family_records(registry: Registry, results: Path, family: str) -> dict[str, 
             if here.get(entry):
                 found.setdefault(entry, {})[condition_of(card)] = [one.record for one in here[entry]]
     return found
-
-
-def family_cards(registry: Registry, family: str) -> list[BenchmarkCard]:
-    """The current benchmarks of a family.
-
-    Raises:
-        UserError: there is none.
-    """
-    cards = [card for card in registry.benchmarks.values() if card.family == family]
-    if not cards:
-        there = sorted({card.family for card in registry.benchmarks.values() if card.family})
-        raise UserError(f"there is no family '{family}' of benchmarks; there are {', '.join(there) or 'none'}")
-    return cards
 
 
 def condition_of(card: BenchmarkCard) -> str:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import UNKNOWN
 from gcnnbench.errors import OtherCopyError, UnavailableError, UserError
@@ -62,17 +61,13 @@ def plan(
     Raises:
         UserError: a benchmark is unknown, or none of them has one of the entries.
     """
-    cards = [registry.benchmark(name) for name in benchmarks]
+    cards = registry.chosen(benchmarks, entries)
     for card in cards:
         if card.superseded_by is not None:
             raise UserError(
                 f"{card.full_name} is superseded by version {card.superseded_by} and no longer run; its records stay: "
                 f"gcnnbench leaderboard {card.full_name}"
             )
-    known = {entry for card in cards for entry in card.entries}
-    for entry in entries:
-        if entry not in known:
-            raise UserError(f"no entry {entry!r} in {', '.join(benchmarks)}; {choice(entry, sorted(known))}")
     return [
         Cell(registry, card.name, entry, seed, device, threads, data, limit, cuda_graphs)
         for card in cards
