@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard import tables
 from gcnnbench.runs.store import Store
-from gcnnbench.submissions.accepting import accept
+from gcnnbench.submissions.accepting import Accepted, accept
 from gcnnbench.submissions.verifying import BundleReport, verify_bundle
 
 
@@ -40,8 +41,27 @@ def test_it_merges_the_model_the_results_and_the_tables(report: BundleReport, mi
     assert kept == {"bundle": report.bundle.manifest.digest, "measured": grades}
     assert "mynet@12 was submitted: seeds 0–1 self-reported." in merged["results/tables/mini@1.md"].decode()
     again = accept(report, tmp_path / "models", tmp_path / "results", [mini])
-    assert again == []
+    assert again == Accepted((), ())
     assert contents(tmp_path) == merged
+
+
+def test_the_command_names_what_it_wrote_and_how_it_is_taken_back(packed: Path, mini: Path, tmp_path: Path) -> None:
+    """Folders that are all its own, and of the others the files."""
+    table = tmp_path / "results" / "tables" / "mini@1.md"
+    table.parent.mkdir(parents=True)
+    table.write_text("the table as it was")
+    places = ["--include", str(mini), "--models", str(tmp_path / "models"), "--results", str(tmp_path / "results")]
+    words = ["submit", str(packed), "--accept", "--no-rescore", *places]
+    lines = CliRunner().invoke(build_app(), words).stdout.splitlines()
+    assert f"  {tmp_path}/models/mynet: 3 new files" in lines
+    assert f"  {tmp_path}/results/tables: 1 changed file" in lines
+    assert f"  {tmp_path}/results/tables: 4 new files" in lines
+    assert lines[-2] == f"next: gcnnbench leaderboard --results {tmp_path / 'results'} --include {mini} mini@1"
+    removed, restored = lines[-1].removeprefix("to take it back: rm -r ").split(" && ")
+    assert restored == f"git restore {table}"
+    for place in map(Path, removed.split()):
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+    assert set(contents(tmp_path)) == {"results/tables/mini@1.md"}
 
 
 def test_nothing_is_written_over_another_file(report: BundleReport, mini: Path, tmp_path: Path) -> None:

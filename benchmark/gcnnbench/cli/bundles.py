@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -13,6 +15,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
+    from gcnnbench.submissions.accepting import Accepted
     from gcnnbench.submissions.findings import Refused
     from gcnnbench.submissions.retraining import Wanted
     from gcnnbench.submissions.verifying import BundleReport
@@ -61,6 +64,20 @@ def refuse(error: Refused, path: Path) -> NoReturn:
 def say(text: str) -> None:
     """Print on stderr what is being done."""
     typer.echo(text, err=True)
+
+
+def accepted_text(accepted: Accepted, report: BundleReport) -> str:
+    """What was written, folder by folder, how it is looked at, and how it is taken back."""
+    counts = Counter((path.parent, kind) for kind in ("new", "changed") for path in getattr(accepted, kind))
+    written = [f"  {folder}: {how_many(count, f'{kind} file')}" for (folder, kind), count in sorted(counts.items())]
+    boards = " ".join(dict.fromkeys(trial.benchmark for trial in report.bundle.manifest.trials))
+    lines = [f"accepted: {how_many(len(accepted.new) + len(accepted.changed), 'file')} written", *written]
+    lines.append(f"next: gcnnbench leaderboard {boards}")
+    if written:
+        taken_back = (("rm -r", accepted.brought), ("git restore", accepted.changed))
+        back = (shlex.join([*command.split(), *map(str, paths)]) for command, paths in taken_back if paths)
+        lines.append(f"to take it back: {' && '.join(back)}")
+    return "\n".join(lines)
 
 
 def report_text(report: BundleReport) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gcnnbench.cli.advice import advised
-from gcnnbench.cli.bundles import NoRescore, Retrain, Trust, cells_to_retrain, refuse, report_text, say
+from gcnnbench.cli.bundles import NoRescore, Retrain, Trust, accepted_text, cells_to_retrain, refuse, report_text, say
 from gcnnbench.cli.options import Data, Include, Results
 from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
@@ -109,9 +109,9 @@ def _accept(
 
     models = models or _checkout_models()
     report = verify_bundle(path, data, depth=depth, retrain=retrain, trust=trust, include=include, say=say)
-    written = accept(report, models, results, include)
+    accepted = accept(report, models, results, include)
     tell(report_text(report))
-    typer.echo(f"accepted: {how_many(len(written), 'file')} written")
+    typer.echo(advised(accepted_text(accepted, report)))
 
 
 def _checkout_models() -> Path:

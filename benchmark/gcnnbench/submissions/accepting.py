@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gcnnbench.errors import UserError
@@ -15,7 +16,23 @@ from gcnnbench.submissions.tree import read_inside
 from gcnnbench.submissions.verifying import BundleReport
 
 
-def accept(report: BundleReport, models: Path, results: Path, include: Sequence[Path] = ()) -> list[Path]:
+@dataclass(frozen=True)
+class Accepted:
+    """The files that a bundle brought, and those, as tables, that were there and have changed."""
+
+    new: tuple[Path, ...]
+    changed: tuple[Path, ...]
+
+    @property
+    def brought(self) -> tuple[Path, ...]:
+        """The new files, and for all of a folder that holds nothing else the folder."""
+        folders = dict.fromkeys(path.parent for path in self.new)
+        files = {folder: {path for path in folder.rglob("*") if path.is_file()} for folder in folders}
+        whole = {folder for folder in folders if files[folder] <= set(self.new)}
+        return tuple(dict.fromkeys(path.parent if path.parent in whole else path for path in self.new))
+
+
+def accept(report: BundleReport, models: Path, results: Path, include: Sequence[Path] = ()) -> Accepted:
     """Merge a bundle. Where something fails everything is as it was; killed half-way, the same call completes it.
 
     Args:
@@ -23,9 +40,6 @@ def accept(report: BundleReport, models: Path, results: Path, include: Sequence[
         models: the folder of registered models.
         results: the results directory.
         include: further cards, as of a benchmark that is not registered.
-
-    Returns:
-        The files that were written.
 
     Raises:
         UserError: another model or other records stand in its place.
@@ -62,7 +76,10 @@ def accept(report: BundleReport, models: Path, results: Path, include: Sequence[
             else:
                 store.write(path, before)
         raise
-    return list(undo)
+    return Accepted(
+        new=tuple(path for path, before in undo.items() if before is None),
+        changed=tuple(path for path, before in undo.items() if before is not None),
+    )
 
 
 def _write(store: Store, files: dict[Path, bytes], undo: dict[Path, bytes | None]) -> None:
