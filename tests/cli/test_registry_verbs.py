@@ -236,10 +236,19 @@ def test_validate_reads_the_claims_cards(gcnnbench: Any, monkeypatch: pytest.Mon
     def wrong(_: Registry) -> None:
         raise CardsError([Finding(Path("claims.yaml"), 3, 4, "claims[0]", "there is no tolerance 'x'")])
 
+    def also_wrong(_: Registry) -> None:
+        raise CardsError([Finding(Path("protocol.yaml"), 1, 2, "tables[0]", "there is no item 'y'")])
+
+    _, right, _ = gcnnbench("validate")
     monkeypatch.setattr("gcnnbench.claims.reading.read_claims", wrong)
+    monkeypatch.setattr("gcnnbench.claims.protocol_tables.read_protocols", also_wrong)
     code, out, err = gcnnbench("validate")
     assert (code, out) == (2, "")
-    assert err.startswith("claims.yaml:3:4: claims[0]: there is no tolerance 'x'\n1 error in 1 of ")
+    assert err.splitlines() == [
+        "claims.yaml:3:4: claims[0]: there is no tolerance 'x'",
+        "protocol.yaml:1:2: tables[0]: there is no item 'y'",
+        f"2 errors in 2 of {right.partition(' checked')[0]}",
+    ]
 
 
 @pytest.mark.parametrize(("exact", "approximate", "code"), [(16, 15, 0), (15, 16, 1)])

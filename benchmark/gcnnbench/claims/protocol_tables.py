@@ -154,7 +154,12 @@ def read_protocols(registry: Registry, folder: Path = FOLDER) -> list[ProtocolCa
     Raises:
         CardsError: any is wrong, or names a source, benchmark, entry or assumption that is not there; all at once.
     """
-    return open_cards(sorted(folder.glob("*.yaml")), ProtocolCard, lambda file: _cross_check(file, registry))
+    return open_cards(protocol_files(folder), ProtocolCard, lambda file: _cross_check(file, registry))
+
+
+def protocol_files(folder: Path = FOLDER) -> list[Path]:
+    """The registered protocol tables in the order of their sources."""
+    return sorted(folder.glob("*.yaml"))
 
 
 def tables_of(cards: Sequence[ProtocolCard], benchmark: str) -> list[tuple[str, ProtocolTable]]:

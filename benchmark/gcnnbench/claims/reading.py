@@ -20,7 +20,7 @@ def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
     Raises:
         CardsError: any card is wrong, or names a source, benchmark, entry or tolerance that is not there; all at once.
     """
-    registered = sorted(folder.glob("*.yaml"))
+    registered = claims_files(folder=folder)
     seen: dict[str, Path] = {}
 
     def check(file: CardFile[ClaimsCard]) -> Iterator[Finding]:
@@ -33,7 +33,12 @@ def read_claims(registry: Registry, folder: Path = FOLDER) -> list[ClaimsCard]:
             )
         yield from _cross_check(file, registry)
 
-    return open_cards([*registered, *registry.claims], ClaimsCard, check)
+    return open_cards(claims_files(registry, folder), ClaimsCard, check)
+
+
+def claims_files(registry: Registry | None = None, folder: Path = FOLDER) -> list[Path]:
+    """The registered claims cards in the order of their sources, and after them the user's own of a registry."""
+    return [*sorted(folder.glob("*.yaml")), *(registry.claims if registry else ())]
 
 
 def _source_is_cited(file: CardFile[ClaimsCard], registry: Registry) -> Iterator[Finding]:

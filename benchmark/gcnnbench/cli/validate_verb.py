@@ -37,38 +37,40 @@ def validate(
     """
     from gcnnbench.cards.reading import CardsError
     from gcnnbench.cards.registry import Registry, survey
-    from gcnnbench.claims.protocol_tables import read_protocols
-    from gcnnbench.claims.reading import read_claims
+    from gcnnbench.claims.protocol_tables import protocol_files, read_protocols
+    from gcnnbench.claims.reading import claims_files, read_claims
 
     card_files = survey(paths or [])
     if card_files.checked == 0:
         raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
-    findings: list[Finding] = card_files.findings
-    claims, protocols = [], []
+    findings: list[Finding] = list(card_files.findings)
+    counted: dict[str, Sized] = {
+        "model": card_files.models,
+        "data set": card_files.datasets,
+        "benchmark": card_files.benchmarks,
+    }
+    looked_at = card_files.checked
     if not findings:
-        try:
-            claims, protocols = read_claims(Registry.of(card_files)), read_protocols(Registry.of(card_files))
-        except CardsError as error:
-            findings = list(error.errors)
+        registry = Registry.of(card_files)
+        counted |= {"claims card": claims_files(registry), "protocol": protocol_files()}
+        looked_at += len(counted["claims card"]) + len(counted["protocol"])
+        for read in (read_claims, read_protocols):
+            try:
+                read(registry)
+            except CardsError as error:
+                findings += error.errors
     report_checks("gcnnbench validate", _cases(card_files, findings), junit)
     if findings:
         for finding in findings:
             typer.echo(str(finding), err=True)
         files = len({finding.path for finding in findings})
-        errors, checked = how_many(len(findings), "error"), how_many(card_files.checked, "card")
-        waiting = "; claims and protocols are looked at once these are right" if card_files.findings else ""
+        errors, checked = how_many(len(findings), "error"), how_many(looked_at, "card")
+        waiting = "" if "protocol" in counted else "; claims and protocols are looked at once these are right"
         typer.echo(f"{errors} in {files} of {checked}{waiting}", err=True)
         raise typer.Exit(MISTAKE)
-    kinds: dict[str, Sized] = {
-        "model": card_files.models,
-        "data set": card_files.datasets,
-        "benchmark": card_files.benchmarks,
-        "claims card": claims,
-        "protocol": protocols,
-    }
-    checked = how_many(card_files.checked + len(claims) + len(protocols), "card")
-    counted = ", ".join(how_many(len(cards), kind) for kind, cards in kinds.items())
-    typer.echo(f"{checked} checked, no errors: {counted}; {how_many(len(card_files.bibliography), 'source')}")
+    told = ", ".join(how_many(len(cards), kind) for kind, cards in counted.items())
+    sources = how_many(len(card_files.bibliography), "source")
+    typer.echo(f"{how_many(looked_at, 'card')} checked, no errors: {told}; {sources}")
     if audit:
         _audit(Registry.of(card_files), [path.absolute() for path in paths or []])
 
