@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
+from gcnnbench.leaderboard.notes import SINGLE
 
 
 def called(*arguments: str | Path) -> Result:
@@ -94,11 +95,26 @@ def test_a_committed_record_is_scored_again(committed: Path) -> None:
 
 def test_only_chosen_records_are_shown(committed: Path) -> None:
     one = ("verify", "records", "--rescore", "none", "--results", committed)
-    assert "1 recomputed." in called(*one, "--benchmark", "quickstart@1", "--entry", "p4cnn@12", "--seeds", "0").stdout
+    shown = called(*one, "--benchmark", "quickstart@1", "--entry", "p4cnn@12", "--seeds", "0")
+    assert "1 recomputed." in shown.stdout
+    assert "--rescore upright scores them again from their weights\n" in shown.stderr, "its digits need no --data"
     for words in (("--entry", "p4cnn@13"), ("--seeds", "1"), ("--benchmark", "mnist-upright")):
         result = called(*one, *words)
         assert result.exit_code == 1
         assert "nothing checked is nothing right" in result.stderr
+
+
+def test_a_board_whose_pairs_have_one_seed_says_so(committed: Path) -> None:
+    """Beside the table, and not in it: what is kept is the same bytes."""
+    place = committed / "quickstart@1" / "p4cnn@11"
+    place.mkdir()
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(RECORDS / "quickstart@1" / "p4cnn@11" / f"seed-0{suffix}", place)
+    board = called("leaderboard", "quickstart", "--results", committed)
+    assert f"quickstart@1: {SINGLE}: p4cnn@12 − p4cnn@11.\n" in board.stderr
+    assert SINGLE not in board.stdout
+    two = called("compare", "quickstart/p4cnn@12", "quickstart/p4cnn@11", "--results", committed)
+    assert f"- {SINGLE}\n" in two.stdout
 
 
 def test_asking_for_what_cannot_be_done_is_a_failure(committed: Path) -> None:

@@ -11,6 +11,7 @@ from gcnnbench.layout import WIDTH
 from gcnnbench.leaderboard.board import Fold
 from gcnnbench.leaderboard.export import board_data
 from gcnnbench.leaderboard.folds import pooled
+from gcnnbench.leaderboard.notes import SINGLE, remarks
 from gcnnbench.leaderboard.text import as_latex, as_markdown
 from gcnnbench.runs.record import Record
 from gcnnbench.statistics import summary
@@ -91,6 +92,17 @@ def test_every_gap_has_its_reason(toy: Toy) -> None:
     assert "- p4cnn@28, seeds 1–2 not run. Unranked." in text
     assert "- Not counted: p4cnn@29, seed 1: stale." in text
     assert lines(text, "p4cnn@28 − 27")[0][1:4] == ["–", "–", "not run"]
+
+
+def test_how_rows_and_pairs_without_all_seeds_are_read(toy: Toy, study: list[Record]) -> None:
+    """A better network that is unfinished, and what one seed of it shows; a whole board has no remark."""
+    assert list(remarks(toy.board(*study))) == []
+    left = [one for one in study if one.entry != "p4cnn@28" or one.seed == 0]
+    ranked, single = remarks(toy.board(*left))
+    assert ranked == "toy@2: not ranked before all seeds have run, however it stands: p4cnn@28 (1 of 3 seeds)."
+    assert single == f"toy@2: {SINGLE}: p4cnn@28 − p4cnn@27, p4cnn@28 − p4cnn@29."
+    first = [one for one in study if one.seed == 0]
+    assert [told for told in remarks(toy.board(*first)) if "ranked" in told] == [], "where nothing has a rank"
 
 
 def test_nothing_unseen_is_said(toy: Toy, study: list[Record]) -> None:

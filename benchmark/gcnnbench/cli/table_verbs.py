@@ -50,15 +50,22 @@ def leaderboard(
 ) -> None:
     """Show the leaderboard, and exact against approximate networks pair by pair."""
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.leaderboard import tables
 
     if top is not None and output is not TableFormat.md:
         raise UserError(f"--top is for reading and has no form {output.value}: leave out --format")
     registry = Registry.load(include)
+    registry.chosen(benchmarks or ())  # a typo costs no more than this
+
+    from gcnnbench.leaderboard import tables
+    from gcnnbench.leaderboard.notes import remarks
+
     boards, unreadable = tables.leaderboard(registry, results, benchmarks or ())
     tell(tables.render(boards, output.value, wide=wide, top=top), output)
     if write:
         _keep(registry, results, boards, everything=not benchmarks)
+    if output is TableFormat.md:
+        for remark in (remark for board in boards for remark in remarks(board)):
+            tell_aside(terminal(remark))
     findings = [*unreadable, *(f"{board.benchmark}: {finding}" for board in boards for finding in board.findings)]
     for finding in findings:
         tell_aside(terminal(finding))
@@ -76,9 +83,13 @@ def regret(
 ) -> None:
     """Show what each network costs in the worst condition of a family, against the best fixed network there."""
     from gcnnbench.cards.registry import Registry
+
+    registry = Registry.load(include)
+    registry.family(family)
+
     from gcnnbench.leaderboard.regret import as_markdown, regret_table
 
-    tell(as_markdown(regret_table(Registry.load(include), results, family)))
+    tell(as_markdown(regret_table(registry, results, family)))
 
 
 def _keep(registry: Registry, results: Path, boards: list[Board], *, everything: bool) -> None:
@@ -136,19 +147,34 @@ def compare(
         raise UserError(f"--against and --against-revision are two comparisons; {FORMS}")
     if against is None and against_revision is None and len(given) != 2:
         raise UserError(f"compare what with what? {FORMS}")
-    from gcnnbench.cards.registry import Registry
-    from gcnnbench.compare import boards, directories, entries, text
-    from gcnnbench.leaderboard import tables
-
     if against is not None:
+        from gcnnbench.compare import directories, text
+
         _answer(directories.compare_sets(results, against, given), text.sets_as_markdown, output)
-    elif against_revision is not None:
-        now, _ = tables.leaderboard(Registry.load(include), results, given)
-        _answer(boards.compare_revision(results, against_revision, now), text.states_as_markdown, output)
-    elif all(name.endswith(".json") for name in given):
+        return
+    if against_revision is None and all(name.endswith(".json") for name in given):
+        from gcnnbench.compare import boards, text
+
         _answer(boards.compare_files(*map(Path, given)), text.states_as_markdown, output)
-    else:
-        _answer(entries.compare(Registry.load(include), results, *given), text.comparison_as_markdown, output)
+        return
+    from gcnnbench.cards.registry import Registry
+
+    registry = Registry.load(include)
+    if against_revision is not None:
+        registry.chosen(given)
+
+        from gcnnbench.compare import boards, text
+        from gcnnbench.leaderboard import tables
+
+        now, _ = tables.leaderboard(registry, results, given)
+        _answer(boards.compare_revision(results, against_revision, now), text.states_as_markdown, output)
+        return
+    for benchmark, slash, entry in (name.rpartition("/") for name in given):
+        registry.chosen([benchmark] if slash else [], [entry] if slash else [])
+
+    from gcnnbench.compare import entries, text
+
+    _answer(entries.compare(registry, results, *given), text.comparison_as_markdown, output)
 
 
 def _answer(found: Found, as_markdown: Callable[[Found], str], output: OutputFormat) -> None:

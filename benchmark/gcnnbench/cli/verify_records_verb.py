@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.exports.junit import Case
     from gcnnbench.record_checks.recomputing import DeeperCheck
-    from gcnnbench.record_checks.rows import Chosen, RecordRow
+    from gcnnbench.record_checks.rows import RecordRow
 
 
 class Rescore(StrEnum):
@@ -79,12 +79,17 @@ def records(
     from gcnnbench.cards.registry import Registry
     from gcnnbench.cli.progress import steps
     from gcnnbench.data.copies import on_copies
-    from gcnnbench.record_checks.rates_and_macs import mac_count
-    from gcnnbench.record_checks.recomputing import verify_records
-    from gcnnbench.record_checks.rows import records_as_json, records_as_text
 
     registry = on_copies(Registry.load(include), results)
-    chosen = _chosen(registry, benchmark, entries, seeds)
+    if benchmark is not None:
+        registry.benchmark(benchmark.partition("@")[0])  # records of any version are chosen, also of one gone from here
+
+    from gcnnbench.record_checks.rates_and_macs import mac_count
+    from gcnnbench.record_checks.recomputing import verify_records
+    from gcnnbench.record_checks.rows import Chosen, records_as_json, records_as_text
+    from gcnnbench.runs.plan import seeds_from
+
+    chosen = Chosen(benchmark, tuple(entries), None if seeds is None else seeds_from(seeds))
     asked = rescore or (Rescore.none if data is None else Rescore.upright)
     further = None
     if asked is not Rescore.none or retrain is not None:
@@ -100,7 +105,10 @@ def records(
     tell(records_as_json(rows) if output is OutputFormat.json else records_as_text(rows), output)
     report_checks("gcnnbench verify records", [_case(row, results) for row in rows], junit)
     if further is None and output is not OutputFormat.json:
-        typer.echo("from the records' own counts; --data DIR scores them again from their weights", err=True)
+        needed = {name for row in rows if (name := _data_needed(registry, row))}
+        where = f", with --data DIR where {' and '.join(sorted(needed))} lie elsewhere than {default_data()}"
+        again = f"--rescore upright scores them again from their weights{where if needed else ''}"
+        typer.echo(f"from the records' own counts; {again}", err=True)
     if not any(row.grade != "not checkable" for row in rows):
         typer.echo(f"{results}: no record{chosen.shown} to verify, and nothing checked is nothing right", err=True)
         known = {entry for card in registry.versions().values() for entry in card.entries}
@@ -114,13 +122,10 @@ def records(
         raise typer.Exit(CHECK_FAILED)
 
 
-def _chosen(registry: Registry, benchmark: str | None, entries: list[str], seeds: str | None) -> Chosen:
-    from gcnnbench.record_checks.rows import Chosen
-    from gcnnbench.runs.plan import seeds_from
-
-    if benchmark is not None:
-        registry.benchmark(benchmark.partition("@")[0])  # records of any version are chosen, also of one gone from here
-    return Chosen(benchmark, tuple(entries), None if seeds is None else seeds_from(seeds))
+def _data_needed(registry: Registry, row: RecordRow) -> str | None:
+    """The data set of a record that has to be on the disk for its weights to be scored; null where none has."""
+    card = registry.card_of(row.id.partition("/")[0])
+    return card.dataset if card is not None and registry.dataset(card.dataset).disk_bytes else None
 
 
 def _further(

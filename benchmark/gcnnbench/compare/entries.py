@@ -19,7 +19,7 @@ from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import listed
 from gcnnbench.leaderboard.frame import current_digests, excluded
-from gcnnbench.leaderboard.notes import UNPAIRED
+from gcnnbench.leaderboard.notes import SINGLE, UNPAIRED
 from gcnnbench.leaderboard.reading import Run, read_results
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob
 from gcnnbench.statistics import Difference, Summary, detectable, mcnemar, paired, paired_bootstrap, summary, welch
@@ -85,9 +85,7 @@ def locate(registry: Registry, name: str) -> tuple[BenchmarkCard, str]:
     benchmark, slash, entry = name.rpartition("/")
     if not slash:
         raise UserError(f"{name!r} names no entry of a benchmark: write BENCHMARK/SLUG@SIZE, as in quickstart/p4cnn@12")
-    card = registry.benchmark(benchmark)
-    if entry not in card.entries:
-        raise UserError(f"{entry} is no entry of {card.full_name}: one of {', '.join(card.entries)}")
+    (card,) = registry.chosen([benchmark], [entry])
     return card, entry
 
 
@@ -139,6 +137,7 @@ def compare_runs(benchmark: str, first: Side, second: Side) -> Comparison:
             differences.append(found[1])
     bootstrap = paired_bootstrap(np.mean(differences, axis=0), seed=0) if _one_test_set(differences) else None
     gaps = [] if seeds else ["no seed is common to both, so nothing is paired"]
+    gaps += [SINGLE] if 1 in (len(first.runs), len(second.runs)) else []
     across = [seed for seed in seeds if first.runs[seed].machine.device != second.runs[seed].machine.device]
     if across:
         gaps.append(f"{listed(tuple(across))} ran on different kinds of device: {UNPAIRED}")

@@ -11,6 +11,7 @@ from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.reading import Machine
 from gcnnbench.statistics import ALPHA, all_or_none
 
+SINGLE = "one seed gives a difference and no interval, and it may be the seed's"
 UNPAIRED = "a seed draws other dropout masks on another kind of device, so seeds do not pair across them"
 
 
@@ -18,6 +19,20 @@ def notes(board: Board) -> list[str]:
     """The notes below a board's tables, each a line."""
     makers = (_ties, _learnt, _test_set, _dashes, _machines, _mixed, _measured, _weights_only, _missing, _not_counted)
     return [note for make in makers for note in make(board)]
+
+
+def remarks(board: Board) -> Iterator[str]:
+    """How rows and pairs that lack seeds are to be read: told beside printed tables, in no kept one."""
+    waiting = [row for row in board.rows if row.seeds and not row.rank]
+    if waiting and any(row.rank for row in board.rows):
+        told = ", ".join(
+            f"{row.entry} ({len(row.seeds)} of {how_many(board.protocol_seeds, 'seed')})" for row in waiting
+        )
+        yield f"{board.benchmark}: not ranked before all seeds have run, however it stands: {told}."
+    single = [pair for pair in board.pairs if any(min(one.exact.n, one.approximate.n) == 1 for one in pair.contrasts)]
+    if single:
+        told = ", ".join(f"{pair.exact} − {pair.approximate}" for pair in single)
+        yield f"{board.benchmark}: {SINGLE}: {told}."
 
 
 def machines(board: Board) -> dict[Machine, str]:
