@@ -143,8 +143,8 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: it cannot be made; the error names the folder in which that failed.
     """
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     with filling(folder):
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
         sync_folder(made.parent)

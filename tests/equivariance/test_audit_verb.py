@@ -218,6 +218,7 @@ def test_other_sizes_are_looked_for_down_to_two_pixels(gcnnbench: Any, tmp_path:
     code, out, _ = gcnnbench("audit", f"{tmp_path / 'fives.py'}:build", "--sizes", "4", option, value)
     assert code == 0
     assert "not equivariant" in out
+    assert "its layers break the symmetry, as ordinary convolutions do" in " ".join(out.split())
 
 
 def test_one_pixel_is_a_row_that_tells_nothing(gcnnbench: Any, tmp_path: Path) -> None:

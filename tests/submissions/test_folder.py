@@ -39,6 +39,14 @@ def test_the_scaffold_is_right(folder: Path, mini: Path) -> None:
     assert "mynet@12" in submission.registry.benchmark("mini").entries
 
 
+def test_a_plain_scaffold_shows_how_a_symmetry_is_claimed(tmp_path: Path) -> None:
+    card = new("plain", "torch", tmp_path) / "model.yaml"
+    claims = re.sub("^# (exact_at|approximate_at)", r"\1", card.read_text(), flags=re.MULTILINE)
+    card.write_text(claims.replace("group: trivial", "group: p4"))
+    read = read_submission(card.parent).card
+    assert (read.exact_at, read.approximate_at) == ((12,), (11,))
+
+
 def test_what_python_leaves_behind_is_passed_over(folder: Path, mini: Path) -> None:
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"\0")

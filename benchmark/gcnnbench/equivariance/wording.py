@@ -32,7 +32,8 @@ MEANINGS: dict[Words, str] = {
     "exact": "every operation is known to be equivariant, and measurement agrees",
     "not proved; measured exact": "measured, with operations that are not known to be equivariant",
     "approximate": "equivariant but for the sampling: exact at another size",
-    "not equivariant": "not exact at the nearest size with symmetric sampling either",
+    "not equivariant": "not exact at the nearest size with symmetric sampling either: its layers break the symmetry, "
+    "as ordinary convolutions do that of turns",
     "unknown": "rounding, or an output that shows nothing, leaves it open",
     "inapplicable": "the network cannot take this size",
     "contradictory": "operations and measurement contradict each other; please report this network",
