@@ -369,8 +369,15 @@ def in_python(network: nn.Module) -> list[dict[str, Any]]:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("entry", ["p4cnn", "p4mcnn", "z2cnn", "relaxed-p4cnn"])
-@pytest.mark.parametrize("changes", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize(
+    ("entry", "changes"),
+    [
+        *(("p4cnn", changes) for changes in RECIPES.values()),
+        *((entry, {}) for entry in ("p4mcnn", "z2cnn", "relaxed-p4cnn")),
+        ("rpp-p4cnn", PHASES),
+    ],
+    ids=[*RECIPES, "p4mcnn", "z2cnn", "a penalty that is learnt", "phases"],
+)
 def test_a_cuda_graph_has_the_bits_of_the_step_as_it_is(
     tiny_registry: Registry, entry: str, changes: dict[str, Any]
 ) -> None:
