@@ -47,7 +47,7 @@ def list_cards(
 ) -> None:
     """List the models, data sets and benchmarks of the registry."""
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.cli.cards import listing, summaries
+    from gcnnbench.cli.card_lists import listing, summaries
 
     registry = Registry.load(include)
     if write is not None:

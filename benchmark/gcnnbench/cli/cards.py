@@ -1,4 +1,4 @@
-"""Cards as text for people: rows of the lists, and one card in full."""
+"""One card in full as text for people, with what was run and claimed beside it."""
 
 from __future__ import annotations
 
@@ -23,27 +23,6 @@ if TYPE_CHECKING:
     from gcnnbench.cli.card_background import CardBackground, ProtocolLine
 
 fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)
-
-
-def summaries(registry: Registry, card_files: str) -> list[dict[str, Any]]:
-    """One row a card of `models`, `datasets` or `benchmarks`."""
-    if card_files == "models":
-        return [_model_row(card) for card in registry.models.values()]
-    if card_files == "datasets":
-        return [_dataset_row(card) for card in registry.datasets.values()]
-    return [_benchmark_row(card) for card in registry.benchmarks.values()]
-
-
-def listing(card_files: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table of a card_files under its name; benchmarks in a table for each purpose."""
-    if card_files != "benchmarks":
-        return f"{card_files}\n{table(rows)}\n"
-    parts = []
-    for purpose, words in PURPOSES.items():
-        those = [{key: row[key] for key in row if key != "purpose"} for row in rows if row["purpose"] == purpose]
-        if those:
-            parts.append(f"benchmarks {words}\n{table(those)}\n")
-    return "\n".join(parts)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -78,37 +57,6 @@ def describe(registry: Registry, kind: str, card: Described, known: CardBackgrou
     lines += _texts("sources", [f"{s.key}: {s.where}" if s.where else s.key for s in card.sources])
     bibtex = [registry.bibliography[key] for key in dict.fromkeys(source.key for source in card.sources)]
     return "\n".join([*lines, *(f"\n{entry}" for entry in bibtex)])
-
-
-def _model_row(card: ModelCard) -> dict[str, Any]:
-    counts = [configuration.count for configuration in card.parameters]
-    return {
-        "name": card.name,
-        "group": card.group,
-        "parameters": counts[0],
-        "exact at": list(card.exact_at),
-        "approximate at": list(card.approximate_at),
-    }
-
-
-def _dataset_row(card: DatasetCard) -> dict[str, Any]:
-    images = {name: part.images for name, part in card.parts.items()}
-    return {
-        "name": card.name,
-        "images": images,
-        "size": f"{card.channels}×{card.size}×{card.size}",
-        "title": card.title,
-    }
-
-
-def _benchmark_row(card: BenchmarkCard) -> dict[str, Any]:
-    return {
-        "name": card.full_name,
-        "purpose": card.purpose,
-        "data set": card.dataset,
-        "seeds": card.seeds,
-        "entries": list(card.entries),
-    }
 
 
 def _model_facts(registry: Registry, card: ModelCard, size: int | None) -> Iterator[tuple[str, str]]:
