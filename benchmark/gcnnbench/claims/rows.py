@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -17,6 +17,20 @@ Counted = Literal["evidence", "calibration", "count", "construction", "repeat"]
 `construction` holds for every exact network, `repeat` is another rounding or a part of a claim that is counted."""
 
 NOT_RUN = Judgement("not run")
+
+
+TURNED = frozenset({"accuracy.quarter_turns", "identical"})
+ALSO_ABOUT: Mapping[str, frozenset[str]] = {
+    "accuracy.upright": frozenset({"identical"}),
+    "accuracy.rot90": TURNED,
+    "accuracy.rot180": TURNED,
+    "accuracy.rot270": TURNED,
+    "accuracy.unseen": TURNED,
+    "accuracy.orbit": frozenset({"identical"}),
+    "accuracy.curve_mean": frozenset({"accuracy.angle"}),
+    "invariance_error": frozenset({"grows"}),
+}
+"""The quantities of claims that speak of a metric, beside the metric itself."""
 
 
 @dataclass(frozen=True)
@@ -143,3 +157,23 @@ def _time(text: str) -> datetime:
     """A record's time; UTC where it says no zone."""
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def about(rows: Iterable[ClaimRow], benchmark: str, entry: str, metric: str) -> list[ClaimRow]:
+    """The rows that speak of one number, those that wait for records of other entries among them.
+
+    Args:
+        rows: judged claims.
+        benchmark: `name@version`, whose records they were judged by.
+        entry: `slug@size`.
+        metric: its whole name, as `accuracy.upright`.
+    """
+    name, asked = benchmark.partition("@")[0], {metric} | ALSO_ABOUT.get(metric, frozenset())
+    return [
+        row
+        for row in rows
+        if row.benchmark == name
+        and row.protocol in (None, benchmark)
+        and entry in row.entries
+        and row.quantity in asked
+    ]

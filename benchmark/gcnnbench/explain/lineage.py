@@ -12,10 +12,10 @@ from gcnnbench.cards.elements import ELEMENTS
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import claims_file
-from gcnnbench.claims.evidence import QUARTER_TURNS, gather
+from gcnnbench.claims.evidence import gather
 from gcnnbench.claims.judging import judge_claims
 from gcnnbench.claims.reading import read_claims
-from gcnnbench.claims.rows import ClaimRow, warn_of_edits
+from gcnnbench.claims.rows import ClaimRow, about, warn_of_edits
 from gcnnbench.claims.tolerances import tolerances_since
 from gcnnbench.compare.revision import in_history
 from gcnnbench.data.copies import on_copies
@@ -30,8 +30,6 @@ from gcnnbench.runs.files import OUTPUTS_BYTES, blob, read_files, seed_of, weigh
 from gcnnbench.runs.record import Provenance
 from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import binomial_error, summary
-
-BY_ELEMENT = ("accuracy.upright", *QUARTER_TURNS)
 
 
 def explain(
@@ -198,15 +196,6 @@ def _origins(chosen: Sequence[StoredRecord]) -> list[Origin]:
 def _claims(registry: Registry, results: Path, card: BenchmarkCard, entry: str, metric: str) -> tuple[ClaimRow, ...]:
     """The claims that this number speaks to, judged as `verify claims` judges them."""
     rows = judge_claims(registry, read_claims(registry), gather(registry, results))
-    about = _quantities(metric)
-    ours = [row for row in rows if row.benchmark == card.name and entry in row.entries and row.quantity in about]
+    ours = about(rows, card.full_name, entry, metric)
     since = {source: tolerances_since(claims_file(registry, source)) for source in {row.source for row in ours}}
     return tuple(warn_of_edits(ours, since))
-
-
-def _quantities(metric: str) -> set[str]:
-    """The quantities of claims that a metric is, or is a part of."""
-    wider = {"accuracy.curve_mean": {"accuracy.angle"}, "invariance_error": {"grows"}}.get(metric, set())
-    if metric in BY_ELEMENT:
-        wider = {"identical"} | ({"accuracy.quarter_turns"} if metric in QUARTER_TURNS else set())
-    return {metric} | wider

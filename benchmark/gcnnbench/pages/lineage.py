@@ -7,25 +7,17 @@ are in the same order there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gcnnbench.cards.benchmark_card import BenchmarkCard
-from gcnnbench.claims.rows import ClaimRow
+from gcnnbench.claims.rows import ClaimRow, about
 from gcnnbench.explain.explanation import machine
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
 from gcnnbench.formatting import versions_text
 from gcnnbench.leaderboard.board import Board, Row
 from gcnnbench.leaderboard.records import StoredRecord
 from gcnnbench.outside_text import as_text
-
-QUANTITIES: Mapping[str, frozenset[str]] = {
-    "accuracy.curve_mean": frozenset({"accuracy.angle"}),
-    "invariance_error": frozenset({"grows"}),
-    "accuracy.unseen": frozenset({"accuracy.quarter_turns", "identical"}),
-    "accuracy.orbit": frozenset({"identical"}),
-}
-"""The quantities of claims that speak of a metric, beside the metric itself."""
 
 
 def row_name(board: Board, row: Row) -> str:
@@ -108,12 +100,7 @@ class Lineage:
 
 def _about(claims: Sequence[ClaimRow], card: BenchmarkCard, entry: str, metric: str) -> dict[str, str]:
     """The claims that a number speaks to, with their verdicts."""
-    asked = {metric, *QUANTITIES.get(metric, ())}
-    return {
-        f"{row.source}/{row.id}": row.verdict_text
-        for row in claims
-        if row.protocol == card.full_name and entry in row.entries and row.quantity in asked
-    }
+    return {f"{row.source}/{row.id}": row.verdict_text for row in about(claims, card.full_name, entry, metric)}
 
 
 def _formula(metric: str, record: Any, card: BenchmarkCard) -> str | None:
