@@ -7,14 +7,14 @@ measured it would look like a broken symmetry that does not fall with precision.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 WIDER = {
     torch.bfloat16: torch.float64,
@@ -24,19 +24,20 @@ WIDER = {
     torch.complex64: torch.complex128,
 }
 """The double precision in the place of each narrower one."""
+WIDE = frozenset(WIDER.values())
 
 
 class _DoublePrecision(TorchDispatchMode):
     """Gives every operation double precision: the `dtype` it is asked for, and its inputs where one is wide already."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
         if kwargs.get("dtype") in WIDER:
-            kwargs["dtype"] = WIDER[kwargs["dtype"]]
-        if not func._schema.is_mutable:  # what is written into keeps its precision
-            widths = {leaf.dtype for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-            if widths & {*WIDER.values()} and widths & {*WIDER}:
-                args, kwargs = tree_map(_widened, (args, kwargs))
+            kwargs = {**kwargs, "dtype": WIDER[kwargs["dtype"]]}
+        found = {one.dtype for one in _tensors(args)}
+        mixed = not found.isdisjoint(WIDER) and not found.isdisjoint(WIDE)
+        if mixed and not func._schema.is_mutable:  # what is written into keeps its precision
+            args = tree_map(_widened, args)
         return func(*args, **kwargs)
 
 
@@ -53,6 +54,15 @@ def double_precision() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(before)
+
+
+def _tensors(args: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among the arguments of an operation, alone or in a list."""
+    for arg in args:
+        if isinstance(arg, Tensor):
+            yield arg
+        elif isinstance(arg, list | tuple):
+            yield from (one for one in arg if isinstance(one, Tensor))
 
 
 def _widened(leaf: Any) -> Any:
