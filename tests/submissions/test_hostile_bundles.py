@@ -212,7 +212,7 @@ def test_whatever_check_refuses_verifying_refuses_by_the_same_name(
 ) -> None:
     """Also where the weights are not scored again; only what runs nothing says that it ran nothing."""
     found = Finding(check="look-up", what="these images are known by heart", remedy="let the logits be continuous")
-    monkeypatch.setattr(checking, "probe", lambda *_, **__: (found,))
+    monkeypatch.setattr(checking, "_probe", lambda *_, **__: (found,))
     monkeypatch.setattr(cell_jobs, "run_isolated", lambda *_, **__: pytest.fail("nothing is scored after a refusal"))
     assert refused(bundle, mini, "check") == {"look-up": str(found)}
     assert refused(bundle, mini, "rescore") == {"look-up": str(found)}
