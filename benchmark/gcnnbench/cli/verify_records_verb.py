@@ -106,9 +106,7 @@ def records(
     report_checks("gcnnbench verify records", [_case(row, results) for row in rows], junit)
     if further is None and output is not OutputFormat.json:
         needed = {name for row in rows if (name := _data_needed(registry, row))}
-        where = (
-            f", with --data DIR where the files of {' and '.join(sorted(needed))} lie elsewhere than {default_data()}"
-        )
+        where = f", with --data DIR where the files of {', '.join(sorted(needed))} lie elsewhere than {default_data()}"
         again = f"--rescore upright scores them again from their weights{where if needed else ''}"
         typer.echo(f"from the records' own counts; {again}", err=True)
     if not any(row.grade != "not checkable" for row in rows):
