@@ -37,7 +37,9 @@ def test_a_claim_speaks_of_a_number(rows: list[ClaimRow], metric: str, claim: st
 
 def test_none_speaks_of_another_version_or_entry(rows: list[ClaimRow]) -> None:
     assert not [row for row in about(rows, "mnist-upright@1", "p4cnn@28", "accuracy.upright") if row.protocol]
-    assert all("p4cnn@27" in row.entries for row in about(rows, "mnist-upright@2", "p4cnn@27", "accuracy.upright"))
+    here = about(rows, "mnist-upright@2", "p4cnn@27", "accuracy.upright")
+    assert here
+    assert all("p4cnn@27" in row.entries for row in here)
 
 
 def test_claims_that_wait_for_records_are_among_them(rows: list[ClaimRow]) -> None:

@@ -38,7 +38,7 @@ def phrase(error: ErrorDetails) -> str:
     if kind == "missing":
         return "missing; this key is needed here"
     if kind in _KINDS:
-        return f"{shown(value)} must be {_KINDS[kind]}{_nearest(kind, value)}"
+        return f"{shown(value)} must be {_KINDS[kind]}{_right_kind(kind, value)}"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"{shown(value)} must be {words} {context[name]}"
@@ -68,11 +68,17 @@ def unknown_key(key: str, allowed: Iterable[str]) -> str:
 def choice(given: object, allowed: Iterable[str]) -> str:
     """`did you mean X?` where one of the allowed names is near, and else all of them."""
     names = list(allowed)
+    if (near := nearest(given, names)) is not None:
+        return f"did you mean {near}?"
+    return f"write {names[0]}" if len(names) == 1 else f"one of {', '.join(names)}"
+
+
+def nearest(given: object, allowed: Iterable[str]) -> str | None:
+    """The name that was meant: the only one that begins so, or the one most like it; null where none is near."""
+    names = list(allowed)
     begun = [name for name in names if given and name.startswith(str(given))]
     near = begun if len(begun) == 1 else get_close_matches(str(given)[:100], names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"write {names[0]}" if len(names) == 1 else f"one of {', '.join(names)}"
+    return near[0] if near else None
 
 
 def shown(value: object) -> str:
@@ -87,7 +93,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 50 else f"{text[:46]}…{text[-1]}"
 
 
-def _nearest(kind: str, value: Any) -> str:
+def _right_kind(kind: str, value: Any) -> str:
     """The value in the right kind, where one is at hand."""
     if kind == "string_type" and isinstance(value, int | float | bool):
         return f"; quote it: '{str(value).lower()}'"

@@ -10,7 +10,7 @@ from typing import Any
 
 from gcnnbench.cards.card_files import read_card_files
 from gcnnbench.cards.checks import cross_check
-from gcnnbench.cards.messages import choice, shown
+from gcnnbench.cards.messages import choice, nearest, shown
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardFile, CardsError, Finding, card_of
 from gcnnbench.cards.registry import Registry
@@ -108,8 +108,7 @@ def _without(document: Document, errors: Iterable[Finding], path: Path, *, fits:
         key = re.split(r"[.\[]", error.key)[0]
         if key not in ModelCard.model_fields and key in data:
             del data[key]
-            meant = re.search(r"did you mean (\w+)\?", error.message)
-            key = meant[1] if meant else key
+            key = nearest(key, ModelCard.model_fields) or key
         if error.path != path or not key:
             return None
         if key == "name":
