@@ -30,6 +30,8 @@ from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 
 pytestmark = pytest.mark.filterwarnings("default")  # other people's schedulers warn of their own affairs
+COMMANDS = 3
+"""How often a command is given at most; ten kills stop two cells at most."""
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "executors.py"
 
 
@@ -69,28 +71,35 @@ def made(results: Path) -> dict[str, object]:
 
 
 def soak(
-    engine: Engine,
+    engine: Callable[[], Engine],
     cells: list[Cell],
     expected: dict[str, object],
     results: Path,
     counted: Counter[str],
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the cells on an engine and hold all that it leaves against what is expected."""
+    """Run the cells on an engine and hold all that it leaves against what is expected.
+
+    A cell whose worker is killed five times in a row is stopped; the command is repeated then, as its user is told to.
+    """
     ends: Counter[str] = Counter()
     lines: list[str] = []
 
     def report(event: Event) -> None:
         meanwhile()
         if event.kind in ("finished", "failed", "stopped"):
-            ends[event.cell] += 1
+            ends[event.cell] += event.kind != "stopped"
             counted[f"cells {event.kind}"] += 1
         if "its worker was lost" in event.text:
             counted["turns lost"] += 1
         if event.kind != "advanced":
             lines.append(f"{event.kind} {event.cell} {event.text}")
 
-    hand_out(cells, Store(results), report, engine, jobs=2, seconds=2.0)
+    for _ in range(COMMANDS):
+        ended = hand_out(cells, Store(results), report, engine(), jobs=2, seconds=2.0)
+        if not any(event.kind == "stopped" for event in ended):
+            break
+        counted["commands repeated"] += 1
     counted["cells done twice"] += sum(times - 1 for times in ends.values())
     counted["cells lost"] += len(expected.keys() - made(results).keys())
     told = "\n".join(lines)
@@ -118,8 +127,12 @@ def test_an_executor_of_others_makes_the_same_records(
     counted: Counter[str],
 ) -> None:
     needs(request, package)
-    engine = ExecutorEngine(f"{EXAMPLES}:{factory}")
-    assert engine.slots == 2
+
+    def engine() -> Engine:
+        begun = ExecutorEngine(f"{EXAMPLES}:{factory}")
+        assert begun.slots == 2
+        return begun
+
     soak(engine, cells, expected, tmp_path / "there", counted)
 
 
@@ -194,10 +207,9 @@ def test_ray_makes_the_same_records_whatever_is_killed(
     wanted = 10 if whole else 1
     # two workers take half as long, and what is killed is done again
     killer = Killer(cluster, lambda: draws.uniform(0.5, 1.5) * seconds / 2 / wanted, wanted, counted)
-    engine = RayEngine(cluster.address)
     killer.start()
     try:
-        soak(engine, cells, expected, tmp_path / "there", counted, killer.replace)
+        soak(lambda: RayEngine(cluster.address), cells, expected, tmp_path / "there", counted, killer.replace)
     finally:
         killer.over.set()
         killer.join()
