@@ -18,6 +18,7 @@ import yaml
 
 from gcnnbench.cards.reading import CardsError
 from gcnnbench.cards.registry import Registry
+from gcnnbench.claims import judging
 from gcnnbench.claims.claims import FOLDER, ClaimsCard, CurveClaim, NumberClaim
 from gcnnbench.claims.evidence import gather, set_aside
 from gcnnbench.claims.families import with_families
@@ -248,6 +249,15 @@ def test_curves_are_judged_as_curves(study: Study) -> None:
     assert curve(study, [90.2] * 4, seeds=12).verdict == "reproduced"
 
 
+def test_too_few_seeds_to_decide_a_curve_have_no_power(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = np.random.default_rng(0).normal(0.902, 1e-5, (100, 4))
+    monkeypatch.setattr(judging, "published_runs", lambda *_: runs)
+    assert curve(study, [90.2] * 4, seeds=3).power == 1.0
+    study.path("p4cnn@28", 2).unlink()
+    few = curve(study, [90.2] * 4, seeds=2)
+    assert (few.seeds, few.verdict, few.power, few.needed) == (2, "inconclusive", 0.0, 3)
+
+
 def test_seeds_beyond_the_protocol_count_only_without_a_gap(study: Study) -> None:
     study.add(study.record("p4cnn@28", 3, 0.9, 0.9))
     study.add(study.record("p4cnn@28", 5, 0.99, 0.99))
@@ -264,6 +274,14 @@ def test_statements_are_tested_by_differences(study: Study) -> None:
     assert judged(study, same, points=3.0)[0].verdict == "reproduced"
     assert judged(study, same, points=0.01)[0].verdict == "refuted"
     assert judged(study, same, points=1.0)[0].id == "statement/one"
+    assert judged(study, same, points=1.0)[0].tolerance == 0.01
+
+
+def test_our_own_noise_widens_no_tolerance_of_a_statement(study: Study) -> None:
+    for seed in range(12):
+        study.add(study.record("p4cnn@27", seed, 0.9 if seed % 2 else 0.99, 0.6))
+    same = reading(name="equal", quantity="accuracy.upright", one="p4cnn@27", others=["z2cnn@28"], tolerance="accuracy")
+    assert judged(study, same, points=1.0)[0].verdict == "inconclusive", "seeds scatter by five points"
 
 
 def test_identity_and_growth(study: Study) -> None:
@@ -335,6 +353,15 @@ def test_a_primary_row_that_is_not_there_is_an_error(study: Study, tmp_path: Pat
     content = {**card(NUMBER), "primary": ["exact-upright/one"]}
     (tmp_path / "cohen2016.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
     with pytest.raises(CardsError, match="there is no row 'exact-upright/one'"):
+        read_claims(study.registry, tmp_path)
+
+
+@pytest.mark.parametrize("row", ["exact-upright", "statement/one"])
+def test_a_row_judged_by_equivalence_is_no_primary_one(study: Study, tmp_path: Path, row: str) -> None:
+    same = reading(name="equal", quantity="accuracy.upright", one="p4cnn@27", others=["z2cnn@28"], tolerance="accuracy")
+    content = {**card(NUMBER, same), "primary": [row]}
+    (tmp_path / "cohen2016.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
+    with pytest.raises(CardsError, match=f"'{row}' is judged by equivalence; primary rows are statements tested by"):
         read_claims(study.registry, tmp_path)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import FOLDER, CurveClaim, NumberClaim
 from gcnnbench.claims.curve_test import CurveTest, Runs, curve_power, curve_test, distinct
-from gcnnbench.claims.power import power, seeds_for_power
+from gcnnbench.claims.power import MOST_SEEDS, power, seeds_for_power
 from gcnnbench.claims.reading import read_claims
 from gcnnbench.claims.single_runs import published_runs
 from gcnnbench.claims.verdicts import (
@@ -131,6 +131,9 @@ def test_the_seeds_for_power_are_the_fewest() -> None:
     assert seeds_for_power(from_moments(0.0, 1.0, 10), 1.0) is None, "ten published runs leave too much open"
     assert seeds_for_power(Summary(1, 0.0, None, None), 0.3) is None, "nobody knows the spread of one run"
     assert seeds_for_power(from_moments(0.0, 0.0, 100), 0.3) == 2, "runs without any spread"
+    many = seeds_for_power(from_moments(0.0, 1.0, 100), 0.315)
+    assert many is not None
+    assert 512 < many <= MOST_SEEDS, "so many are tried"
 
 
 def test_the_smallest_shift_seen_is_seen_with_probability_four_fifths() -> None:
@@ -295,6 +298,14 @@ def test_equal_means_need_every_pair_and_are_judged_by_welch() -> None:
     assert judge_equal([(one, near), (one, one)], 0.003).verdict == "reproduced"
     assert judge_equal([(one, near), (one, far)], 0.003).verdict == "refuted"
     assert judge_equal([(one, near)], 0.003).interval == welch(one, near, 0.9).interval
+
+
+def test_a_tolerance_of_zero_is_no_error() -> None:
+    same, other = from_moments(0.9, 0.001, 5), from_moments(0.95, 0.001, 5)
+    assert judge_equal([(same, same), (same, other)], 0.0).verdict == "refuted"
+    certain = [from_moments(0.9, 0.001, 10), from_moments(1.0, 0.0, 10)]
+    found = judge_curve([same, from_moments(1.0, 0.0, 5)], certain, [0.01, 0.0], NO_RUNS)
+    assert (found.verdict, found.at) == ("inconclusive", 0), "two samples without any spread have no test"
 
 
 def test_order_needs_every_pair() -> None:

@@ -199,8 +199,8 @@ def _once(claims: tuple[AnyClaim, ...]) -> tuple[AnyClaim, ...]:
 class ClaimsCard(Model):
     """The claims of one source, as the file is called; of a registered card it is a key of `references.bib`.
 
-    `primary` names the few rows on which the source's conclusion rests, `claim/reading` each: they lead the table and
-    are one family of tests.
+    `primary` names the few rows on which the source's conclusion rests, `claim/reading` each, of statements tested by
+    `greater`, `grows` or `identical`: they lead the table and are one family of tests.
     """
 
     source: Name

@@ -24,8 +24,8 @@ Runs = NDArray[np.float64]
 DRAWS = 9_999
 """How many divisions of the runs are drawn where there are more than that."""
 BOOTSTRAPS = 200
-SEEDS = (*range(2, 13), 14, 16, 18, 20, 25, 30, 40, 50, 75, 100)
-"""The numbers of seeds for which the power of a curve's equivalence test is estimated."""
+SEEDS = (*range(3, 13), 14, 16, 18, 20, 25, 30, 40, 50, 75, 100)
+"""The numbers of seeds for which the power of a curve's equivalence test is estimated; fewer decide no curve."""
 SAME = 5e-4
 """Two places of a curve are copies if the accuracies there differ by less in every run: float noise of a few images."""
 

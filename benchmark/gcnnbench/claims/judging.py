@@ -124,7 +124,7 @@ def _curve(registry: Registry, card: ClaimsCard, claim: CurveClaim, gathered: Ga
         ours=points[at],
         seeds=len(ours),
         tolerance=tolerances[at],
-        power=max((powers[seeds] for seeds in powers if seeds <= len(ours)), default=None),
+        power=max((powers[seeds] for seeds in powers if seeds <= len(ours)), default=0.0 if powers else None),
     )
 
 
@@ -137,12 +137,14 @@ def _powers(theirs: tuple[tuple[float, ...], ...], tolerances: tuple[float, ...]
 def _reading(card: ClaimsCard, claim: StatementClaim, reading: Reading, gathered: Gathered) -> ClaimRow:
     test = reading.test
     row = _blank(card, claim, test.about, getattr(test, "quantity", test.name), reading.printed)
-    row = replace(row, id=f"{claim.id}/{reading.name}", source_test=reading.source_test)
+    # Deviations in a tolerance are those of a published number; a statement has none, and our own noise widens nothing.
+    tolerance = card.tolerances[test.tolerance].points / 100 if isinstance(test, Equal) else None
+    row = replace(row, id=f"{claim.id}/{reading.name}", source_test=reading.source_test, tolerance=tolerance)
     runs = _runs(claim, row.entries, gathered)
     if not runs:
         return row
     by_entry = dict(zip(row.entries, runs, strict=True))
-    found = _tested(card, test, by_entry)
+    found = _tested(test, by_entry, tolerance or 0.0)
     if found is None:
         return row
     return replace(_measured(row, runs), judgement=found, seeds=min(map(len, runs)))
@@ -159,7 +161,7 @@ def _reading_counts(registry: Registry, claim: StatementClaim, reading: Reading)
     return "evidence"
 
 
-def _tested(card: ClaimsCard, test: Test, runs: Mapping[str, Sequence[Evidence]]) -> Judgement | None:
+def _tested(test: Test, runs: Mapping[str, Sequence[Evidence]], tolerance: float) -> Judgement | None:
     """The judgement of a statement; null where a run lacks what is asked for."""
     if isinstance(test, Greater | Equal):
         found = {entry: _summary([one.quantity(test.quantity) for one in here]) for entry, here in runs.items()}
@@ -168,7 +170,6 @@ def _tested(card: ClaimsCard, test: Test, runs: Mapping[str, Sequence[Evidence]]
             return None
         if isinstance(test, Greater):
             return judge_order([(known[more], known[less]) for more in test.more for less in test.less])
-        tolerance = card.tolerances[test.tolerance].of(known[test.one])
         return judge_equal([(known[test.one], known[other]) for other in test.others], tolerance)
     if isinstance(test, Identical):
         asked = [[one.quantity(name) for name in test.quantities] for here in runs.values() for one in here]

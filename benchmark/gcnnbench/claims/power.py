@@ -34,9 +34,9 @@ def power(seeds: int, published: Summary, tolerance: float) -> float | None:
 
 
 def seeds_for_power(published: Summary, tolerance: float) -> int | None:
-    """The smallest number of our seeds at which a true claim is reproduced with probability `POWER`; null if none is.
+    """The smallest number of our seeds, from two on, at which a true claim is reproduced with probability `POWER`.
 
-    Null as well for a single published run.
+    Null if none up to `MOST_SEEDS` is, and for a single published run.
     """
     if published.std is None:
         return None
@@ -47,9 +47,9 @@ def seeds_for_power(published: Summary, tolerance: float) -> int | None:
 def _seeds(runs: int, tolerance: float) -> int | None:
     low, high = 2, 4
     while _power(high, runs, tolerance) < POWER:
-        low, high = high, 2 * high
-        if high > MOST_SEEDS:
+        if high == MOST_SEEDS:
             return None
+        low, high = high, min(2 * high, MOST_SEEDS)
     while low < high:  # the power rises with the seeds
         middle = (low + high) // 2
         if _power(middle, runs, tolerance) >= POWER:

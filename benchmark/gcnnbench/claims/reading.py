@@ -81,9 +81,13 @@ def _within(file: CardFile[ClaimsCard]) -> Iterator[Finding]:
     """What a card says of its own claims: which are primary, and which repeat another."""
     card = file.card
     rows = [row for claim in card.claims for row in claim.row_ids]
+    ordered = [row for claim in card.claims if isinstance(claim, StatementClaim) for row in _not_of_equality(claim)]
     for place, row in enumerate(card.primary):
         if row not in rows:
             yield file.error(("primary", place), f"there is no row '{row}'; {choice(row, rows)}")
+        elif row not in ordered:  # there a small p speaks against the claim, and Holm's rule would turn it round
+            rule = "primary rows are statements tested by greater, grows or identical"
+            yield file.error(("primary", place), f"'{row}' is judged by equivalence; {rule}")
     numbers = {claim.id: claim for claim in card.claims if isinstance(claim, NumberClaim)}
     for place, claim in enumerate(card.claims):
         if not isinstance(claim, NumberClaim) or claim.repeats is None:
@@ -100,6 +104,12 @@ def _within(file: CardFile[ClaimsCard]) -> Iterator[Finding]:
         ):
             rule = f"'{claim.repeats}' is no number of {claim.entry} in {claim.benchmark} that repeats none itself"
             yield file.error(("claims", place, "repeats"), rule)
+
+
+def _not_of_equality(claim: StatementClaim) -> Sequence[str]:
+    """The rows of a statement's readings but those that say that means are equal."""
+    pairs = zip(claim.row_ids, claim.readings, strict=True)
+    return [row for row, reading in pairs if not isinstance(reading.test, Equal)]
 
 
 def _calibrated(claim: Claim) -> Iterator[str]:

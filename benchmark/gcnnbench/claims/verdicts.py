@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 from typing import Literal
 
 from gcnnbench.claims.curve_test import CurveTest
@@ -156,13 +156,18 @@ def _together(
     found = [compare(*pair, EQUIVALENCE) for pair in pairs]
     strict = [compare(*pair, 1 - 2 * ALPHA / tests) for pair in pairs]
     outside = [place for place, test in enumerate(strict) if _placed(test, tolerances[place]) == "refuted"]
-    ratios = [abs(test.difference) / allowed for test, allowed in zip(found, tolerances, strict=True)]
+    ratios = [_in_tolerances(test.difference, allowed) for test, allowed in zip(found, tolerances, strict=True)]
     at = max(outside or range(len(found)), key=ratios.__getitem__)
     inside = all(_placed(test, allowed) == "reproduced" for test, allowed in zip(found, tolerances, strict=True))
     verdict: VerdictName = "refuted" if outside else "reproduced" if inside else "inconclusive"
     known = [test.p for test in found if test.p is not None]
     p = min(1.0, tests * min(known)) if known else None
     return Judgement(verdict, found[at].difference, found[at].interval, p=p, seen=seen_by(found[at]), at=at)
+
+
+def _in_tolerances(difference: float, tolerance: float) -> float:
+    """How many tolerances a difference is; of a tolerance of zero, none or infinitely many."""
+    return abs(difference) / tolerance if tolerance else inf if difference else 0.0
 
 
 def _check(ours: Summary, published: Summary) -> tuple[float, float] | None:
@@ -180,7 +185,7 @@ def _placed(test: Difference, tolerance: float) -> VerdictName:
 
 
 def _signs(tests: Sequence[Difference], strict: Sequence[Difference]) -> Judgement:
-    lows = [test.interval[0] if test.interval else float("-inf") for test in tests]
+    lows = [test.interval[0] if test.interval else -inf for test in tests]
     below = [place for place, test in enumerate(strict) if test.interval and test.interval[1] < 0]
     at = below[0] if below else lows.index(min(lows))
     verdict: VerdictName = "refuted" if below else "reproduced" if lows[at] > 0 else "inconclusive"
