@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +22,14 @@ PREFIX, SUFFIX = ".gcnnbench-", ".tmp"
 """How the names of files begin and end that are being written."""
 READ_BYTES = 256_000_000
 """Bytes of the largest document that is read; a record has some ten thousand."""
+TRIED_BYTES = 4096
+"""Bytes that are written to find out whether a place can be written; a full disk may take an empty file and no more."""
+REMEDIES = {
+    errno.ENOSPC: "make room there and repeat the command, or name another place",
+    errno.EDQUOT: "make room within the quota there and repeat the command, or name another place",
+    errno.EFBIG: "raise the limit on a file's size (ulimit -f) and repeat the command, or name another place",
+}
+"""What to do where a file cannot be written, by the number of the error; else another place must be named."""
 
 
 @contextmanager
@@ -39,29 +47,53 @@ def whole_file(path: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
         OSError: it cannot be written; what stood at the place is as it was.
     """
     folder = temporary or path.parent
+    _refuse_taken(path)
     make_folder(path.parent)
     make_folder(folder)
     sweep(folder)
     with filling(folder):
         file, aside = _open_aside(folder)
-    with file:
+    try:
+        yield file
+        _flush(file)
         try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            try:
-                aside.replace(path)
-            except OSError as error:
-                if error.errno != errno.EXDEV or temporary is None:
-                    raise
-                with aside.open("rb") as written, whole_file(path) as copy:  # another disk: once more, beside it
-                    shutil.copyfileobj(written, copy, 1 << 20)
+            aside.replace(path)
         except OSError as error:
-            error.filename, error.filename2 = str(path), None  # a full disk does not say which file it could not take
-            raise
-        finally:
-            aside.unlink(missing_ok=True)
+            if error.errno != errno.EXDEV or temporary is None:
+                raise
+            with aside.open("rb") as written, whole_file(path) as copy:  # another disk: once more, beside it
+                shutil.copyfileobj(written, copy, 1 << 20)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(aside)):
+            raise  # of what is read, or of another file
+        what = f"cannot be written ({error.strerror}); {_remedy(error)}"
+        raise OSError(error.errno, what, str(path)) from error
+    finally:
+        with suppress(OSError):  # what did not fit stays in the buffer, and closing tries it once more
+            file.close()
+        aside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextmanager
+def whole_files(contents: dict[Path, bytes], temporary: Path | None = None) -> Iterator[None]:
+    """Write several files that belong together: where one of them cannot be written, none is.
+
+    All of them are on the disk, aside, before the body is run; after it they take their places in their order.
+
+    Args:
+        contents: what each file is to hold.
+        temporary: the folder for temporary files, as in `whole_file`.
+
+    Raises:
+        OSError: one cannot be written; the body has not been run.
+    """
+    with ExitStack() as files:
+        for path, content in reversed(contents.items()):
+            file = files.enter_context(whole_file(path, temporary))
+            file.write(content)
+            _flush(file)
+        yield
 
 
 def write_whole(path: Path, content: bytes, temporary: Path | None = None) -> None:
@@ -137,6 +169,26 @@ def read_given(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def require_writable(*paths: Path) -> None:
+    """Refuse places where no file could be written, before the work for it is done. Nothing is left there.
+
+    Raises:
+        OSError: no file could be written in one of these places, as `whole_file` says it.
+    """
+    for path in paths:
+        _refuse_taken(path)
+    for folder in {_standing(path.parent) for path in paths}:
+        with filling(folder):
+            file, aside = _open_aside(folder)
+            try:
+                file.write(bytes(TRIED_BYTES))
+                _flush(file)
+            finally:
+                with suppress(OSError):
+                    file.close()
+                aside.unlink(missing_ok=True)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder with those above it, each synced into the one that holds it.
 
@@ -160,12 +212,39 @@ def filling(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+        there = _standing(folder)
         if there.is_dir():
-            what = f"nothing can be written in this directory ({error.strerror or error})"
+            what = f"nothing can be written in this directory ({error.strerror or error}); {_remedy(error)}"
         else:
-            what = "it is no directory, and one is needed in its place"
-        raise OSError(error.errno, f"{what}; name another place", str(there)) from error
+            what = f"it is no directory, and one is needed in its place; {_remedy(error)}"
+        raise OSError(error.errno, what, str(there)) from error
+
+
+def _standing(folder: Path) -> Path:
+    """The nearest place that is there: the folder, or one above it."""
+    return next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+
+
+def _refuse_taken(path: Path) -> None:
+    """Refuse the place of what is no plain file: it would be replaced, also a device such as /dev/null.
+
+    Raises:
+        OSError: there is a directory, a device or a pipe.
+    """
+    if path.exists() and not path.is_file():
+        is_folder = path.is_dir()
+        what = f"it is {'a directory' if is_folder else 'no plain file'}, and a file is to be written in its place"
+        raise OSError(errno.EISDIR if is_folder else errno.EINVAL, f"{what}; name another place", str(path))
+
+
+def _remedy(error: OSError) -> str:
+    return REMEDIES.get(error.errno or 0, "name another place")
+
+
+def _flush(file: BinaryIO) -> None:
+    """Have all that was written on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _open_aside(folder: Path) -> tuple[BinaryIO, Path]:
@@ -174,7 +253,12 @@ def _open_aside(folder: Path) -> tuple[BinaryIO, Path]:
         path = folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
         file = path.open("xb")
         if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:  # a file system without locks
+                file.close()
+                path.unlink(missing_ok=True)
+                raise
             if os.fstat(file.fileno()).st_nlink == 0:  # swept between its making and its locking
                 file.close()
                 continue

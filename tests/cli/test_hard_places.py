@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import subprocess
+import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +16,11 @@ from typer.testing import CliRunner, Result
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import build_app, main
+from gcnnbench.cli.progress import RunReport
 from gcnnbench.data.copies import recorded_copy
 from gcnnbench.runs import outcomes
 from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.events import Event
 from gcnnbench.runs.record import Failure, Record
 from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
@@ -88,6 +94,36 @@ def test_an_error_of_the_file_system_is_a_users_error_for_every_verb(
     assert code == 2
     assert said.strip().endswith(": Read-only file system")
     assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("buffered", [True, False])
+def test_output_on_a_full_disk_ends_with_the_code_of_its_reason(buffered: bool) -> None:
+    """That of stdout is told; where stderr takes nothing, the exit code is still the documented one."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "gcnnbench"]
+    with Path("/dev/full").open("w") as full:
+        listed = subprocess.run(
+            [*command, "--version"], stdout=full, stderr=subprocess.PIPE, env=environment, check=False, text=True
+        )
+        wrong = subprocess.run([*command, "show", "nosuch"], stdout=full, stderr=full, env=environment, check=False)
+    assert listed.returncode == wrong.returncode == 2
+    where = f"No space left on device, where stdout goes or in {tempfile.gettempdir()}; make room there"
+    assert listed.stderr.startswith(where)
+    assert len(listed.stderr.splitlines()) == 1
+
+
+def test_a_log_on_a_full_disk_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str, /) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    with RunReport(1) as report:
+        report(Event("started", "a", text="resumed"))
+        report(Event("finished", "a"))
+    assert report.ended == 1
 
 
 def test_status_of_a_directory_writes_nothing(tmp_path: Path) -> None:

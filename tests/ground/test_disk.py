@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gcnnbench import disk
-from gcnnbench.disk import read_plain, sweep, whole_file, write_whole
+from gcnnbench.disk import read_plain, require_writable, sweep, whole_file, whole_files, write_whole
+from gcnnbench.errors import told
+from tests.full_disk import files_in, files_of_at_most
 
 
 def names(folder: Path) -> list[str]:
@@ -151,3 +154,75 @@ def test_what_cannot_be_written_is_named_by_its_folder(tmp_path: Path, monkeypat
             write_whole(place, b"", tmp_path / "work" / "tmp" if method == "mkdir" else None)
         assert wrong.value.filename == str(tmp_path)
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("length", [2000, 200_000], ids=["in its buffer", "beyond its buffer"])
+def test_a_disk_that_fills_while_writing_is_told_with_the_place_and_the_remedy(tmp_path: Path, length: int) -> None:
+    """Also where the last bytes are written as the file is closed."""
+    path = tmp_path / "record.json"
+    write_whole(path, b"old")
+    with files_of_at_most(1000), pytest.raises(OSError, match="cannot be written") as wrong:
+        write_whole(path, bytes(length))
+    assert files_in(tmp_path) == {"record.json": b"old"}
+    why = "cannot be written (File too large); raise the limit on a file's size (ulimit -f) and repeat the command"
+    assert told(wrong.value) == f"{path}: {why}, or name another place"
+
+
+@pytest.mark.parametrize(("number", "what"), [(errno.ENOSPC, "make room there"), (errno.EDQUOT, "within the quota")])
+def test_a_full_disk_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, what: str) -> None:
+    def full(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", full)
+    writers: list[Callable[[], None]] = [
+        lambda: write_whole(tmp_path / "record.json", b"new"),
+        lambda: require_writable(tmp_path / "a" / "b"),
+    ]
+    for write in writers:
+        with pytest.raises(OSError, match=what):
+            write()
+    assert files_in(tmp_path) == {}
+
+
+def test_files_that_belong_together_are_all_written_or_none_is(tmp_path: Path) -> None:
+    old = {tmp_path / name: name.encode() for name in ("a", "b")}
+    with whole_files(old, tmp_path / "tmp"):
+        assert not (tmp_path / "a").exists()
+    assert files_in(tmp_path) == {"a": b"a", "b": b"b"}
+    ran = False
+    for large in ("a", "b"):
+        new = {path: bytes(2000 if path.name == large else 10) for path in old}
+        too_large = pytest.raises(OSError, match="File too large")
+        with files_of_at_most(1000), too_large as wrong, whole_files(new, tmp_path / "tmp"):
+            ran = True
+        assert wrong.value.filename == str(tmp_path / large)
+        assert files_in(tmp_path) == {"a": b"a", "b": b"b"}
+    assert not ran
+
+
+def test_a_place_is_tried_without_leaving_anything(tmp_path: Path) -> None:
+    write_whole(tmp_path / "file", b"old")
+    require_writable(tmp_path / "new", tmp_path / "a" / "b" / "c", tmp_path / "file")
+    for path, said in (
+        (tmp_path, "it is a directory, and a file is to be written in its place; name another place"),
+        (tmp_path / "file" / "x" / "y", "it is no directory, and one is needed in its place"),
+        (Path(os.devnull), "it is no plain file, and a file is to be written in its place"),
+    ):
+        with pytest.raises(OSError, match=said):
+            require_writable(tmp_path / "new", path)
+    with files_of_at_most(1000), pytest.raises(OSError, match="nothing can be written in this directory"):
+        require_writable(tmp_path / "new")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "file"]
+
+
+def test_a_device_is_not_replaced_by_a_file() -> None:
+    with pytest.raises(OSError, match="it is no plain file"):
+        write_whole(Path(os.devnull), b"lost")
+    assert Path(os.devnull).is_char_device()
+
+
+def test_an_error_of_what_is_read_meanwhile_is_not_one_of_the_file_that_is_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as wrong, whole_file(tmp_path / "new"):
+        (tmp_path / "source").read_bytes()
+    assert wrong.value.filename == str(tmp_path / "source")
+    assert files_in(tmp_path) == {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from gcnnbench.runs.plan import status
 from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
 from gcnnbench.training.loop import DivergedError
+from tests.full_disk import files_in, files_of_at_most
 
 
 @pytest.fixture(autouse=True)
@@ -38,22 +40,75 @@ def test_a_full_disk_at_the_end_throws_no_training_away(
     make_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell, store, events = make_cell("z2cnn@8"), Store(tmp_path), list[Event]()
-    write = Store.write
 
-    def full(self: Store, path: Path, content: bytes) -> None:
-        if path.suffix != ".state":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        write(self, path, content)
+    def full(contents: Mapping[Path, bytes], _: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(next(iter(contents))))
 
-    monkeypatch.setattr(Store, "write", full)
-    with pytest.raises(UserError, match=r"seed-0\.safetensors: No space left on device"):
-        execute([cell], store, events.append)
+    with monkeypatch.context() as patched:
+        patched.setattr("gcnnbench.runs.store.whole_files", full)
+        with pytest.raises(UserError, match=r"seed-0\.safetensors: No space left on device"):
+            execute([cell], store, events.append)
     assert store.state_path(cell).exists()
     assert not store.failure_path(cell).exists()
     assert status(store, cell) == "interrupted"
-    monkeypatch.setattr(Store, "write", write)
     assert [event.kind for event in execute([cell], store, events.append)] == ["finished"]
     assert any("resumed after epoch 3, in evaluation" in line for line in told(events, "started"))
+
+
+def test_a_checkpoint_that_cannot_be_kept_ends_no_run(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    """It is told once, tried again, and told when the disk takes one again."""
+    cell, store, events = make_cell("z2cnn@8"), Store(tmp_path), list[Event]()
+    with ExitStack() as full:
+
+        def report(event: Event) -> None:
+            events.append(event)
+            if event.kind == "started":
+                full.enter_context(files_of_at_most(5000))
+            if event.kind == "advanced" and event.done == 3:  # after two that could not be kept
+                full.close()
+
+        ended = execute([cell], store, report)
+    assert [event.kind for event in ended] == ["finished"]
+    first, again = told(events, "said")
+    assert f"its checkpoint cannot be kept: {store.state_path(cell)}: cannot be written (File too large)" in first
+    assert first.endswith("it goes on and tries again; if it is interrupted before, it begins anew")
+    assert again.endswith("its checkpoints are kept again")
+    assert status(store, cell) == "done"
+
+
+def test_a_record_that_does_not_fit_leaves_all_as_it_was(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    """Neither its weights without it, nor the old record set aside for nothing."""
+    store, cell = Store(tmp_path), make_cell("z2cnn@8")
+    finished = replace(_finished(cell), weights=b"small")
+    old = finished.record.model_copy(update={"spec_digest": "1" * 64, "checksum": None})
+    store.add(cell, replace(finished, record=old))
+    before = files_in(tmp_path)
+    with files_of_at_most(1000), pytest.raises(OSError, match="File too large") as wrong:
+        store.add(cell, replace(finished, record=old.model_copy(update={"spec_digest": "2" * 64})))
+    assert Path(str(wrong.value.filename)).suffix == ".json"
+    assert files_in(tmp_path) == before
+
+
+def test_a_disk_that_takes_no_record_ends_the_call_in_one_sentence(
+    make_cell: Callable[..., Cell], tmp_path: Path
+) -> None:
+    store, cells = Store(tmp_path), [make_cell("z2cnn@8", seed) for seed in range(2)]
+    with files_of_at_most(5000), pytest.raises(UserError, match="cannot be written") as wrong:
+        execute(cells, store, lambda _: None)
+    assert len(str(wrong.value).splitlines()) == 1
+    assert files_in(tmp_path) == {}
+    assert not any(store.is_held(cell) for cell in cells)
+
+
+def test_a_place_of_records_that_takes_none_is_told_before_anything_is_trained(
+    make_cell: Callable[..., Cell], tmp_path: Path
+) -> None:
+    store, cell, events = Store(tmp_path), make_cell("z2cnn@8"), list[Event]()
+    store.record_path(cell).parent.parent.mkdir()
+    store.record_path(cell).parent.write_bytes(b"a file in the place of the folder of its records")
+    with pytest.raises(UserError, match="z2cnn@8: it is no directory, and one is needed in its place"):
+        execute([cell], store, events.append)
+    assert events == []
 
 
 @pytest.mark.parametrize(

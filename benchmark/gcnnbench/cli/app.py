@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from tempfile import gettempdir
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -33,6 +35,7 @@ from gcnnbench.cli import (
 )
 from gcnnbench.cli.exit_codes import INTERRUPTED, MISTAKE
 from gcnnbench.cli.plain_help import PlainCommand, plain_typer
+from gcnnbench.disk import REMEDIES
 from gcnnbench.errors import UserError, told
 from gcnnbench.escaping import terminal
 
@@ -86,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process.
 
     It ends with 0 where all is well, 2 after wrong usage, a user's mistake, or where the machine does not do what was
-    asked of it (a folder that cannot be written, a full disk), 130 when interrupted, and otherwise with what the verb
-    says.
+    asked of it (a folder that cannot be written, a full disk, also one that stdout is on), 130 when interrupted, and
+    otherwise with what the verb says.
 
     Args:
         arguments: the words after the command's name; those of this process where none are given.
@@ -95,12 +98,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         build_app()(arguments, prog_name="gcnnbench")
     except (UserError, OSError, MemoryError) as error:
-        sys.stderr.write(f"{terminal(told(error))}\n")
+        _complain(_told_with_place(error))
         sys.exit(MISTAKE)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:
-            sys.stderr.write("interrupted\n")
+            _complain("interrupted")
         raise
+    finally:
+        _complain("")
+
+
+def _told_with_place(error: BaseException) -> str:
+    """What is told of an error. The system names no place where an open file could not be written; then we do.
+
+    What stdout did not take is given up, or leaving would fail once more.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up(sys.stdout)
+    if isinstance(error, OSError) and error.errno in REMEDIES and error.filename is None:
+        return f"{error.strerror}, where stdout goes or in {gettempdir()}; {REMEDIES[error.errno]}"
+    return told(error)
+
+
+def _complain(text: str) -> None:
+    """Print a line on stderr, or nothing of none; where it takes nothing, the exit code must do."""
+    try:
+        sys.stderr.write(f"{terminal(text)}\n" if text else "")
+        sys.stderr.flush()
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Have what a stream still holds go nowhere, so that Python does not fail on it at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _version(wanted: bool) -> None:

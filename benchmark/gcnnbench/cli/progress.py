@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -81,7 +82,8 @@ class RunReport:
             self._say(line)
 
     def _say(self, line: str) -> None:
-        self.console.print(terminal(line), markup=False, soft_wrap=True)
+        with suppress(OSError):  # a log on a full disk, or a terminal that is gone, ends no run
+            self.console.print(terminal(line), markup=False, soft_wrap=True)
         self.said = time.monotonic()
 
 

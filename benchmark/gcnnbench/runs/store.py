@@ -14,7 +14,16 @@ from filelock import FileLock, Timeout
 
 from gcnnbench.cards.base import Model
 from gcnnbench.data.copies import UNKNOWN
-from gcnnbench.disk import filling, make_folder, read_plain, sweep, sync_folder, write_whole
+from gcnnbench.disk import (
+    filling,
+    make_folder,
+    read_plain,
+    require_writable,
+    sweep,
+    sync_folder,
+    whole_files,
+    write_whole,
+)
 from gcnnbench.errors import UserError
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Failure, Record
@@ -55,6 +64,14 @@ class Store:
         """Delete what writers left that were killed."""
         sweep(self.temporary)
 
+    def require_writable(self, *paths: Path) -> None:
+        """Refuse places in which this directory could not keep a file, before the work for it is done.
+
+        Raises:
+            OSError: one of them could not be written, or none aside.
+        """
+        require_writable(self.temporary / "file", *paths)
+
     def path(self, cell: Cell, kind: str = "") -> Path:
         """Where a cell's record is kept, or another file of it (`kind` as in `failed`, `unofficial`)."""
         name = f"seed-{cell.seed}.{kind}.json" if kind else f"seed-{cell.seed}.json"
@@ -67,6 +84,12 @@ class Store:
     def failure_path(self, cell: Cell) -> Path:
         """Where this cell's failure is kept; that of a limited cell is kept apart, as it excuses nothing."""
         return self.path(cell, "failed" if cell.limit is None else "unofficial-failed")
+
+    def places(self, cell: Cell) -> Iterator[Path]:
+        """Where files of a cell are written while it runs and at its end."""
+        record = self.record_path(cell)
+        yield from (record, record.with_suffix(".safetensors"), self.failure_path(cell), self.state_path(cell))
+        yield blob(self.results, "outputs")
 
     def record(self, cell: Cell) -> Record | None:
         """The record of this cell, of whatever protocol it was made by; null where there is none.
@@ -94,7 +117,7 @@ class Store:
         return _read(path, Failure) if path.exists() else None
 
     def add(self, cell: Cell, finished: Finished, *, repeat: bool = False) -> Path:
-        """Keep a finished cell. A record of another protocol goes aside first; the record itself is written last.
+        """Keep a finished cell: its record with its files, or nothing. A record of another protocol goes aside first.
 
         Args:
             cell: the cell.
@@ -106,7 +129,7 @@ class Store:
 
         Raises:
             UserError: its spec names no copy of a data set, so that nobody could say what it was made on.
-            OSError: it cannot be written; the cell's checkpoint is kept.
+            OSError: it cannot be written; what stood there is as it was, and the cell's checkpoint is kept.
         """
         record = finished.record
         if unread := [part for part, digest in record.spec.get("data", {}).items() if digest == UNKNOWN]:
@@ -115,12 +138,13 @@ class Store:
         if path.exists() and repeat:
             taken = [int(found[1]) for found in self._siblings(path, rf"seed-{cell.seed}\.repeat-(\d+)\.json")]
             path = self.path(cell, f"repeat-{max(taken, default=0) + 1}")
-        elif path.exists():
-            self._set_aside(path, record.spec_digest)
-        self.write(weights_path(path, self.results, record), finished.weights)
+        files = {weights_path(path, self.results, record): finished.weights}
         if record.outputs is not None:
-            self.write(blob(self.results, record.outputs.sha256), finished.outputs)
-        self.write(path, record.model_dump_json(indent=1).encode() + b"\n")
+            files[blob(self.results, record.outputs.sha256)] = finished.outputs
+        files[path] = record.model_dump_json(indent=1).encode() + b"\n"  # last: where it stands the others do
+        with whole_files(files, self.temporary):
+            if path.exists():
+                self._set_aside(path, record.spec_digest)
         self.failure_path(cell).unlink(missing_ok=True)
         self.state_path(cell).unlink(missing_ok=True)
         return path

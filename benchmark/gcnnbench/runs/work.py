@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from gcnnbench.disk import read_plain
-from gcnnbench.errors import UserError
+from gcnnbench.errors import UserError, told
 from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event, Report, outcome
@@ -62,10 +62,11 @@ class Work:
     def keep(self, cell: Cell, message: Message, report: Report) -> None:
         """Keep in the store what a turn gives of a claimed cell, and tell of it.
 
-        A stopped cell leaves nothing but its last checkpoint, which goes on elsewhere or later.
+        A stopped cell leaves nothing but its last checkpoint, which goes on elsewhere or later. A checkpoint that
+        cannot be written ends nothing: the cell goes on, and its next one is tried again.
 
         Raises:
-            OSError: it cannot be written; what was kept before stays.
+            OSError: what came of a cell cannot be written; what was kept before stays.
         """
         match message:
             case Event():
@@ -73,7 +74,7 @@ class Work:
             case Anew():
                 report(Event("said", cell.name, text=f"started anew: {message.why}"))
             case Saved():
-                self.store.write(self.store.state_path(cell), message.state)
+                self._save(cell, message.state, report)
             case Ended():
                 report(self._end(cell, message.end))
                 self.ended[self._places[cell.name]] = 1
@@ -92,6 +93,22 @@ class Work:
             if cell.name in finished and status(self.store, cell) == "stale":
                 report(Event("said", cell.name, text=TAKEN_OVER))
 
+    def _save(self, cell: Cell, state: bytes, report: Report) -> None:
+        """Keep a checkpoint; where the disk does not take it, that is told once, and once that it does again."""
+        path = self.store.state_path(cell)
+        try:
+            self.store.write(path, state)
+        except OSError as error:
+            if cell.name not in self._unsaved:
+                self._unsaved.add(cell.name)
+                whence = "from the last one kept" if path.is_file() else "anew"
+                goes_on = f"it goes on and tries again; if it is interrupted before, it begins {whence}"
+                report(Event("said", cell.name, text=f"its checkpoint cannot be kept: {told(error)}. {goes_on}"))
+        else:
+            if cell.name in self._unsaved:
+                self._unsaved.remove(cell.name)
+                report(Event("said", cell.name, text="its checkpoints are kept again"))
+
     def _end(self, cell: Cell, end: Finished | Failure | Stopped) -> Event:
         match end:
             case Finished():
@@ -102,6 +119,11 @@ class Work:
                 return Event("failed", cell.name, phase=end.phase, text=end.reason)
             case Stopped():
                 return Event("stopped", cell.name, text=end.reason)
+
+    @cached_property
+    def _unsaved(self) -> set[str]:
+        """The cells whose last checkpoint could not be kept."""
+        return set()
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -129,10 +151,15 @@ def work_on(
         flags: a flag for each cell of the plan, shared by the workers where they are processes.
 
     Raises:
-        UserError: a record cannot be read, or a spec names no copy of its data set.
+        UserError: a record cannot be read, a spec names no copy of its data set, or what comes of a cell could not be
+            written.
     """
     todo = tuple(unfinished(store, cells))
     refuse_unread_copies(todo)
+    try:
+        store.require_writable(*(path for cell in todo for path in store.places(cell)))
+    except OSError as error:
+        raise UserError(told(error)) from error
     store.sweep()
     before = {cell.name: _failure_left(store, cell) for cell in todo}
     return Work(todo, store, before, bytearray(len(todo)) if flags is None else flags, parallel, jobs)
