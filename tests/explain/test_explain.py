@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,18 @@ def test_one_seed_alone_counted_or_not(kept: Path, registry: Registry) -> None:
     text = explanation_as_text(found)
     assert "seed 3: 0.5 = 30,000 / 60,000  (not counted: unofficial)" in text
     assert "Claims" not in text
+
+
+def test_the_folds_are_those_that_were_tested(kept: Path, registry: Registry) -> None:
+    crossed = replace(explained(kept, registry, "upright"), folds=3)
+
+    def told(found: Explanation) -> str:
+        return " ".join(explanation_as_text(found).split())
+
+    assert "images of 3 folds, one a seed; s holds the choice of images, too" in told(crossed)
+    assert "images of 2 of 3 folds, one a seed;" in told(replace(crossed, values=crossed.values[:2]))
+    one = told(replace(crossed, values=crossed.values[:1], summary=None))
+    assert "images of 1 of 3 folds: what another one of that size would change; not in s" in one
 
 
 @pytest.mark.parametrize(

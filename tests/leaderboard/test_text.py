@@ -208,6 +208,17 @@ def test_folds_stand_one_by_one_and_pooled(toy: Toy) -> None:
     assert "Cross-testing" in as_latex([board])
 
 
+def test_networks_tested_on_other_folds_are_not_compared(toy: Toy) -> None:
+    split = {"train": {"part": "all"}, "test": {"part": "all"}, "shuffle": "seed", "folds": 4}
+    found = [toy.record("p4cnn@28", seed, 0.5 + seed / 10, 0.5) for seed in (0, 1)]
+    broken = ("approximate", "approximate")
+    found += [toy.record("p4cnn@27", seed, 0.6 + seed / 20, 0.4, exactness=broken) for seed in (2, 3)]
+    board = toy.board(*found, split=split, seeds=4)
+    pair = next(pair for pair in board.pairs if pair.approximate == "p4cnn@27")
+    assert (pair.contrasts, pair.why_empty) == ((), "no common fold")
+    assert lines(as_markdown([board]), "p4cnn@28 − 27")[0][:4] == ["p4cnn@28 − 27", "–", "–", "no common fold"]
+
+
 def test_pooled_counts_every_image_and_every_pair_once() -> None:
     folds = (
         Fold(0, 0, 10, 21, {"accuracy.upright": 0.5, "auc": 0.6, "accuracy.orbit": 0.5}),

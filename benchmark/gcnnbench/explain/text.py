@@ -77,13 +77,13 @@ def _formulae(found: Explanation) -> Iterator[str]:
             error += (
                 f" as every image is right, or none (Wilson's interval is {all_or_none(found.test_images):.4f} wide)"
             )
-        if found.folds:
-            yield _item(
-                "test set",
-                f"{error} of {formatting.how_many(found.folds, 'fold')}, one a seed; s holds the choice of images, too",
-            )
+        tested = len({value.seed % found.folds for value in found.values}) if found.folds else 0
+        some = f"{tested} of " if tested < (found.folds or 0) else ""
+        here = f" of {some}{formatting.how_many(found.folds, 'fold')}" if found.folds else ""
+        if tested > 1:
+            yield _item("test set", f"{error}{here}, one a seed; s holds the choice of images, too")
         else:
-            yield _item("test set", f"{error}: what another one of that size would change; not in s")
+            yield _item("test set", f"{error}{here}: what another one of that size would change; not in s")
 
 
 def _statistics(found: Explanation) -> Iterator[str]:

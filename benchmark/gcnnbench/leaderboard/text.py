@@ -170,7 +170,8 @@ def _contrasts(board: Board) -> Table:
     for pair in board.pairs:
         name, nothing = pair.name, formatting.NOTHING
         if not pair.contrasts:
-            rows.append([name, nothing, nothing, "not run" if pair.why_empty else "no metric", *[nothing] * 3])
+            why = pair.why_empty or "no metric"
+            rows.append([name, nothing, nothing, "not run" if why.endswith("not run") else why, *[nothing] * 3])
         for found in pair.contrasts:
             metric = found.metric.removeprefix("accuracy.").removesuffix("_mean")
             numbers = [formatting.points(found.difference), formatting.interval(found.ci95)]
