@@ -16,23 +16,30 @@ step() { # NAME SECONDS COMMAND...: one line of result in the log, all that it p
   echo "$name: exit $?, $((SECONDS - start)) s" | tee -a "$out/log.txt"
 }
 
-# 1. Do recorded steps have the bits of steps as they are? Every layer, recipe and a whole cell.
-step same-bits 150 python -m pytest -n 0 -m gpu --gpu-required -q tests/training/test_capture.py tests/runs/test_cells.py
+# 1. Do recorded steps have the bits of steps as they are, and several side by side those of each alone? Every layer,
+#    recipe and a whole cell.
+step same-bits 150 python -m pytest -n 0 -m gpu --gpu-required -q \
+  tests/training/test_capture.py tests/training/test_side_by_side.py tests/runs/test_cells.py
 
 # 2. One P4CNN of the MNIST study, forecast, then as it is and recorded: seconds, and the two records side by side.
 # shellcheck disable=SC2086
 {
-  step forecast 60 gcnnbench run $cell --seeds 0 --dry-run --results "$out/plain"
+  step forecast 40 gcnnbench run $cell --seeds 0 --dry-run --results "$out/plain"
   step cell-plain 90 gcnnbench run $cell --seeds 0 --results "$out/plain"
-  step cell-recorded 90 gcnnbench run $cell --seeds 0 --results "$out/recorded" --cuda-graphs
+  step cell-recorded 75 gcnnbench run $cell --seeds 0 --results "$out/recorded" --cuda-graphs
 }
-step cells-compared 30 gcnnbench compare mnist-upright --results "$out/recorded" --against "$out/plain"
+step cells-compared 20 gcnnbench compare mnist-upright --results "$out/recorded" --against "$out/plain"
 
-# 3. Floor, e2cnn, FLOP/s, share of the peak, plain and recorded steps, and whole cells against a bare loop.
-step perf 240 gcnnbench perf training evaluation cell --device cuda --seconds 4 --save "$out/perf.json"
+# 3. Floor, e2cnn, FLOP/s, share of the peak, plain and recorded steps, seeds at once, and whole cells against a bare loop.
+step perf 230 gcnnbench perf training evaluation cell seeds --device cuda --seconds 4 --save "$out/perf.json"
 
-# 4. Seven cells that share the device: seconds a cell, amortised.
+# 4. Seven cells that share the device, in processes of their own and side by side in one: seconds a cell, amortised, and
+#    the records, which are the same.
 # shellcheck disable=SC2086
-step seven-at-once 150 gcnnbench run $cell --seeds 1-7 --jobs 7 --results "$out/recorded" --cuda-graphs
+{
+  step seven-at-once 140 gcnnbench run $cell --seeds 1-7 --jobs 7 --results "$out/recorded" --cuda-graphs
+  step seven-side-by-side 120 gcnnbench run $cell --seeds 1-7 --parallel 7 --results "$out/side-by-side" --cuda-graphs
+}
+step seven-compared 20 gcnnbench compare mnist-upright --results "$out/side-by-side" --against "$out/recorded"
 
 cat "$out/log.txt"

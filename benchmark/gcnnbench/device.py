@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,20 +66,56 @@ def scoring_batch(device: torch.device, size: int) -> int:
     return max(CPU_SCORING_BATCH, GPU_SCORING_PIXELS // size**2)
 
 
+class Settings(NamedTuple):
+    """What `arithmetic` sets for a time: threads, TF32, determinism, and autocast of a kind of device."""
+
+    threads: int
+    tf32_products: bool
+    tf32_convolutions: bool
+    benchmark: bool
+    deterministic: bool
+    fills_new_memory: bool
+    kind: str
+    autocast: bool
+    autocast_to: torch.dtype
+    autocast_keeps: bool
+
+    @classmethod
+    def now(cls, kind: str) -> Settings:
+        """Those that hold; autocast is one of each kind of device."""
+        return cls(
+            torch.get_num_threads(),
+            torch.backends.cuda.matmul.allow_tf32,
+            torch.backends.cudnn.allow_tf32,
+            torch.backends.cudnn.benchmark,
+            torch.are_deterministic_algorithms_enabled(),
+            DETERMINISTIC.fill_uninitialized_memory,
+            kind,
+            torch.is_autocast_enabled(kind),
+            torch.get_autocast_dtype(kind),
+            torch.is_autocast_cache_enabled(),
+        )
+
+    def make(self) -> None:
+        """Let these hold."""
+        torch.set_num_threads(self.threads)
+        torch.backends.cuda.matmul.allow_tf32 = self.tf32_products
+        torch.backends.cudnn.allow_tf32 = self.tf32_convolutions
+        torch.backends.cudnn.benchmark = self.benchmark
+        torch.use_deterministic_algorithms(self.deterministic)
+        DETERMINISTIC.fill_uninitialized_memory = self.fills_new_memory
+        torch.set_autocast_enabled(self.kind, self.autocast)
+        torch.set_autocast_dtype(self.kind, self.autocast_to)
+        torch.set_autocast_cache_enabled(self.autocast_keeps)
+
+
 @contextmanager
 def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterator[None]:
     """Run with this numeric mode and thread count, deterministic where the device needs asking, and restore all of it.
 
     `fp32` switches TF32 off everywhere; `tf32` allows it; `bf16` runs the forward pass under autocast.
     """
-    before = (
-        torch.get_num_threads(),
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cudnn.benchmark,
-        torch.are_deterministic_algorithms_enabled(),
-        DETERMINISTIC.fill_uninitialized_memory,
-    )
+    before = Settings.now(device.type)
     try:
         torch.set_num_threads(threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode == "tf32"
@@ -94,11 +130,7 @@ def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterato
         with torch.autocast(device.type, torch.bfloat16, enabled=mode == "bf16", cache_enabled=False):
             yield
     finally:
-        torch.set_num_threads(before[0])
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1:3]
-        torch.backends.cudnn.benchmark = before[3]
-        torch.use_deterministic_algorithms(before[4])
-        DETERMINISTIC.fill_uninitialized_memory = before[5]
+        before.make()
 
 
 @contextmanager
@@ -108,6 +140,13 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
+
+
+def generator_of(device: torch.device) -> torch.Generator:
+    """torch's own generator of a CPU or CUDA device, which networks there draw from."""
+    if device.type == "cuda":
+        return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    return torch.default_generator
 
 
 def send(values: Tensor, device: torch.device) -> Tensor:

@@ -15,9 +15,10 @@ from gcnnbench.cli import main
 from gcnnbench.cli.exit_codes import MISTAKE
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.elsewhere import packed, unpacked
+from gcnnbench.runs.events import Event
 
 RUN = ("run", "quickstart", "--cuda-graphs")
-FOR = "it is for --device cuda, seed by seed"
+FOR = "it is for --device cuda"
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -46,15 +47,33 @@ def test_on_an_engine_off_cuda(capsys: pytest.CaptureFixture[str], engine: str) 
 
 
 @pytest.mark.usefixtures("on_a_gpu")
-@pytest.mark.parametrize("seeds", ["4", "auto"])
-def test_several_seeds_as_one(capsys: pytest.CaptureFixture[str], seeds: str) -> None:
-    said = refused(capsys, "--device", "cuda", "--parallel", seeds)
-    assert f"--cuda-graphs says nothing where several seeds are trained as one; {FOR}" in said
+def test_as_many_seeds_as_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "--device", "cuda", "--parallel", "auto")
+    assert "--parallel auto measures seeds that are one computation" in said
+    assert "with --cuda-graphs they are trained side by side: write a number" in said
 
 
-def test_several_seeds_as_one_on_an_engine(capsys: pytest.CaptureFixture[str]) -> None:
-    said = refused(capsys, "--device", "cuda", "--on", "ray", "--parallel", "2")
-    assert f"says nothing where several seeds are trained as one; {FOR}" in said
+@pytest.mark.usefixtures("on_a_gpu")
+@pytest.mark.parametrize("engine", [(), ("--on", "ray")])
+def test_several_seeds_are_handed_on_with_both_options(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: tuple[str, ...]
+) -> None:
+    given = list[tuple[bool, int]]()
+
+    def local(cells: list[Cell], _store: object, _report: object, _jobs: int, parallel: int) -> list[Event]:
+        given.append((all(cell.cuda_graphs for cell in cells), parallel))
+        return []
+
+    def engines(cells: list[Cell], *_: object, parallel: int, **__: object) -> list[Event]:
+        return local(cells, None, None, 1, parallel)
+
+    monkeypatch.setattr("gcnnbench.runs.local.execute", local)
+    monkeypatch.setattr("gcnnbench.runs.engine.hand_out", engines)
+    monkeypatch.setattr("gcnnbench.cli.run_verb.engine_for", lambda *_, **__: None)
+    with pytest.raises(SystemExit) as ending:
+        main([*RUN, "--device", "cuda", "--parallel", "2", "--results", str(tmp_path), *engine])
+    assert ending.value.code == 0
+    assert given == [(True, 2)]
 
 
 def test_an_engine_is_given_cells_that_record_their_steps() -> None:

@@ -31,6 +31,8 @@ from gcnnbench.runs.local import execute
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.metrics import inconsistencies
+from tests.cuda_streams import Streams
+from tests.tape import Tape
 
 
 class Clock:
@@ -259,10 +261,37 @@ def test_a_section_measures_every_candidate(
         assert section in ("learnt", "seeds") or all(row.flops for row in found.rows if row.seconds)
         names = {row.name for row in found.rows}
         assert found.reference in names
+        not_here = {row.name: row.why for row in found.rows if not row.seconds}
+        assert section != "seeds" or not_here == {sections.SIDE_BY_SIDE: "a cpu has no graphs"}
         assert section not in ("training", "evaluation") or {networks.OURS, *networks.STEERABLE} <= names
         assert all(row.share_of_peak is None or 0 < row.share_of_peak <= 1 for row in found.rows)
     assert made.peak_of is not None
     assert f"({made.peak_of})" in report_as_markdown(made)
+
+
+def test_recorded_steps_of_several_networks_are_asked_of_streams_of_their_own(
+    tiny: networks.Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams, tapes = Streams(monkeypatch), list[Tape]()
+
+    class Noted(Tape):
+        def replay(self) -> None:
+            super().replay()
+            streams.log.append(f"{streams.current} replays")
+
+    def graph() -> Tape:
+        tapes.append(Noted())
+        return tapes[-1]
+
+    monkeypatch.setattr(networks, "CudaGraph", graph)
+    steps = networks.recorded_steps([tiny.network(), tiny.network()], *networks.images(tiny, torch.device("cpu")))
+    steps()
+    del streams.log[:]
+    steps()
+    assert streams.log == [
+        "a waits for main", "a replays", "b waits for main", "b replays", "main waits for a", "main waits for b",
+    ]  # fmt: skip
+    assert all(tape.calls for tape in tapes)
 
 
 def test_cells_that_sleep_are_run_and_handed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
-"""Seeds trained as one computation keep their own records, checkpoints and failures, and go on when interrupted."""
+"""Seeds trained at once keep their own records, checkpoints and failures, and go on when interrupted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from gcnnbench.runs.record import Record
 from gcnnbench.runs.seed_batches import Batches
 from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
-from gcnnbench.training.loop import DivergedError
+from gcnnbench.training.loop import DivergedError, train_by_steps
 
 MakeCell = Callable[..., Cell]
 
@@ -119,6 +121,56 @@ def test_an_entry_without_a_stacked_form_runs_one_by_one_and_it_is_said(
         "seeds are trained one after another: conv1 (Conv2d) has no form for several seeds at once"
     ]
     assert record(store, pair[0]).provenance.seeds_at_once is None
+
+
+@pytest.mark.parametrize("then", [1, 2])
+def test_side_by_side_a_record_has_the_bits_that_it_has_alone(
+    pair: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: int
+) -> None:
+    """Whole, and interrupted and gone on with alone or side by side: what it was trained beside leaves no trace."""
+    monkeypatch.setattr(worker, "CHECKPOINT_SECONDS", 0.0)
+    pair = [replace(cell, cuda_graphs=True) for cell in pair]
+    stopped, alone, told = Store(tmp_path / "stopped"), Store(tmp_path / "alone"), list[Event]()
+
+    def interrupt(event: Event) -> None:
+        told.append(event)
+        if event.done == 2:
+            raise KeyboardInterrupt
+
+    execute(pair, alone, lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        execute(pair, stopped, interrupt, parallel=2)
+    assert [event.text for event in told if event.kind == "started"] == [
+        "started on cpu, threads: 1, 2 seeds side by side"
+    ] * 2
+    del told[:]
+    execute(pair, stopped, told.append, parallel=then)
+    beside = ", 2 seeds side by side" if then == 2 else ""
+    assert [event.text for event in told if event.kind == "started"][: len(pair)] == [
+        f"resumed after epoch 1, in training on cpu, threads: 1{beside}"
+    ] * 2
+    for cell in pair:
+        one, other = record(stopped, cell), record(alone, cell)
+        assert (one.weights, one.outputs, one.counts) == (other.weights, other.outputs, other.counts)
+        assert one.provenance.seeds_at_once is None
+
+
+def test_side_by_side_a_seed_that_fails_leaves_the_others(
+    pair: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a machine does to one is no failure of it; nor does it cost the other one anything."""
+
+    def failing(*given: Any) -> Any:
+        steps = train_by_steps(*given)
+        if given[1].seed == 0:
+            next(steps)
+            raise MemoryError("no memory for a recording")
+        yield from steps
+
+    monkeypatch.setattr("gcnnbench.training.side_by_side.train_by_steps", failing)
+    pair = [replace(cell, cuda_graphs=True) for cell in pair]
+    ended = execute(pair, Store(tmp_path), lambda _: None, parallel=2)
+    assert [(event.kind, event.cell[-6:]) for event in ended] == [("stopped", "seed 0"), ("finished", "seed 1")]
 
 
 def test_batches_hold_seeds_of_one_entry_and_auto_what_fits(

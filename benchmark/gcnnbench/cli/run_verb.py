@@ -57,8 +57,8 @@ def run(
         str,
         typer.Option(
             metavar="N|auto",
-            help="Seeds of an entry that are trained as one computation; auto takes what fits in memory. "
-            "Pays on a GPU; on a CPU seeds are as fast one by one.",
+            help="Seeds of an entry that are trained at once: as one computation, or side by side with --cuda-graphs; "
+            "auto takes what fits in memory. Pays on a GPU; on a CPU seeds are as fast one by one.",
         ),
     ] = "1",
     limit: Annotated[
@@ -69,7 +69,8 @@ def run(
         bool,
         typer.Option(
             "--cuda-graphs",
-            help="Record training steps as CUDA graphs and replay them, for networks of this suite's layers. "
+            help="Record training steps as CUDA graphs and replay them, for networks of this suite's layers; several "
+            "seeds at once are trained side by side then. "
             "Not yet seen on a GPU, so records name it.",
         ),
     ] = False,
@@ -110,9 +111,13 @@ def run(
     elif together == "auto":
         raise UserError(f"--parallel auto measures the memory of this machine; with --on {on} write a number")
     store, place = Store(results), _place(device, on, gpus)
-    if cuda_graphs and (place != "cuda" or together != 1):
-        why = f"on {place}" if place != "cuda" else "where several seeds are trained as one"
-        raise UserError(f"--cuda-graphs says nothing {why}; it is for --device cuda, seed by seed")
+    if cuda_graphs and place != "cuda":
+        raise UserError(f"--cuda-graphs says nothing on {place}; it is for --device cuda")
+    if cuda_graphs and together == "auto":
+        raise UserError(
+            "--parallel auto measures seeds that are one computation, and with --cuda-graphs they are trained side by "
+            "side: write a number"
+        )
     cells = plan(
         on_copies(registry, results),
         benchmarks,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -133,6 +133,28 @@ def recorded_step(network: nn.Module, shown: Tensor, labels: Tensor) -> Callable
     network.train()
     recorded = CapturedStep(step, network, CudaGraph())
     return lambda: recorded(shown, labels)
+
+
+def recorded_steps(several: Sequence[nn.Module], shown: Tensor, labels: Tensor) -> Callable[[], None]:
+    """The recorded passes of several networks, each on a CUDA stream of its own, as in `training/side_by_side.py`.
+
+    It replays, and does not draw: these networks have no dropout.
+    """
+    streams, steps = [torch.cuda.Stream() for _ in several], list[Callable[[], None]]()
+    for network, stream in zip(several, streams, strict=True):
+        with torch.cuda.stream(stream):
+            steps.append(recorded_step(network, shown, labels))
+
+    def all_steps() -> None:
+        asked = torch.cuda.current_stream()
+        for step, stream in zip(steps, streams, strict=True):
+            stream.wait_stream(asked)
+            with torch.cuda.stream(stream):
+                step()
+        for stream in streams:
+            asked.wait_stream(stream)
+
+    return all_steps
 
 
 def useful_flops(work: Callable[[], object]) -> float:

@@ -110,7 +110,9 @@ def scaling(bench: Bench) -> Iterator[Comparison]:
 
 
 def seeds(bench: Bench) -> Iterator[Comparison]:
-    """Several seeds at once: grouped convolutions, and vmap over the plain network, against one after another."""
+    """Several seeds at once: grouped, under vmap, and on a GPU side by side, against one after another."""
+    cuda = bench.device.type == "cuda"
+    missing = {} if cuda else {SIDE_BY_SIDE: f"a {bench.device.type} has no graphs"}
     for setting in SEED_SETTINGS:
         for count in SEED_COUNTS:
             yield bench.compare(
@@ -118,11 +120,13 @@ def seeds(bench: Bench) -> Iterator[Comparison]:
                 f"{count} seeds of {setting.title}",
                 _seed_work(setting, count, bench),
                 reference=ALONE,
+                missing=missing,
                 share=0.3,
             )
 
 
 ALONE, GROUPED, VMAPPED = "one after another", "grouped convolutions (--parallel)", "torch.func.vmap"
+SIDE_BY_SIDE = "side by side (--parallel with --cuda-graphs)"
 
 
 def _seed_work(setting: Setting, count: int, bench: Bench) -> dict[str, Work]:
@@ -153,7 +157,10 @@ def _seed_work(setting: Setting, count: int, bench: Bench) -> dict[str, Work]:
             warnings.simplefilter("ignore")  # of operations without a batching rule, which are the point
             torch.func.vmap(loss)(parameters, buffers, stacked).sum().backward()
 
-    return {ALONE: lambda: [step() for step in steps], GROUPED: grouped, VMAPPED: vmapped}
+    work: dict[str, Work] = {ALONE: lambda: [step() for step in steps], GROUPED: grouped, VMAPPED: vmapped}
+    if bench.device.type == "cuda":
+        work[SIDE_BY_SIDE] = networks.recorded_steps(alone, shown, labels)
+    return work
 
 
 def _leaf(conv: GroupConv, layout: torch.memory_format) -> nn.Module:

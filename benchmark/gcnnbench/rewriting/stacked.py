@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gcnnbench.architectures.residual import Residual
 from gcnnbench.architectures.sequence import Network
+from gcnnbench.device import generator_of
 from gcnnbench.errors import UserError
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.blur import BlurPool
@@ -59,21 +60,15 @@ class Streams:
     def started(self, seeds: Sequence[int]) -> Iterator[None]:
         """Start a stream from each of these seeds; torch's generators are given back as they were."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            self.states = [self._generator.manual_seed(seed).get_state() for seed in seeds]
+            self.states = [generator_of(self.device).manual_seed(seed).get_state() for seed in seeds]
             yield
 
     @contextmanager
     def of(self, position: int) -> Iterator[None]:
         """Draw from the stream of the seed at this position."""
-        self._generator.set_state(self.states[position])
+        generator_of(self.device).set_state(self.states[position])
         yield
-        self.states[position] = self._generator.get_state()
-
-    @property
-    def _generator(self) -> torch.Generator:
-        if self.device.type == "cuda":
-            return torch.cuda.default_generators[self.device.index or torch.cuda.current_device()]
-        return torch.default_generator
+        self.states[position] = generator_of(self.device).get_state()
 
 
 class StackedDropout(Dropout):

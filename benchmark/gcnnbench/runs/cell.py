@@ -31,7 +31,8 @@ class Cell:
         threads: CPU threads; the bits of the result depend on them.
         data: the data directory.
         limit: at most so many images of each share of the split; such a record is unofficial.
-        cuda_graphs: record training steps as CUDA graphs and replay them, where the network and the device allow it.
+        cuda_graphs: record training steps as CUDA graphs and replay them, where the network and the device allow it;
+            several seeds at once are then trained side by side, and not as one computation.
         given: the parts of the data set where an engine has them in memory; else they are read from `data`.
     """
 

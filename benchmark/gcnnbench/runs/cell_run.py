@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +23,9 @@ from gcnnbench.runs.state import CellState, start
 from gcnnbench.scoring.conditions import evaluate
 from gcnnbench.scoring.weights import load_weights
 from gcnnbench.training.capture import CudaGraph, Graph
-from gcnnbench.training.loop import DivergedError, train
+from gcnnbench.training.loop import train
 from gcnnbench.training.many_seeds import train_many_seeds
+from gcnnbench.training.side_by_side import train_side_by_side
 from gcnnbench.training.task import Task
 
 
@@ -38,8 +39,11 @@ class Material:
     test: Images
 
 
-def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[dict[int, DivergedError]]:
-    """Train cells of one entry, which differ in their seed only, as one computation; `run_cell` goes on from there.
+def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[Mapping[int, Exception]]:
+    """Train cells of one entry, which differ in their seed only, at once; `run_cell` goes on from there.
+
+    They are one computation, or, where steps are recorded, trained side by side: then a cell's state is the one that it
+    has alone, and its memory is its share, as its time is in both.
 
     Yields:
         After every epoch, the cells lost so far by their position, with the reason.
@@ -47,6 +51,7 @@ def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[
     Raises:
         UserError: the data or the networks cannot be loaded, or a layer has no form for several seeds at once.
     """
+    side_by_side = cells[0].cuda_graphs
     device = choose(cells[0].device)
     reset_peak_memory(device)
     networks, tasks = [], []
@@ -55,9 +60,11 @@ def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[
             material = prepare_material(cell, device)
         networks.append(material.network)
         tasks.append(_task(cell, material, device))
-    for lost in train_many_seeds(networks, tasks, [state.training for state in states]):
+    train_all, sharing = (train_side_by_side, len(cells)) if side_by_side else (train_many_seeds, 1)
+    for lost in train_all(networks, tasks, [state.training for state in states]):
+        peak = peak_memory(device) // sharing
         for state in states:
-            state.phase, state.peak_memory = "training", max(state.peak_memory, peak_memory(device))
+            state.phase, state.peak_memory = "training", max(state.peak_memory, peak)
         yield lost
 
 

@@ -99,7 +99,7 @@ def hand_out(
         store: where records are kept.
         report: told of every event.
         engine: where the cells run.
-        parallel: seeds of an entry that are trained as one computation.
+        parallel: seeds of an entry that are trained at once.
         jobs: turns at the same time; what the engine has room for without.
         seconds: between the states that come back: so much a lost worker costs.
         data: the data directory on the engine's machines; the cell's own without.

@@ -35,7 +35,7 @@ def execute(
         store: where records are kept.
         report: told of every event.
         jobs: processes that run cells at the same time.
-        parallel: seeds of an entry that a process trains as one computation; `auto` takes what fits in memory.
+        parallel: seeds of an entry that a process trains at once; `auto` takes what fits in memory.
 
     Returns:
         How each cell ended that was run by this call: events of the kinds `finished`, `failed` and `stopped`.

@@ -1,4 +1,4 @@
-"""Chooses which seeds of an entry are trained as one computation: as many as asked for, or as fit in memory."""
+"""Chooses which seeds of an entry are trained at once: as many as asked for, or as fit in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gcnnbench.runs.state import CellState, start
 
 
 class Batches:
-    """Cuts cells into batches that are trained as one computation; what fits in memory is measured once an entry.
+    """Cuts cells into batches that are trained at once; what fits in memory is measured once an entry.
 
     Args:
         parallel: how many seeds at once; `auto` takes what fits in memory.
@@ -39,7 +39,12 @@ class Batches:
 
 
 def batch_states(cells: Sequence[Cell], kept: Sequence[CellState | None]) -> list[CellState]:
-    """The states of these cells: those kept, where all were trained so far by as many at once, else new ones."""
+    """The states of these cells: those kept, where all were trained so far by as many at once, else new ones.
+
+    Where steps are recorded each is trained as it is alone, and goes on from its own.
+    """
+    if cells[0].cuda_graphs:
+        return [state or start(cell) for cell, state in zip(cells, kept, strict=True)]
     found = [state for state in kept if state is not None and state.seeds_at_once == len(cells)]
     if len(found) == len(cells) and len({state.training.epochs_done for state in found}) == 1:
         return found

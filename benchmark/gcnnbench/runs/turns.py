@@ -33,7 +33,7 @@ class Turn:
     """Cells with the states they go on from, and for how long.
 
     Args:
-        cells: one cell, or several that differ in their seed and are trained as one computation.
+        cells: one cell, or several that differ in their seed and are trained at once.
         states: for each cell the bytes of its last checkpoint; null where there is none.
         every: seconds between the states that come on the way.
         seconds: the time limit: the turn ends with the first epoch or condition after it; null for none. Where it took
@@ -120,9 +120,10 @@ def take(turn: Turn) -> Iterator[Message]:
 
 
 def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[tuple[Cell, CellState | None]]]:
-    """Train the cells of a turn as one computation where there are several to be trained.
+    """Train the cells of a turn at once where there are several to be trained.
 
-    What was trained together is gone on with only by the same number of seeds, else anew: so the bits stay the same.
+    What was trained as one computation is gone on with only by the same number of seeds, else anew: so the bits stay
+    the same. Where steps are recorded the bits are those that each has alone.
 
     Returns:
         The cells to be run on from here, with the state that this has brought them to; null where it did nothing.
@@ -141,8 +142,9 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
         return [*rest, *((cell, None) for cell in todo)]
     states = batch_states(todo, [state for state, done in zip(kept, trained, strict=True) if not done])
     alive = list(zip(todo, states, strict=True))
+    at_once = f"{how_many(len(todo), 'seed')} {'side by side' if todo[0].cuda_graphs else 'at once'}"
     for cell, state in alive:
-        yield Event("started", cell.name, text=f"{how_started(cell, state)}, {how_many(len(todo), 'seed')} at once")
+        yield Event("started", cell.name, text=f"{how_started(cell, state)}, {at_once}")
     training = train_cells(todo, states)
     before = sum(state.worked for state in states)
     while True:

@@ -44,7 +44,7 @@ class Work:
         store: where all is kept.
         before: the failure files that cells had left before: what another process lets fail now is not tried again.
         ended: for each cell whether this call has brought it to an end; then it stays so, whatever others make of it.
-        parallel: seeds of an entry that are trained as one computation; `auto` takes what fits in memory.
+        parallel: seeds of an entry that are trained at once; `auto` takes what fits in memory.
         jobs: workers that share the memory.
     """
 
@@ -146,7 +146,7 @@ def work_on(
     Args:
         cells: the plan.
         store: where records are kept; what killed writers left there is swept.
-        parallel: seeds of an entry that are trained as one computation.
+        parallel: seeds of an entry that are trained at once.
         jobs: workers that share the memory.
         flags: a flag for each cell of the plan, shared by the workers where they are processes.
 

@@ -44,10 +44,12 @@ class Graph(Protocol):
 
 
 class CudaGraph:
-    """A CUDA graph, recorded on a stream of its own."""
+    """A CUDA graph, recorded on the current stream or, where that is the default one, on a stream of its own."""
 
     def __init__(self) -> None:
-        self.graph, self.stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+        current = torch.cuda.current_stream()
+        self.graph = torch.cuda.CUDAGraph()
+        self.stream = torch.cuda.Stream() if current == torch.cuda.default_stream() else current
 
     def ahead(self, work: Callable[[], None]) -> None:
         """Do the work on the stream, after all that is queued and before what comes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,17 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
     Raises:
         DivergedError: the loss or the penalty of an epoch is not finite.
     """
+    for step in train_by_steps(network, task, state):
+        if step is not None:
+            yield step
+
+
+Steps = Generator[TrainingState | None, None, None]
+"""Training that stops after every step, with nothing to tell, and after every epoch, with its state."""
+
+
+def train_by_steps(network: nn.Module, task: Task, state: TrainingState) -> Steps:
+    """The same, stopping after every step too; there torch's generators and settings are still those of the epoch."""
     for phase in phases(task.recipe):
         if state.epochs_done < phase.end:
             with training_only(network, phase.trains) as train_mode:
@@ -57,7 +68,7 @@ def train(network: nn.Module, task: Task, state: TrainingState) -> Iterator[Trai
 
 def _train_phase(
     network: nn.Module, task: Task, state: TrainingState, phase: Phase, train_mode: Callable[[], None]
-) -> Iterator[TrainingState]:
+) -> Steps:
     """Train for one phase, or for what is left of it."""
     recipe = task.recipe
     optimiser = optimiser_for(network, phase)
@@ -82,7 +93,7 @@ def _train_phase(
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
         train_mode()
-        loss, correct, penalty = _epoch(task, epoch, step, sums, [optimiser.step, *after_step])
+        loss, correct, penalty = yield from _epoch(task, epoch, step, sums, [optimiser.step, *after_step])
         if not every_batch(phase):
             schedule.step()
         with arithmetic(task.device, "fp32", task.threads):
@@ -142,7 +153,7 @@ def _step(network: nn.Module, task: Task, optimiser: Optimizer, sums: _Sums) -> 
 
 def _epoch(
     task: Task, epoch: int, step: Step, sums: _Sums, after_step: Sequence[Callable[[], object]]
-) -> tuple[float, int, float | None]:
+) -> Generator[None, None, tuple[float, int, float | None]]:
     """One pass over the training images: sum of losses, number put into their class, sum of penalties."""
     device = task.device
     sums.clear()
@@ -151,6 +162,7 @@ def _epoch(
             step(images, labels)
             for follow in after_step:
                 follow()
+            yield
     check_finite(float(sums.penalty), epoch, "penalty")
     check_finite(float(sums.loss), epoch)
     return float(sums.loss), int(sums.correct), float(sums.penalty) if sums.penalised else None
