@@ -193,7 +193,7 @@ def leaderboard(*benchmarks: str, results: Folder | None = None, cards: Registry
     gives plain dictionaries, as for `pandas.DataFrame`.
 
     Args:
-        benchmarks: names; all that have a record where none is given.
+        *benchmarks: names; all that have a record where none is given.
         results: the results directory, the checkout's `results/` where none is given.
         cards: the registry, read anew where none is given.
 

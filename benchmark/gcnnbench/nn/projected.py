@@ -15,14 +15,7 @@ from gcnnbench.nn.projection import orbit_table, project
 class FreeConv(BankConv):
     """The plain twin of a group convolution: the same features, a bank that is free in every entry, and no symmetry.
 
-    Biases are shared over the group, as there.
-
-    Args:
-        *sizes: as for `GroupConv`.
-        **geometry: as for `GroupConv`.
-
-    Raises:
-        UserError: a size does not fit.
+    Biases are shared over the group, as there. Arguments and errors are those of `GroupConv`.
     """
 
     def bank(self) -> tuple[Tensor, Tensor | None]:

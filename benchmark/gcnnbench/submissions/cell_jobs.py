@@ -78,7 +78,7 @@ def run_job(
         tensors: all the data that it sees.
         seconds: what it may take.
         trust: whether the code may run where there is no isolation.
-        arguments: of this job, beside those of all.
+        **arguments: of this job, beside those of all.
 
     Raises:
         UserError: there is no isolation and no trust.
