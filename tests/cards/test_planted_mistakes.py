@@ -87,6 +87,12 @@ SCHEMA_MISTAKES = [
     ("benchmark", "{name: sgd, ", "‸{", r"recipe\.optimiser\.name: missing; this key says which kind"),
     ("benchmark", "per: batch", "per: ‸batches", "did you mean batch"),
     ("benchmark", "step: 10", "step: ‸7", "must divide 360"),
+    (
+        "benchmark",
+        "  equivariance_images: 128",
+        "  labels: ‸{rot180: [1, 0]}\n  equivariance_images: 128",
+        r"where rot180 moves labels, none is known at the angles of a curve; write step: 360",
+    ),
     ("benchmark", "high: 360.0", "high: ‸0.0", r"high \(=0\.0\) must be above low"),
     ("benchmark", "mean: [0.3]", "mean: ‸[0.3, 0.3]", "one value is needed for each channel, 1 in all"),
     ("benchmark", "std: [0.4]", "std: [‸0.0]", "0.0 must be above 0"),

@@ -98,7 +98,7 @@ DECIDING = [
     ("value: 0.0, scale: before-normalisation", "value: 0.1, scale: before-normalisation"),
     ("equivariance_images: 128", "equivariance_images: 64"),
     ("equivariance_images: 128", "equivariance_images: 128\n  auc: true"),
-    ("equivariance_images: 128", "equivariance_images: 128\n  labels: {rot180: [0, 1, 2, 3, 4, 5, 9, 7, 8, 6]}"),
+    ("equivariance_images: 128", "equivariance_images: 128\n  labels: {rot180: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}"),
     ("equivariance_images: 128", "equivariance_images: 128\n  probes: [degree]"),
     ("numeric_mode: fp32", "numeric_mode: fp32\n  phases: [{roles: {degree: {learning_rate: 0.1}}}]"),
     ("numeric_mode: fp32", "numeric_mode: fp32\n  phases: [{epochs: 2}, {trains: [degree]}]"),

@@ -41,7 +41,10 @@ class Evaluation(Model):
     equivariance_images: Annotated[int, Field(ge=1, le=1_000_000)]
     auc: bool | None = None
     labels: dict[ElementName, tuple[Natural, ...]] | None = None
-    """The class that each class becomes where an element moves the image, such as 6 to 9; as it is for the others."""
+    """The class that each class becomes where an element moves the image, such as 6 to 9; as it is for the others.
+
+    The curve is upright alone then: no label is known at the angles between elements.
+    """
     probes: Some[ProbeName] | None = None
     """What is read from the network after every epoch and at the end (`gcnnbench.probes`)."""
 
@@ -53,4 +56,7 @@ class Evaluation(Model):
                 raise broken_rule(rule, "labels", element)
             if element == "upright" and moved != tuple(range(len(moved))):
                 raise broken_rule("upright moves no label; leave it out", "labels", element)
+            if moved != tuple(range(len(moved))) and self.curve.step < 360:
+                rule = f"where {element} moves labels, none is known at the angles of a curve; write step: 360"
+                raise broken_rule(rule, "labels")
         return self
