@@ -189,6 +189,18 @@ def require_writable(*paths: Path) -> None:
                 aside.unlink(missing_ok=True)
 
 
+def read_text_given(path: Path) -> str:
+    """The text of a plain file that the user names, as `read_plain` reads it.
+
+    Raises:
+        UserError: it cannot be read, or is no text in UTF-8.
+    """
+    try:
+        return read_given(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: it is no text in UTF-8: {error.reason} at byte {error.start}") from None
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder with those above it, each synced into the one that holds it.
 

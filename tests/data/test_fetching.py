@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -161,6 +163,34 @@ def test_a_full_disk_is_seen_before_the_download(
         fetching.fetch(card, mnist, empty, quiet)
     assert server.asked == []
     assert not empty.exists()
+
+
+def test_a_disk_that_fills_while_downloading_keeps_no_half_of_a_file(
+    card: DatasetCard, empty: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def filling(folder: Path) -> None:
+        mnist.fetch(folder)
+        path = folder / card.files[0].path
+        path.write_bytes(path.read_bytes()[:-1])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    module = ModuleType("dataset")
+    module.fetch, module.load = filling, mnist.load  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"No space left on device, below .*make room there and repeat") as wrong:
+        fetching.fetch(card, module, empty, quiet)
+    assert "By hand" not in str(wrong.value)
+    assert [fault.what for fault in faults(card, empty, content=True)] == ["is missing"]
+    fetching.fetch(card, mnist, empty, quiet)
+    assert not list(empty.rglob(f"*{fetching.ASIDE}"))
+
+
+def test_a_data_directory_that_cannot_be_written_is_told_before_the_download(
+    card: DatasetCard, tmp_path: Path, server: Server
+) -> None:
+    (tmp_path / "data").write_bytes(b"")
+    with pytest.raises(OSError, match="it is no directory, and one is needed in its place"):
+        fetching.fetch(card, mnist, tmp_path / "data" / "below", quiet)
+    assert server.asked == []
 
 
 def test_files_that_stay_need_no_space_again(card: DatasetCard, data: Path, server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -90,6 +91,27 @@ def test_a_failure_on_the_way_leaves_everything_as_it_was(
     with pytest.raises(OSError, match="no space left"):
         accept(report, tmp_path / "models", tmp_path / "results", [mini])
     assert contents(tmp_path) == before
+
+
+def test_a_disk_that_is_full_leaves_everything_as_it_was(
+    report: BundleReport, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is taken back makes room for what is put back, and no empty folder stays."""
+    table = tmp_path / "results" / "tables" / "mini@1.md"
+    table.parent.mkdir(parents=True)
+    table.write_text("the table as it was")
+    before, write = contents(tmp_path), Store.write
+
+    def full_while_the_model_is_there(self: Store, path: Path, content: bytes) -> None:
+        if path.suffix == ".csv" or (path == table and (tmp_path / "models" / "mynet" / "model.py").exists()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(self, path, content)
+
+    monkeypatch.setattr(Store, "write", full_while_the_model_is_there)
+    with pytest.raises(OSError, match="No space left"):
+        accept(report, tmp_path / "models", tmp_path / "results", [mini])
+    assert contents(tmp_path) == before
+    assert not (tmp_path / "models" / "mynet").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from gcnnbench.submissions.bundle import open_bundle, pack
 from gcnnbench.submissions.folder import read_submission
 from gcnnbench.submissions.manifest import MANIFEST, FileEntry, Manifest
 from gcnnbench.submissions.verifying import verify_bundle
+from tests.full_disk import files_in, files_of_at_most
 from tests.submissions.tampering import SEED_0, edit_manifest, refused, reseal
 
 
@@ -31,6 +32,15 @@ def test_the_same_files_give_the_same_bytes(bundle: Path, mini: Path, tmp_path: 
     submission = read_submission(bundle / "models" / "mynet", [mini])
     pack(submission, bundle / "results", tmp_path / "again.bundle")
     assert (tmp_path / "again.bundle" / MANIFEST).read_bytes() == (bundle / MANIFEST).read_bytes()
+
+
+def test_a_bundle_that_does_not_fit_leaves_nothing(bundle: Path, mini: Path, tmp_path: Path) -> None:
+    submission = read_submission(bundle / "models" / "mynet", [mini])
+    before = files_in(tmp_path)
+    with files_of_at_most(1000), pytest.raises(OSError, match="File too large"):
+        pack(submission, bundle / "results", tmp_path / "again.bundle")
+    assert files_in(tmp_path) == before
+    assert list(tmp_path.iterdir()) == [bundle]
 
 
 def test_every_file_moves_the_digest(bundle: Path, mini: Path) -> None:

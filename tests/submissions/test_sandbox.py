@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
 import pytest
@@ -31,6 +31,7 @@ from gcnnbench.submissions import containment, sandbox
 from gcnnbench.submissions.contained.syscalls import LIBRARY
 from gcnnbench.submissions.containment import Isolation, Kind, isolation
 from gcnnbench.submissions.limits import files_in, usage
+from tests.full_disk import files_of_at_most
 from tests.submissions.contained import HONEST, LIMITS, TINY, Submission, needs_isolation, shares, submission
 
 PROJECT = Path(__file__).parents[2]
@@ -265,3 +266,25 @@ def test_files_of_the_host_are_not_counted_as_a_containers(tmp_path: Path) -> No
     """A process that is not contained yet sees the host's folder of the same name."""
     assert files_in(tmp_path, [os.getpid()]) == 0
     assert os.statvfs(tmp_path).f_files - os.statvfs(tmp_path).f_ffree != 0
+
+
+@pytest.mark.parametrize("code", [{}, {"model.py": bytes(2000)}], ids=["tensors", "code"])
+def test_what_a_process_is_given_and_does_not_fit_is_told(code: dict[str, bytes]) -> None:
+    with files_of_at_most(1000), pytest.raises(UserError) as wrong:
+        sandbox.run_isolated("probe", code, {}, {"images": torch.zeros(1000)}, LIMITS, trust=True)
+    told = str(wrong.value)
+    assert told.startswith(f"{gettempdir()}: the files of a submission's process cannot be written (")
+    assert "File too large" in told
+    assert told.endswith("make room there, or set TMPDIR to another place")
+
+
+def test_a_full_disk_of_this_machine_is_no_crash_of_the_submission(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = os.fstatvfs(0)
+    with TemporaryFile() as results, TemporaryFile() as values, TemporaryFile() as log:
+        log.write(b"OSError: [Errno 28] No space left on device\n")
+        crashed = sandbox._collect(1, None, results, values, log, LIMITS)
+        assert [finding.check for finding in crashed.findings] == ["crash"]
+        full = os.statvfs_result((*room[:4], 0, *room[5:]))
+        monkeypatch.setattr(os, "fstatvfs", lambda _: full)
+        with pytest.raises(UserError, match="No space left on device"):
+            sandbox._collect(1, None, results, values, log, LIMITS)

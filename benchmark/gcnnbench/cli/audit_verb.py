@@ -25,6 +25,7 @@ from gcnnbench.cli.exit_codes import CHECK_FAILED
 from gcnnbench.cli.foreign_output import foreign_output
 from gcnnbench.cli.options import Include
 from gcnnbench.cli.output import tell
+from gcnnbench.cli.written_files import file_to_write, stem_to_write
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def audit(
         typer.Option(metavar="DIR", help="--zoo: a folder with clones of the repositories that are no packages."),
     ] = None,
     write: Annotated[
-        Path | None, typer.Option(metavar="FILE.md", help="--zoo: write the page there instead of printing it.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.md", help="--zoo: write the page there instead of printing it.", callback=file_to_write
+        ),
     ] = None,
     sizes: Annotated[
         str | None,
@@ -112,7 +116,9 @@ def audit(
     figure: Annotated[
         Path | None,
         typer.Option(
-            metavar="STEM", help="Write STEM-size and STEM-depth as SVG and PNG; with --lie --layers STEM-kinds."
+            metavar="STEM",
+            help="Write STEM-size and STEM-depth as SVG and PNG; with --lie --layers STEM-kinds.",
+            callback=stem_to_write,
         ),
     ] = None,
     passport: Annotated[
@@ -120,10 +126,12 @@ def audit(
         typer.Option(
             metavar="FILE.json|md",
             help="Write all of it, with repairs, weights and arithmetics; as Markdown a section of a model card.",
+            callback=file_to_write,
         ),
     ] = None,
     badge: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg|json", help="Write a badge; as JSON for shields.io.")
+        Path | None,
+        typer.Option(metavar="FILE.svg|json", help="Write a badge; as JSON for shields.io.", callback=file_to_write),
     ] = None,
     form: Annotated[AuditFormat, typer.Option("--format", help="The form of the table.")] = AuditFormat.md,
     include: Include,

@@ -11,6 +11,7 @@ import typer
 
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
 from gcnnbench.cli.output import tell, tell_document
+from gcnnbench.cli.written_files import file_to_write
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +41,12 @@ def list_cards(
     *,
     write: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write all of them to a page of documentation.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Write all of them to a page of documentation.",
+            show_default=False,
+            callback=file_to_write,
+        ),
     ] = None,
     include: Include,
     output: Format,

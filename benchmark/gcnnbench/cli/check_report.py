@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gcnnbench.cli.written_files import file_to_write
+
 if TYPE_CHECKING:
     from gcnnbench.exports.junit import Case
 
-JUnit = Annotated[Path | None, typer.Option("--junit", metavar="FILE.xml", help="Also write the checks as JUnit XML.")]
+JUnit = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE.xml", help="Also write the checks as JUnit XML.", callback=file_to_write),
+]
 
 
 def report_checks(suite: str, cases: Sequence[Case], junit: Path | None) -> None:

@@ -24,14 +24,14 @@ def fetch(
     cards = [registry.dataset(name) for name in dict.fromkeys(datasets)]
 
     from gcnnbench.data import fetching
-    from gcnnbench.errors import UserError
+    from gcnnbench.errors import UserError, told
 
     failures = []
     for card in cards:
         try:
             fetching.fetch(card, registry.module("dataset", card.name), data, lambda line: typer.echo(line, err=True))
-        except UserError as error:
-            failures.append(str(error))
+        except (UserError, OSError) as error:
+            failures.append(told(error))
         else:
             typer.echo(f"{card.name}: ready in {data}" if card.files else f"{card.name}: ready")
     if failures:

@@ -31,17 +31,18 @@ def doctor(
     directory, outside git, and `verify records` reads it. Ends with 1 if bits do not repeat.
     """
     from gcnnbench.cards.registry import Registry
-    from gcnnbench.determinism.audit import audit_machine, keep
+    from gcnnbench.determinism.audit import audit_machine, keep, kept_path
     from gcnnbench.determinism.text import audit_as_text
     from gcnnbench.device import choose
     from gcnnbench.runs.plan import plan
+    from gcnnbench.runs.store import Store
 
     registry = Registry.load(include)
     tried = entries or (ENTRIES if benchmark == BENCHMARK else ())
     place = choose(device.value).type
+    Store(results).require_writable(kept_path(results, place))
     audit = audit_machine(plan(registry, [benchmark], entries=tried, seeds=[0], device=place, data=data))
-    path = keep(results, audit)
     tell(audit.model_dump_json(indent=1) if output is OutputFormat.json else audit_as_text(audit), output)
-    typer.echo(f"kept in {path}", err=True)
+    typer.echo(f"kept in {keep(results, audit)}", err=True)
     if audit.problems:
         raise typer.Exit(CHECK_FAILED)

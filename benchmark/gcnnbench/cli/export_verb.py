@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gcnnbench.cli.options import Include, Results
+from gcnnbench.disk import read_text_given
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def export(
         case ExportForm.model_card:
             from gcnnbench.exports.huggingface import model_card
 
-            section = passport.read_text(encoding="utf-8") if passport else ""
+            section = read_text_given(passport) if passport else ""
             text = model_card(registry, _verified(registry, results, names, metric), section)
     typer.echo(text, nl=False)
 

@@ -9,6 +9,7 @@ import typer
 
 from gcnnbench.cli.options import DeviceName, Format, OutputFormat
 from gcnnbench.cli.output import tell
+from gcnnbench.cli.written_files import file_to_write
 from gcnnbench.disk import read_given
 
 
@@ -40,7 +41,8 @@ def perf(
         typer.Option("--compare", metavar="A.json B.json", help="Compare two reports kept with --format json."),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option("--save", metavar="FILE.json", help="Also keep the report as JSON.")
+        Path | None,
+        typer.Option("--save", metavar="FILE.json", help="Also keep the report as JSON.", callback=file_to_write),
     ] = None,
     output: Format,
 ) -> None:
@@ -65,6 +67,6 @@ def perf(
         tell=lambda comparison: typer.echo(comparison_as_markdown(comparison) + "\n", err=True),
     )
     document = report.model_dump_json(indent=1) + "\n"
+    tell(document if output is OutputFormat.json else report_as_markdown(report), output)
     if save is not None:
         write_whole(save, document.encode())
-    tell(document if output is OutputFormat.json else report_as_markdown(report), output)

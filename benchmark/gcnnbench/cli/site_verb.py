@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from gcnnbench.cli.options import Include, Results
+from gcnnbench.cli.written_files import folder_to_write_in
 
 
 def site(
     *,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where index.html is written.")] = Path("site"),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where index.html is written.", callback=folder_to_write_in)
+    ] = Path("site"),
     results: Results,
     include: Include,
 ) -> None:

@@ -13,6 +13,7 @@ from gcnnbench.cli.advice import advised
 from gcnnbench.cli.bundles import NoRescore, Retrain, Trust, accepted_text, cells_to_retrain, refuse, report_text, say
 from gcnnbench.cli.options import Data, Include, Results
 from gcnnbench.cli.output import tell
+from gcnnbench.cli.written_files import stem_to_write
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 
@@ -33,7 +34,13 @@ def submit(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="Where the bundle is written.", show_default="./NAME.bundle"),
+        typer.Option(
+            "--output",
+            metavar="DIR",
+            help="Where the bundle is written.",
+            show_default="./NAME.bundle",
+            callback=stem_to_write,
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -104,10 +111,12 @@ def _accept(
     trust: bool,
     include: list[Path],
 ) -> None:
+    from gcnnbench.runs.store import Store
     from gcnnbench.submissions.accepting import accept
     from gcnnbench.submissions.verifying import verify_bundle
 
     models = models or _checkout_models()
+    Store(results).require_writable(results / "file", models / "file")
     report = verify_bundle(path, data, depth=depth, retrain=retrain, trust=trust, include=include, say=say)
     accepted = accept(report, models, results, include)
     tell(report_text(report))

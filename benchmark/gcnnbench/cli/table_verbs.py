@@ -58,7 +58,10 @@ def leaderboard(
 
     from gcnnbench.leaderboard import tables
     from gcnnbench.leaderboard.notes import remarks
+    from gcnnbench.runs.store import Store
 
+    if write:
+        Store(results).require_writable(results / tables.TABLES / "file", results / "file")
     boards, unreadable = tables.leaderboard(registry, results, benchmarks or ())
     tell(tables.render(boards, output.value, wide=wide, top=top), output)
     if write:

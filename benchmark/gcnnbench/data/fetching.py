@@ -9,8 +9,8 @@ from types import ModuleType
 
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.data.files import Fault, faults, fetch_command, load_parts
-from gcnnbench.disk import make_folder
-from gcnnbench.errors import UserError
+from gcnnbench.disk import REMEDIES, make_folder, require_writable
+from gcnnbench.errors import UserError, told
 from gcnnbench.formatting import how_many
 
 ASIDE = ".altered"
@@ -31,6 +31,7 @@ def fetch(card: DatasetCard, module: ModuleType, folder: Path, say: Callable[[st
 
     Raises:
         UserError: the disk is too full, the download failed, or what came is not what the card says.
+        OSError: the data directory cannot be written.
     """
     wrong = faults(card, folder, content=True)
     if wrong:
@@ -47,6 +48,7 @@ def _download(
     download: Callable[[Path], None] | None = getattr(module, "fetch", None)
     if download is None:
         raise UserError(f"{card.name} cannot be downloaded: {wrong[0].path} {wrong[0].what}. {_by_hand(card, folder)}")
+    require_writable(folder / "file")
     free, wanting = _free(folder), {fault.path for fault in wrong}
     there = [folder / file.path for file in card.files if folder / file.path not in wanting]
     needed = max(0, card.disk_bytes - sum(path.stat().st_size for path in there))
@@ -68,6 +70,12 @@ def _download(
     try:
         download(folder)
     except Exception as error:  # what a download can raise is anybody's guess: URLError, RuntimeError, EOFError, …
+        for fault in faults(card, folder, content=False):
+            if fault.path.is_file():
+                fault.path.unlink()  # made by this call, and not whole: what stood there is set aside
+        for cause in (error, error.__cause__):
+            if isinstance(cause, OSError) and cause.errno in REMEDIES:
+                raise UserError(f"{card.name}: {told(cause)}, below {folder}; {REMEDIES[cause.errno]}") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{card.name}: the download failed: {reason}. {_by_hand(card, folder)}") from error
     left = faults(card, folder, content=True)

@@ -13,7 +13,7 @@ import torch
 from gcnnbench.cards.dataset_card import DatasetCard, File
 from gcnnbench.data.copies import UNKNOWN, copy_path, lacks_digests, record_copy, recorded_copy
 from gcnnbench.data.parts import Part, digest
-from gcnnbench.errors import OtherCopyError, UserError
+from gcnnbench.errors import OtherCopyError, UserError, told
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,9 @@ def load_parts(card: DatasetCard, module: ModuleType, folder: Path) -> dict[str,
     except UserError as error:
         _refuse(card, how, faults(card, folder, content=True))
         raise UserError(f"data set {card.name}: {error}") from error
+    except OSError as error:
+        _refuse(card, how, faults(card, folder, content=True))
+        raise UserError(f"data set {card.name}: {told(error)}") from error
     except Exception as error:
         # A decoder fails on an altered file in any way it likes; the file is the better message where there is one.
         _refuse(card, how, faults(card, folder, content=True))

@@ -10,6 +10,7 @@ from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.reading import read_claims
+from gcnnbench.disk import require_writable
 from gcnnbench.errors import UserError
 from gcnnbench.figures.curve import draw_curve
 from gcnnbench.figures.degree import draw_degree
@@ -58,6 +59,7 @@ def draw(
 
     Raises:
         UserError: there is no such figure or benchmark, or nothing to draw.
+        OSError: nothing can be written in the folder.
     """
     if name not in FIGURES:
         raise UserError(f"there is no figure '{name}'; {choice(name, FIGURES)}")
@@ -65,6 +67,7 @@ def draw(
     if (name == "degree") != (family is not None) or (card and family):
         of = "a family: add --family" if name == "degree" else "benchmarks, not of a family: leave --family out"
         raise UserError(f"the figure '{name}' is of {of}")
+    require_writable(folder / "file")
     with styled():
         if family is not None:
             drawing = draw_degree(family, family_records(registry, results, family))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,10 +71,12 @@ def accept(report: BundleReport, models: Path, results: Path, include: Sequence[
         renewed = {name: text for board in made for name, text in tables.table_files(board).items()}
         _write(store, {results / tables.TABLES / name: text.encode() for name, text in renewed.items()}, undo)
     except BaseException:
+        for path in (path for path, before in undo.items() if before is None):  # first, which makes room
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # others are in it
+                path.parent.rmdir()
         for path, before in undo.items():
-            if before is None:
-                path.unlink(missing_ok=True)
-            else:
+            if before is not None:
                 store.write(path, before)
         raise
     return Accepted(

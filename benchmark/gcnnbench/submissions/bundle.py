@@ -81,10 +81,14 @@ def pack(submission: Submission, results: Path, target: Path) -> Manifest:
     aside = target.with_name(f".{target.name}.tmp")
     if aside.exists():
         shutil.rmtree(aside)  # left by a call that was killed
-    for name, content in contents.items():
-        write_whole(aside / name, content)
-    write_whole(aside / MANIFEST, written)
-    aside.rename(target)
+    try:
+        for name, content in contents.items():
+            write_whole(aside / name, content)
+        write_whole(aside / MANIFEST, written)
+        aside.rename(target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     sync_folder(target.parent)
     return manifest
 

@@ -8,6 +8,7 @@ the word of a process in which foreign code ran: the host recomputes whatever it
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from gcnnbench.cards.base import Model
+from gcnnbench.disk import TRIED_BYTES
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_text
 from gcnnbench.strict_json import parse_model
@@ -88,7 +90,7 @@ def run_isolated(
         trust: whether the code may run with the user's own rights where there is no isolation.
 
     Raises:
-        UserError: this machine offers no isolation and `trust` is False.
+        UserError: this machine offers no isolation and `trust` is False, or has no room for the process's files.
     """
     offered = isolation()
     if offered.kind == "none" and not trust:
@@ -97,10 +99,13 @@ def run_isolated(
             "if you have read the code and trust it as your own, say --trust"
         )
     with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gcnnbench-")))
-        results, log = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
-        values = stack.enter_context(tempfile.TemporaryFile())
-        given, scratch = _prepare(place, code, job, arguments, tensors, limits)
+        try:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gcnnbench-")))
+            results, log = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+            values = stack.enter_context(tempfile.TemporaryFile())
+            given, scratch = _prepare(place, code, job, arguments, tensors, limits)
+        except (OSError, SafetensorError) as error:
+            raise _unwritten(error) from error
         view = View((*interpreter_files(), given), scratch, limits.output_bytes, limits.files)
         outputs = (results.fileno(), values.fileno())
         child = [
@@ -207,6 +212,9 @@ def _collect(
     values.seek(0)
     content = results.read()
     if not content:
+        room = os.fstatvfs(values.fileno())
+        if room.f_bavail * room.f_frsize < TRIED_BYTES:  # this machine's fault, not the submission's
+            raise _unwritten(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         ending = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
         last = said.strip().splitlines()[-1:] or ["without a word"]
         what = f"the process ended with {ending} and no report: {last[0]}"
@@ -219,6 +227,13 @@ def _collect(
         remedy = "leave the process's files and descriptors alone"
         return Outcome((Finding(check="unreadable-result", what=what, remedy=remedy),), {}, {}, said)
     return Outcome(reported.findings, reported.report, given, said)
+
+
+def _unwritten(error: OSError | SafetensorError) -> UserError:
+    """What is told where files of a process cannot be written, as on a full disk."""
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    what = f"the files of a submission's process cannot be written ({why})"
+    return UserError(f"{tempfile.gettempdir()}: {what}; make room there, or set TMPDIR to another place")
 
 
 def _log(file: IO[bytes]) -> str:

@@ -66,11 +66,12 @@ def submit(
         return read_manifest(target)
     if target.exists() and not work.exists():  # both are there where a call was killed after packing
         raise UserError(there_already(target))
+    store = Store(work)
+    store.require_writable()
     findings = check(submission, data, trust=trust)
     if findings:
         raise Refused(findings)
     make_folder(work)  # before anything is trained
-    store = Store(work)
 
     def run(cell: Cell) -> tuple[Finding, ...]:
         report(Event("started", cell.name, text="started in isolation"))
