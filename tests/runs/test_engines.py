@@ -118,13 +118,17 @@ def test_turns_of_one_step_end_with_the_bits_of_this_machine(make_cell: MakeCell
     assert not there.state_path(cell).exists()
 
 
-def test_seeds_trained_as_one_computation_go_from_turn_to_turn_together(pair: list[Cell], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("graphs", "at_once"), [(False, 2), (True, None)], ids=["as one computation", "side by side"])
+def test_seeds_trained_at_once_go_from_turn_to_turn_together(
+    pair: list[Cell], tmp_path: Path, *, graphs: bool, at_once: int | None
+) -> None:
+    pair = [replace(cell, cuda_graphs=graphs) for cell in pair]
     here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
     execute(pair, here, lambda _: None, parallel=2)
     hand_out(pair, there, lambda _: None, Inline(), parallel=2, seconds=0.0)
     for cell in pair:
         assert same_but_for_provenance(record(here, cell), record(there, cell))
-        assert record(there, cell).provenance.seeds_at_once == 2
+        assert record(there, cell).provenance.seeds_at_once == at_once
 
 
 def test_a_lost_worker_costs_what_came_since_the_last_state(make_cell: MakeCell, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from gcnnbench.errors import UserError
 from gcnnbench.runs import estimate, turns, worker
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import train_cells
+from gcnnbench.runs.checkpoints import dump
 from gcnnbench.runs.events import Event
 from gcnnbench.runs.local import execute
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.seed_batches import Batches
-from gcnnbench.runs.state import CellState
+from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.store import Store
+from gcnnbench.runs.turns import Anew, Turn, take
 from gcnnbench.training.loop import DivergedError, train_by_steps
 
 MakeCell = Callable[..., Cell]
@@ -91,7 +94,10 @@ def test_what_was_trained_together_is_not_gone_on_with_alone(
         execute(pair, store, interrupt, parallel=2)
     assert store.state_path(pair[0]).exists()
     execute(pair[:1], store, told.append)
-    assert told[0].text.startswith("started on cpu")
+    assert [event.text for event in told[:2]] == [
+        "started anew: its checkpoint was made with 2 seeds as one computation",
+        "started on cpu, threads: 1",
+    ]
     assert record(store, pair[0]).provenance.seeds_at_once is None
 
 
@@ -121,6 +127,21 @@ def test_an_entry_without_a_stacked_form_runs_one_by_one_and_it_is_said(
         "seeds are trained one after another: conv1 (Conv2d) has no form for several seeds at once"
     ]
     assert record(store, pair[0]).provenance.seeds_at_once is None
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_that_seeds_start_anew_is_told_so_that_an_engine_gives_them_longer_turns(
+    pair: list[Cell], monkeypatch: pytest.MonkeyPatch, *, graphs: bool
+) -> None:
+    """On machines of several kinds they would start anew for ever; what was trained alone fits no other seed."""
+    monkeypatch.setattr(turns, "train_cells", lambda *_: iter(()))
+    cells = tuple(replace(cell, cuda_graphs=graphs) for cell in pair)
+    alone, elsewhere = start(cells[0]), replace(start(cells[1]), machine="of another kind")
+    messages = take(Turn(cells, (dump(alone), dump(elsewhere)), 0.0))
+    anew = {message.cell[-6:]: message.why for message in islice(messages, 2) if isinstance(message, Anew)}
+    assert anew.pop("seed 1") == "its checkpoint is one of another machine: of another kind"
+    unfit = {"seed 0": "its checkpoint does not fit those of the seeds that it is trained with"}
+    assert anew == ({} if graphs else unfit)
 
 
 @pytest.mark.parametrize("then", [1, 2])

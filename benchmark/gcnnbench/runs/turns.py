@@ -131,16 +131,22 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
     if len(turn.cells) == 1:
         return [(turn.cells[0], None)]
     kept = [
-        None if content is None else taken_up(content, cell)[0]
+        (None, None) if content is None else taken_up(content, cell)
         for cell, content in zip(turn.cells, turn.states, strict=True)
     ]
-    trained = [state is not None and state.phase == "evaluation" for state in kept]
+    trained = [state is not None and state.phase == "evaluation" for state, _ in kept]
     rest: list[tuple[Cell, CellState | None]]
     rest = [(cell, None) for cell, done in zip(turn.cells, trained, strict=True) if done]
     todo = [cell for cell, done in zip(turn.cells, trained, strict=True) if not done]
     if len(todo) < 2:
         return [*rest, *((cell, None) for cell in todo)]
-    states = batch_states(todo, [state for state, done in zip(kept, trained, strict=True) if not done])
+    kept = [pair for pair, done in zip(kept, trained, strict=True) if not done]
+    states = batch_states(todo, [state for state, _ in kept])
+    for cell, state, (earlier, why) in zip(todo, states, kept, strict=True):
+        if earlier is not None and earlier is not state:
+            why = "its checkpoint does not fit those of the seeds that it is trained with"
+        if why is not None:
+            yield Anew(cell.name, why)
     alive = list(zip(todo, states, strict=True))
     at_once = f"{how_many(len(todo), 'seed')} {'side by side' if todo[0].cuda_graphs else 'at once'}"
     for cell, state in alive:
@@ -180,8 +186,10 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
 def _begin(cell: Cell, content: bytes | None) -> Generator[Message, None, CellState]:
     """The state that a cell goes on from on its own: the one it came with, where it can be gone on from."""
     kept, why = (None, None) if content is None else taken_up(content, cell)
-    halfway = kept is not None and kept.seeds_at_once > 1 and kept.phase != "evaluation"
-    state = start(cell) if kept is None or halfway else kept
+    if kept is not None and kept.seeds_at_once > 1 and kept.phase != "evaluation":
+        why = f"its checkpoint was made with {kept.seeds_at_once} seeds as one computation"
+        kept = None
+    state = kept or start(cell)
     if why is not None:
         yield Anew(cell.name, why)
     yield Event("started", cell.name, text=how_started(cell, state))
