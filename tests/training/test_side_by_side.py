@@ -219,9 +219,7 @@ def test_streams_wait_for_one_another_around_epochs_and_not_between_steps(monkey
     assert lanes[0].generator.state is not outside  # type: ignore[attr-defined]
 
 
-def test_a_graph_is_recorded_on_the_current_stream_unless_that_is_the_default_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_graph_is_recorded_on_the_current_stream_unless_it_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
     streams = Streams(monkeypatch)
     CudaGraph().ahead(lambda: streams.log.append(f"{streams.current} steps"))
@@ -240,11 +238,12 @@ def test_a_graph_is_recorded_on_the_current_stream_unless_that_is_the_default_on
 def test_each_has_the_bits_that_it_has_alone_on_a_gpu(
     tiny_registry: Registry, entry: str, changes: dict[str, Any], *, recorded: bool
 ) -> None:
-    recipe, states = recipe_with(tiny_registry, changes), [TrainingState() for _ in SEEDS]
-    make = CudaGraph if recorded else None
+    recipe, make = recipe_with(tiny_registry, changes), CudaGraph if recorded else None
+    states = [TrainingState() for _ in SEEDS]
     alone = both_alone(tiny_registry, entry, recipe, make, "cuda")
+    networks = [built(tiny_registry, entry, seed) for seed in SEEDS]
     before: Tensor = torch.cuda.get_rng_state()
-    for lost in beside(tiny_registry, entry, recipe, make, states, device="cuda"):
+    for lost in beside(tiny_registry, entry, recipe, make, states, device="cuda", networks=networks):
         assert not lost
     for one, other in zip(states, alone, strict=True):
         assert differing(one, other) == []
