@@ -36,7 +36,7 @@ def choose(name: str) -> torch.device:
     Raises:
         UserError: the name is unknown or this machine has no such device.
     """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = _available()
     if name == "auto":
         return torch.device(next(device for device, there in available.items() if there))
     if name not in available:
@@ -45,6 +45,15 @@ def choose(name: str) -> torch.device:
         there = ", ".join(device for device, is_there in available.items() if is_there)
         raise UserError(f"device {name} is not available here; this machine has: {there}")
     return torch.device(name)
+
+
+def is_here(name: str) -> bool:
+    """Whether this machine has a device of that name."""
+    return _available().get(name, False)
+
+
+def _available() -> dict[str, bool]:
+    return {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
 
 
 def describe(device: torch.device) -> str:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from gcnnbench.cli import at_work, main
 from gcnnbench.cli.forecast import duration_range
@@ -51,6 +52,22 @@ def test_a_dry_run_tells_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[st
     )
     assert re.search(r"1 of 1 cell to run on cpu with 1 thread each: \S+( s)?–\d+", " ".join(told.split()))
     assert max(map(len, told.splitlines())) <= 100
+
+
+def test_a_dry_run_for_a_device_that_only_the_engine_has_says_what_is_not_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on the head of a cluster: cells and bytes are told, and of the time that it cannot be measured here."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = ("run", "quickstart", "--entry", "p4cnn@12", "--results", str(tmp_path), "--dry-run", "--device", "cuda")
+    assert ended(*words, "--on", "ray") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"\| quickstart@1 \| p4cnn@12 \| +3 \|( +– \|){3}", told), told
+    assert "to run on cuda with 1 thread each: time unknown, as many at a time as the engine has room for; " in told
+    assert re.search(r"; 0\.[1-9] MB of records and small weights", told)
+    assert "This machine has no cuda: the same command tells the time on one that has." in told
+    assert ended(*words) == 2
+    assert "device cuda is not available here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
@@ -10,13 +11,14 @@ from gcnnbench.layout import folded, pipes
 from gcnnbench.runs.cell import Cell
 
 
-def forecast_text(cells: Sequence[Cell], planned: int, jobs: int) -> str:
+def forecast_text(cells: Sequence[Cell], planned: int, jobs: int | None, *, elsewhere: bool = False) -> str:
     """The plan as a table, with time and space estimated from a few steps of each entry.
 
     Args:
         cells: those that are to be run.
         planned: how many there are with those that are done.
-        jobs: cells at the same time.
+        jobs: cells at the same time; as many as an engine has room for where None.
+        elsewhere: whether an engine runs them on machines that may be others than this one.
     """
     from gcnnbench.runs.estimate import forecast
 
@@ -25,31 +27,47 @@ def forecast_text(cells: Sequence[Cell], planned: int, jobs: int) -> str:
     by_entry: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
-    rows, least, most, committed, kept, scaled, broken = [], 0.0, 0.0, 0, 0, False, []
+    rows, least, most, committed, kept, scaled, unknown, broken = [], 0.0, 0.0, 0, 0, False, False, list[str]()
     found = forecast([group[0] for group in by_entry.values()])
     for ((benchmark, entry), group), one in zip(by_entry.items(), found, strict=True):
         if isinstance(one, UserError):
             rows.append([benchmark, entry, str(len(group)), "–", "–", "–"])
             broken.append(f"{benchmark} {entry} cannot be built: {one}")
             continue
+        committed, kept = committed + one.committed * len(group), kept + one.kept * len(group)
         each = one.train_seconds + one.test_seconds
+        if isnan(each):
+            rows.append([benchmark, entry, str(len(group)), "–", "–", "–"])
+            unknown = True
+            continue
         times = [duration_range(seconds, one.within) for seconds in (one.train_seconds, one.test_seconds)]
         whole = duration_range(each * len(group), one.within)
         about, scaled = "" if one.measured else "~", scaled or not one.measured
         rows.append([benchmark, entry, str(len(group)), *(about + time for time in (*times, whole))])
         least, most = least + each * len(group) / one.within, most + each * len(group) * one.within
-        committed, kept = committed + one.committed * len(group), kept + one.kept * len(group)
     table = pipes((["benchmark", "entry", "cells", "training", "scoring", "all cells"], rows, "llrrrr"))
     middle = (least * most) ** 0.5
     whole = duration_range(middle, most / middle) if middle else "no time"
+    time = "time unknown" if unknown else f"{whole} one after another"
+    at_once = f"{jobs} at a time" if jobs else "as many at a time as the engine has room for"
     total = (
         f"{len(cells)} of {how_many(planned, 'cell')} to run on {cells[0].device} with "
         f"{how_many(cells[0].threads, 'thread')} each: "
-        f"{whole} one after another, {jobs} at a time here; {committed / 1e6:.1f} MB of records and small weights, "
+        f"{time}, {at_once}{'' if elsewhere else ' here'}; "
+        f"{committed / 1e6:.1f} MB of records and small weights, "
         f"{kept / 1e6:.0f} MB kept outside git."
     )
-    note = "~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."
-    return "\n".join([table, "", folded(total), *(folded(text) for text in broken), *([note] if scaled else [])])
+    notes = list(broken)
+    if unknown:
+        place = cells[0].device
+        notes.append(f"This machine has no {place}: the same command tells the time on one that has.")
+    elif elsewhere:
+        notes.append("Measured on this machine; those of the engine may be faster or slower.")
+    if scaled:
+        notes.append(
+            "~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."
+        )
+    return "\n".join([table, "", *map(folded, [total, *notes])])
 
 
 def duration_range(seconds: float, within: float) -> str:

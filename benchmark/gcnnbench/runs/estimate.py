@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 
 import torch
 
@@ -15,6 +16,7 @@ from gcnnbench.device import (
     arithmetic,
     choose,
     free_memory,
+    is_here,
     peak_memory,
     reset_peak_memory,
     seeded,
@@ -39,6 +41,8 @@ MEASURED_AS = 4  # passes that equivariance costs for each image and element: be
 MEASURED_WITHIN, SCALED_WITHIN = 2.0, 4.0
 """A cell takes between the estimate divided and multiplied by this, on a machine as busy as when it was made: a few
 steps say little of caches and of other processes, and multiply-accumulates are not time."""
+UNKNOWN = Speed(train=nan, test=nan, macs=1)
+"""The speed of a device that is not here."""
 MEMORY_SHARE = 0.8
 """The share of the free memory that seeds trained at once may take together."""
 
@@ -47,7 +51,8 @@ MEMORY_SHARE = 0.8
 class Estimate:
     """Seconds and bytes of one cell; `committed` bytes are the record and small weights, `kept` lie outside git.
 
-    `measured`: on the network itself; else scaled by its multiply-accumulates from another one.
+    `measured`: on the network itself; else scaled by its multiply-accumulates from another one. The seconds are NaN
+    where this machine has no such device, so that nothing could be measured.
     """
 
     train_seconds: float
@@ -66,7 +71,8 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
     """An estimate for each cell within about `BUDGET` seconds of computing, or why its network cannot be built.
 
     The smallest networks are measured first; those that are `LARGE`, or for which no time is left, are scaled from the
-    last one that was, or from a bare convolution where there is none.
+    last one that was, or from a bare convolution where there is none. Cells for a device that only the machines of an
+    engine have are told without seconds.
     """
     began, computed, known = time.perf_counter(), 0.0, dict[int, Speed]()
     found: dict[int, Estimate | UserError] = {}
@@ -78,12 +84,14 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
             found[place] = error
     for place in sorted(sizes, key=lambda place: sizes[place]):
         cell, macs = cells[place], sizes[place]
+        if not is_here(cell.device):
+            found[place] = _estimate(cell, UNKNOWN, _weights_on_card(cell), measured=False)
+            continue
         left, share = BUDGET - computed, computed / (time.perf_counter() - began)
         nearest = known[max(known)] if known else bare_speed(cell)
         probe = 2 * STEPS * min(PROBE, cell.card.recipe.batch_size) * nearest.of(macs).train
         if macs > LARGE or (known and probe * share > left):
-            count = cell.model.parameters[0].count
-            found[place] = _estimate(cell, nearest.of(macs), count * 4, measured=False)
+            found[place] = _estimate(cell, nearest.of(macs), _weights_on_card(cell), measured=False)
             continue
         start = time.process_time()
         try:
@@ -110,6 +118,11 @@ def expected_macs(cell: Cell) -> int:
     with torch.device("cpu" if cell.model.requires else "meta"), torch.inference_mode():
         network = cell.registry.build(cell.entry, cell.card).eval()
         return max(1, forward_macs(network, torch.zeros(1, cell.card.input.channels, size, size)))
+
+
+def _weights_on_card(cell: Cell) -> int:
+    """Bytes of a cell's weights in single precision, as its model's card counts them."""
+    return cell.model.parameters[0].count * 4
 
 
 def _estimate(cell: Cell, speed: Speed, weights: int, *, measured: bool = True) -> Estimate:
