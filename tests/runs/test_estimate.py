@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.images import prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.runs import estimate, speed
 from gcnnbench.runs.cell import Cell
@@ -131,3 +134,26 @@ def test_a_large_network_is_neither_built_nor_measured(monkeypatch: pytest.Monke
     assert isinstance(found, estimate.Estimate)
     assert not found.measured
     assert found.train_seconds > 0
+
+
+def test_what_layers_learn_between_epochs_is_counted_where_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a training's twelve epochs three: of the others nothing is known that costs time."""
+    clock = 0.0
+
+    class Learning(nn.Module):
+        def settle(self, epoch: int, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+            nonlocal clock
+            if epoch % 4 == 0:
+                clock += sum(len(images) for images, _ in batches)
+
+    monkeypatch.setattr("gcnnbench.runs.speed.time.perf_counter", lambda: clock)
+    (cell,) = cells("z2cnn@12")
+    recipe = cell.card.recipe.model_copy(update={"epochs": 12, "batch_size": 64})
+    dataset = cell.registry.dataset(cell.card.dataset)
+    images = prepare(speed.made_up(dataset, 8), cell.card.input, 12, torch.device("cpu"))
+    assert speed._settling_seconds(nn.Sequential(Learning(), nn.Identity()), images, recipe) == 3 * 64
+    assert speed._settling_seconds(nn.Identity(), images, recipe) == 0
+    with_it, without = (
+        estimate._estimate(cell, speed.Speed(1.0, 1.0, 1, settling=seconds), 1) for seconds in (192.0, 0.0)
+    )
+    assert with_it.train_seconds - without.train_seconds == 192

@@ -144,7 +144,10 @@ def _estimate(cell: Cell, speed: Speed, weights: int, *, measured: bool = True) 
     small = weights <= COMMITTED_WEIGHTS_BYTES
     return Estimate(
         train_seconds=(
-            steps * card.recipe.batch_size * speed.train + validated * speed.test + card.recipe.epochs * speed.probes
+            steps * card.recipe.batch_size * speed.train
+            + validated * speed.test
+            + card.recipe.epochs * speed.probes
+            + speed.settling
         ),
         test_seconds=(conditions * counts["test"] + errors) * speed.test,
         committed=record + (weights if small else 0),
