@@ -144,13 +144,32 @@ def test_an_empty_directory_has_no_records_and_no_table(tmp_path: Path) -> None:
     assert "no record to verify" in told.stderr
 
 
-def test_what_was_asked_for_and_is_not_there_is_named(tmp_path: Path) -> None:
+def test_what_was_asked_for_and_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("--benchmark", "quickstart", "--entry", "p4cnn@12", "--seeds", "7-8", "--results", tmp_path)
     told = called("verify", "records", *asked)
     assert told.exit_code == 1
     assert "no record of quickstart, p4cnn@12, seeds 7, 8 to verify" in " ".join(told.stderr.split())
-    told = called("verify", "records", "--entry", "p4cn@12", "--results", tmp_path)
-    assert "no benchmark has an entry 'p4cn@12'; did you mean p4cnn@12?" in " ".join(told.stderr.split())
+    code, said = ended(capsys, "verify", "records", "--entry", "p4cn@12", "--results", tmp_path)
+    assert code == 2, "as every verb that is asked for an entry that there is none of"
+    assert "no benchmark has an entry 'p4cn@12'; did you mean p4cnn@12?" in " ".join(said.split())
+
+
+def test_a_wrong_card_is_told_by_the_same_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """1 by every verb that checks it, 2 by every verb that needs it for something else."""
+    folder = tmp_path / "mynet"
+    assert called("new", "mynet", "--kind", "torch", "--output", tmp_path).exit_code == 0
+    card = folder / "model.yaml"
+    card.write_text(card.read_text().replace("group: trivial", "group: p5"))
+    for code, words in (
+        (1, ("validate", folder)),
+        (1, ("submit", folder, "--check")),
+        (1, ("submit", folder)),
+        (2, ("run", "quickstart", "--include", folder)),
+        (2, ("list", "--include", folder)),
+        (2, ("verify", "claims", "--include", folder)),
+    ):
+        found, said = ended(capsys, *words)
+        assert (found, "group: 'p5' is unknown here" in said) == (code, True), words
 
 
 def test_the_first_run_on_a_data_set_without_digests_makes_a_row(

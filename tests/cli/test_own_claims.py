@@ -81,7 +81,7 @@ def test_it_is_validated_with_its_place(own: Path) -> None:
     assert result.stdout != registered, "one claims card more is counted"
     own.write_text(own.read_text("utf-8").replace("p4cnn@12", "p4cnn@99"), "utf-8")
     result = called("validate", own)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert re.search(r"my-claims\.yaml:\d+:\d+: claims\[0\]: p4cnn@99 is no entry of quickstart", result.stderr)
 
 

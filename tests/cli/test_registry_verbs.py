@@ -220,7 +220,7 @@ def test_validate_shows_all_errors_of_all_files(
     (tmp_path / "trial.yaml").write_text(trial.replace("seeds: 3", "seeds: 0"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     code, out, err = gcnnbench("validate", str(mynet), "trial.yaml")
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     lines = err.splitlines()
     assert [line.split(": ")[0] for line in lines[:-1]] == [
         "mynet/model.yaml:7:8",
@@ -243,7 +243,7 @@ def test_validate_reads_the_claims_cards(gcnnbench: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr("gcnnbench.claims.reading.read_claims", wrong)
     monkeypatch.setattr("gcnnbench.claims.protocol_tables.read_protocols", also_wrong)
     code, out, err = gcnnbench("validate")
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert err.splitlines() == [
         "claims.yaml:3:4: claims[0]: there is no tolerance 'x'",
         "protocol.yaml:1:2: tables[0]: there is no item 'y'",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 CHECK_FAILED = 1
-"""Something that was checked is wrong."""
+"""Something that was to be checked is wrong, as a card before `validate` and `submit --check`."""
 MISTAKE = 2
-"""Wrong usage, a wrong card, a user's mistake, or a machine that does not do what was asked of it."""
+"""Nothing was checked or done: wrong usage, a user's mistake as a wrong card that is used, or a machine that fails."""
 SOME_CELLS_FAILED = 3
 """Cells failed or were stopped; the others were run."""
 INTERRUPTED = 130

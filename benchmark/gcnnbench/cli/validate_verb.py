@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gcnnbench.cli.check_report import JUnit, report_checks, shown_path
-from gcnnbench.cli.exit_codes import CHECK_FAILED, MISTAKE
+from gcnnbench.cli.exit_codes import CHECK_FAILED
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 
@@ -33,7 +33,7 @@ def validate(
 ) -> None:
     """Check every registered card, and those at the paths given: all errors of all files at once.
 
-    Ends with 2 if a card is wrong, and with 1 if the audit finds a claimed exactness false.
+    Ends with 1 if a card is wrong, or if the audit finds a claimed exactness false.
     """
     from gcnnbench.cards.reading import CardsError
     from gcnnbench.cards.registry import Registry, survey
@@ -67,7 +67,7 @@ def validate(
         errors, checked = how_many(len(findings), "error"), how_many(looked_at, "card")
         waiting = "" if "protocol" in counted else "; claims and protocols are looked at once these are right"
         typer.echo(f"{errors} in {files} of {checked}{waiting}", err=True)
-        raise typer.Exit(MISTAKE)
+        raise typer.Exit(CHECK_FAILED)
     told = ", ".join(how_many(len(cards), kind) for kind, cards in counted.items())
     sources = how_many(len(card_files.bibliography), "source")
     typer.echo(f"{how_many(looked_at, 'card')} checked, no errors: {told}; {sources}")

@@ -22,6 +22,7 @@ from gcnnbench.cli.options import (
     default_data,
 )
 from gcnnbench.cli.output import tell
+from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
@@ -112,8 +113,8 @@ def records(
     if not any(row.grade != "not checkable" for row in rows):
         typer.echo(f"{results}: no record{chosen.shown} to verify, and nothing checked is nothing right", err=True)
         known = {entry for card in registry.versions().values() for entry in card.entries}
-        for entry in sorted(set(chosen.entries) - known):
-            typer.echo(f"no benchmark has an entry '{entry}'; {choice(entry, sorted(known))}", err=True)
+        if unknown := sorted(set(chosen.entries) - known):
+            raise UserError(f"no benchmark has an entry '{unknown[0]}'; {choice(unknown[0], sorted(known))}")
         raise typer.Exit(CHECK_FAILED)
     if any(row.findings for row in rows):
         raise typer.Exit(CHECK_FAILED)
