@@ -398,3 +398,58 @@ def test_noise_on_which_nothing_can_be_told_changes_no_verdict() -> None:
             return super().forward(images * (images[:, :1, :1, :1] <= images.mean()).to(images.dtype).log().add(1))
 
     assert audited(Rooted).decision == "exact"
+
+
+class InMemory(Network):
+    """Reads its images from memory, row by row, as a kernel of one's own may; then a filter that is only mirrored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filters = nn.Parameter(torch.randn(3, 3, 3, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        seen = images.as_strided(images.shape, torch.empty(images.shape).stride())
+        symmetric = sum((self.filters.flip(dims) for dims in ((), (-1,), (-2,), (-1, -2))), torch.zeros(()))
+        return super().forward(F.conv2d(seen, symmetric, padding=1))
+
+
+def test_moved_images_lie_in_memory_as_images_do() -> None:
+    assert audited(InMemory).decision == "approximate"
+
+
+class Remembering(Network):
+    """Answers as it did when it first saw images of that shape; what it does is broken."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda images: images * torch.linspace(0, 1, images.shape[-1], dtype=images.dtype))
+        self.kept: dict[torch.Size, Tensor] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape not in self.kept:
+            self.kept[images.shape] = super().forward(images)
+        return self.kept[images.shape]
+
+
+class BesideTheFirst(Network):
+    """Every image less the first one of its batch."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda images: images - images[:1])
+
+
+@pytest.mark.parametrize("make", [Remembering, BesideTheFirst])
+def test_a_network_that_does_not_follow_its_images_is_unknown(make: type[Network]) -> None:
+    row = audited(make)
+    assert row.decision == "unknown"
+    assert "images in another order do not give the outputs in that order" in (row.reason or "")
+
+
+def test_a_complex_output_is_named() -> None:
+    class Complex(Network):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            return torch.complex(logits, logits)
+
+    row = audited(Complex)
+    assert row.decision == "unknown"
+    assert "the output is complex; put out its real and imaginary part as channels" in (row.reason or "")

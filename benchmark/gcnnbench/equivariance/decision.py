@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.breaking_parameter import breaking_parameter
 from gcnnbench.equivariance.controls import LARGEST, SMALLEST, ControlNetwork, control_images
-from gcnnbench.equivariance.deviations import OUTPUT
+from gcnnbench.equivariance.deviations import OUT_OF_ORDER, OUTPUT, keeps_the_order
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge
-from gcnnbench.equivariance.precision import tensors
+from gcnnbench.equivariance.precision import device_of, tensors
 from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
 from gcnnbench.equivariance.results import DecisionVerdict
 from gcnnbench.errors import UserError
@@ -147,6 +147,8 @@ def decide(
         if seen.verdict(group) == "approximate":
             found = replace(found, states=(*found.states, seen))
             found = replace(found, reason=f"{found.deciding}; on the images it is exact: what it does depends on them")
+        elif not keeps_the_order(network, tensors, images.to(device_of(network, images))):
+            found = replace(found, states=(*found.states, Judgement(GIVEN, (), OUT_OF_ORDER)), reason=OUT_OF_ORDER)
     return replace(found, control=broken)
 
 

@@ -19,6 +19,8 @@ SATURATED = 2.0**-4
 """A relative change of the output from which on a nudge is too large to tell how small ones grow."""
 RANDOM = "the network draws random numbers in evaluation mode: the same images do not give the same output"
 ALIKE = "the output is the same for all images, so nothing can be told from it"
+OUT_OF_ORDER = "images in another order do not give the outputs in that order: earlier calls or other images count"
+COMPLEX = "the output is complex; put out its real and imaginary part as channels"
 
 
 State = Callable[[nn.Module, torch.dtype], Tensors]
@@ -100,7 +102,9 @@ def deviations(
 
     def run(inputs: Tensor, see: See) -> None:
         with observed(network, names, see):
-            result = output_tensor(forward(network, swapped, inputs))
+            result = output_tensor(forward(network, swapped, inputs.contiguous()))  # some code reads memory in order
+        if result.is_complex():
+            raise UnjudgedError(COMPLEX)
         if not result.isfinite().all():
             raise UnjudgedError("the output is not finite")
         see(OUTPUT, result, output)
@@ -129,3 +133,18 @@ def deviations(
             if g != Element():
                 run(g.act(images), compare(g))
     return found
+
+
+def keeps_the_order(network: nn.Module, state: State, images: Tensor) -> bool:
+    """Whether images in reverse order give the outputs in reverse order, up to rounding.
+
+    A network that answers from what it kept of earlier calls, or that looks at the first image of a batch, does not: it
+    is no function of the image, and the same for moved images may mean nothing.
+    """
+    with evaluating(network):
+        swapped = {name: tensor.to(images.device) for name, tensor in state(network, images.dtype).items()}
+        first, second = (output_tensor(forward(network, swapped, shown)) for shown in (images, images.flip(0)))
+    if first.shape != second.shape or len(first) != len(images):
+        return True
+    spread = float((first - first.mean(0)).square().mean().sqrt())
+    return float((first - second.flip(0)).square().mean().sqrt()) < SATURATED * spread
