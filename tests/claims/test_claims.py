@@ -30,6 +30,7 @@ from gcnnbench.claims.summary import summary_text
 from gcnnbench.claims.text import claims_as_json, claims_as_markdown
 from gcnnbench.claims.tolerances import tolerances_since
 from gcnnbench.claims.verdicts import Judgement
+from gcnnbench.errors import UserError
 from gcnnbench.runs.spec import spec_digest
 from gcnnbench.statistics import holm, pooled, sample_std, summary, welch
 
@@ -380,6 +381,31 @@ def test_curves_of_the_registry_are_those_of_the_single_runs_beside_them() -> No
             assert 100 * runs.std(axis=0) == pytest.approx(np.array(claim.deviation), abs=6e-4)
     assert found == 36
     assert "biased-40" not in (FOLDER / "edixhoven2023.runs.json").read_text("utf-8")
+
+
+RUNS: dict[str, Any] = {"benchmark": "toy", "entry": "p4cnn@28", "quantity": "accuracy.angle", "per": 1000}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"at": [0, 90, 180], "runs": [[900] * 3] * 2}, "the runs of p4cnn@28 say nothing at 270, where curve does"),
+        (
+            {"at": [0, 90, 180, 270], "runs": [[900] * 4, [900] * 3]},
+            r"runs\[1\] must have a number at each of 4 places",
+        ),
+        ({"at": [0, 90, 180, 270], "runs": [[900] * 4, [1001] * 4]}, r"runs\[1\] .*none above per"),
+        ({"at": [0]}, "runs: Field required"),
+    ],
+)
+def test_single_runs_of_ones_own_that_do_not_fit_are_named(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], told: str
+) -> None:
+    source = {"source": "cohen2016", "where": "my notes", "about": "my runs", "curves": [{**RUNS, **changed}]}
+    (tmp_path / "cohen2016.runs.json").write_text(json.dumps(source), "utf-8")
+    monkeypatch.setattr(judging, "claims_file", lambda *_: tmp_path / "cohen2016.yaml")
+    with pytest.raises(UserError, match=told):
+        curve(study, [90.2] * 4, seeds=3)
 
 
 def test_numbers_computed_from_logs_are_those_of_the_single_runs() -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from gcnnbench.cards.base import EntryName, Model, Name, Some, Text
+from gcnnbench.cards.base import EntryName, Model, Name, Some, Text, broken_rule
 from gcnnbench.cards.values import Natural, Positive
 from gcnnbench.claims.claims import CurveClaim
 from gcnnbench.claims.quantities import CurveQuantity
+from gcnnbench.disk import read_plain
+from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
+from gcnnbench.strict_json import parse_model
 
 
 class PublishedRuns(Model):
@@ -26,6 +30,15 @@ class PublishedRuns(Model):
     per: Positive
     at: Some[Natural]
     runs: Annotated[tuple[tuple[Natural, ...], ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _a_share_at_each_place(self) -> Self:
+        for place, run in enumerate(self.runs):
+            if len(run) != len(self.at) or max(run) > self.per:
+                places = how_many(len(self.at), "place")
+                rule = f"runs[{place}] must have a number at each of {places}, none above per (={self.per})"
+                raise broken_rule(rule, "runs", place)
+        return self
 
 
 class RunsFile(Model):
@@ -45,10 +58,13 @@ def published_runs(path: Path, claim: CurveClaim) -> NDArray[np.float64] | None:
         claim: one of its curves.
 
     Raises:
-        ValidationError: the file beside the card is not what `RunsFile` says.
+        UserError: the file beside the card is not what `RunsFile` says, or its runs lack a place of the claim.
     """
-    for found in _curves(path.with_suffix(".runs.json")):
+    file = path.with_suffix(".runs.json")
+    for found in _curves(file):
         if (found.benchmark, found.entry, found.quantity) == (claim.benchmark, claim.entry, claim.quantity):
+            if lacking := sorted(set(claim.at) - set(found.at)):
+                raise UserError(f"{file}: the runs of {claim.entry} say nothing at {lacking[0]}, where {claim.id} does")
             places = [found.at.index(at) for at in claim.at]
             return np.array(found.runs, dtype=np.float64)[:, places] / found.per
     return None
@@ -56,4 +72,9 @@ def published_runs(path: Path, claim: CurveClaim) -> NDArray[np.float64] | None:
 
 @lru_cache(maxsize=8)
 def _curves(path: Path) -> Sequence[PublishedRuns]:
-    return RunsFile.model_validate_json(path.read_bytes()).curves if path.exists() else ()
+    if not path.exists():
+        return ()
+    try:
+        return parse_model(read_plain(path), RunsFile).curves
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no single runs of a source: {error}") from None
