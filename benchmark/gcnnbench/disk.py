@@ -25,9 +25,9 @@ READ_BYTES = 256_000_000
 TRIED_BYTES = 4096
 """Bytes that are written to find out whether a place can be written; a full disk may take an empty file and no more."""
 REMEDIES = {
-    errno.ENOSPC: "make room there and repeat the command, or name another place",
-    errno.EDQUOT: "make room within the quota there and repeat the command, or name another place",
-    errno.EFBIG: "raise the limit on a file's size (ulimit -f) and repeat the command, or name another place",
+    errno.ENOSPC: "make room there, or name another place",
+    errno.EDQUOT: "make room within the quota there, or name another place",
+    errno.EFBIG: "raise the limit on a file's size (ulimit -f), or name another place",
 }
 """What to do where a file cannot be written, by the number of the error; else another place must be named."""
 

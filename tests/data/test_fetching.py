@@ -176,7 +176,9 @@ def test_a_disk_that_fills_while_downloading_keeps_no_half_of_a_file(
 
     module = ModuleType("dataset")
     module.fetch, module.load = filling, mnist.load  # type: ignore[attr-defined]
-    with pytest.raises(UserError, match=r"No space left on device, below .*make room there and repeat") as wrong:
+    with pytest.raises(
+        UserError, match=r"No space left on device, below .*make room there, or name another place"
+    ) as wrong:
         fetching.fetch(card, module, empty, quiet)
     assert "By hand" not in str(wrong.value)
     assert [fault.what for fault in faults(card, empty, content=True)] == ["is missing"]

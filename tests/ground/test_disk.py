@@ -164,7 +164,7 @@ def test_a_disk_that_fills_while_writing_is_told_with_the_place_and_the_remedy(t
     with files_of_at_most(1000), pytest.raises(OSError, match="cannot be written") as wrong:
         write_whole(path, bytes(length))
     assert files_in(tmp_path) == {"record.json": b"old"}
-    why = "cannot be written (File too large); raise the limit on a file's size (ulimit -f) and repeat the command"
+    why = "cannot be written (File too large); raise the limit on a file's size (ulimit -f)"
     assert told(wrong.value) == f"{path}: {why}, or name another place"
 
 

@@ -70,8 +70,8 @@ def test_a_checkpoint_that_cannot_be_kept_ends_no_run(make_cell: Callable[..., C
         ended = execute([cell], store, report)
     assert [event.kind for event in ended] == ["finished"]
     first, again = told(events, "said")
-    assert f"its checkpoint cannot be kept: {store.state_path(cell)}: cannot be written (File too large)" in first
-    assert first.endswith("it goes on and tries again; if it is interrupted before, it begins anew")
+    goes_on = "a checkpoint cannot be kept, it goes on, and the next is tried; interrupted before, it begins anew"
+    assert f"{goes_on}; {store.state_path(cell)}: cannot be written (File too large)" in first
     assert again.endswith("its checkpoints are kept again")
     assert status(store, cell) == "done"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from gcnnbench.disk import write_whole
+from gcnnbench.disk import whole_files
 from gcnnbench.figures.style import encoded
 
 
@@ -31,11 +31,10 @@ def write_figure(figure: Figure, title: str, description: str, stem: Path, tempo
         stem: path without its ending.
         temporary: the folder for files that are being written; that of the figures where None.
     """
-    paths = []
-    for form, content in encoded(figure, title, description).items():
-        paths.append(stem.with_name(f"{stem.name}.{form}"))
-        write_whole(paths[-1], content, temporary)
-    return paths
+    drawn = encoded(figure, title, description).items()
+    files = {stem.with_name(f"{stem.name}.{form}"): content for form, content in drawn}
+    with whole_files(files, temporary):
+        return list(files)
 
 
 def counted(numbers: dict[str, int]) -> str:

@@ -102,8 +102,9 @@ class Work:
             if cell.name not in self._unsaved:
                 self._unsaved.add(cell.name)
                 whence = "from the last one kept" if path.is_file() else "anew"
-                goes_on = f"it goes on and tries again; if it is interrupted before, it begins {whence}"
-                report(Event("said", cell.name, text=f"its checkpoint cannot be kept: {told(error)}. {goes_on}"))
+                goes_on = f"it goes on, and the next is tried; interrupted before, it begins {whence}"
+                text = f"a checkpoint cannot be kept, {goes_on}; {told(error)}"
+                report(Event("said", cell.name, text=text))
         else:
             if cell.name in self._unsaved:
                 self._unsaved.remove(cell.name)
