@@ -114,16 +114,34 @@ def test_output_on_a_full_disk_ends_with_the_code_of_its_reason(buffered: bool) 
     assert len(listed.stderr.splitlines()) == 1
 
 
-def test_a_log_on_a_full_disk_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(io.StringIO):
-        def write(self, _: str, /) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE, errno.EIO], ids=errno.errorcode.get)
+def test_a_log_that_cannot_be_written_ends_no_run(
+    number: int, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    """A full disk, the reader of a pipe that is gone, a terminal that is: neither lines nor bars end it."""
 
-    monkeypatch.setattr(sys, "stderr", Full())
+    class Broken(io.StringIO):
+        def write(self, _: str, /) -> int:
+            raise OSError(number, os.strerror(number))
+
+        def isatty(self) -> bool:
+            return terminal
+
+    monkeypatch.setattr(sys, "stderr", Broken())
     with RunReport(1) as report:
         report(Event("started", "a", text="resumed"))
+        report(Event("advanced", "a", phase="training", done=1, total=2))
         report(Event("finished", "a"))
     assert report.ended == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell that closes streams")
+@pytest.mark.parametrize(("words", "code"), [("--version", 0), ("show nosuch", 2)])
+def test_streams_that_were_closed_before_the_start_change_no_exit_code(words: str, code: int) -> None:
+    shell = f'exec "$@" {words} >&- 2>&-'
+    started = ["sh", "-c", shell, "sh", sys.executable, "-m", "gcnnbench"]
+    assert subprocess.run(started, check=False, capture_output=True).returncode == code
 
 
 def test_status_of_a_directory_writes_nothing(tmp_path: Path) -> None:

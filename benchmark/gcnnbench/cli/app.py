@@ -95,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the words after the command's name; those of this process where none are given.
     """
+    _open_closed()
     try:
         build_app()(arguments, prog_name="gcnnbench")
     except (UserError, OSError, MemoryError) as error:
@@ -106,6 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise
     finally:
         _complain("")
+
+
+def _open_closed() -> None:
+    """Let what is printed go nowhere where whoever started this process closed stdout or stderr, as `2>&-` does."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
 
 
 def _told_with_place(error: BaseException) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -22,6 +23,31 @@ Item = TypeVar("Item")
 LINE_SECONDS = 30.0
 
 
+class _Log:
+    """A text stream that loses what it cannot take: a full disk, or a reader that is gone, ends no run.
+
+    Args:
+        stream: where lines and bars go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write it, or not."""
+        with suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Have it written, or not."""
+        with suppress(OSError):
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 class RunReport:
     """Tells how the cells of a plan go on; a context manager, called with each event.
 
@@ -30,7 +56,7 @@ class RunReport:
     """
 
     def __init__(self, cells: int) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(file=cast("TextIO", _Log(sys.stderr)), highlight=False)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -82,8 +108,7 @@ class RunReport:
             self._say(line)
 
     def _say(self, line: str) -> None:
-        with suppress(OSError):  # a log on a full disk, or a terminal that is gone, ends no run
-            self.console.print(terminal(line), markup=False, soft_wrap=True)
+        self.console.print(terminal(line), markup=False, soft_wrap=True)
         self.said = time.monotonic()
 
 
