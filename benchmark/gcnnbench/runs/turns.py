@@ -142,11 +142,12 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
         return [*rest, *((cell, None) for cell in todo)]
     kept = [pair for pair, done in zip(kept, trained, strict=True) if not done]
     states = batch_states(todo, [state for state, _ in kept])
+    anew = []
     for cell, state, (earlier, why) in zip(todo, states, kept, strict=True):
         if earlier is not None and earlier is not state:
             why = "its checkpoint does not fit those of the seeds that it is trained with"
         if why is not None:
-            yield Anew(cell.name, why)
+            anew.append(Anew(cell.name, why))
     alive = list(zip(todo, states, strict=True))
     at_once = f"{how_many(len(todo), 'seed')} {'side by side' if todo[0].cuda_graphs else 'at once'}"
     for cell, state in alive:
@@ -163,6 +164,8 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
             for cell, state in alive:
                 yield Ended(cell.name, ended_by(cell, state, error))
             return rest
+        yield from anew  # not before: where seeds cannot be trained at once, each goes on from its own
+        anew = []
         if lost is None:
             break
         for position, (cell, state) in enumerate(zip(todo, states, strict=True)):
