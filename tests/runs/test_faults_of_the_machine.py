@@ -55,6 +55,17 @@ def test_a_full_disk_at_the_end_throws_no_training_away(
     assert any("resumed after epoch 3, in evaluation" in line for line in told(events, "started"))
 
 
+def test_where_all_is_done_nothing_is_written(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    """The records may be on a disk that is read-only; nor is a directory of no records one that is asked for."""
+    cell, store = make_cell("z2cnn@8"), Store(tmp_path)
+    execute([cell], store, lambda _: None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Store, "require_writable", lambda *_: pytest.fail("a place was tried"))
+        assert execute([cell], store, lambda _: None) == []
+        with pytest.raises(pytest.fail.Exception):
+            execute([make_cell("z2cnn@8", 1)], store, lambda _: None)
+
+
 def test_a_checkpoint_that_cannot_be_kept_ends_no_run(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
     """It is told once, tried again, and told when the disk takes one again."""
     cell, store, events = make_cell("z2cnn@8"), Store(tmp_path), list[Event]()

@@ -157,10 +157,11 @@ def work_on(
     """
     todo = tuple(unfinished(store, cells))
     refuse_unread_copies(todo)
-    try:
-        store.require_writable(*(path for cell in todo for path in store.places(cell)))
-    except OSError as error:
-        raise UserError(told(error)) from error
+    if todo:  # else nothing is written, and records may be on a disk that is read-only
+        try:
+            store.require_writable(*(path for cell in todo for path in store.places(cell)))
+        except OSError as error:
+            raise UserError(told(error)) from error
     store.sweep()
     before = {cell.name: _failure_left(store, cell) for cell in todo}
     return Work(todo, store, before, bytearray(len(todo)) if flags is None else flags, parallel, jobs)
