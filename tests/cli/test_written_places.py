@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import main
+from gcnnbench.determinism.audit import Audit
+from gcnnbench.perf.report import Report
 
 WORK = {
     "figures": "gcnnbench.figures.gallery._drawing",
@@ -79,3 +83,62 @@ def test_a_place_that_a_verb_writes_in_is_tried_before_its_work(
     told = refused(capsys, [word.format(**places) for word in words.split()])
     assert told == f"{file}: it is no directory, and one is needed in its place; name another place"
     assert list(tmp_path.iterdir()) == [file]
+
+
+AUDITED = Audit(
+    schema_version=1, at="now", device="cpu", device_name="some", versions={}, flags={}, entries=(), problems=()
+)
+MEASURED = Report(
+    commit=None,
+    dirty=None,
+    device="cpu",
+    device_name="some",
+    threads=1,
+    versions={},
+    platform="some",
+    started="now",
+    seconds=0.0,
+    peak=None,
+    comparisons=(),
+    targets=(),
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "verb", "work", "found"),
+    [
+        ("perf training --save {results}/report.json", "perf", "gcnnbench.perf.suite.measure", MEASURED),
+        (
+            "doctor --format json --device cpu --results {results}",
+            "doctor",
+            "gcnnbench.determinism.audit.audit_machine",
+            AUDITED,
+        ),
+    ],
+)
+def test_what_was_measured_is_kept_where_nobody_reads_it_and_printed_where_it_cannot_be_kept(
+    words: str,
+    verb: str,
+    work: str,
+    found: Audit | Report,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "there")
+
+    monkeypatch.setattr(work, lambda *_, **__: found)
+    call = words.format(results=tmp_path).split()
+    with monkeypatch.context() as unread:
+        unread.setattr(f"gcnnbench.cli.{verb}_verb.tell", failing)
+        refused(capsys, call)
+    (kept,) = (path for path in tmp_path.rglob("*.json") if path.is_file())
+    before = kept.read_bytes()
+    monkeypatch.setattr("gcnnbench.disk.write_whole", failing)
+    monkeypatch.setattr("gcnnbench.runs.store.write_whole", failing)
+    with pytest.raises(SystemExit) as ending:
+        main(call)
+    assert ending.value.code == 2
+    assert "some" in capsys.readouterr().out
+    assert kept.read_bytes() == before

@@ -42,7 +42,10 @@ def doctor(
     place = choose(device.value).type
     Store(results).require_writable(kept_path(results, place))
     audit = audit_machine(plan(registry, [benchmark], entries=tried, seeds=[0], device=place, data=data))
-    tell(audit.model_dump_json(indent=1) if output is OutputFormat.json else audit_as_text(audit), output)
-    typer.echo(f"kept in {keep(results, audit)}", err=True)
+    try:
+        path = keep(results, audit)
+    finally:  # what cannot be kept is printed at least, and what cannot be printed is kept
+        tell(audit.model_dump_json(indent=1) if output is OutputFormat.json else audit_as_text(audit), output)
+    typer.echo(f"kept in {path}", err=True)
     if audit.problems:
         raise typer.Exit(CHECK_FAILED)

@@ -67,6 +67,8 @@ def perf(
         tell=lambda comparison: typer.echo(comparison_as_markdown(comparison) + "\n", err=True),
     )
     document = report.model_dump_json(indent=1) + "\n"
-    tell(document if output is OutputFormat.json else report_as_markdown(report), output)
-    if save is not None:
-        write_whole(save, document.encode())
+    try:
+        if save is not None:
+            write_whole(save, document.encode())
+    finally:  # what cannot be kept is printed at least, and what cannot be printed is kept
+        tell(document if output is OutputFormat.json else report_as_markdown(report), output)
