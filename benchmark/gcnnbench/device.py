@@ -83,6 +83,7 @@ class Settings(NamedTuple):
     tf32_convolutions: bool
     benchmark: bool
     deterministic: bool
+    only_warns: bool
     fills_new_memory: bool
     kind: str
     autocast: bool
@@ -98,6 +99,7 @@ class Settings(NamedTuple):
             torch.backends.cudnn.allow_tf32,
             torch.backends.cudnn.benchmark,
             torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
             DETERMINISTIC.fill_uninitialized_memory,
             kind,
             torch.is_autocast_enabled(kind),
@@ -111,7 +113,7 @@ class Settings(NamedTuple):
         torch.backends.cuda.matmul.allow_tf32 = self.tf32_products
         torch.backends.cudnn.allow_tf32 = self.tf32_convolutions
         torch.backends.cudnn.benchmark = self.benchmark
-        torch.use_deterministic_algorithms(self.deterministic)
+        torch.use_deterministic_algorithms(self.deterministic, warn_only=self.only_warns)
         DETERMINISTIC.fill_uninitialized_memory = self.fills_new_memory
         torch.set_autocast_enabled(self.kind, self.autocast)
         torch.set_autocast_dtype(self.kind, self.autocast_to)

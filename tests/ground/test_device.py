@@ -55,6 +55,16 @@ def test_arithmetic_of_a_gpu_is_deterministic_and_gives_all_back(monkeypatch: py
     assert torch.get_num_threads() == threads
 
 
+def test_arithmetic_gives_back_a_determinism_that_only_warns() -> None:
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with arithmetic(torch.device("cpu"), "fp32", 1):
+            pass
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_half_precision_reads_weights_anew_in_every_step() -> None:
     """Autocast keeps its casts of weights until it ends, and an epoch would train on those of its first step."""
     layer, images = torch.nn.Linear(2, 1, bias=False), torch.ones(1, 2)

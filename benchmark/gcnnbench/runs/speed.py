@@ -171,6 +171,7 @@ def _settling_seconds(network: nn.Module, images: Images, recipe: Recipe) -> flo
         if epochs:
             start = time.perf_counter()
             settle(epochs[0], [(images.batch(slice(None)), images.labels)])
+            synchronise(images.labels.device)
             found += len(epochs) * (time.perf_counter() - start) * recipe.batch_size / len(images)
     return found
 
