@@ -24,6 +24,8 @@ READ_BYTES = 256_000_000
 """Bytes of the largest document that is read; a record has some ten thousand."""
 TRIED_BYTES = 4096
 """Bytes that are written to find out whether a place can be written; a full disk may take an empty file and no more."""
+DEVICES = Path("/dev")
+"""Where names stand for devices, also one that leads to a file now, as /dev/stdout may; root could replace it."""
 REMEDIES = {
     errno.ENOSPC: "make room there, or name another place",
     errno.EDQUOT: "make room within the quota there, or name another place",
@@ -71,7 +73,8 @@ def whole_file(path: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # what did not fit stays in the buffer, and closing tries it once more
             file.close()
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that turned read-only keeps it, and what was told first is the reason
+            aside.unlink()
     sync_folder(path.parent)
 
 
@@ -243,7 +246,7 @@ def _refuse_taken(path: Path) -> None:
     Raises:
         OSError: there is a directory, a device or a pipe.
     """
-    if path.exists() and not path.is_file():
+    if path.exists() and (not path.is_file() or path.absolute().parent == DEVICES):  # a link to stdout is one, too
         is_folder = path.is_dir()
         what = f"it is {'a directory' if is_folder else 'no plain file'}, and a file is to be written in its place"
         raise OSError(errno.EISDIR if is_folder else errno.EINVAL, f"{what}; name another place", str(path))

@@ -221,6 +221,27 @@ def test_a_device_is_not_replaced_by_a_file() -> None:
     assert Path(os.devnull).is_char_device()
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no name for stdout")
+def test_the_name_of_stdout_is_not_replaced_where_stdout_is_a_file() -> None:
+    """As pytest has it; root could write in /dev."""
+    with pytest.raises(OSError, match="it is no plain file"):
+        require_writable(Path("/dev/stdout"))
+
+
+def test_a_disk_that_turns_read_only_is_told_with_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written aside stays there then, and hides nothing of it."""
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "fsync", read_only)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    path = tmp_path / "record.json"
+    with pytest.raises(OSError, match="cannot be written") as wrong:
+        write_whole(path, b"new")
+    assert told(wrong.value) == f"{path}: cannot be written (Read-only file system); name another place"
+
+
 def test_an_error_of_what_is_read_meanwhile_is_not_one_of_the_file_that_is_written(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as wrong, whole_file(tmp_path / "new"):
         (tmp_path / "source").read_bytes()
