@@ -106,10 +106,12 @@ def _restored(network: nn.Module) -> Iterator[None]:
 def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -> Any:
     """The network's output with these tensors in the place of its own, on a copy of the images.
 
-    The network may change its images and its buffers in place: neither the caller's nor the next pass's are touched.
+    Moved images are views; the copy lies in memory row by row, for code that reads it so. The network may change its
+    images and its buffers in place: neither the caller's nor the next pass's are touched.
     """
     buffers = {name for name, tensor in slots(network).items() if not isinstance(tensor, nn.Parameter)}
     copies = {id(swapped[name]): swapped[name].clone() for name in buffers if name in swapped}
     own = {name: copies.get(id(tensor), tensor) for name, tensor in swapped.items()}
     with double_precision() if images.dtype == torch.float64 else nullcontext():
-        return torch.func.functional_call(network, own, (images.clone(),), tie_weights=False)
+        shown = images.clone(memory_format=torch.contiguous_format)
+        return torch.func.functional_call(network, own, (shown,), tie_weights=False)

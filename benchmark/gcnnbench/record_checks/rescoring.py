@@ -20,7 +20,7 @@ from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import prepare_material
 from gcnnbench.runs.measuring import Measured, equivariance_now, multiply_accumulates, trainable_parameters
-from gcnnbench.scoring.conditions import by_upright_class
+from gcnnbench.scoring.conditions import by_upright_class, shown_moved
 from gcnnbench.scoring.weights import load_weights
 
 
@@ -120,7 +120,7 @@ def _start(cell: Cell, network: nn.Module, test: Images, weights: Mapping[str, T
 
 
 def _moved(images: Images, element: Element) -> Shown:
-    return lambda at: element.act(images.batch(at))
+    return lambda at: shown_moved(images.batch(at), element)
 
 
 def _rotated(images: Images, angle: int, cell: Cell) -> Shown:

@@ -55,7 +55,7 @@ def evaluate(
     network = for_scoring(network)
 
     def moved(element: Element) -> Callable[[slice], Tensor]:
-        return lambda batch: element.act(images.batch(batch))
+        return lambda batch: shown_moved(images.batch(batch), element)
 
     def rotated(angle: int) -> Callable[[slice], Tensor]:
         return lambda batch: images.rotated_batch(batch, angle, protocol.curve.fill)
@@ -73,6 +73,14 @@ def evaluate(
             yield state
     if upright.argmax(1).unique().numel() == 1:
         raise UnusableError(f"every upright test image is put into class {int(upright[0].argmax())}")
+
+
+def shown_moved(images: Tensor, element: Element) -> Tensor:
+    """Images (images, channels, height, width) moved by an element, in memory as unmoved ones are, row by row.
+
+    A quarter turn is a view: its strides would tell a network that the images are turned, and how.
+    """
+    return element.act(images).contiguous()
 
 
 def by_upright_class(logits: Tensor, protocol: Evaluation, element: Element) -> Tensor:
