@@ -33,7 +33,6 @@ from gcnnbench.data.copies import lacks_digests, on_copies, settle
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.streams import derive
 from gcnnbench.device import choose, seeded
-from gcnnbench.disk import read_plain
 from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.errors import UserError
 from gcnnbench.explain import lineage
@@ -41,6 +40,7 @@ from gcnnbench.explain.explanation import Explanation
 from gcnnbench.figures import gallery
 from gcnnbench.leaderboard import tables
 from gcnnbench.leaderboard.board import Board
+from gcnnbench.plain_files import read_plain
 from gcnnbench.record_checks import recomputing
 from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs.cell import Cell

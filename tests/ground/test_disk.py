@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from gcnnbench import disk
-from gcnnbench.disk import read_plain, require_writable, sweep, whole_file, whole_files, write_whole
+from gcnnbench.disk import require_writable, sweep, whole_file, whole_files, write_whole
 from gcnnbench.errors import told
+from gcnnbench.plain_files import read_plain
 from tests.full_disk import files_in, files_of_at_most
 
 

@@ -15,9 +15,9 @@ from gcnnbench.cards.base import EntryName, Model, Name, Some, Text, broken_rule
 from gcnnbench.cards.values import Natural, Positive
 from gcnnbench.claims.claims import CurveClaim
 from gcnnbench.claims.quantities import CurveQuantity
-from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
+from gcnnbench.plain_files import read_plain
 from gcnnbench.strict_json import parse_model
 
 

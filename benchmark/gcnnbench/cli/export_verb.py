@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gcnnbench.cli.options import Include, Results
-from gcnnbench.disk import read_text_given
 from gcnnbench.errors import UserError
+from gcnnbench.plain_files import read_text_given
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry

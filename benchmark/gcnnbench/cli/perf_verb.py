@@ -10,7 +10,7 @@ import typer
 from gcnnbench.cli.options import DeviceName, Format, OutputFormat
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.written_files import file_to_write
-from gcnnbench.disk import read_given
+from gcnnbench.plain_files import read_given
 
 
 def perf(

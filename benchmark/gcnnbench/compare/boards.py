@@ -10,12 +10,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gcnnbench.compare.revision import files_at
-from gcnnbench.disk import read_given
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many, listed
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_json
 from gcnnbench.leaderboard.tables import TABLES
+from gcnnbench.plain_files import read_given
 from gcnnbench.strict_json import mistakes, parse_json
 
 What = Literal["new", "gone", "moved", "changed", "same"]

@@ -15,12 +15,12 @@ from safetensors.numpy import load
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import on_copies
-from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import listed
 from gcnnbench.leaderboard.frame import current_digests, excluded
 from gcnnbench.leaderboard.notes import SINGLE, UNPAIRED
 from gcnnbench.leaderboard.reading import Run, read_results
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob
 from gcnnbench.statistics import Difference, Summary, detectable, mcnemar, paired, paired_bootstrap, summary, welch
 

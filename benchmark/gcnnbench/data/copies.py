@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcnnbench.disk import read_plain, write_whole
+from gcnnbench.disk import write_whole
 from gcnnbench.errors import OtherCopyError, UserError
+from gcnnbench.plain_files import read_plain
 from gcnnbench.strict_json import json_document, parse_json
 
 if TYPE_CHECKING:

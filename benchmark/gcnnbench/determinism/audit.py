@@ -21,8 +21,8 @@ from gcnnbench.cards.values import Positive
 from gcnnbench.determinism.float_noise import double_logits, logits
 from gcnnbench.determinism.packages import torchvision_problem
 from gcnnbench.device import arithmetic, choose, describe
-from gcnnbench.disk import read_plain
 from gcnnbench.formatting import how_many
+from gcnnbench.plain_files import read_plain
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell

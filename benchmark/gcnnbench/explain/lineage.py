@@ -19,13 +19,13 @@ from gcnnbench.claims.rows import ClaimRow, about, warn_of_edits
 from gcnnbench.claims.tolerances import tolerances_since
 from gcnnbench.compare.revision import in_history
 from gcnnbench.data.copies import on_copies
-from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.explain.explanation import DataFile, Explanation, File, Origin, Value, machine
 from gcnnbench.explain.metric_counts import ELSEWHERE, tally
 from gcnnbench.explain.metric_names import metric_named
 from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.records import StoredRecord, counted, stored_records
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob, read_files, seed_of, weights_path
 from gcnnbench.runs.record import Provenance
 from gcnnbench.runs.spec import spec, spec_digest

@@ -9,7 +9,6 @@ from typing import Literal
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import on_copies
-from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_csv, as_json, pairs_as_csv
@@ -17,6 +16,7 @@ from gcnnbench.leaderboard.frame import boards, current_digests
 from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.leaderboard.text import as_latex, as_markdown
 from gcnnbench.leaderboard.weights_only import weights_only_rows
+from gcnnbench.plain_files import read_plain
 
 FormatName = Literal["md", "csv", "json", "tex"]
 TABLES = "tables"

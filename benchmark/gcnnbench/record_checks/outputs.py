@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from gcnnbench.disk import read_plain
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob
 from gcnnbench.runs.record import Record
 

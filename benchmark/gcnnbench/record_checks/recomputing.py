@@ -11,11 +11,11 @@ from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.protocols import difference_from_now
 from gcnnbench.data.copies import on_copies
-from gcnnbench.disk import read_plain
 from gcnnbench.leaderboard.frame import current_digests, excluded
 from gcnnbench.leaderboard.reading import decided, run
 from gcnnbench.leaderboard.tables import stale_tables
 from gcnnbench.outside_text import as_line
+from gcnnbench.plain_files import read_plain
 from gcnnbench.record_checks.across_records import Cells, orphans
 from gcnnbench.record_checks.outputs import outputs_findings
 from gcnnbench.record_checks.rates_and_macs import MacCount, learning_rate_findings

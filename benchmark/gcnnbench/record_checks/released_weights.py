@@ -23,10 +23,10 @@ from gcnnbench.claims.claims import ClaimsCard, NumberClaim
 from gcnnbench.claims.released_weights import WeightsClaim
 from gcnnbench.data.parts import Part
 from gcnnbench.data.registered import load_dataset
-from gcnnbench.disk import read_plain
 from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.targets import model_target
 from gcnnbench.errors import UnavailableError, UserError
+from gcnnbench.plain_files import read_plain
 from gcnnbench.record_checks.torch_file import LIMIT, read_tensors
 from gcnnbench.statistics import wilson
 

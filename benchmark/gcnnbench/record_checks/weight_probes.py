@@ -17,10 +17,10 @@ from safetensors.torch import load
 from torch import Tensor
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.records import counted, stored_records
 from gcnnbench.nn.groups import Element, group
+from gcnnbench.plain_files import read_plain
 from gcnnbench.probes import alignment, read
 from gcnnbench.probes.chains import Chain, chain, conjugated, merged
 from gcnnbench.runs.cell import Cell

@@ -10,8 +10,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from gcnnbench.disk import read_plain
 from gcnnbench.formatting import how_many
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
 from gcnnbench.runs.record import Record
 

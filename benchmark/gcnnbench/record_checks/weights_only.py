@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.disk import read_plain
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import WEIGHTS_BYTES
 from gcnnbench.runs.spec import spec
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only, weights_of

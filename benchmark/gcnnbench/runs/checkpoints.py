@@ -11,8 +11,8 @@ import io
 
 import torch
 
-from gcnnbench.disk import read_plain
 from gcnnbench.outside_text import as_line
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store

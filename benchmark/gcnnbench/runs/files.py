@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gcnnbench.disk import read_plain
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.record import Failure, Record
 from gcnnbench.runs.self_checks import self_findings
 from gcnnbench.strict_json import parse_model

@@ -11,8 +11,8 @@ from typing import Literal
 
 from gcnnbench.cards.base import Model, Sha256
 from gcnnbench.cards.values import OutsideLine
-from gcnnbench.disk import read_plain
 from gcnnbench.outside_text import as_line
+from gcnnbench.plain_files import read_plain
 from gcnnbench.strict_json import parse_model
 
 Checked = Literal["self-reported", "re-scored", "undecided", "re-trained within tolerance", "re-trained"]

@@ -14,17 +14,9 @@ from filelock import FileLock, Timeout
 
 from gcnnbench.cards.base import Model
 from gcnnbench.data.copies import UNKNOWN
-from gcnnbench.disk import (
-    filling,
-    make_folder,
-    read_plain,
-    require_writable,
-    sweep,
-    sync_folder,
-    whole_files,
-    write_whole,
-)
+from gcnnbench.disk import filling, make_folder, require_writable, sweep, sync_folder, whole_files, write_whole
 from gcnnbench.errors import UserError
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import blob, weights_path
 from gcnnbench.runs.record import Failure, Record
 from gcnnbench.strict_json import parse_model

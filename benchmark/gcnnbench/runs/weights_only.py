@@ -15,8 +15,8 @@ from pydantic import StringConstraints
 
 from gcnnbench.cards.base import EntryName, Model
 from gcnnbench.cards.values import FullName, NotNegative, OutsideLine, OutsideText, PlainData, Positive, Time
-from gcnnbench.disk import read_plain
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import blob
 from gcnnbench.runs.record import Outputs, Weights
 from gcnnbench.scoring.metrics import Counts

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
 
-from gcnnbench.disk import read_plain
 from gcnnbench.errors import UserError, told
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event, Report, outcome

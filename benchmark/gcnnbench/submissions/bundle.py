@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.disk import read_plain, sync_folder, write_whole
+from gcnnbench.disk import sync_folder, write_whole
 from gcnnbench.errors import UserError
+from gcnnbench.plain_files import read_plain
 from gcnnbench.runs import provenance
 from gcnnbench.strict_json import parse_model
 from gcnnbench.submissions.containment import isolation
