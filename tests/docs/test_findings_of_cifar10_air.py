@@ -24,6 +24,11 @@ class Run(NamedTuple):
     upright: float
 
     @property
+    def rises(self) -> bool:
+        """Whether the loss rises after any epoch."""
+        return any(later > before for before, later in pairwise(self.losses))
+
+    @property
     def rise(self) -> float:
         """How far the loss rises above the lowest that it had before."""
         lowest = accumulate(self.losses, min)
@@ -32,9 +37,12 @@ class Run(NamedTuple):
 
 @pytest.fixture(scope="module")
 def runs() -> dict[str, list[Run]]:
+    return runs_of("cifar10-air@1")
+
+
+def runs_of(benchmark: str) -> dict[str, list[Run]]:
     registry = Registry.load()
-    card = registry.versions()["cifar10-air@1"]
-    records = counted(all_records(registry, ROOT / "results", [card])["cifar10-air@1"])
+    records = counted(all_records(registry, ROOT / "results", [registry.versions()[benchmark]])[benchmark])
     return {
         entry: [
             Run(
@@ -50,11 +58,20 @@ def runs() -> dict[str, list[Run]]:
 def test_the_loss_of_group_networks_rises_again(runs: dict[str, list[Run]]) -> None:
     group = [run for entry, here in runs.items() if entry.startswith("p4") for run in here]
     ordinary = [run for entry, here in runs.items() if entry.startswith("z2") for run in here]
-    rising = [sum(any(b > a for a, b in pairwise(run.losses)) for run in here) for here in (group, ordinary)]
+    rising = [sum(run.rises for run in here) for here in (group, ordinary)]
     assert f"The loss of {rising[0]} of the {len(group)} P4 runs rises again" in TEXT
     assert f"and of {rising[1]} of the {len(ordinary)} ordinary ones" in TEXT
     found = correlation([run.rise for run in group], [run.upright for run in group])
     assert f"(correlation {found:.2f};".replace("-", "−") in TEXT
+
+
+def test_the_loss_rises_again_where_training_is_turned() -> None:
+    turned = runs_of("cifar10-air-turned@1")
+    every = [run for here in turned.values() for run in here]
+    assert f"the loss of {sum(run.rises for run in every)} of the {len(every)} runs rises again" in TEXT
+    assert "of each network the seed whose loss rises further ends lower" in TEXT
+    for first, second in turned.values():
+        assert (first.rise > second.rise) == (first.upright < second.upright)
 
 
 @pytest.mark.parametrize(
