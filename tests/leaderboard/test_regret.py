@@ -54,6 +54,17 @@ def test_differences_are_taken_within_a_seed() -> None:
     assert interval[1] - interval[0] < 0.02, "the spread between seeds, 40 points, is no part of it"
 
 
+def test_the_p_of_a_worst_case_counts_the_cases_it_was_chosen_from() -> None:
+    best = {0: 0.90, 1: 0.91, 2: 0.92}
+    other = {"near": {0: 0.90, 1: 0.90, 2: 0.91}, "far": {0: 0.80, 1: 0.79, 2: 0.78}}
+    table = regrets("toy", {where: {"best": best, "other": own} for where, own in other.items()}, set())
+    row = next(row for row in table.rows if row.entry == "other")
+    alone = row.regrets["far"].p
+    assert row.worst == "far"
+    assert alone is not None
+    assert row.p == pytest.approx(2 * alone)
+
+
 def test_the_table_says_what_is_not_ranked() -> None:
     text = as_markdown(regrets("toy", ACCURACIES, {"learnt"}))
     cells = [[cell.strip() for cell in line.split("|")[1:6]] for line in text.splitlines()]

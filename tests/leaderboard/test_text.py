@@ -215,8 +215,8 @@ def test_networks_tested_on_other_folds_are_not_compared(toy: Toy) -> None:
     found += [toy.record("p4cnn@27", seed, 0.6 + seed / 20, 0.4, exactness=broken) for seed in (2, 3)]
     board = toy.board(*found, split=split, seeds=4)
     pair = next(pair for pair in board.pairs if pair.approximate == "p4cnn@27")
-    assert (pair.contrasts, pair.why_empty) == ((), "no common fold")
-    assert lines(as_markdown([board]), "p4cnn@28 − 27")[0][:4] == ["p4cnn@28 − 27", "–", "–", "no common fold"]
+    assert (pair.contrasts, pair.why_empty) == ((), "no common seed")
+    assert lines(as_markdown([board]), "p4cnn@28 − 27")[0][:4] == ["p4cnn@28 − 27", "–", "–", "no common seed"]
 
 
 def test_pooled_counts_every_image_and_every_pair_once() -> None:

@@ -11,8 +11,8 @@ from gcnnbench.leaderboard.board import Board, Fold
 from gcnnbench.leaderboard.reading import Run
 
 FOLDS_CAPTION = (
-    "Cross-testing, in per cent: each seed on the fold it is tested on, and pooled over the images of all folds, for "
-    "AUC over their pairs of two classes."
+    "Cross-testing, in per cent: each seed on the fold it is tested on, and pooled over the images of all folds that "
+    "an entry was tested on, for AUC over their pairs of two classes."
 )
 METRICS = {"accuracy.upright": "upright", "accuracy.orbit": "orbit", "auc": "AUC"}
 
@@ -31,7 +31,7 @@ def tested_images(folds: Sequence[Fold], runs: Sequence[Run]) -> int:
 
 
 def pooled(folds: Sequence[Fold], metric: str) -> float | None:
-    """One metric over the images of all folds, for AUC over their pairs; null where a fold lacks it."""
+    """One metric over the images of these folds, for AUC over their pairs; null where a fold lacks it."""
     shares = [(fold.metrics.get(metric), fold.pairs if metric == "auc" else fold.images) for fold in folds]
     found = [(value, weight) for value, weight in shares if value is not None]
     if len(found) < len(shares) or not found:

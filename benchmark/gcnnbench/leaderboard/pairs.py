@@ -64,7 +64,7 @@ def _pair(exact: Row, approximate: Row) -> Pair:
     lacking = [row.entry for row in (exact, approximate) if not row.seeds]
     why = f"{' and '.join(lacking)} not run" if lacking else None
     if not why and exact.folds and not _common_seeds(exact, approximate):
-        why = "no common fold"
+        why = "no common seed"
     return Pair(split_entry(approximate.entry)[0], exact.entry, approximate.entry, tuple(contrasts), why)
 
 

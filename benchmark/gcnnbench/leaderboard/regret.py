@@ -25,7 +25,7 @@ class Regret:
     """One entry's regrets, differences of shares, by condition; those it lacks records for are left out.
 
     `worst` is the condition of the largest one, paired over seeds with that condition's best fixed entry, and `p` what
-    Holm makes of its p over all entries.
+    Holm makes of its p over all entries and conditions, as any of these could have been the worst.
     """
 
     entry: str
@@ -82,8 +82,8 @@ def regrets(family: str, accuracies: Accuracies, learnt: set[str]) -> RegretTabl
         else:
             worst = max(found, key=lambda condition: found[condition].difference)
             rows.append(Regret(entry, entry in learnt, found, worst))
-    adjusted = holm({row.entry: row.regrets[row.worst].p for row in rows})
-    ranked = sorted((replace(row, p=adjusted[row.entry]) for row in rows), key=lambda row: row.largest)
+    adjusted = holm({(row.entry, where): found.p for row in rows for where, found in row.regrets.items()})
+    ranked = sorted((replace(row, p=adjusted[row.entry, row.worst]) for row in rows), key=lambda row: row.largest)
     return RegretTable(family, best, tuple(ranked), tuple(incomplete))
 
 
@@ -146,7 +146,10 @@ def as_markdown(table: RegretTable) -> str:
     ]
     headings = ["entry", "symmetry", *conditions, "worst", "95%", "p (Holm)"]
     best = ", ".join(f"{entry} ({condition})" for condition, entry in table.best.items())
-    notes = f"Regret in points: best fixed entry of the condition minus own, paired over seeds. Best fixed: {best}."
+    notes = (
+        f"Regret in points: best fixed entry of the condition minus own, paired over seeds. Best fixed: {best}. Holm's p is "
+        "over all entries and conditions; the best fixed entries are chosen from the same records, which favours them."
+    )
     if table.incomplete:
         notes += f" Not ranked, for want of records: {', '.join(table.incomplete)}."
     return f"{pipes((headings, rows, 'll' + 'r' * (len(conditions) + 3)))}\n\n{notes}\n"
