@@ -148,7 +148,8 @@ def as_markdown(table: RegretTable) -> str:
     best = ", ".join(f"{entry} ({condition})" for condition, entry in table.best.items())
     notes = (
         f"Regret in points: best fixed entry of the condition minus own, paired over seeds. Best fixed: {best}. "
-        "Holm's p is over all entries and conditions; the best fixed entries are chosen from the same records, which favours them."
+        "Holm's p is over all entries and conditions; the best fixed entries are chosen from the same records, which "
+        "favours them."
     )
     if table.incomplete:
         notes += f" Not ranked, for want of records: {', '.join(table.incomplete)}."
