@@ -11,6 +11,7 @@ from urllib.error import URLError
 
 import pytest
 import torchvision.datasets.utils
+from filelock import FileLock
 from torchvision.datasets import MNIST
 
 from gcnnbench.cards.dataset_card import DatasetCard
@@ -100,6 +101,25 @@ def test_an_interrupted_download_goes_on_where_it_was(card: DatasetCard, empty: 
     fetching.fetch(card, mnist, empty, quiet)
     assert server.asked == [archives[0].name, archives[1].name]
     assert faults(card, empty, content=True) == ()
+
+
+def test_what_another_process_downloads_is_waited_for(
+    card: DatasetCard, empty: Path, data: Path, server: Server
+) -> None:
+    """A download that fails removes its half files: those of another process must not be among them."""
+    empty.mkdir(parents=True)
+    other = FileLock(empty / fetching.LOCK)
+    other.acquire()
+
+    def say(line: str) -> None:
+        if "another process downloads" in line:  # and it ends well
+            shutil.copytree(raw(data), raw(empty))
+            other.release()
+
+    fetching.fetch(card, mnist, empty, say)
+    assert not other.is_locked
+    assert server.asked == []
+    fetching.fetch(card, mnist, empty, quiet)
 
 
 @pytest.mark.parametrize("content", [b"", b"half of it", None])

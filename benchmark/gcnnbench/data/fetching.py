@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+
+from filelock import FileLock, Timeout
 
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.data.files import Fault, faults, fetch_command, load_parts
@@ -13,6 +16,8 @@ from gcnnbench.disk import REMEDIES, make_folder, require_writable
 from gcnnbench.errors import UserError, told
 from gcnnbench.formatting import how_many
 
+LOCK = ".download.lock"
+"""The file in a data directory by which one process at a time downloads into it."""
 ASIDE = ".altered"
 """What is appended to the name of a file that failed its check, to make room for the right one."""
 
@@ -61,12 +66,24 @@ def _download(
             f"{card.name} needs {size(needed)} more below {folder}, where {size(free)} are free; "
             "make room, or name another folder with --data"
         )
+    make_folder(folder)
+    with _alone(folder, say):
+        if wrong := faults(card, folder, content=True):  # else another process has downloaded it meanwhile
+            _replace(card, download, folder, wrong, say)
+
+
+def _replace(
+    card: DatasetCard,
+    download: Callable[[Path], None],
+    folder: Path,
+    wrong: tuple[Fault, ...],
+    say: Callable[[str], None],
+) -> None:
     for fault in wrong:
         if fault.path.exists():
             # torchvision takes an unpacked file for granted if it is there at all.
             fault.path.replace(fault.path.with_name(fault.path.name + ASIDE))
             say(f"{fault.path} {fault.what}; set aside as {fault.path.name}{ASIDE}")
-    make_folder(folder)
     try:
         download(folder)
     except Exception as error:  # what a download can raise is anybody's guess: URLError, RuntimeError, EOFError, …
@@ -84,6 +101,21 @@ def _download(
             f"{card.name}: after the download {left[0].path} {left[0].what}; run the command again to download it anew."
             f" {_by_hand(card, folder)}"
         )
+
+
+@contextmanager
+def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a data directory for a download; where another process holds it, wait for that one."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another process downloads into {folder}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _by_hand(card: DatasetCard, folder: Path) -> str:
