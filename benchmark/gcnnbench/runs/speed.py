@@ -128,7 +128,7 @@ def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
         probes = 0.0
         if card.evaluation.probes:
             probes = _probing_seconds(network, card.evaluation, shown(card.evaluation.equivariance_images))
-        settled = _settling_seconds(network, shown(few), card.recipe)
+        settled = _settling_seconds(network, shown(few), card.recipe) if settling(network) else 0.0
     weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     return Speed(training / whole, scoring, macs, probes, settled), weights
 
