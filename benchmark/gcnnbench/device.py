@@ -95,7 +95,7 @@ class Settings(NamedTuple):
         """Those that hold; autocast is one of each kind of device."""
         return cls(
             torch.get_num_threads(),
-            torch.backends.cuda.matmul.allow_tf32,
+            bool(torch.backends.cuda.matmul.allow_tf32),
             torch.backends.cudnn.allow_tf32,
             torch.backends.cudnn.benchmark,
             torch.are_deterministic_algorithms_enabled(),
