@@ -264,6 +264,7 @@ def test_a_section_measures_every_candidate(
         not_here = {row.name: row.why for row in found.rows if not row.seconds}
         assert section != "seeds" or not_here == {sections.SIDE_BY_SIDE: "a cpu has no graphs"}
         assert section not in ("training", "evaluation") or {networks.OURS, *networks.STEERABLE} <= names
+        assert "e2cnn" not in not_here, not_here
         assert all(row.share_of_peak is None or 0 < row.share_of_peak <= 1 for row in found.rows)
     assert made.peak_of is not None
     assert f"({made.peak_of})" in report_as_markdown(made)

@@ -80,7 +80,8 @@ def training(bench: Bench) -> Iterator[Comparison]:
 def evaluation(bench: Bench) -> Iterator[Comparison]:
     """Whole networks in evaluation mode; the suite's as it scores, and as it is."""
     for setting in SETTINGS:
-        made, missing = networks.candidates(setting, bench.device)
+        with torch.inference_mode(False):  # a step is tried with those of other libraries
+            made, missing = networks.candidates(setting, bench.device)
         shown, _ = networks.images(setting, bench.device)
         unfolded = f"{OURS}, norms not folded"
         chosen = {OURS: for_scoring(made[OURS]), unfolded: made[OURS].eval()}
