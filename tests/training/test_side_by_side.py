@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ from gcnnbench.device import Settings
 from gcnnbench.errors import UserError
 from gcnnbench.training import side_by_side
 from gcnnbench.training.capture import CudaGraph, Graph
-from gcnnbench.training.loop import DivergedError, train
+from gcnnbench.training.loop import DivergedError, Steps, train
 from gcnnbench.training.side_by_side import CudaLane, Lane, lane_on, train_side_by_side
 from gcnnbench.training.task import TrainingState
 from tests.cuda_streams import Streams
@@ -36,7 +36,7 @@ def beside(
     *,
     device: str = "cpu",
     networks: list[nn.Module] | None = None,
-) -> Iterator[dict[int, Exception]]:
+) -> Generator[dict[int, Exception], None, None]:
     """Train a seed of an entry for each state."""
     networks = networks or [built(registry, entry, seed) for seed in SEEDS]
     tasks = [task_of(registry, recipe, make, device, seed) for seed in SEEDS]
@@ -124,7 +124,7 @@ def test_a_state_goes_on_alone_and_beside_others(tiny_registry: Registry) -> Non
     first, second = TrainingState(), TrainingState()
     training = beside(tiny_registry, "p4cnn", recipe, Tape, [first, second])
     next(training)
-    training.close()  # type: ignore[attr-defined]
+    training.close()
     going_on = train(built(tiny_registry, "p4cnn", 0), task_of(tiny_registry, recipe, Tape), first)
     next(going_on)
     assert (first.epochs_done, second.epochs_done) == (2, 1)
@@ -166,8 +166,9 @@ def test_the_seconds_of_an_epoch_are_a_share(tiny_registry: Registry, monkeypatc
 
 
 def test_a_device_whose_generator_cannot_be_switched_is_refused() -> None:
+    nothing: Steps = (None for _ in range(0))
     with pytest.raises(UserError, match="side by side on cpu and cuda, not on mps"):
-        lane_on(torch.device("mps"), iter(()))  # type: ignore[arg-type]
+        lane_on(torch.device("mps"), nothing)
 
 
 class DeviceGenerator:
@@ -190,7 +191,7 @@ def test_streams_wait_for_one_another_around_epochs_and_not_between_steps(monkey
     streams, generator = Streams(monkeypatch), DeviceGenerator([0])
     log, outside = streams.log, generator.state
 
-    def training() -> Iterator[TrainingState | None]:
+    def training() -> Steps:
         for epoch in range(2):
             generator.state[0] = 100  # as an epoch seeds it
             for _ in range(2):
@@ -200,7 +201,7 @@ def test_streams_wait_for_one_another_around_epochs_and_not_between_steps(monkey
             yield TrainingState(epochs_done=epoch + 1)
 
     monkeypatch.setattr(side_by_side, "generator_of", lambda _: generator)
-    lanes = [lane_on(torch.device("cuda"), training()) for _ in range(2)]  # type: ignore[arg-type]
+    lanes = [lane_on(torch.device("cuda"), training()) for _ in range(2)]
     assert all(type(lane) is CudaLane for lane in lanes)
     for _ in range(3):
         for lane in lanes:

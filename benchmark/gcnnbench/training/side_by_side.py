@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -34,7 +34,7 @@ from gcnnbench.training.task import Task, TrainingState
 
 def train_side_by_side(
     networks: Sequence[nn.Module], tasks: Sequence[Task], states: Sequence[TrainingState]
-) -> Iterator[dict[int, Exception]]:
+) -> Generator[dict[int, Exception], None, None]:
     """Train networks, each by its own recipe and as `train` would, bringing each one's state up to date after an epoch.
 
     Nothing is shared but the device. `seconds` of an epoch are a network's share of the time.
