@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -54,6 +54,8 @@ class Work:
     ended: Flags
     parallel: int | Literal["auto"]
     jobs: int
+    _unsaved: set[str] = field(default_factory=set, init=False, repr=False)
+    """The cells whose last checkpoint could not be kept."""
 
     def left(self, cells: Sequence[Cell]) -> list[Cell]:
         """Those of these cells that this call has not ended, and that have neither a record nor a new failure."""
@@ -120,11 +122,6 @@ class Work:
                 return Event("failed", cell.name, phase=end.phase, text=end.reason)
             case Stopped():
                 return Event("stopped", cell.name, text=end.reason)
-
-    @cached_property
-    def _unsaved(self) -> set[str]:
-        """The cells whose last checkpoint could not be kept."""
-        return set()
 
     @cached_property
     def _places(self) -> dict[str, int]:
