@@ -46,11 +46,19 @@ def test_it_merges_the_model_the_results_and_the_tables(report: BundleReport, mi
     assert contents(tmp_path) == merged
 
 
-def test_the_command_names_what_it_wrote_and_how_it_is_taken_back(packed: Path, mini: Path, tmp_path: Path) -> None:
-    """Folders that are all its own, and of the others the files."""
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A table that was there before."""
     table = tmp_path / "results" / "tables" / "mini@1.md"
     table.parent.mkdir(parents=True)
     table.write_text("the table as it was")
+    return table
+
+
+def test_the_command_names_what_it_wrote_and_how_it_is_taken_back(
+    packed: Path, mini: Path, table: Path, tmp_path: Path
+) -> None:
+    """Folders that are all its own, and of the others the files."""
     places = ["--include", str(mini), "--models", str(tmp_path / "models"), "--results", str(tmp_path / "results")]
     words = ["submit", str(packed), "--accept", "--no-rescore", *places]
     lines = CliRunner().invoke(build_app(), words).stdout.splitlines()
@@ -76,11 +84,8 @@ def test_nothing_is_written_over_another_file(report: BundleReport, mini: Path, 
 
 
 def test_a_failure_on_the_way_leaves_everything_as_it_was(
-    report: BundleReport, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    report: BundleReport, mini: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = tmp_path / "results" / "tables" / "mini@1.md"
-    table.parent.mkdir(parents=True)
-    table.write_text("the table as it was")
     before = contents(tmp_path)
 
     def full(_: object) -> dict[str, str]:
@@ -94,12 +99,9 @@ def test_a_failure_on_the_way_leaves_everything_as_it_was(
 
 
 def test_a_disk_that_is_full_leaves_everything_as_it_was(
-    report: BundleReport, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    report: BundleReport, mini: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is taken back makes room for what is put back, and no empty folder stays."""
-    table = tmp_path / "results" / "tables" / "mini@1.md"
-    table.parent.mkdir(parents=True)
-    table.write_text("the table as it was")
     before, write = contents(tmp_path), Store.write
 
     def full_while_the_model_is_there(self: Store, path: Path, content: bytes) -> None:
