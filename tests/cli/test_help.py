@@ -11,9 +11,9 @@ from typing import get_type_hints
 import pytest
 from typer.models import OptionInfo
 
-from gcnnbench.cli.app import VERBS, VERIFY, main
+from gcnnbench.cli.app import VERBS, VERIFY, function_at, main
 
-WORDS = [[name] for name, _ in VERBS] + [["verify", name] for name, _ in VERIFY] + [[], ["verify"]]
+WORDS = [[name] for name in VERBS] + [["verify", name] for name in VERIFY] + [[], ["verify"]]
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
@@ -56,8 +56,8 @@ def test_no_option_takes_its_name_from_the_word_for_its_value() -> None:
     # typer 0.27 calls an option --SECONDS whose value is SECONDS and whose own name is not declared
     options = [
         (verb, name, option)
-        for verb, function in [*VERBS, *VERIFY]
-        for name, hint in get_type_hints(function, include_extras=True).items()
+        for verb, place in [*VERBS.items(), *VERIFY.items()]
+        for name, hint in get_type_hints(function_at(place), include_extras=True).items()
         for option in getattr(hint, "__metadata__", ())
         if isinstance(option, OptionInfo)
     ]

@@ -59,12 +59,24 @@ def test_verbs_that_need_no_torch_import_nothing_heavy(arguments: list[str]) -> 
     assert ended.stdout
 
 
+def test_a_verb_reads_no_other_verbs_modules_and_help_or_a_typo_all() -> None:
+    code = "import sys\nfrom gcnnbench.cli.app import build_app\nbuild_app(sys.argv[1:])\nprint(*sys.modules)"
+    verbs = {f"gcnnbench.cli.{place.partition(':')[0]}" for place in [*app.VERBS.values(), *app.VERIFY.values()]}
+
+    def read(*words: str) -> set[str]:
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        return verbs.intersection(done.stdout.split())
+
+    assert read("list") == {"gcnnbench.cli.card_verbs"}
+    assert read("--help") == read("lisst") == verbs
+
+
 def test_every_verb_has_help_and_says_what_it_does(gcnnbench: Any) -> None:
     code, out, _ = gcnnbench("--help")
     assert code == 0
-    for name, function in app.VERBS:
+    for name, place in app.VERBS.items():
         assert f"\n  {name} " in out
-        assert function.__doc__
+        assert app.function_at(place).__doc__
         code, help_text, _ = gcnnbench(name, "-h")
         assert (code, "Usage: gcnnbench " + name in help_text) == (0, True)
 

@@ -21,6 +21,9 @@ ECHO = 80
 """Characters of a card that a message repeats."""
 _BASES = {"x": 16, "o": 8, "b": 2}
 _TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
+_WORDS = frozenset({"null", *_TRUE, *_FALSE})
+"""All that starts with a letter and is more than text to some reader of YAML."""
+_CONSTANTS: dict[str, Scalar] = {"null": None, "true": True, "false": False}
 _DIGITS = 18
 
 
@@ -37,9 +40,8 @@ def plain(text: str) -> Scalar:
     Raises:
         GuessError: the scalar has a form that some reader of YAML takes for something else than text.
     """
-    shown = as_line(text, ECHO)
-    if text in ("null", "true", "false"):
-        return {"null": None, "true": True, "false": False}[text]
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
     if _INTEGER.fullmatch(text):
         if len(text.lstrip("-")) > _DIGITS:
             raise GuessError(f"a number of {len(text.lstrip('-'))} digits; write at most {_DIGITS}")
@@ -47,17 +49,20 @@ def plain(text: str) -> Scalar:
     if _REAL.fullmatch(text):
         value = float(text)
         if not math.isfinite(value):
-            raise GuessError(f"{shown} is too large for a float; write a finite number")
+            raise GuessError(f"{as_line(text, ECHO)} is too large for a float; write a finite number")
         if value == 0 and re.search("[1-9]", text.partition("e")[0]):
-            raise GuessError(f"{shown} is too small for a float, which would hold 0.0; write 0.0 or a larger number")
+            raise GuessError(
+                f"{as_line(text, ECHO)} is too small for a float, which would hold 0.0; write 0.0 or a larger number"
+            )
         return value
-    _refuse_guesses(text, shown)
+    word = text.lower()
+    if not text[:1].isalpha() or word in _WORDS:
+        _refuse_guesses(text, word, as_line(text, ECHO))
     return text
 
 
-def _refuse_guesses(text: str, shown: str) -> None:
+def _refuse_guesses(text: str, word: str, shown: str) -> None:
     """Raise for everything that only looks like text."""
-    word = text.lower()
     if text == "":
         raise GuessError("no value stands here; write one, or null, or leave the key out")
     if text == "~" or word == "null":

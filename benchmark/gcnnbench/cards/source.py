@@ -149,15 +149,17 @@ class _Walk:
 
     def key(self, node: yaml.ScalarNode, place: Place) -> str:
         text = str(node.value)
+        if node.style:
+            return text
+        try:
+            if isinstance(plain(text), str):
+                return text
+            readers = "readers"
+        except GuessError:
+            readers = "every reader"
         shown = as_line(text, ECHO)
-        if not node.style:
-            try:
-                if isinstance(plain(text), str):
-                    return text
-                problem = f"the key {shown} is not text to readers of YAML; quote it: '{shown}'"
-            except GuessError:
-                problem = f"the key {shown} is not text to every reader of YAML; quote it: '{shown}'"
-            self.wrong(position_of(node.start_mark), problem, (*place, text))
+        problem = f"the key {shown} is not text to {readers} of YAML; quote it: '{shown}'"
+        self.wrong(position_of(node.start_mark), problem, (*place, text))
         return text
 
 

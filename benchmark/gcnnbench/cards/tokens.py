@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -20,8 +20,7 @@ MOST_ERRORS = 100
 """Errors of a file that are told; who has made more mends these first."""
 
 
-@dataclass(frozen=True, order=True)
-class Position:
+class Position(NamedTuple):
     """Line and column, both counted from 1; columns count characters."""
 
     line: int = 1
@@ -50,13 +49,16 @@ _REFUSED = {
     yaml.TagToken: "tags (!) are refused; a card holds plain text, numbers, lists and mappings",
     yaml.DirectiveToken: "directives (%) are refused; leave the line out",
 }
-_OPENING = (
-    yaml.BlockMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.FlowSequenceStartToken,
+_OPENING = frozenset(
+    {
+        yaml.BlockMappingStartToken,
+        yaml.BlockSequenceStartToken,
+        yaml.FlowMappingStartToken,
+        yaml.FlowSequenceStartToken,
+    }
 )
-_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+_CLOSING = frozenset({yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken})
+_CONTENT = _OPENING | {yaml.ScalarToken}
 
 
 def character_errors(text: str) -> Iterator[SourceError]:
@@ -80,20 +82,21 @@ def token_errors(text: str) -> list[SourceError]:
     depth = 0
     content = closed = False
     for token in yaml.scan(text, Loader=Loader):
-        if type(token) in _REFUSED:
-            errors.append(SourceError(position_of(token.start_mark), _REFUSED[type(token)]))
-        elif isinstance(token, yaml.DocumentStartToken):
+        kind = type(token)
+        if kind in _REFUSED:
+            errors.append(SourceError(position_of(token.start_mark), _REFUSED[kind]))
+        elif kind is yaml.DocumentStartToken:
             if content or closed:
                 return [*errors, SourceError(position_of(token.start_mark), _SEVERAL)]
-        elif isinstance(token, yaml.DocumentEndToken):
+        elif kind is yaml.DocumentEndToken:
             closed = True
-        elif isinstance(token, _OPENING):
+        elif kind in _OPENING:
             depth += 1
             if depth > _MAX_DEPTH:
                 return [*errors, SourceError(position_of(token.start_mark), _DEEP)]
-        elif isinstance(token, _CLOSING):
+        elif kind in _CLOSING:
             depth -= 1
-        content = content or isinstance(token, (*_OPENING, yaml.ScalarToken))
+        content = content or kind in _CONTENT
         if len(errors) > MOST_ERRORS:
             return [*errors, SourceError(position_of(token.start_mark), _MANY)]
     return errors

@@ -4,85 +4,81 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from tempfile import gettempdir
 from typing import Annotated, Any, TextIO
 
 import typer
 
 from gcnnbench import __version__
-from gcnnbench.cli import (
-    audit_verb,
-    card_verbs,
-    data_verbs,
-    doctor_verb,
-    explain_verb,
-    export_verb,
-    figure_verb,
-    new_verb,
-    perf_verb,
-    probe_verb,
-    run_verb,
-    site_verb,
-    status_verb,
-    submit_verb,
-    table_verbs,
-    validate_verb,
-    verify_bundle_verb,
-    verify_claims_verb,
-    verify_records_verb,
-    verify_weights_verb,
-)
 from gcnnbench.cli.exit_codes import INTERRUPTED, MISTAKE
 from gcnnbench.cli.plain_help import PlainCommand, plain_typer
 from gcnnbench.disk import REMEDIES
 from gcnnbench.errors import UserError, told
 from gcnnbench.escaping import terminal
 
-VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
-    ("list", card_verbs.list_cards),
-    ("show", card_verbs.show),
-    ("validate", validate_verb.validate),
-    ("schema", card_verbs.schema),
-    ("fetch", data_verbs.fetch),
-    ("run", run_verb.run),
-    ("status", status_verb.status),
-    ("audit", audit_verb.audit),
-    ("leaderboard", table_verbs.leaderboard),
-    ("regret", table_verbs.regret),
-    ("compare", table_verbs.compare),
-    ("probe", probe_verb.probe),
-    ("explain", explain_verb.explain),
-    ("figure", figure_verb.figure),
-    ("site", site_verb.site),
-    ("export", export_verb.export),
-    ("perf", perf_verb.perf),
-    ("doctor", doctor_verb.doctor),
-    ("new", new_verb.new),
-    ("submit", submit_verb.submit),
-)
-"""Every verb and its function, in the order in which the help shows them."""
+VERBS: Mapping[str, str] = {
+    "list": "card_verbs:list_cards",
+    "show": "card_verbs:show",
+    "validate": "validate_verb:validate",
+    "schema": "card_verbs:schema",
+    "fetch": "data_verbs:fetch",
+    "run": "run_verb:run",
+    "status": "status_verb:status",
+    "audit": "audit_verb:audit",
+    "leaderboard": "table_verbs:leaderboard",
+    "regret": "table_verbs:regret",
+    "compare": "table_verbs:compare",
+    "probe": "probe_verb:probe",
+    "explain": "explain_verb:explain",
+    "figure": "figure_verb:figure",
+    "site": "site_verb:site",
+    "export": "export_verb:export",
+    "perf": "perf_verb:perf",
+    "doctor": "doctor_verb:doctor",
+    "new": "new_verb:new",
+    "submit": "submit_verb:submit",
+}
+"""Every verb, and the module of this room and the function that do it, in the order in which the help shows them."""
 
-VERIFY: tuple[tuple[str, Callable[..., Any]], ...] = (
-    ("claims", verify_claims_verb.claims),
-    ("records", verify_records_verb.records),
-    ("weights", verify_weights_verb.weights),
-    ("bundle", verify_bundle_verb.bundle),
-)
+VERIFY: Mapping[str, str] = {
+    "claims": "verify_claims_verb:claims",
+    "records": "verify_records_verb:records",
+    "weights": "verify_weights_verb:weights",
+    "bundle": "verify_bundle_verb:bundle",
+}
 """What `verify` puts to the test, each with options of its own."""
 
 
-def build_app() -> typer.Typer:
-    """The application with all its verbs."""
+def build_app(words: Sequence[str] = ()) -> typer.Typer:
+    """The application with the verb that is asked for, or with all its verbs where none is, or one that it lacks.
+
+    Args:
+        words: those after the command's name; the modules of other verbs than their first word are not read.
+    """
+    names = {*VERBS, "verify"}
+    asked = names.intersection(words[:1]) or names
     app = plain_typer(name="gcnnbench")
     app.callback()(_options)
-    for name, function in VERBS:
-        app.command(name, cls=PlainCommand)(function)
-    verify = plain_typer()
-    for name, function in VERIFY:
-        verify.command(name, cls=PlainCommand)(function)
-    app.add_typer(verify, name="verify", help="Put published claims, our records or a submitted bundle to the test.")
+    for name, place in VERBS.items():
+        if name in asked:
+            app.command(name, cls=PlainCommand)(function_at(place))
+    if "verify" in asked:
+        verify = plain_typer()
+        for name, place in VERIFY.items():
+            verify.command(name, cls=PlainCommand)(function_at(place))
+        app.add_typer(
+            verify, name="verify", help="Put published claims, our records or a submitted bundle to the test."
+        )
     return app
+
+
+def function_at(place: str) -> Callable[..., Any]:
+    """A verb's function, from `module:function` in this room."""
+    module, _, name = place.partition(":")
+    function: Callable[..., Any] = getattr(import_module(f"gcnnbench.cli.{module}"), name)
+    return function
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -95,9 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the words after the command's name; those of this process where none are given.
     """
+    words = sys.argv[1:] if arguments is None else arguments
     _open_closed()
     try:
-        build_app()(arguments, prog_name="gcnnbench")
+        build_app(words)(words, prog_name="gcnnbench")
     except (UserError, OSError, MemoryError) as error:
         _complain(_told_with_place(error))
         sys.exit(MISTAKE)
