@@ -219,6 +219,30 @@ def test_networks_tested_on_other_folds_are_not_compared(toy: Toy) -> None:
     assert lines(as_markdown([board]), "p4cnn@28 − 27")[0][:4] == ["p4cnn@28 − 27", "–", "–", "no common seed"]
 
 
+def test_ranks_and_pairs_of_folds_are_decided_by_one_test(toy: Toy) -> None:
+    split = {"train": {"part": "all"}, "test": {"part": "all"}, "shuffle": "seed", "folds": 3}
+    ahead = {seed: 0.5 + seed / 10 + 0.02 + seed / 1000 for seed in range(3)}
+    broken = ("approximate", "approximate")
+    found = [toy.record("p4cnn@28", seed, 0.5 + seed / 10) for seed in range(3)]
+    found += [toy.record("p4cnn@27", seed, ahead[seed], exactness=broken) for seed in range(3)]
+    found += [toy.record("z2cnn@28", seed, 0.69 - seed / 10) for seed in range(3)]
+
+    apart = toy.board(*found, split=split)
+    assert [(row.entry, row.rank, row.tied) for row in apart.rows[:3]] == [
+        ("p4cnn@27", 1, False),
+        ("p4cnn@28", 2, False),
+        ("z2cnn@28", 3, True),
+    ], "folds that scatter by ten points hide no two points within every fold"
+    (upright,) = (found for found in apart.pairs[0].contrasts if found.metric == "accuracy.upright")
+    assert upright.p is not None
+    assert upright.p < 0.01
+    assert "above (Student's paired test over the folds of both, p ≥ 0.05" in unfolded(as_markdown([apart]))
+
+    without = toy.board(*found)
+    assert [row.tied for row in without.rows[:3]] == [False, True, True], "without folds nothing is paired"
+    assert "above (Welch's test, p ≥ 0.05" in unfolded(as_markdown([without]))
+
+
 def test_pooled_counts_every_image_and_every_pair_once() -> None:
     folds = (
         Fold(0, 0, 10, 21, {"accuracy.upright": 0.5, "auc": 0.6, "accuracy.orbit": 0.5}),

@@ -39,7 +39,7 @@ FIGURES: Mapping[str, str] = {
     "curve": "accuracy against rotation angle, over the published curve where a claims card has it",
     "relaxation": "equivariance error against depth, before and after training",
     "degree": "how much symmetry was learnt, by depth and by condition of a family of benchmarks",
-    "pairs": "exact minus approximate networks with Welch's intervals, over benchmarks and metrics",
+    "pairs": "exact minus approximate networks with 95% intervals, over benchmarks and metrics",
 }
 """Every figure by name, and what it shows."""
 

@@ -1,4 +1,4 @@
-"""Exact minus approximate network of one architecture, with Welch's intervals, over benchmarks and metrics."""
+"""Exact minus approximate network of one architecture, with 95% intervals, over benchmarks and metrics."""
 
 from __future__ import annotations
 
@@ -114,11 +114,13 @@ def _label(pair: Pair) -> str:
 def _caption(lines: Sequence[Line]) -> str:
     single = any(found.ci95 is None for _, pair in lines for found in pair.contrasts)
     benchmarks = ", ".join(dict.fromkeys(board.benchmark for board, _ in lines))
+    folds = any(board.cross_tested for board, _ in lines)
+    paired = ", on cross-tested benchmarks Student's over the folds of both" if folds else ""
     alone = " Crosses: no interval, as one side is one run or neither has any spread." if single else ""
     return (
         f"Accuracy of the exact minus that of the approximate network of one architecture on {benchmarks}, in "
-        f"percentage points, with Welch's 95% interval over seeds (n in brackets). Filled: told from zero at {ALPHA} "
-        f"after Holm's adjustment over the pairs of the benchmark; open: not.{alone}"
+        f"percentage points, with Welch's 95% interval over seeds (n in brackets){paired}. Filled: told from zero at "
+        f"{ALPHA} after Holm's adjustment over the pairs of the benchmark; open: not.{alone}"
     )
 
 

@@ -75,7 +75,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Exact − approximate in one metric: Welch's 95% interval, p, and p by Holm over all pairs of the benchmark."""
+    """Exact − approximate in one metric: 95% interval and p of `difference`, p by Holm over the benchmark's pairs."""
 
     metric: str
     exact: Summary
@@ -151,6 +151,11 @@ class Board:
     def has_runs(self) -> bool:
         """Whether any row has a record, or any network came trained."""
         return any(row.seeds for row in self.rows) or bool(self.weights_only)
+
+    @property
+    def cross_tested(self) -> bool:
+        """Whether each seed is tested on a fold of its own, so that rows are compared fold by fold."""
+        return any(row.folds for row in self.rows)
 
     def in_several_modes(self, entry: str) -> bool:
         """Whether an entry has rows in several numeric modes, so that its name alone names none of them."""

@@ -46,7 +46,7 @@ def as_csv(boards: Sequence[Board]) -> str:
 
 
 def pairs_as_csv(boards: Sequence[Board]) -> str:
-    """One line a pair and metric: exact − approximate, with Welch's interval, p, and p adjusted by Holm."""
+    """One line a pair and metric: exact − approximate, with its 95% interval, p, and p adjusted by Holm."""
     header = ["benchmark", "architecture", "exact", "approximate", "metric", "n_exact", "n_approximate"]
     header += ["difference", "low", "high", "p", "p_holm"]
     lines = (_csv_pair(board, pair, found) for board in boards for pair in board.pairs for found in pair.contrasts)

@@ -14,10 +14,11 @@ from gcnnbench.leaderboard.board import Board, Missing, NotCounted, Row, Speed
 from gcnnbench.leaderboard.folds import folds_of, tested_images
 from gcnnbench.leaderboard.pairs import pairs
 from gcnnbench.leaderboard.reading import EquivarianceName, Machine, Results, Run
+from gcnnbench.leaderboard.row_difference import difference
 from gcnnbench.runs.measured import Grade, Measurement
 from gcnnbench.runs.record import Failure
 from gcnnbench.runs.spec import spec, spec_digest
-from gcnnbench.statistics import Summary, binomial_error, summary, welch
+from gcnnbench.statistics import Summary, binomial_error, summary
 
 Cell = tuple[str, int]
 """Entry and seed."""
@@ -229,10 +230,9 @@ def _ranked(rows: Sequence[Row], rank_by: str) -> Iterable[Row]:
 
     complete = [row for row in rows if not row.missing and row.metrics.get(rank_by)]
     rest = [row for row in rows if row.missing or not row.metrics.get(rank_by)]
-    above: Summary | None = None
+    above: Row | None = None
     for position, row in enumerate(sorted(complete, key=mean, reverse=True), start=1):
-        here = row.metrics[rank_by]
-        tied = above is not None and here is not None and not welch(above, here).separates
-        yield replace(row, rank=position, tied=tied)
-        above = here
+        test = difference(rank_by, above, row) if above else None
+        yield replace(row, rank=position, tied=above is not None and not (test and test.separates))
+        above = row
     yield from sorted(rest, key=mean, reverse=True)

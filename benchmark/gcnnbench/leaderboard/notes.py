@@ -42,7 +42,8 @@ def machines(board: Board) -> dict[Machine, str]:
 
 def _ties(board: Board) -> Iterator[str]:
     if any(row.tied for row in board.rows):
-        yield f"`=` after a rank: cannot be told from the row above (Welch's test, p ≥ {ALPHA} or no spread to judge)."
+        test = "Student's paired test over the folds of both" if board.cross_tested else "Welch's test"
+        yield f"`=` after a rank: cannot be told from the row above ({test}, p ≥ {ALPHA} or no spread to judge)."
 
 
 def _learnt(board: Board) -> Iterator[str]:
@@ -57,7 +58,7 @@ def _test_set(board: Board) -> Iterator[str]:
         low, high = formatting.share(errors[0]), formatting.share(errors[-1])
         amount = low if low == high else f"{low} to {high}"
         images = " or ".join(map(formatting.count, sizes))
-        if any(row.folds for row in board.rows):
+        if board.cross_tested:
             yield (
                 f"Each seed is tested on a fold of its own, all of them on {images} images: the ± holds the choice of "
                 f"test images, too, which over all folds makes {amount} points upright (binomial standard error). "

@@ -8,7 +8,8 @@ from dataclasses import replace
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.leaderboard.board import Contrast, Pair, Row
-from gcnnbench.statistics import Difference, Summary, holm, paired, welch
+from gcnnbench.leaderboard.row_difference import common_seeds, difference
+from gcnnbench.statistics import holm
 
 COMPARED = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
 
@@ -59,24 +60,10 @@ def _pair(exact: Row, approximate: Row) -> Pair:
     contrasts = []
     for metric in COMPARED:
         ours, theirs = exact.metrics.get(metric), approximate.metrics.get(metric)
-        if ours and theirs and (test := _test(metric, exact, approximate, ours, theirs)):
+        if ours and theirs and (test := difference(metric, exact, approximate)):
             contrasts.append(Contrast(metric, ours, theirs, test.difference, test.interval, test.p, None))
     lacking = [row.entry for row in (exact, approximate) if not row.seeds]
     why = f"{' and '.join(lacking)} not run" if lacking else None
-    if not why and exact.folds and not _common_seeds(exact, approximate):
+    if not why and exact.folds and not common_seeds(exact, approximate):
         why = "no common seed"
     return Pair(split_entry(approximate.entry)[0], exact.entry, approximate.entry, tuple(contrasts), why)
-
-
-def _test(metric: str, exact: Row, approximate: Row, ours: Summary, theirs: Summary) -> Difference | None:
-    """Welch's test; under cross-testing the paired one over the folds that both have, null where they share none."""
-    if not exact.folds:
-        return welch(ours, theirs)
-    one, other = ({fold.seed: fold.metrics.get(metric) for fold in row.folds} for row in (exact, approximate))
-    both = [(one[seed], other[seed]) for seed in _common_seeds(exact, approximate)]
-    differences = [first - second for first, second in both if first is not None and second is not None]
-    return paired(differences) if differences else None
-
-
-def _common_seeds(exact: Row, approximate: Row) -> list[int]:
-    return [seed for seed in exact.seeds if seed in approximate.seeds]

@@ -70,7 +70,7 @@ def _latex(board: Board, wide: bool) -> str:
 def _further_tables(board: Board, wide: bool) -> Iterator[tuple[str, Table]]:
     """The tables below the accuracies, each with its caption; that of the networks needs none."""
     yield "", _networks(board, wide)
-    if any(row.folds for row in board.rows):
+    if board.cross_tested:
         yield FOLDS_CAPTION, folds_table(board)
     if board.pairs:
         yield pairs_caption(board), _contrasts(board)
@@ -80,11 +80,7 @@ def _further_tables(board: Board, wide: bool) -> Iterator[tuple[str, Table]]:
 
 def pairs_caption(board: Board) -> str:
     """What the numbers of the pair table are."""
-    test = (
-        "Student's 95% interval over the folds of both"
-        if any(row.folds for row in board.rows)
-        else "Welch's 95% interval"
-    )
+    test = "Student's 95% interval over the folds of both" if board.cross_tested else "Welch's 95% interval"
     return (
         f"Exact − approximate network of one architecture, in percentage points; {test} and p, "
         "and p adjusted over all pairs of the benchmark for one metric (Holm)."
