@@ -18,7 +18,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.training import side_by_side
 from gcnnbench.training.capture import CudaGraph, Graph
 from gcnnbench.training.loop import DivergedError, Steps, train
-from gcnnbench.training.side_by_side import CudaLane, Lane, lane_on, train_side_by_side
+from gcnnbench.training.side_by_side import Interleaved, InterleavedOnCuda, interleaved, train_side_by_side
 from gcnnbench.training.task import TrainingState
 from tests.cuda_streams import Streams
 from tests.tape import PHASES, RECIPES, Tape, built, differing, recipe_with, task_of, trained
@@ -83,7 +83,7 @@ def test_each_has_the_bits_that_it_has_alone(
 def test_random_numbers_that_are_not_kept_apart_are_seen(
     tiny_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Lane, "current", lambda _: nullcontext())
+    monkeypatch.setattr(Interleaved, "current", lambda _: nullcontext())
     recipe, states = recipe_with(tiny_registry, {}), [TrainingState() for _ in SEEDS]
     with torch.random.fork_rng([]):
         for _ in beside(tiny_registry, "p4cnn", recipe, Tape, states):
@@ -136,7 +136,7 @@ def test_a_state_goes_on_alone_and_beside_others(tiny_registry: Registry) -> Non
 
 def test_an_interruption_within_an_epoch_leaves_torch_as_it_was(tiny_registry: Registry) -> None:
     class Interrupted(Tape):
-        """Is interrupted in the second step of the second epoch, when the other lane has made the first."""
+        """Is interrupted in the second step of the second epoch, when the other training has made the first."""
 
         def replay(self) -> None:
             if self.replays == 2:
@@ -168,7 +168,7 @@ def test_the_seconds_of_an_epoch_are_a_share(tiny_registry: Registry, monkeypatc
 def test_a_device_whose_generator_cannot_be_switched_is_refused() -> None:
     nothing: Steps = (None for _ in range(0))
     with pytest.raises(UserError, match="side by side on cpu and cuda, not on mps"):
-        lane_on(torch.device("mps"), nothing)
+        interleaved(torch.device("mps"), nothing)
 
 
 class DeviceGenerator:
@@ -201,11 +201,11 @@ def test_streams_wait_for_one_another_around_epochs_and_not_between_steps(monkey
             yield TrainingState(epochs_done=epoch + 1)
 
     monkeypatch.setattr(side_by_side, "generator_of", lambda _: generator)
-    lanes = [lane_on(torch.device("cuda"), training()) for _ in range(2)]
-    assert all(type(lane) is CudaLane for lane in lanes)
+    trainings = [interleaved(torch.device("cuda"), training()) for _ in range(2)]
+    assert all(type(one) is InterleavedOnCuda for one in trainings)
     for _ in range(3):
-        for lane in lanes:
-            next(lane)
+        for one in trainings:
+            next(one)
             assert generator.state is outside
     assert log == [
         "a waits for main", "a draws 101", "b waits for main", "b draws 101",
@@ -213,11 +213,11 @@ def test_streams_wait_for_one_another_around_epochs_and_not_between_steps(monkey
         "main waits for a", "main waits for b",
     ]  # fmt: skip
     del log[:]
-    next(lanes[0])
-    lanes[0].close()
+    next(trainings[0])
+    trainings[0].close()
     assert log == ["a waits for main", "a draws 101", "main waits for a"]
     assert outside == [0]
-    assert lanes[0].generator.state is not outside  # type: ignore[attr-defined]
+    assert trainings[0].generator.state is not outside  # type: ignore[attr-defined]
 
 
 def test_a_graph_is_recorded_on_the_current_stream_unless_it_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,10 +225,10 @@ def test_a_graph_is_recorded_on_the_current_stream_unless_it_is_the_default(monk
     streams = Streams(monkeypatch)
     CudaGraph().ahead(lambda: streams.log.append(f"{streams.current} steps"))
     assert streams.log == ["a waits for main", "a steps", "main waits for a"]
-    lane: Any = torch.cuda.Stream()
-    with torch.cuda.stream(lane):
+    stream: Any = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
         graph: Any = CudaGraph()
-    assert graph.stream is lane
+    assert graph.stream is stream
 
 
 @pytest.mark.gpu

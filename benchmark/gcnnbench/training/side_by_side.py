@@ -51,55 +51,55 @@ def train_side_by_side(
     Raises:
         UserError: the device is neither a CPU nor a CUDA device.
     """
-    lanes = {
-        place: lane_on(task.device, train_by_steps(network, task, state))
+    trainings = {
+        place: interleaved(task.device, train_by_steps(network, task, state))
         for place, (network, task, state) in enumerate(zip(networks, tasks, states, strict=True))
     }
     lost: dict[int, Exception] = {}
     try:
-        while lanes:
+        while trainings:
             start, before = time.perf_counter(), len(lost)
-            _epoch_of_each(lanes, lost)
-            seconds, trained = time.perf_counter() - start, len(lanes) + len(lost) - before
-            for place in lanes:
+            _epoch_of_each(trainings, lost)
+            seconds, trained = time.perf_counter() - start, len(trainings) + len(lost) - before
+            for place in trainings:
                 states[place].history[-1]["seconds"] = seconds / trained
             if trained:
                 yield lost
     finally:
-        for lane in lanes.values():
-            lane.close()
+        for training in trainings.values():
+            training.close()
 
 
-def _epoch_of_each(lanes: dict[int, Lane], lost: dict[int, Exception]) -> None:
-    """Go on to the end of an epoch in each lane; those that have ended are taken out, and `lost` says which failed."""
-    going = dict(lanes)
+def _epoch_of_each(trainings: dict[int, Interleaved], lost: dict[int, Exception]) -> None:
+    """Go on to the end of an epoch of each; those that have ended are taken out, and `lost` says which failed."""
+    going = dict(trainings)
     while going:
-        for place, lane in list(going.items()):
+        for place, training in list(going.items()):
             try:
-                state = next(lane)
+                state = next(training)
             except StopIteration:
-                del lanes[place], going[place]
+                del trainings[place], going[place]
             except Exception as error:  # of this network alone; an interruption ends all
                 traceback.clear_frames(error.__traceback__)  # which hold what it had on the device
                 lost[place] = error
-                del lanes[place], going[place]
+                del trainings[place], going[place]
             else:
                 if state is not None:
                     del going[place]
 
 
-def lane_on(device: torch.device, steps: Steps) -> Lane:
-    """A lane for training on this device.
+def interleaved(device: torch.device, steps: Steps) -> Interleaved:
+    """Training on this device, ready to take turns with others.
 
     Raises:
-        UserError: it is neither a CPU nor a CUDA device, and its generator cannot be switched between lanes.
+        UserError: it is neither a CPU nor a CUDA device, and its generator cannot be switched between trainings.
     """
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"several seeds are trained side by side on cpu and cuda, not on {device.type}")
-    return CudaLane(device, steps) if device.type == "cuda" else Lane(device, steps)
+    return InterleavedOnCuda(device, steps) if device.type == "cuda" else Interleaved(device, steps)
 
 
-class Lane:
+class Interleaved:
     """Training whose steps take turns with those of others; what torch has once for all, each finds as it left it.
 
     Between two steps the context managers of an epoch stay entered: the settings and the random numbers of that epoch
@@ -143,7 +143,7 @@ class Lane:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Let torch have this lane's settings and random numbers."""
+        """Let torch have this training's settings and random numbers."""
         settings, drawn = Settings.now(self.device.type), torch.get_rng_state()
         self.settings.make()
         torch.set_rng_state(self.drawn)
@@ -155,8 +155,8 @@ class Lane:
             torch.set_rng_state(drawn)
 
 
-class CudaLane(Lane):
-    """A lane with a CUDA stream and a state of the device's generator of its own."""
+class InterleavedOnCuda(Interleaved):
+    """Interleaved training with a CUDA stream and a state of the device's generator of its own."""
 
     def __init__(self, device: torch.device, steps: Steps) -> None:
         super().__init__(device, steps)
@@ -172,7 +172,7 @@ class CudaLane(Lane):
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Let torch have this lane's stream and generator, too."""
+        """Let torch have this training's stream and generator, too."""
         generator = generator_of(self.device)
         outside = generator.graphsafe_get_state()
         with super().current(), torch.cuda.stream(self.stream):
