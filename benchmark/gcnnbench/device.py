@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gcnnbench.errors import UserError
+from gcnnbench.float32_precision import FULL, TF32, Float32Precision
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """The options of glibc's `mallopt`, from its malloc.h."""
@@ -76,11 +77,10 @@ def scoring_batch(device: torch.device, size: int) -> int:
 
 
 class Settings(NamedTuple):
-    """What `arithmetic` sets for a time: threads, TF32, determinism, and autocast of a kind of device."""
+    """What `arithmetic` sets for a time: threads, float32 products, determinism, and autocast of a kind of device."""
 
     threads: int
-    tf32_products: bool
-    tf32_convolutions: bool
+    precision: Float32Precision
     benchmark: bool
     deterministic: bool
     only_warns: bool
@@ -95,8 +95,7 @@ class Settings(NamedTuple):
         """Those that hold; autocast is one of each kind of device."""
         return cls(
             torch.get_num_threads(),
-            bool(torch.backends.cuda.matmul.allow_tf32),
-            torch.backends.cudnn.allow_tf32,
+            Float32Precision.now(),
             torch.backends.cudnn.benchmark,
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -110,8 +109,7 @@ class Settings(NamedTuple):
     def make(self) -> None:
         """Let these hold."""
         torch.set_num_threads(self.threads)
-        torch.backends.cuda.matmul.allow_tf32 = self.tf32_products
-        torch.backends.cudnn.allow_tf32 = self.tf32_convolutions
+        self.precision.make()
         torch.backends.cudnn.benchmark = self.benchmark
         torch.use_deterministic_algorithms(self.deterministic, warn_only=self.only_warns)
         DETERMINISTIC.fill_uninitialized_memory = self.fills_new_memory
@@ -129,7 +127,7 @@ def arithmetic(device: torch.device, mode: NumericMode, threads: int) -> Iterato
     before = Settings.now(device.type)
     try:
         torch.set_num_threads(threads)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode == "tf32"
+        (TF32 if mode == "tf32" else FULL).make()
         torch.backends.cudnn.benchmark = False
         if device.type == "cuda":
             # else cuBLAS may sum in any order, and torch refuses every product; processes started from here inherit it

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.double_precision import double_precision
 from gcnnbench.equivariance.steering import symmetric_filters
+from gcnnbench.float32_precision import FULL, float32_precision
 
 Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
@@ -60,24 +61,19 @@ def _converted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The mode that `network.eval()` reaches, without gradients and with TF32 off; then everything is as it was.
+    """The mode that `network.eval()` reaches, without gradients and in full float32; then everything is as it was.
 
     `eval()` is called, not imitated, for a network may override what it does. As such code may do anything (fold, merge
     or cache weights), every module's attributes and every tensor's contents are put back, and torch's generator too.
     Modules that would read filters cached by that call instead of the tensors that are swapped in (e2cnn's; they have
     `expand_parameters`) run in training mode, in which they differ in nothing else.
     """
-    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    with _restored(network), torch.random.fork_rng(devices=[]), torch.no_grad():
-        try:
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-            network.eval()
-            for module in network.modules():
-                module.training = module.training or hasattr(module, "expand_parameters")
-            with symmetric_filters(network):
-                yield
-        finally:
-            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+    with float32_precision(FULL), _restored(network), torch.random.fork_rng(devices=[]), torch.no_grad():
+        network.eval()
+        for module in network.modules():
+            module.training = module.training or hasattr(module, "expand_parameters")
+        with symmetric_filters(network):
+            yield
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from gcnnbench.equivariance.depths import output_tensor
 from gcnnbench.equivariance.exactness import REFUSALS
 from gcnnbench.equivariance.precision import device_of, evaluating, forward, tensors
+from gcnnbench.float32_precision import FULL, TF32, float32_precision
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import ActingGroup, Element
 from gcnnbench.outside_text import as_line
@@ -89,8 +90,9 @@ def arithmetics(
     scale = float((reference - reference.mean(0)).square().mean().sqrt())
     found = []
     for name in names:
+        precision = float32_precision(TF32 if name == "TF32" else FULL)
         try:
-            with _silence(), torch.no_grad(), _runner(network, wide, name) as run:
+            with _silence(), torch.no_grad(), precision, _runner(network, wide, name) as run:
                 found.append(_measured(name, run, wide, group, output, reference, scale, bound))
         except (*REFUSALS, OSError, ImportError) as error:
             found.append(Arithmetic(name, "not run", reason=as_line(f"{type(error).__name__}: {error}", 200)))
@@ -130,9 +132,8 @@ def _runner(network: nn.Module, images: Tensor, name: str) -> Iterator[Run]:
     if name == "TF32":
         if not torch.cuda.is_available():
             raise RuntimeError("TF32 is the arithmetic of CUDA devices, and there is none here")
-        with _tf32():
-            copied = copied.to("cuda")
-            yield lambda x: output_tensor(copied(x.to("cuda", dtype))).to(images.device)
+        copied = copied.to("cuda")
+        yield lambda x: output_tensor(copied(x.to("cuda", dtype))).to(images.device)
         return
     form: Callable[[Tensor], object] = copied
     if name == "torch.compile":
@@ -163,13 +164,3 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-@contextmanager
-def _tf32() -> Iterator[None]:
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
