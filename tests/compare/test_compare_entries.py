@@ -16,7 +16,7 @@ from gcnnbench.compare.entries import Comparison, compare
 from gcnnbench.compare.text import comparison_as_markdown
 from gcnnbench.errors import UserError
 from gcnnbench.runs.spec import spec
-from gcnnbench.statistics import detectable, mcnemar, paired, summary, welch
+from gcnnbench.statistics import detectable, mcnemar, paired, seen_by, summary, welch
 from gcnnbench.strict_json import json_document
 
 if TYPE_CHECKING:
@@ -64,6 +64,32 @@ def test_across_seeds_and_within_them(kept: tuple[Registry, Path]) -> None:
     assert upright.paired == paired([0.9 - 0.95, 0.905 - 0.94, 0.91 - 0.945])
     assert "invariance_error" not in {metric.metric for metric in found.metrics}
     assert found.gaps == ()
+
+
+def test_cross_tested_entries_are_compared_by_fold(toy: Toy, tmp_path: Path) -> None:
+    split = {"train": {"part": "all"}, "test": {"part": "all"}, "shuffle": "seed", "folds": 3}
+    card = toy.card(entries=list(RIGHT), split=split)
+    registry = toy.registry(card)
+    for entry, ahead in (("p4cnn@28", 0.0), ("p4cnn@27", 0.02)):
+        for seed in range(3):
+            accuracy = 0.5 + seed / 10 + ahead * (1 + seed / 10)
+            toy.write(tmp_path, toy.record(entry, seed, accuracy, spec=spec(registry, card, entry)))
+    found = compared((registry, tmp_path))
+    upright = next(metric for metric in found.metrics if metric.metric == "accuracy.upright")
+    assert upright.paired is not None
+    assert (upright.welch.separates, upright.paired.separates) == (False, True)
+    assert upright.detectable == seen_by(upright.paired)
+    text = " ".join(comparison_as_markdown(found).split())
+    assert "| 95% (by fold) |" in text
+    assert "Welch" not in text
+    assert "−2.20 | [−2.70, −1.70] |" in text
+
+    for seed in (0, 1):
+        (tmp_path / f"toy@2/p4cnn@28/seed-{seed}.json").unlink()
+    (tmp_path / "toy@2/p4cnn@27/seed-2.json").unlink()
+    apart = compared((registry, tmp_path))
+    assert all(metric.paired is metric.detectable is None for metric in apart.metrics)
+    assert "| – | – | – | – |" in " ".join(comparison_as_markdown(apart).split())
 
 
 def test_seeds_that_ran_on_different_devices_are_told(kept: tuple[Registry, Path]) -> None:

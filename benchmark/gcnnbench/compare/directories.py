@@ -189,7 +189,8 @@ def _comparisons(
                 Side(f"{entry} in {folder}", {cell[2]: _run(side[cell]) for cell in cells}, folder)
                 for side, folder in zip((one, two), folders, strict=True)
             ]
-            yield compare_runs(benchmark, *sides)
+            cross_tested = "split.folds" in _flat(one[cells[0]].record.spec)
+            yield compare_runs(benchmark, *sides, cross_tested=cross_tested)
 
 
 def _run(kept: _Kept) -> Run:

@@ -22,7 +22,7 @@ from gcnnbench.leaderboard.notes import SINGLE, UNPAIRED
 from gcnnbench.leaderboard.reading import Run, read_results
 from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob
-from gcnnbench.statistics import Difference, Summary, detectable, mcnemar, paired, paired_bootstrap, summary, welch
+from gcnnbench.statistics import Difference, Summary, mcnemar, paired, paired_bootstrap, seen_by, summary, welch
 
 SKIPPED = {"invariance_error"}
 """Metrics that span many orders of magnitude, for which a difference of means says nothing."""
@@ -39,7 +39,11 @@ class Side:
 
 @dataclass(frozen=True)
 class MetricComparison:
-    """First − second in one metric. `detectable` is the smallest true difference found with probability 0.8."""
+    """First − second in one metric, across seeds and paired by seed.
+
+    `detectable` is the smallest true difference found with probability 0.8, by Welch's test; under cross-testing by the
+    paired one, which alone is a test there.
+    """
 
     metric: str
     first: Summary
@@ -64,7 +68,7 @@ class Comparison:
     """Two samples of runs of one benchmark, by the names of the two.
 
     `bootstrap` is the 95% interval of the mean upright difference over the seeds in `images`, when other test images
-    were drawn; `gaps` says what could not be compared, and why.
+    were drawn; `gaps` says what could not be compared, and why. `cross_tested`: each seed is tested on its own fold.
     """
 
     benchmark: str
@@ -74,6 +78,7 @@ class Comparison:
     images: tuple[ImageComparison, ...]
     bootstrap: tuple[float, float] | None
     gaps: tuple[str, ...]
+    cross_tested: bool = False
 
 
 def locate(registry: Registry, name: str) -> tuple[BenchmarkCard, str]:
@@ -112,10 +117,10 @@ def compare(registry: Registry, results: Path, first: str, second: str) -> Compa
                 f"{side.name} has no official record of {card.full_name}: gcnnbench run {card.name} --entry {side.name}"
             )
     _one_mode(run for side in sides for run in side.runs.values())
-    return compare_runs(card.full_name, *sides)
+    return compare_runs(card.full_name, *sides, cross_tested=card.split.folds is not None)
 
 
-def compare_runs(benchmark: str, first: Side, second: Side) -> Comparison:
+def compare_runs(benchmark: str, first: Side, second: Side, *, cross_tested: bool) -> Comparison:
     """Compare two samples of runs; per-image outputs are read where they are kept.
 
     Raises:
@@ -125,7 +130,7 @@ def compare_runs(benchmark: str, first: Side, second: Side) -> Comparison:
         _one_mode(side.runs.values())
     seeds = sorted(set(first.runs) & set(second.runs))
     names = [name for name in next(iter(first.runs.values())).metrics if name not in SKIPPED]
-    metrics = [_metric(name, first.runs, second.runs, seeds) for name in names]
+    metrics = [_metric(name, first.runs, second.runs, seeds, cross_tested) for name in names]
     images, differences = [], []
     problems: dict[str, list[int]] = defaultdict(list)
     for seed in seeds:
@@ -145,7 +150,7 @@ def compare_runs(benchmark: str, first: Side, second: Side) -> Comparison:
     if differences and bootstrap is None:
         gaps.append("no bootstrap: the seeds are tested on different images")
     made = tuple(found for found in metrics if found is not None)
-    return Comparison(benchmark, first.name, second.name, made, tuple(images), bootstrap, tuple(gaps))
+    return Comparison(benchmark, first.name, second.name, made, tuple(images), bootstrap, tuple(gaps), cross_tested)
 
 
 def _one_mode(runs: Iterable[Run]) -> None:
@@ -172,7 +177,7 @@ def _image_by_image(seed: int, first: Side, second: Side) -> tuple[ImageComparis
 
 
 def _metric(
-    name: str, first: Mapping[int, Run], second: Mapping[int, Run], seeds: Sequence[int]
+    name: str, first: Mapping[int, Run], second: Mapping[int, Run], seeds: Sequence[int], cross_tested: bool
 ) -> MetricComparison | None:
     """The comparison of one metric; null where a run lacks it."""
     sides = [[run.metrics.get(name) for run in side.values()] for side in (first, second)]
@@ -182,9 +187,9 @@ def _metric(
     one, two = summary(values[0]), summary(values[1])
     common = [(first[seed].metrics[name], second[seed].metrics[name]) for seed in seeds]
     differences = [here - there for here, there in common if here is not None and there is not None]
-    return MetricComparison(
-        name, one, two, welch(one, two), paired(differences) if differences else None, detectable(one, two)
-    )
+    across, within = welch(one, two), paired(differences) if differences else None
+    test = within if cross_tested else across
+    return MetricComparison(name, one, two, across, within, seen_by(test) if test else None)
 
 
 def _upright(side: Side, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | str:

@@ -10,6 +10,7 @@ from gcnnbench.compare.boards import Move, StateComparison
 from gcnnbench.compare.directories import CellPair, Change, SetComparison
 from gcnnbench.compare.entries import Comparison, MetricComparison
 from gcnnbench.layout import bullets, folded, pipes
+from gcnnbench.statistics import Difference
 
 
 def comparison_as_markdown(comparison: Comparison) -> str:
@@ -29,8 +30,14 @@ def tables(comparison: Comparison) -> Iterator[str]:
     """The differences across seeds and image by image, and what could not be compared."""
     one, two = comparison.metrics[0].first, comparison.metrics[0].second
     yield folded(f"First: {comparison.first}, n = {one.n}. Second: {comparison.second}, n = {two.n}.")
-    headings = ["metric", "first", "second", "diff.", "95% (Welch)", "p", "paired p", "detectable"]
-    yield pipes((headings, [_metric(found) for found in comparison.metrics], "l" + "r" * 7))
+    if comparison.cross_tested:
+        headings = ["metric", "first", "second", "diff.", "95% (by fold)", "p", "detectable"]
+        rows = [_by_fold(found) for found in comparison.metrics]
+        yield "Each seed is tested on a fold of its own, so differences are those within the folds of both:"
+    else:
+        headings = ["metric", "first", "second", "diff.", "95% (Welch)", "p", "paired p", "detectable"]
+        rows = [_metric(found) for found in comparison.metrics]
+    yield pipes((headings, rows, "l" + "r" * (len(headings) - 1)))
     if comparison.images:
         rows = [
             [str(found.seed), str(found.first_only), str(found.second_only), formatting.probability(found.p)]
@@ -48,16 +55,24 @@ def tables(comparison: Comparison) -> Iterator[str]:
 
 
 def _metric(found: MetricComparison) -> list[str]:
-    return [
-        found.metric.removeprefix("accuracy."),
-        formatting.percent(found.first, tight=True),
-        formatting.percent(found.second, tight=True),
-        formatting.points(found.welch.difference),
-        formatting.interval(found.welch.interval),
-        formatting.probability(found.welch.p),
-        formatting.probability(found.paired.p) if found.paired else formatting.NOTHING,
-        formatting.share(found.detectable),
-    ]
+    within = formatting.probability(found.paired.p) if found.paired else formatting.NOTHING
+    return [*_both(found), *_difference(found.welch), within, formatting.share(found.detectable)]
+
+
+def _by_fold(found: MetricComparison) -> list[str]:
+    return [*_both(found), *_difference(found.paired), formatting.share(found.detectable)]
+
+
+def _both(found: MetricComparison) -> list[str]:
+    """The metric's name and the means of both sides."""
+    means = (formatting.percent(side, tight=True) for side in (found.first, found.second))
+    return [found.metric.removeprefix("accuracy."), *means]
+
+
+def _difference(test: Difference | None) -> list[str]:
+    if test is None:
+        return [formatting.NOTHING] * 3
+    return [formatting.points(test.difference), formatting.interval(test.interval), formatting.probability(test.p)]
 
 
 MEANINGS = folded(
