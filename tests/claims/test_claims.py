@@ -122,6 +122,31 @@ def test_a_number_may_be_inconclusive_and_differ(study: Study) -> None:
     assert many[0].p_family == pytest.approx(6 * (alone.p_family or 0))
 
 
+def test_a_row_that_is_not_comparable_is_no_test_of_a_family(study: Study) -> None:
+    third = {**NUMBER, "printed": "89.9 ± 0.2", "value": 89.9}
+    (alone,) = judged(study, third)
+    among, *others = judged(study, third, *({**NUMBER, "id": f"n-{n}", "differs": ["other images"]} for n in range(5)))
+    assert (among.p_family, among.equality) == (alone.p_family, "differs"), "five rows without a test said compatible"
+    assert {(row.family, row.p_family, row.equality) for row in others} == {("", None, None)}
+
+    primary = [
+        ClaimRow(name, "cohen2016", "toy", (), "accuracy.upright", "", "table 1", "first-hand", primary=True)
+        for name in ("a/one", "b/one")
+    ]
+    tested = replace(primary[0], judgement=Judgement("reproduced", p=0.03))
+    apart = replace(primary[1], judgement=Judgement("not comparable", p=0.5))
+    first, second = with_families([tested, apart])
+    assert (first.verdict, first.p_family, second.p_family) == ("reproduced", 0.03, None)
+    assert "| – " in next(line for line in claims_as_markdown([first, second]).splitlines() if "b/one" in line)
+
+
+def test_a_p_reads_as_adjusted_only_where_it_is(study: Study) -> None:
+    unseen = {"name": "greater", "quantity": "accuracy.quarter_turns", "more": ["p4cnn@28"], "less": ["p4cnn@27"]}
+    text = claims_as_markdown(judged(study, reading(**unseen)))
+    assert "| p (Holm) |" not in text
+    assert "| p " in text
+
+
 def test_repeats_counts_and_calibrations_do_not_count(study: Study) -> None:
     count = {**NUMBER, "id": "count", "quantity": "parameters", "printed": "24,990", "value": 24990, "unit": "count"}
     count |= {"spread": None, "runs": None, "tolerance": "parameters"}

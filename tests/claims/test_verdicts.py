@@ -25,7 +25,7 @@ from gcnnbench.claims.verdicts import (
     judge_identity,
     judge_order,
 )
-from gcnnbench.statistics import Summary, from_moments, summary, welch
+from gcnnbench.statistics import ALPHA, Summary, from_moments, summary, welch
 
 STD, TOLERANCE, CASES = 0.01, 0.01, 400
 NO_RUNS = CurveTest(None, None, 4)
@@ -66,6 +66,19 @@ def curves() -> dict[str, Runs]:
     curved = [one for one in card.claims if isinstance(one, CurveClaim) and one.quantity == "accuracy.angle"]
     found = {one.id: published_runs(FOLDER / "edixhoven2023.yaml", one) for one in curved}
     return {name: runs for name, runs in found.items() if runs is not None}
+
+
+def test_a_pair_that_cannot_be_tested_tightens_no_level() -> None:
+    low, high, single = from_moments(0.90, 0.01, 5), from_moments(0.916, 0.01, 5), from_moments(0.9, None, 1)
+    p = welch(low, high).p or 1.0
+    assert ALPHA / 2 < p < ALPHA
+    assert judge_order([(low, high), (low, single)]).verdict == "refuted"
+    assert judge_order([(low, high), (low, low)]).verdict == "inconclusive", "two tests were made"
+    assert judge_equal([(low, high), (low, single)], 0.001).p == p
+    assert judge_equal([(low, high), (low, low)], 0.001).p == pytest.approx(2 * p)
+    falling = [-0.8, -0.3, -0.5, -0.3]
+    assert judge_growth([falling, [0.1]]).verdict == judge_growth([falling]).verdict == "refuted"
+    assert judge_growth([falling, [0.1, 0.2, -0.1]]).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(("seeds", "least"), [(5, 22), (10, 37)])

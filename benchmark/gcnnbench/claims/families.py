@@ -1,7 +1,8 @@
 """Families of tests: which p-values are adjusted together (Holm 1979), and the primary verdicts that hang on it.
 
 The tests of equality of one source and benchmark are a family: its numbers and curves, each quantity once (a repeat
-of one is no further test, a number of parameters is none). The primary rows of a source are a family of their own.
+of one is no further test, a number of parameters is none). The primary rows of a source are a family of their own. A
+row that is not comparable says nothing of its claim and is in no family: it would only make the others' p larger.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ def with_families(rows: Sequence[ClaimRow]) -> list[ClaimRow]:
 
 
 def _family(row: ClaimRow) -> str:
+    if row.verdict == "not comparable":
+        return ""
     if row.primary:
         return f"primary of {row.source}"
     if row.statement or row.counted in ("count", "repeat") or row.benchmark is None:

@@ -88,7 +88,7 @@ class ClaimRow:
     @property
     def equality(self) -> Literal["compatible", "differs"] | None:
         """Whether ours and the published are one by the two-sided test, adjusted over the family; null untested."""
-        if self.p_family is None or self.statement or self.verdict == "not comparable":
+        if self.p_family is None or self.statement:
             return None
         return "differs" if self.p_family < ALPHA else "compatible"
 

@@ -56,7 +56,8 @@ LEGEND = (
 
 def _table(heading: str, rows: Sequence[ClaimRow], marks: Mapping[str, str]) -> tuple[list[str], list[list[str]], str]:
     if rows[0].statement:
-        headings = [heading, "seeds", "difference", "seen", "verdict", "p (Holm)", "see"]
+        p = "p (Holm)" if rows[0].primary else "p"
+        headings = [heading, "seeds", "difference", "seen", "verdict", p, "see"]
         told = [
             [
                 row.id,
@@ -172,7 +173,8 @@ def _verdict(row: ClaimRow) -> str:
 
 
 def _p(row: ClaimRow) -> str:
-    return formatting.probability(row.judgement.p if row.p_family is None else row.p_family)
+    """Of a statement: adjusted over the primary ones where it is one of them."""
+    return formatting.probability(row.p_family if row.primary else row.judgement.p)
 
 
 def _row(row: ClaimRow) -> dict[str, Any]:

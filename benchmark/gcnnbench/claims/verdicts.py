@@ -106,23 +106,23 @@ def judge_curve(
 
 
 def judge_equal(pairs: Sequence[tuple[Summary, Summary]], tolerance: float) -> Judgement:
-    """Judge "these means differ by less than the tolerance": for every pair, refuted by one at the level α / pairs."""
-    return _together(pairs, [tolerance] * len(pairs), len(pairs), welch)
+    """Judge "these means differ by less than the tolerance": for every pair, refuted by one at the level α / tests."""
+    return _together(pairs, [tolerance] * len(pairs), _made([welch(*pair) for pair in pairs]), welch)
 
 
 def judge_order(pairs: Sequence[tuple[Summary, Summary]]) -> Judgement:
     """Judge "the first is greater than the second", for every pair, by Welch's test.
 
-    Reproduced if every interval of (first − second) lies above zero, refuted if one at the level α / pairs lies below.
+    Reproduced if every interval of (first − second) lies above zero, refuted if one at the level α / tests lies below.
     """
-    strict = [welch(*pair, 1 - ALPHA / len(pairs)) for pair in pairs]
-    return _signs([welch(*pair) for pair in pairs], strict)
+    tests = [welch(*pair) for pair in pairs]
+    return _signs(tests, [welch(*pair, 1 - ALPHA / _made(tests)) for pair in pairs])
 
 
 def judge_growth(changes: Sequence[Sequence[float]]) -> Judgement:
     """Judge "it grows": the mean change within runs is above zero, for every sample; refuted by one, as an order is."""
-    strict = [paired(sample, 1 - ALPHA / len(changes)) for sample in changes]
-    return _signs([paired(sample) for sample in changes], strict)
+    tests = [paired(sample) for sample in changes]
+    return _signs(tests, [paired(sample, 1 - ALPHA / _made(tests)) for sample in changes])
 
 
 def judge_identity(samples: Sequence[Sequence[float]]) -> Judgement:
@@ -147,6 +147,11 @@ def against(ours: Summary, published: Summary, confidence: float = EQUIVALENCE) 
 def testable(published: Summary, tolerance: float) -> bool:
     """Whether the tolerance is at least twice the standard error of the published mean, as far as that is known."""
     return published.std is None or tolerance >= 2 * published.std / sqrt(published.n)
+
+
+def _made(tests: Sequence[Difference]) -> int:
+    """How many of these tests could be made, at least one: the others are none by which a level could be missed."""
+    return max(1, sum(test.p is not None for test in tests))
 
 
 def _together(
