@@ -88,7 +88,7 @@ def test_cross_tested_entries_are_compared_by_fold(toy: Toy, tmp_path: Path) -> 
         (tmp_path / f"toy@2/p4cnn@28/seed-{seed}.json").unlink()
     (tmp_path / "toy@2/p4cnn@27/seed-2.json").unlink()
     apart = compared((registry, tmp_path))
-    assert all(metric.paired is metric.detectable is None for metric in apart.metrics)
+    assert all((metric.paired, metric.detectable) == (None, None) for metric in apart.metrics)
     assert "| – | – | – | – |" in " ".join(comparison_as_markdown(apart).split())
 
 
