@@ -1,0 +1,138 @@
+"""Builds, trains and loads the networks of the registry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from gcnnbench.api.folders import Folder, data_folder, results_folder
+from gcnnbench.cards.registry import Registry
+from gcnnbench.data.copies import lacks_digests, on_copies, settle
+from gcnnbench.data.registered import load_dataset
+from gcnnbench.data.streams import derive
+from gcnnbench.device import choose, seeded
+from gcnnbench.errors import UserError
+from gcnnbench.plain_files import read_plain
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.cell_run import run_to_end
+from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
+from gcnnbench.runs.record import Record
+from gcnnbench.runs.store import Store
+from gcnnbench.scoring.weights import load_weights
+
+
+def registry(include: Sequence[Folder] = ()) -> Registry:
+    """All cards by name: `.models`, `.datasets`, `.benchmarks`; and those at the paths given.
+
+    Raises:
+        CardsError: a card is wrong; all errors of all cards at once.
+    """
+    return Registry.load([Path(path) for path in include])
+
+
+def build(entry: str, benchmark: str, *, seed: int = 0, cards: Registry | None = None) -> nn.Module:
+    """The network of an entry as a run of this benchmark and seed initialises it; torch's generator is left alone.
+
+    Args:
+        entry: `slug@size`.
+        benchmark: says the channels and classes, and names the random stream.
+        seed: the cell's seed.
+        cards: the registry, read anew where none is given.
+
+    Returns:
+        A network from images (batch, channels, size, size) to logits (batch, classes).
+
+    Raises:
+        UserError: there is no such entry or benchmark, or the network cannot be built.
+    """
+    cards = cards or registry()
+    card = cards.benchmark(benchmark)
+    with seeded(torch.device("cpu"), derive(card.name, seed, "initialisation")):
+        return cards.build(entry, card)
+
+
+def load_model(
+    entry: str, benchmark: str, seed: int, *, results: Folder | None = None, cards: Registry | None = None
+) -> nn.Module:
+    """The trained network of a cell, from the weights that its record names; in evaluation mode.
+
+    Args:
+        entry: `slug@size`.
+        benchmark: its name.
+        seed: the cell's seed.
+        results: the results directory, the checkout's `results/` where none is given.
+        cards: the registry, read anew where none is given.
+
+    Raises:
+        UserError: there is no record, its weights are not here, or they are not those that it names.
+    """
+    cards, store = cards or registry(), Store(results_folder(results))
+    cell = Cell(cards, cards.benchmark(benchmark).name, entry, seed, "cpu", 1, data_folder(None))
+    record = store.record(cell)
+    if record is None:
+        raise UserError(f"{cell.name} has no record in {store.results}: gcnnbench run {benchmark} --entry {entry}")
+    path = weights_path(store.record_path(cell), store.results, record)
+    if not path.exists():
+        raise UserError(f"{path}: the weights of {cell.name} are kept outside git and are not here")
+    content = read_plain(path, WEIGHTS_BYTES)
+    if hashlib.sha256(content).hexdigest() != record.weights.sha256:
+        raise UserError(f"{path}: not the weights that the record of {cell.name} names")
+    network = build(entry, benchmark, seed=seed, cards=cards)
+    load_weights(network, safetensors.torch.load(content))
+    return network.eval()
+
+
+def run_cell(
+    benchmark: str,
+    entry: str,
+    seed: int = 0,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    data: Folder | None = None,
+    results: Folder | None = None,
+    limit: int | None = None,
+    cards: Registry | None = None,
+) -> Record:
+    """Train and score one cell here and now; its record and weights are kept only where `results` is given.
+
+    Args:
+        benchmark: its name.
+        entry: `slug@size`.
+        seed: the cell's seed.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        threads: CPU threads, torch's setting where None; the bits of the numbers depend on them.
+        data: the data directory, the platform's cache folder where none is given.
+        results: a results directory to keep the record in.
+        limit: at most so many images of each share; the record is then unofficial.
+        cards: the registry, read anew where none is given.
+
+    Raises:
+        UserError: there is no such cell, or its data is missing.
+        DivergedError: the loss is not finite.
+        UnusableError: the predictions cannot be scored.
+    """
+    cards, folder = cards or registry(), data_folder(data)
+    name = cards.benchmark(benchmark).dataset
+    if lacks_digests(cards.dataset(name)):
+        load_dataset(cards, name, folder)
+        cards = on_copies(cards, folder) if results is None else settle(cards, name, folder, Path(results))
+    cell = Cell(
+        cards,
+        cards.benchmark(benchmark).name,
+        entry,
+        seed,
+        choose(device).type,
+        threads or torch.get_num_threads(),
+        folder,
+        limit,
+    )
+    finished = run_to_end(cell)
+    if results is not None:
+        Store(Path(results)).add(cell, finished)
+    return finished.record
