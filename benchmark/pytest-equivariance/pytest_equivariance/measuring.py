@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,9 +24,6 @@ STEP = 1e-6
 """The small change whose growth is measured."""
 UNDECIDED = 1e-2
 """Of the spread of the outputs: a bound that is no smaller cannot tell rounding from a broken symmetry."""
-SEEN = 1e-6
-"""A layer above it is broken, in float64; repairs are looked for so far from the size:"""
-REACH = 8
 
 Element = tuple[int, bool]
 """Quarter turns, and whether a mirror comes first."""
@@ -150,7 +146,7 @@ def changed(network: nn.Module, size: int, channels: int) -> nn.Module:
     before = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train().momentum = 1.0
-    _run(other, example(size, channels))
+    run(other, example(size, channels))
     for norm, momentum in zip(norms, before, strict=True):
         norm.eval().momentum = momentum
     return other
@@ -168,13 +164,13 @@ def deviation(network: nn.Module, images: Tensor, group: str, output: str) -> fl
     Raises:
         ValueError: all images have the same output, so that nothing shows.
     """
-    upright = _run(network, images)
+    upright = run(network, images)
     spread = _spread(upright)
     errors = []
     for element in elements(group):
-        turned = _run(network, act(images, element))
+        turned = run(network, act(images, element))
         expected = act(upright, element) if output == "scalar" else upright
-        errors.append(math.inf if turned.shape != expected.shape else _rms(turned - expected) / spread)
+        errors.append(math.inf if turned.shape != expected.shape else rms(turned - expected) / spread)
     return max(errors)
 
 
@@ -182,30 +178,36 @@ def deviation(network: nn.Module, images: Tensor, group: str, output: str) -> fl
 def condition(network: nn.Module, images: Tensor) -> float:
     """By how much a small relative change of the images grows at the output, at least 1."""
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(2), dtype=images.dtype)
-    upright = _run(network, images)
-    moved = _run(network, images + STEP * _rms(images) * noise)
-    return max(1.0, _rms(moved - upright) / _spread(upright) / STEP)
+    upright = run(network, images)
+    moved = run(network, images + STEP * rms(images) * noise)
+    return max(1.0, rms(moved - upright) / _spread(upright) / STEP)
 
 
-def _run(network: nn.Module, images: Tensor) -> Tensor:
-    output = _tensor(network(images.clone()))
+def run(network: nn.Module, images: Tensor) -> Tensor:
+    """The output of a network on a copy of the images.
+
+    Raises:
+        ValueError: it is not one tensor.
+    """
+    output = tensor_of(network(images.clone()))
     if output is None:
         raise ValueError(f"{type(network).__name__} must put out one tensor")
     return output
 
 
-def _tensor(output: Any) -> Tensor | None:
+def tensor_of(output: Any) -> Tensor | None:
     """The tensor itself, or that of a geometric tensor."""
     inner = output if isinstance(output, Tensor) else getattr(output, "tensor", None)
     return inner if isinstance(inner, Tensor) else None
 
 
-def _rms(values: Tensor) -> float:
+def rms(values: Tensor) -> float:
+    """The root of the mean square."""
     return float(values.double().square().mean().sqrt())
 
 
 def _spread(outputs: Tensor) -> float:
-    spread = _rms(outputs - outputs.mean(0))
+    spread = rms(outputs - outputs.mean(0))
     if not spread > 0:
         raise ValueError("all images have the same output, or one that is not finite: nothing can be told from it")
     return spread
@@ -214,113 +216,3 @@ def _spread(outputs: Tensor) -> float:
 def name_of(model: Any) -> str:
     """What a network is called in messages."""
     return str(getattr(model, "__name__", type(model).__name__))
-
-
-def explained(model: Any, found: Measured, *, channels: int, output: str) -> str:
-    """The failure in words: how far it is off, the first layer that breaks, and the sizes that would do."""
-    state = f"in {found.dtype} with the weights {found.weights}"
-    where = f"equivariant under {found.group} at input size {found.size} {state}"
-    bound = f"rounding stays below {found.bound:.0e}"
-    if found.verdict == "undecided":
-        return f"{found.network} may or may not be {where}: error {found.error:.1e}, {bound}, which tells nothing"
-    lines = [f"{found.network} is not {where}: error {found.error:.1e}, {bound}"]
-    network = network_of(model, found.size)
-    if found.weights == "changed":
-        network = changed(network, found.size, channels)
-    broken = first_break(network, example(found.size, channels), found.group)
-    lines.append(f"  first break: {broken or 'none of the layers, only the output shows it'}")
-    sizes = [size for size in _around(found.size) if _exact_at(model, size, found, channels, output)][:2]
-    if sizes:
-        lines.append(f"  repair: it is exact at {' and '.join(map(str, sorted(sizes)))} pixels")
-    else:
-        lines.append(f"  repair: none of the sizes within {REACH} pixels; the layers themselves are not equivariant")
-    return "\n".join(lines)
-
-
-def _around(size: int) -> Iterator[int]:
-    for far in range(1, REACH + 1):
-        yield size + far
-        if size - far > 1:
-            yield size - far
-
-
-def _exact_at(model: Any, size: int, found: Measured, channels: int, output: str) -> bool:
-    try:
-        return all(  # the weights as given first, which tell most sizes apart
-            one.verdict == "exact"
-            for change in (False, True)
-            for one in judge(
-                model, size, found.group, channels=channels, output=output, dtypes=["float64"], change_weights=change
-            )
-        )
-    except Exception:  # whatever a network raises at a size that it cannot take
-        return False
-
-
-@torch.no_grad()
-def first_break(network: nn.Module, images: Tensor, group: str) -> str | None:
-    """The first layer at which the norm over the channels does not turn with the image, with its sampling."""
-    seen: dict[str, Tensor] = {}
-    sizes: dict[str, int] = {}
-    with _watched(network, seen, sizes):
-        _run(network, images)
-    upright, rows = dict(seen), dict(sizes)
-    broken = set()
-    for element in elements(group):
-        seen.clear()
-        with _watched(network, seen, sizes):
-            _run(network, act(images, element))
-        broken |= {name for name in upright if name in seen and not _same(seen[name], act(upright[name], element))}
-    first = next((name for name in upright if name in broken), None)
-    return None if first is None else _described(first, dict(network.named_modules())[first], rows.get(first))
-
-
-def _same(maps: Tensor, expected: Tensor) -> bool:
-    return maps.shape == expected.shape and _rms(maps - expected) <= SEEN * _rms(expected)
-
-
-@contextmanager
-def _watched(network: nn.Module, seen: dict[str, Tensor], sizes: dict[str, int]) -> Iterator[None]:
-    """Keep the squared norms over the channels (batch, height, width) of every map that a leaf puts out first."""
-
-    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def keep(_: nn.Module, arguments: Any, output: Any) -> None:
-            maps, given = _tensor(output), _tensor(arguments[0]) if arguments else None
-            if maps is None or maps.ndim < 4 or name in seen:
-                return
-            seen[name] = maps.square().flatten(1, -3).sum(1)
-            if given is not None and given.ndim >= 4:
-                sizes[name] = given.shape[-1]
-
-        return keep
-
-    leaves = [(name, one) for name, one in network.named_modules() if name and not any(one.children())]
-    handles = [one.register_forward_hook(hook(name)) for name, one in leaves]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _described(name: str, layer: nn.Module, rows: int | None) -> str:
-    """The layer, and where its windows do not lie symmetrically, the sum that says so."""
-    numbers = {key: _single(getattr(layer, key, None)) for key in ("kernel_size", "stride", "padding", "dilation")}
-    kernel, stride = numbers["kernel_size"], numbers["stride"]
-    if kernel is None or stride is None:
-        return f"{name} ({type(layer).__name__})"
-    padding, dilation = numbers["padding"] or 0, numbers["dilation"] or 1
-    text = f"{name} ({type(layer).__name__}, kernel {kernel}, stride {stride}, padding {padding})"
-    left = 0 if rows is None else (rows + 2 * padding - dilation * (kernel - 1) - 1) % stride
-    if left:
-        text += (
-            f" sees {rows} rows: ({rows} + 2·{padding} − {dilation}·({kernel} − 1) − 1) mod {stride} = {left} must be 0"
-        )
-    return text
-
-
-def _single(value: Any) -> int | None:
-    """An int, or the one that all of a tuple are."""
-    if isinstance(value, tuple) and value and all(one == value[0] for one in value):
-        value = value[0]
-    return value if isinstance(value, int) else None

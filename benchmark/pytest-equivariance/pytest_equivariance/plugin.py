@@ -60,7 +60,8 @@ def assert_equivariant(
         change_weights: bool = True,
     ) -> None:
         __tracebackhide__ = True
-        from pytest_equivariance.measuring import explained, judge
+        from pytest_equivariance.explaining import explained
+        from pytest_equivariance.measuring import judge
 
         wanted = {"group": group, "sizes": sizes, "channels": channels, "dtypes": dtypes}
         settings = _checked({name: defaults[name] if value is None else value for name, value in wanted.items()})
