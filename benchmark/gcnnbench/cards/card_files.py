@@ -19,7 +19,6 @@ from gcnnbench.errors import UserError
 
 Kind = Literal["model", "dataset", "benchmark"]
 AnyKind = Kind | Literal["claims"]
-FolderCard = TypeVar("FolderCard", ModelCard, DatasetCard, BenchmarkCard)
 
 REGISTRY = Path(__file__).resolve().parents[1] / "registry"
 CLAIMS = re.compile(r"^claims:", re.MULTILINE)
