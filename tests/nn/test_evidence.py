@@ -132,7 +132,7 @@ def test_precisions_are_learnt_when_it_is_time_and_nothing_else_changes() -> Non
     times = []
     for epoch in range(1, 9):
         before = network.log_precision.clone()
-        network.settle(epoch, iter(batches))
+        network.learn_between_epochs(epoch, iter(batches))
         if not torch.equal(before, network.log_precision):
             times.append(epoch)
     assert times == [2, 5, 8]

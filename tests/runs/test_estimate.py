@@ -141,7 +141,7 @@ def test_what_layers_learn_between_epochs_is_counted_where_they_do(monkeypatch: 
     clock = queued = 0.0
 
     class Learning(nn.Module):
-        def settle(self, epoch: int, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        def learn_between_epochs(self, epoch: int, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
             nonlocal queued
             if epoch % 4 == 0:
                 queued += sum(len(images) for images, _ in batches)
@@ -156,9 +156,9 @@ def test_what_layers_learn_between_epochs_is_counted_where_they_do(monkeypatch: 
     recipe = cell.card.recipe.model_copy(update={"epochs": 12, "batch_size": 64})
     dataset = cell.registry.dataset(cell.card.dataset)
     images = prepare(speed.made_up(dataset, 8), cell.card.input, 12, torch.device("cpu"))
-    assert speed._settling_seconds(nn.Sequential(Learning(), nn.Identity()), images, recipe) == 3 * 64
-    assert speed._settling_seconds(nn.Identity(), images, recipe) == 0
+    assert speed._learning_seconds(nn.Sequential(Learning(), nn.Identity()), images, recipe) == 3 * 64
+    assert speed._learning_seconds(nn.Identity(), images, recipe) == 0
     with_it, without = (
-        estimate._estimate(cell, speed.Speed(1.0, 1.0, 1, settling=seconds), 1) for seconds in (192.0, 0.0)
+        estimate._estimate(cell, speed.Speed(1.0, 1.0, 1, between_epochs=seconds), 1) for seconds in (192.0, 0.0)
     )
     assert with_it.train_seconds - without.train_seconds == 192

@@ -86,12 +86,12 @@ def test_what_needs_the_host_is_stepped_as_it_is(tiny_registry: Registry) -> Non
     class Foreign(nn.Module):
         pass
 
-    class Settling(nn.Identity):
-        def settle(self) -> None:
+    class Learning(nn.Identity):
+        def learn_between_epochs(self) -> None:
             pass
 
     ours = built(tiny_registry, "p4cnn")
-    Settling.__module__ = "gcnnbench.made_up"
+    Learning.__module__ = "gcnnbench.made_up"
     assert recordable(ours)
     copies = TurnedCopies(ours, width=1.0, copies=2, black=(0.0,))
     hooked = nn.Identity()
@@ -99,7 +99,7 @@ def test_what_needs_the_host_is_stepped_as_it_is(tiny_registry: Registry) -> Non
     images = prepare(load_dataset(tiny_registry, "digits", Path())["all"], tiny_registry.benchmark("tiny").input, 8)
     task = Task("tiny", 0, recipe_with(tiny_registry, {}), images, None, torch.device("cpu"), 1, graph=Tape)
     assert [task.records(ours), task.records(copies), replace(task, graph=None).records(ours)] == [True, False, False]
-    assert not any(map(recordable, (copies, nn.Sequential(ours, Foreign()), Settling(), nn.Sequential(ours, hooked))))
+    assert not any(map(recordable, (copies, nn.Sequential(ours, Foreign()), Learning(), nn.Sequential(ours, hooked))))
 
 
 def test_a_step_that_reads_a_number_back_cannot_be_recorded() -> None:

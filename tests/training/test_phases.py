@@ -273,7 +273,7 @@ def with_precisions() -> LearntPriors:
     return LearntPriors(layers, depths=(), burn_in=1, every=1, outputs=40)
 
 
-def test_what_is_settled_between_epochs_is_resumed_with_the_same_bits(tiny_registry: Registry, recipe: Recipe) -> None:
+def test_what_is_learnt_between_epochs_is_resumed_with_the_same_bits(tiny_registry: Registry, recipe: Recipe) -> None:
     here = task(tiny_registry, recipe)
     once = trained(with_precisions, here)
     assert float(once.network["images"]) == 48
@@ -284,10 +284,14 @@ def test_what_is_settled_between_epochs_is_resumed_with_the_same_bits(tiny_regis
         assert same(trained(with_precisions, here, stop), once)
 
 
-def test_what_settles_is_given_all_training_images_as_they_are_tested(tiny_registry: Registry, recipe: Recipe) -> None:
+def test_what_learns_between_epochs_is_given_all_images_as_they_are_tested(
+    tiny_registry: Registry, recipe: Recipe
+) -> None:
     seen: list[tuple[int, Tensor]] = []
     network = Small()
-    vars(network)["settle"] = lambda epoch, batches: seen.append((epoch, torch.cat([images for images, _ in batches])))
+    vars(network)["learn_between_epochs"] = lambda epoch, batches: seen.append(
+        (epoch, torch.cat([images for images, _ in batches]))
+    )
     here = task(tiny_registry, recipe)
     for _ in train(network, here, TrainingState()):
         pass

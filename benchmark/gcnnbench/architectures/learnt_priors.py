@@ -59,7 +59,7 @@ class LearntPriors(Network):
         return torch.where(self.images > 0, share, torch.zeros_like(share))
 
     @torch.no_grad()
-    def settle(self, epoch: int, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def learn_between_epochs(self, epoch: int, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Learn the precisions where it is time; nothing else changes, and nothing is drawn.
 
         Args:

@@ -147,7 +147,7 @@ def _estimate(cell: Cell, speed: Speed, weights: int, *, measured: bool = True) 
             steps * card.recipe.batch_size * speed.train
             + validated * speed.test
             + card.recipe.epochs * speed.probes
-            + speed.settling
+            + speed.between_epochs
         ),
         test_seconds=(conditions * counts["test"] + errors) * speed.test,
         committed=record + (weights if small else 0),

@@ -25,7 +25,7 @@ from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import recorder
 from gcnnbench.training.loop import train
-from gcnnbench.training.phases import settling
+from gcnnbench.training.phases import between_epochs
 from gcnnbench.training.task import Task, TrainingState
 
 STEPS, EPOCHS = 3, 6
@@ -41,20 +41,20 @@ as there is time for. A small network's step takes most of its time on the host,
 class Speed:
     """Seconds to train on one image and to score one, of a network with so many multiply-accumulates an image.
 
-    `probes`: the seconds that a benchmark's probes take after each epoch; `settling`: those that its layers take, over
-    a whole training, to learn something between epochs.
+    `probes`: the seconds that a benchmark's probes take after each epoch; `between_epochs`: those in which its layers
+    learn something between epochs, over a whole training.
     """
 
     train: float
     test: float
     macs: int
     probes: float = 0.0
-    settling: float = 0.0
+    between_epochs: float = 0.0
 
     def of(self, macs: int) -> Speed:
         """The speed of a network of another size, as if all multiply-accumulates took the same time."""
         more = macs / self.macs
-        return Speed(self.train * more, self.test * more, macs, self.probes * more, self.settling * more)
+        return Speed(self.train * more, self.test * more, macs, self.probes * more, self.between_epochs * more)
 
 
 class _AskedError(Exception):
@@ -128,9 +128,9 @@ def measure(cell: Cell, macs: int, patience: float) -> tuple[Speed, int]:
         probes = 0.0
         if card.evaluation.probes:
             probes = _probing_seconds(network, card.evaluation, shown(card.evaluation.equivariance_images))
-        settled = _settling_seconds(network, shown(few), card.recipe) if settling(network) else 0.0
+        learning = _learning_seconds(network, shown(few), card.recipe) if between_epochs(network) else 0.0
     weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
-    return Speed(training / whole, scoring, macs, probes, settled), weights
+    return Speed(training / whole, scoring, macs, probes, learning), weights
 
 
 def made_up(dataset: DatasetCard, images: int) -> Part:
@@ -160,30 +160,30 @@ def _probing_seconds(network: nn.Module, protocol: Evaluation, images: Images) -
     return time.perf_counter() - start
 
 
-def _settling_seconds(network: nn.Module, images: Images, recipe: Recipe) -> float:
+def _learning_seconds(network: nn.Module, images: Images, recipe: Recipe) -> float:
     """Seconds that modules take over a training to learn something between epochs, in the epochs in which they do.
 
     Each time is scaled as if a module looked at as many images as a batch has.
     """
     found = 0.0
-    for settle in settling(network):
-        epochs = [epoch for epoch in range(1, recipe.epochs + 1) if _looks_at_images(settle, epoch)]
+    for learn in between_epochs(network):
+        epochs = [epoch for epoch in range(1, recipe.epochs + 1) if _looks_at_images(learn, epoch)]
         if epochs:
             start = time.perf_counter()
-            settle(epochs[0], [(images.batch(slice(None)), images.labels)])
+            learn(epochs[0], [(images.batch(slice(None)), images.labels)])
             synchronise(images.labels.device)
             found += len(epochs) * (time.perf_counter() - start) * recipe.batch_size / len(images)
     return found
 
 
-def _looks_at_images(settle: Callable[[int, Iterator[tuple[Tensor, Tensor]]], None], epoch: int) -> bool:
+def _looks_at_images(learn: Callable[[int, Iterator[tuple[Tensor, Tensor]]], None], epoch: int) -> bool:
     """Whether a module learns from images after this epoch; it is stopped as it asks for the first of them."""
 
     def ask(_: None) -> tuple[Tensor, Tensor]:
         raise _AskedError
 
     try:
-        settle(epoch, map(ask, (None,)))
+        learn(epoch, map(ask, (None,)))
     except _AskedError:
         return True
     return False

@@ -139,14 +139,14 @@ class CapturedStep:
 def recordable(network: nn.Module) -> bool:
     """Whether a training step of a network can be recorded: its layers are torch's or this suite's, and need no host.
 
-    A layer that reads numbers back, or sends some to the device, says `needs_host = True`; one that settles something
+    A layer that reads numbers back, or sends some to the device, says `needs_host = True`; one that learns something
     between epochs may put other tensors in place of recorded ones. Of other people's layers, and of hooks, nothing is
     known.
     """
     return all(
         type(module).__module__.partition(".")[0] in ("torch", OWN)
         and not getattr(module, "needs_host", False)
-        and not hasattr(module, "settle")
+        and not hasattr(module, "learn_between_epochs")
         and not any(vars(module)[hooks] for hooks in HOOKS)
         for module in network.modules()
     )

@@ -18,7 +18,7 @@ from gcnnbench.training.capture import CapturedStep, Step
 from gcnnbench.training.lookahead import SlowWeights
 from gcnnbench.training.norm_statistics import re_estimate
 from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
-from gcnnbench.training.phases import Phase, penalties, phases, settling, total_penalty, training_only
+from gcnnbench.training.phases import Phase, between_epochs, penalties, phases, total_penalty, training_only
 from gcnnbench.training.task import EpochResult, Task, TrainingState
 
 
@@ -97,8 +97,8 @@ def _train_phase(
         if not every_batch(phase):
             schedule.step()
         with arithmetic(task.device, "fp32", task.threads):
-            for settle in settling(network):
-                settle(epoch + 1, task.plain_batches())
+            for learn in between_epochs(network):
+                learn(epoch + 1, task.plain_batches())
         if (again := task.pass_for_norms(epoch)) is not None:
             with seeded(task.device, task.network_stream(again)), arithmetic(task.device, "fp32", task.threads):
                 re_estimate(network, (images for images, _ in task.batches(again)))

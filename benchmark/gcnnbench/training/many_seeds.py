@@ -20,7 +20,7 @@ from gcnnbench.training.lookahead import SlowWeights
 from gcnnbench.training.loop import DivergedError, check_finite
 from gcnnbench.training.norm_statistics import re_estimate
 from gcnnbench.training.optimisers import every_batch, optimiser_for, schedule_for
-from gcnnbench.training.phases import penalties, phases, settling
+from gcnnbench.training.phases import between_epochs, penalties, phases
 from gcnnbench.training.task import EpochResult, Task, TrainingState
 
 
@@ -42,8 +42,8 @@ def train_many_seeds(
         The seeds lost so far by their position, whose loss is not finite; their states stay where they were.
 
     Raises:
-        UserError: a layer has no form for several seeds at once, the network has a penalty or settles something, or
-            the recipe has phases.
+        UserError: a layer has no form for several seeds at once, the network has a penalty or learns something
+            between epochs, or the recipe has phases.
     """
     task, count = tasks[0], len(tasks)
     recipe, streams = task.recipe, Streams(task.device)
@@ -52,7 +52,7 @@ def train_many_seeds(
         raise UserError("several seeds at once are trained in one phase, which trains everything")
     if penalties(networks[0]):
         raise UserError("the network has a penalty, which several seeds at once would share")
-    if settling(networks[0]):
+    if between_epochs(networks[0]):
         raise UserError("the network learns something between epochs, which several seeds at once would share")
     network = stack(networks, streams)
     optimiser = optimiser_for(network, phase)

@@ -1,8 +1,8 @@
 """The phases of a recipe: for how long which parameters are trained, at which rates, and what is added to the loss.
 
-A module may name roles of its own parameters, `roles = {"raw": "degree"}`, have a `penalty()`, and `settle` something
-between epochs. Parameters without a role have the role `weights`. A recipe without phases is one phase that trains all
-roles alike.
+A module may name roles of its own parameters, `roles = {"raw": "degree"}`, have a `penalty()`, and a method
+`learn_between_epochs`. Parameters without a role have the role `weights`. A recipe without phases is one phase that
+trains all roles alike.
 """
 
 from __future__ import annotations
@@ -137,12 +137,12 @@ def penalties(network: nn.Module) -> list[Callable[[], Tensor]]:
     return _methods(network, "penalty")
 
 
-def settling(network: nn.Module) -> list[Callable[[int, Iterable[tuple[Tensor, Tensor]]], None]]:
-    """What the network's modules learn between epochs: `settle(epochs done, batches of all training images)`.
+def between_epochs(network: nn.Module) -> list[Callable[[int, Iterable[tuple[Tensor, Tensor]]], None]]:
+    """What the network's modules learn between epochs: `learn_between_epochs(epochs done, batches of all images)`.
 
     They change buffers only, and draw nothing, so that a resumed run goes on with the same bits.
     """
-    return _methods(network, "settle")
+    return _methods(network, "learn_between_epochs")
 
 
 def _methods(network: nn.Module, name: str) -> list[Any]:

@@ -23,7 +23,7 @@ from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.submissions.contained.graph import GraphNetwork, encoded, reference
 from gcnnbench.submissions.contained.suite_operators import GraphError, as_operators
 from gcnnbench.submissions.graph_form import Call, Graph, Graphs
-from gcnnbench.training.phases import WEIGHTS, penalties, roles, settling
+from gcnnbench.training.phases import WEIGHTS, between_epochs, penalties, roles
 
 CPU = torch.device("cpu")
 _ASSERTIONS = ("_assert_tensor_metadata",)
@@ -106,7 +106,7 @@ def refuse_recipe(card: BenchmarkCard, network: nn.Module) -> None:
         raise GraphError("the recipe or the network tells roles of parameters apart")
     if penalties(network):
         raise GraphError("the network adds a penalty to the loss")
-    if settling(network):
+    if between_epochs(network):
         raise GraphError("the network learns something between epochs")
     if card.evaluation.probes is not None:
         raise GraphError("the protocol reads from the network while it is trained")
