@@ -48,7 +48,7 @@ def whole_file(path: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
     make_folder(path.parent)
     make_folder(folder)
     sweep(folder)
-    with filling(folder):
+    with errors_name_folder(folder):
         file, aside = _open_aside(folder)
     try:
         yield file
@@ -142,7 +142,7 @@ def require_writable(*paths: Path) -> None:
     for path in paths:
         _refuse_taken(path)
     for folder in {_standing(path.parent) for path in paths}:
-        with filling(folder):
+        with errors_name_folder(folder):
             file, aside = _open_aside(folder)
             try:
                 file.write(bytes(TRIED_BYTES))
@@ -159,7 +159,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: it cannot be made; the error names the folder in which that failed.
     """
-    with filling(folder):
+    with errors_name_folder(folder):
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
@@ -167,7 +167,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def filling(folder: Path) -> Iterator[None]:
+def errors_name_folder(folder: Path) -> Iterator[None]:
     """Around what makes a folder or a file in it: an error names the folder that the user can mend, not the file.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.disk import filling, make_folder
+from gcnnbench.disk import errors_name_folder, make_folder
 from gcnnbench.errors import UserError
 
 
@@ -49,7 +49,10 @@ def written_aside(folder: Path) -> Iterator[Path]:
         OSError: nothing can be written there.
     """
     make_folder(folder.parent)
-    with filling(folder.parent), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside:
+    with (
+        errors_name_folder(folder.parent),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside,
+    ):
         made = Path(aside) / folder.name
         made.mkdir()
         yield made

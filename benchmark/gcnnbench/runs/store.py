@@ -14,7 +14,15 @@ from filelock import FileLock, Timeout
 
 from gcnnbench.cards.base import Model
 from gcnnbench.data.copies import UNKNOWN
-from gcnnbench.disk import filling, make_folder, require_writable, sweep, sync_folder, whole_files, write_whole
+from gcnnbench.disk import (
+    errors_name_folder,
+    make_folder,
+    require_writable,
+    sweep,
+    sync_folder,
+    whole_files,
+    write_whole,
+)
 from gcnnbench.errors import UserError
 from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import blob, weights_path
@@ -175,7 +183,7 @@ class Store:
         """Claim a cell for this process: true if nobody else holds it. A claim ends with its process, killed or not."""
         path = self.state_path(cell).with_suffix(".lock")
         make_folder(path.parent)
-        with filling(path.parent):
+        with errors_name_folder(path.parent):
             path.touch()
         lock = FileLock(path)
         try:
