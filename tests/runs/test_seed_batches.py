@@ -21,7 +21,7 @@ from gcnnbench.runs.record import Record
 from gcnnbench.runs.seed_batches import Batches
 from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.store import Store
-from gcnnbench.runs.turns import Anew, Saved, Turn, take
+from gcnnbench.runs.turns import Restarted, Saved, Turn, take
 from gcnnbench.training.loop import DivergedError, train_by_steps
 
 MakeCell = Callable[..., Cell]
@@ -138,7 +138,7 @@ def test_that_seeds_start_anew_is_told_so_that_an_engine_gives_them_longer_turns
     cells = tuple(replace(cell, cuda_graphs=graphs) for cell in pair)
     alone, elsewhere = start(cells[0]), replace(start(cells[1]), machine="of another kind")
     messages = take(Turn(cells, (dump(alone), dump(elsewhere)), 0.0))
-    anew = {message.cell[-6:]: message.why for message in islice(messages, 4) if isinstance(message, Anew)}
+    anew = {message.cell[-6:]: message.why for message in islice(messages, 4) if isinstance(message, Restarted)}
     assert anew.pop("seed 1") == "its checkpoint is one of another machine: of another kind"
     unfit = {"seed 0": "its checkpoint does not fit those of the seeds that it is trained with"}
     assert anew == ({} if graphs else unfit)
@@ -159,7 +159,7 @@ def test_seeds_that_go_on_one_by_one_are_not_said_to_start_anew(
         assert isinstance(saved, Saved)
         kept.append(saved.state)
     messages = list(take(Turn(tuple(pair), tuple(kept), 0.0)))
-    assert [message for message in messages if isinstance(message, Anew)] == []
+    assert [message for message in messages if isinstance(message, Restarted)] == []
     told = [message.text for message in messages if isinstance(message, Event) and message.kind == "started"]
     assert told[2:] == ["resumed after epoch 1, in training on cpu, threads: 1"] * 2
 

@@ -24,7 +24,7 @@ from gcnnbench.runs.events import Event, Report
 from gcnnbench.runs.outcomes import Stopped
 from gcnnbench.runs.seed_batches import Batches
 from gcnnbench.runs.store import Store
-from gcnnbench.runs.turns import Anew, Ended, Message, Saved, Turn
+from gcnnbench.runs.turns import Ended, Message, Restarted, Saved, Turn
 from gcnnbench.runs.work import ENDS, WAIT_SECONDS, Work, work_on
 
 STATE_SECONDS = 30.0
@@ -120,18 +120,18 @@ def hand_out(
 
     with closing(engine):
         work = work_on(cells, store, parallel, 1)
-        desk = _Desk(work, told_of, engine, jobs, seconds, data)
+        dispatcher = _Dispatcher(work, told_of, engine, jobs, seconds, data)
         try:
-            desk.run()
+            dispatcher.run()
         except OSError as error:
             raise UserError(told(error)) from error
         finally:
-            desk.release()
+            dispatcher.release()
     work.tell_of_taken_over(ended, report)
     return ended
 
 
-class _Desk:
+class _Dispatcher:
     """Where batches go out and messages come in, one after another, in the thread that writes."""
 
     def __init__(
@@ -143,14 +143,14 @@ class _Desk:
         self.batches = deque(Batches(work.parallel, work.jobs).of(work.cells))
         self.held: list[Sequence[Cell]] = []
         self.ready: deque[_Task] = deque()
-        self.flying: list[_Task] = []
+        self.running: list[_Task] = []
         self.begun: set[str] = set()
 
     def run(self) -> None:
         """Until every cell has ended, here or in another process."""
         while True:
             self._fill()
-            if not (self.flying or self.held):
+            if not (self.running or self.held):
                 return
             try:
                 task, message = self.inbox.get(timeout=WAIT_SECONDS)
@@ -158,30 +158,30 @@ class _Desk:
                 self._look_again()
             else:
                 if isinstance(message, Future):
-                    self._landed(task, message)
+                    self._turn_over(task, message)
                 else:
-                    self._hear(task, message)
+                    self._receive(task, message)
 
     def release(self) -> None:
         """Give back the claims of cells that have not ended."""
-        for task in [*self.flying, *self.ready]:
+        for task in [*self.running, *self.ready]:
             task.claims.close()
 
     def _fill(self) -> None:
         while (self.ready or self.batches) and self._has_room():
             task = self.ready.popleft() if self.ready else self._claimed(self.batches.popleft())
             if task is not None:
-                self.flying.append(task)
+                self.running.append(task)
                 self._submit(task)
 
     def _has_room(self) -> bool:
-        if any(task.losses >= ALONE for task in [*self.flying, *self.ready]):
+        if any(task.losses >= ALONE for task in [*self.running, *self.ready]):
             self.ready = deque(sorted(self.ready, key=lambda task: task.losses, reverse=True))
-            return not self.flying
+            return not self.running
         room = self.jobs
         if room is None:  # a few wait in the engine, so that no worker waits for this process
             room = self.engine.slots + max(1, self.engine.slots // 4)
-        return len(self.flying) < room
+        return len(self.running) < room
 
     def _claimed(self, batch: Sequence[Cell]) -> _Task | None:
         """The cells of a batch that are free and not ended; those that other processes hold are looked at later."""
@@ -202,7 +202,7 @@ class _Desk:
         future = self.engine.submit(turn, lambda message: self.inbox.put((task, message)))
         future.add_done_callback(lambda done: self.inbox.put((task, done)))
 
-    def _hear(self, task: _Task, message: Message) -> None:
+    def _receive(self, task: _Task, message: Message) -> None:
         cell = task.cells.get(message.cell)
         if cell is None:
             return
@@ -211,7 +211,7 @@ class _Desk:
                 if cell.name in self.begun:  # told once; every later turn starts it again
                     return
                 self.begun.add(cell.name)
-            case Anew():
+            case Restarted():
                 task.patience *= 2
             case Saved():
                 task.states[cell.name], task.losses = message.state, 0
@@ -221,8 +221,8 @@ class _Desk:
                 task.losses = 0
         self.work.keep(cell, message, self.report)
 
-    def _landed(self, task: _Task, done: Future[None]) -> None:
-        self.flying.remove(task)
+    def _turn_over(self, task: _Task, done: Future[None]) -> None:
+        self.running.remove(task)
         lost = CancelledError("its turn was cancelled") if done.cancelled() else done.exception()
         if lost is not None and task.cells:
             task.losses += 1
@@ -236,14 +236,14 @@ class _Desk:
         for name in list(task.cells):
             if task.losses >= MOST_LOSSES:
                 end = Stopped(f"its worker was lost {task.losses} times in a row ({why})")
-                self._hear(task, Ended(name, end))
+                self._receive(task, Ended(name, end))
             else:
                 whence = "the beginning" if task.states[name] is None else "its last state"
                 self.report(Event("said", name, text=f"its worker was lost; it goes on from {whence} ({why})"))
 
     def _look_again(self) -> None:
         """Look again at what other processes held; they may have gone away."""
-        if self.held and not self.flying:
+        if self.held and not self.running:
             self.report(Event("waiting", total=sum(map(len, self.held))))
         self.batches.extend(self.held)
         self.held.clear()

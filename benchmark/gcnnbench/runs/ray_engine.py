@@ -66,7 +66,7 @@ class RayEngine:
         # a worker of a GPU would be replaced after each turn, and import torch anew
         self.stream = self.ray.remote(max_calls=0, max_retries=0)(_stream)
         self.objects: dict[str, Any] = {}
-        self.flying: list[Any] = []
+        self.running: list[Any] = []
         self._slots, self._looked = 0, -LOOK_SECONDS
 
     @property
@@ -81,7 +81,7 @@ class RayEngine:
         options = {"num_cpus": self.cores, "num_gpus": self.gpus, "num_returns": "streaming"}
         names, objects = ((), ()) if self.node_data else self._data(turn.cells[0])
         messages = self.stream.options(**options).remote(turn, names, *objects)
-        self.flying.append(messages)
+        self.running.append(messages)
         done: Future[None] = Future()
 
         def pass_on() -> None:
@@ -93,14 +93,14 @@ class RayEngine:
             else:
                 done.set_result(None)
             finally:
-                self.flying.remove(messages)
+                self.running.remove(messages)
 
         Thread(target=pass_on, daemon=True).start()
         return done
 
     def close(self) -> None:
         """Leave the cluster, which ends what runs on it for this call; a Ray that was started here ends, too."""
-        for messages in list(self.flying):
+        for messages in list(self.running):
             self.ray.cancel(messages, force=True)
         self.ray.shutdown()
 

@@ -48,7 +48,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Anew:
+class Restarted:
     """A cell starts anew, in words why its state is not gone on from."""
 
     cell: str
@@ -71,7 +71,7 @@ class Ended:
     end: Finished | Failure | Stopped
 
 
-Message = Event | Anew | Saved | Ended
+Message = Event | Restarted | Saved | Ended
 
 
 class _Clock:
@@ -147,7 +147,7 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
         if earlier is not None and earlier is not state:
             why = "its checkpoint does not fit those of the seeds that it is trained with"
         if why is not None:
-            anew.append(Anew(cell.name, why))
+            anew.append(Restarted(cell.name, why))
     alive = list(zip(todo, states, strict=True))
     at_once = f"{how_many(len(todo), 'seed')} {'side by side' if todo[0].cuda_graphs else 'at once'}"
     for cell, state in alive:
@@ -194,7 +194,7 @@ def _begin(cell: Cell, content: bytes | None) -> Generator[Message, None, CellSt
         kept = None
     state = kept or start(cell)
     if why is not None:
-        yield Anew(cell.name, why)
+        yield Restarted(cell.name, why)
     yield Event("started", cell.name, text=how_started(cell, state))
     return state
 

@@ -17,7 +17,7 @@ from gcnnbench.runs.outcomes import Stopped
 from gcnnbench.runs.plan import is_done, refuse_unread_copies, status, unfinished
 from gcnnbench.runs.record import Failure
 from gcnnbench.runs.store import Store
-from gcnnbench.runs.turns import Anew, Ended, Message, Saved
+from gcnnbench.runs.turns import Ended, Message, Restarted, Saved
 
 WAIT_SECONDS = 1.0
 ENDS = ("finished", "failed", "stopped")
@@ -73,7 +73,7 @@ class Work:
         match message:
             case Event():
                 report(message)
-            case Anew():
+            case Restarted():
                 report(Event("said", cell.name, text=f"started anew: {message.why}"))
             case Saved():
                 self._save(cell, message.state, report)
@@ -85,7 +85,7 @@ class Work:
         """The last checkpoint of a cell; one that cannot be read is told."""
         content, why = checkpoints.read(self.store, cell)
         if why is not None:
-            self.keep(cell, Anew(cell.name, why), report)
+            self.keep(cell, Restarted(cell.name, why), report)
         return content
 
     def tell_of_taken_over(self, ended: Sequence[Event], report: Report) -> None:
