@@ -1,0 +1,76 @@
+"""Sentences of the findings on CIFAR-10 and PCam whose numbers no command prints, made from the committed records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from statistics import correlation, stdev
+
+from gcnnbench.formatting import interval, percent, points
+from gcnnbench.runs.record import Record
+from gcnnbench.statistics import detectable, from_moments, summary, welch
+from tests.docs.from_records import records, upright
+
+
+def losses(found: Record) -> list[float]:
+    """The training loss after every epoch."""
+    return [epoch.train_loss for epoch in found.training.history]
+
+
+def rises(found: Record) -> bool:
+    """Whether the loss rises after any epoch."""
+    return any(later > before for before, later in pairwise(losses(found)))
+
+
+def rise(found: Record) -> float:
+    """How far the loss rises above the lowest that it had before."""
+    lowest = accumulate(losses(found), min)
+    return max(later - least for least, later in zip(lowest, losses(found)[1:], strict=False))
+
+
+def of_cifar10() -> Iterator[str]:
+    """The losses of cifar10-air, the seeds that it asks for, and ordinary networks beside the exact one."""
+    runs = records("cifar10-air@1")
+    group, ordinary = (
+        [run for entry in runs if entry.startswith(kind) for run in runs[entry]] for kind in ("p4", "z2")
+    )
+    yield f"The loss of {sum(map(rises, group))} of the {len(group)} P4 runs rises again"
+    yield f"and of {sum(map(rises, ordinary))} of the {len(ordinary)} ordinary ones"
+    scatter = [[100 * stdev(upright(runs[entry])) for entry in runs if entry.startswith(kind)] for kind in ("p4", "z2")]
+    told = [f"{min(some):.{places}f} to {max(some):.{places}f}" for some, places in zip(scatter, (0, 1), strict=True)]
+    yield f"standard deviations are {told[0]} points, the ordinary ones' {told[1]}."
+    found = correlation([rise(run) for run in group], upright(group))
+    yield f"(correlation {found:.2f};".replace("-", "−")
+    for entry, words in (("p4-air@33", "some {:,} seeds"), ("z2-air-wide@33", "for {}.")):
+        needed = seeds_needed(stdev(upright(runs[entry])), 0.003)
+        yield words.format(round(needed, 2 - len(str(needed))))
+    for entry, words in (("z2-air@33", "equal parameters"), ("z2-air-wide@33", "equal compute")):
+        own, exact = summary(upright(runs[entry])), summary(upright(runs["p4-air@33"]))
+        test = welch(own, exact)
+        yield f"at {words}, {percent(own)}, by {points(test.difference)} {interval(test.interval)}"
+    turned = records("cifar10-air-turned@1")
+    every = [run for here in turned.values() for run in here]
+    yield f"the loss of {sum(map(rises, every))} of the {len(every)} runs rises again"
+    assert all((rise(one) > rise(two)) == (upright([one]) < upright([two])) for one, two in turned.values())
+    yield "of each network the seed whose loss rises further ends lower"
+
+
+def seeds_needed(deviation: float, least: float) -> int:
+    """The seeds of each of two networks by which a difference is found with probability 0.8."""
+
+    def seen_by(seeds: int) -> float:
+        sample = from_moments(0, deviation, seeds)
+        return detectable(sample, sample) or float("inf")
+
+    return next(seeds for seeds in range(2, 10_000) if seen_by(seeds) <= least)
+
+
+def of_pcam_sample() -> Iterator[str]:
+    """The smallest difference of the pair that its seeds could tell."""
+    exact, approximate = (
+        summary([record.metrics["accuracy.orbit"] or 0.0 for record in records("pcam-sample@1")[entry]])
+        for entry in ("p4-resnet44-pcam@97", "p4-resnet44-pcam@96")
+    )
+    test, least = welch(exact, approximate), detectable(exact, approximate)
+    assert least is not None
+    yield f"{points(test.difference)} {interval(test.interval)}, and could have been told from {100 * least:.2f} on"
