@@ -1,5 +1,8 @@
 """Every command that README, CONTRIBUTING or the docs print is one: its verb, options and names are known.
 
+So is a span that begins with a verb and leaves the rest to the reader, as `run --jobs 7`, also in the changelog and
+in ARCHITECTURE.md, and every environment of tox.
+
 What is quick and reads only is run here, from the root of the checkout. Transcripts are run by `test_transcripts.py`,
 passports by `passports.py` (`tox -e docs`), and what trains, fetches or packs by the tests of its verb.
 """
@@ -25,17 +28,26 @@ from gcnnbench.perf.suite import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SPAN = re.compile(r"`gcnnbench ([^`]+)`|^\$? ?gcnnbench (.*)$", re.MULTILINE)
+SHORT_DOCUMENTS = [ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", *DOCUMENTS]
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`]+)`")
+CALL = re.compile(r"(?:^|[\s/])gcnnbench ([^&|;]*)")
 BASH = shutil.which("bash") or "bash"
 RUN_HERE = ("show", "schema", "explain")
 PLACEHOLDER = re.compile(r"[A-Z]{1,9}(\.\w+)?|<\w+>|my-\S*|\S*/my-\S*|elsewhere")
 """Words that stand for a reader's own."""
 
 
+def calls(text: str) -> list[str]:
+    """The lines of code blocks, and the spans of the text between them, each on one line."""
+    lines = [line.partition(" # ")[0] for block in BLOCK.findall(text) for line in block.splitlines()]
+    return [" ".join(one.split()) for one in (*lines, *SPAN.findall(BLOCK.sub("", text)))]
+
+
 def printed(text: str) -> list[str]:
-    """The commands of a document, each on one line, without brackets around what may be left out."""
-    found = [" ".join((one[1] or one[2]).split()) for one in SPAN.finditer(text)]
-    return [command.replace("[", "").replace("]", "").replace("…", "").strip() for command in found]
+    """The commands of a document, wherever on a line one begins, without brackets around what may be left out."""
+    found = [command for call in calls(text) for command in CALL.findall(call)]
+    return [command.replace("[", "").replace("]", "").replace("…", "").strip("' ") for command in found]
 
 
 REGISTRY = Registry.load()
@@ -75,11 +87,36 @@ def test_a_printed_command_is_one(command: str) -> None:
             assert word in REGISTRY.versions() or split_entry(word)[0] in REGISTRY.models, word
 
 
+def unknown_parts(text: str) -> list[str]:
+    """The shortened commands of a text with an option that their verb has not, and environments that tox has not."""
+    found = []
+    for span in calls(text):
+        words = span.split()
+        here: Any = COMMAND
+        while words and words[0] in getattr(here, "commands", {}):
+            here = here.commands[words.pop(0)]
+        known = {name for option in getattr(here, "params", ()) for name in (*option.opts, *option.secondary_opts)}
+        options = [word.partition("=")[0] for word in words if word.startswith("--")]
+        found += [span for option in options if here is not COMMAND and option not in known]
+    environments = re.findall(r"\btox -e ([\w,]+)", text)
+    there = re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text("utf-8"), re.MULTILINE)
+    return found + [f"tox -e {name}" for names in environments for name in names.split(",") if name not in there]
+
+
+@pytest.mark.parametrize("document", SHORT_DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in SHORT_DOCUMENTS])
+def test_a_shortened_command_has_options_of_its_verb(document: Path) -> None:
+    assert unknown_parts(document.read_text("utf-8")) == []
+
+
 def test_what_no_command_is_is_seen() -> None:
     text = (
-        "`gcnnbench leaderbord` and\n```\n$ gcnnbench audit p4cnn --size 28\n```\n`gcnnbench run\nquickstart --seeds 0`"
+        "`gcnnbench leaderbord` and\n```\n$ gcnnbench audit p4cnn --size 28\n```\n"
+        "`gcnnbench run\nquickstart --seeds 0`,\n"
+        "```bash\npip install x && venv/bin/gcnnbench list --all && salloc -n 8 gcnnbench site # the page\n```\n"
+        "`run --job 7`, `verify records --retrian`, `run --jobs 7`, `tox -e test`, `tox -e tests`"
     )
-    assert printed(text) == ["leaderbord", "audit p4cnn --size 28", "run quickstart --seeds 0"]
+    assert printed(text) == ["audit p4cnn --size 28", "list --all", "site", "leaderbord", "run quickstart --seeds 0"]
+    assert unknown_parts(text) == ["run --job 7", "verify records --retrian", "tox -e test"]
     with pytest.raises(KeyError, match="leaderbord"):
         parsed("leaderbord quickstart")
     with pytest.raises(Exception, match="--size"):
