@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.cli.app import build_app, main
+from gcnnbench.cli.app import main
 from gcnnbench.cli.progress import RunReport
 from gcnnbench.data.copies import recorded_copy
 from gcnnbench.runs import outcomes
@@ -26,13 +25,10 @@ from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
 from gcnnbench.strict_json import parse_model
 from gcnnbench.training.loop import DivergedError
+from tests.command_line import called
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 RUN = ("run", "tiny", "--include", TINY, "--entry", "z2cnn@8", "--seeds", "0", "--device", "cpu", "--jobs", "1")
-
-
-def called(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
 
 
 def ended(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:

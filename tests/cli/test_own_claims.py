@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from gcnnbench.cards.reading import CardsError
-from gcnnbench.cli.app import build_app
+from tests.command_line import called
 
 ROOT = Path(__file__).parents[2]
-
-
-def called(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
 
 
 @pytest.fixture

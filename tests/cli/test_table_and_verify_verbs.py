@@ -7,15 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
 from gcnnbench.leaderboard.notes import SINGLE
-
-
-def called(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
+from tests.command_line import called
 
 
 def test_without_a_record_the_leaderboard_is_a_message(tmp_path: Path) -> None:

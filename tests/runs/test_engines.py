@@ -25,6 +25,7 @@ from gcnnbench.runs.plan import status
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.turns import Message, Turn
+from tests.stored_records import record
 
 MakeCell = Callable[..., Cell]
 
@@ -53,12 +54,6 @@ class Inline:
 
     def close(self) -> None:
         self.closed = True
-
-
-def record(store: Store, cell: Cell) -> Record:
-    found = store.record(cell)
-    assert found is not None
-    return found
 
 
 def told(events: Sequence[Event], *kinds: str) -> list[str]:

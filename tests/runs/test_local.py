@@ -17,25 +17,14 @@ from gcnnbench.runs import outcomes
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.events import Event
-from gcnnbench.runs.files import read_files
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.local import execute
-from gcnnbench.runs.record import Failure, Record
 from gcnnbench.runs.state import CellState
 from gcnnbench.runs.store import Store
 from gcnnbench.training.loop import DivergedError
+from tests.stored_records import failures, records
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-def records(store: Store) -> list[Record]:
-    """The records of seeds."""
-    files = read_files(store.results)
-    return [file.content for file in files if isinstance(file.content, Record) and file.kind == "seed"]
-
-
-def failures(store: Store) -> list[Failure]:
-    return [file.content for file in read_files(store.results) if isinstance(file.content, Failure)]
 
 
 class Remembered:

@@ -17,20 +17,14 @@ from gcnnbench.runs.cell_run import train_cells
 from gcnnbench.runs.checkpoints import dump
 from gcnnbench.runs.events import Event
 from gcnnbench.runs.local import execute
-from gcnnbench.runs.record import Record
 from gcnnbench.runs.seed_batches import Batches
 from gcnnbench.runs.state import CellState, start
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.turns import Restarted, Saved, Turn, take
 from gcnnbench.training.loop import DivergedError, train_by_steps
+from tests.stored_records import record
 
 MakeCell = Callable[..., Cell]
-
-
-def record(store: Store, cell: Cell) -> Record:
-    found = store.record(cell)
-    assert found is not None
-    return found
 
 
 @pytest.fixture

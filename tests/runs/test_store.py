@@ -15,8 +15,9 @@ from gcnnbench.runs.cell_run import run_cell
 from gcnnbench.runs.files import blob, read_files, weights_path
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.plan import plan, seeds_from, status, unfinished
-from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record, sealed
+from gcnnbench.runs.record import SCHEMA_VERSION, Failure, sealed
 from gcnnbench.runs.store import Store, read_record
+from tests.stored_records import failures, records
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +31,6 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
-
-
-def records(store: Store) -> list[Record]:
-    """The records of seeds."""
-    files = read_files(store.results)
-    return [file.content for file in files if isinstance(file.content, Record) and file.kind == "seed"]
-
-
-def failures(store: Store) -> list[Failure]:
-    return [file.content for file in read_files(store.results) if isinstance(file.content, Failure)]
 
 
 def a_failure(cell: Cell) -> Failure:
