@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.errors import UserError, require_at_least
-from gcnnbench.formatting import how_many
+from gcnnbench.nn.bank import require_channels
 from gcnnbench.nn.fields import Field, feature_field
 from gcnnbench.nn.groups import Group
 
@@ -144,13 +144,13 @@ class GroupBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, channels·group, height, width) -> the same shape and memory layout."""
+        """(batch, channels·group, height, width) -> the same shape and memory layout.
+
+        Raises:
+            UserError: the input has other channels, or in training one value for each channel.
+        """
         order = len(self.group)
-        if features.shape[1] != self.channels * order:
-            raise UserError(
-                f"the input has {how_many(features.shape[1], 'channel')}, but the layer needs {self.channels * order}: "
-                f"{how_many(self.channels, 'channel')} × {how_many(order, 'element')} of {self.group.name}"
-            )
+        require_channels(features, self.channels, self.group)
         if not self.training:
             return nn.functional.batch_norm(
                 features,
