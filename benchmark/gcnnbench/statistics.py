@@ -78,7 +78,11 @@ def from_moments(mean: float, std: float | None, n: int) -> Summary:
 
 
 def sample_std(population_std: float, n: int) -> float:
-    """The sample standard deviation that belongs to a population deviation (ddof = 0): `σ · √(n / (n − 1))`."""
+    """The sample standard deviation that belongs to a population deviation (ddof = 0): `σ · √(n / (n − 1))`.
+
+    Raises:
+        ValueError: n is below 2.
+    """
     if n < 2:
         raise ValueError(f"n (={n}) must be at least 2 for a spread")
     return population_std * sqrt(n / (n - 1))
@@ -147,7 +151,11 @@ def holm(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
 
 
 def binomial_error(accuracy: float, images: int) -> float:
-    """The standard error of an accuracy, `√(a (1 − a) / N)`: what another test set of N images would change."""
+    """The standard error of an accuracy, `√(a (1 − a) / N)`: what another test set of N images would change.
+
+    Raises:
+        ValueError: there is no image.
+    """
     if images < 1:
         raise ValueError(f"images (={images}) must be at least 1")
     return sqrt(accuracy * (1 - accuracy) / images)

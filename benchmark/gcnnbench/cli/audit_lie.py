@@ -42,6 +42,9 @@ def audit_lie(
         stencil: how slopes are taken.
         as_scalar: whether regular features turn as if they were scalar.
         images: how many digits.
+
+    Raises:
+        UserError: no size is named, a motion is unknown, or the network cannot be measured.
     """
     from gcnnbench.equivariance.audit import find_channels
     from gcnnbench.equivariance.lie_table import IMAGES, lie_table

@@ -17,6 +17,9 @@ def audit_zoo(only: str | None, checkouts: Path | None, write: Path | None) -> N
         only: the name of one card; all where none is given.
         checkouts: a folder with clones of the repositories that are no packages.
         write: the page's file.
+
+    Raises:
+        UserError: there is no such card, or the folder of clones is none.
     """
     from gcnnbench.disk import write_whole
     from gcnnbench.zoo import auditing

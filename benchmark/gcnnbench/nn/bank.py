@@ -32,7 +32,10 @@ def per_element(bias: Tensor | None, group: Group) -> Tensor | None:
 
 
 def in_channels_last(bank: Tensor) -> Tensor:
-    """The bank in channels_last memory, with one input channel, too, where PyTorch would take either for it."""
+    """The bank (outputs, inputs, height, width) in channels_last memory.
+
+    With one input channel, too, where PyTorch would take either layout for it.
+    """
     outs, ins, height, width = bank.shape
     flat = bank.permute(0, 2, 3, 1).flatten()
     return flat.view(outs, height, width, ins).permute(0, 3, 1, 2)

@@ -67,7 +67,7 @@ def orbit(bank: Tensor, group: Group, in_group: Group, table: BankTable | None =
 
 
 def project(bank: Tensor, group: Group, in_group: Group, table: BankTable | None = None) -> Tensor:
-    """`ΠW = 1/|G| Σ_g gW`, the nearest equivariant bank; arguments as for `orbit`."""
+    """`ΠW = 1/|G| Σ_g gW`, the nearest equivariant bank, of the same shape; arguments as for `orbit`."""
     return orbit(bank, group, in_group, table).mean(0)
 
 

@@ -48,7 +48,7 @@ def strongest_phase(phases: Sequence[Tensor]) -> Tensor:
 
 
 def polyphase_components(features: Tensor) -> list[Tensor]:
-    """The four parts that hold every second row and column, in the order of `PHASES`; views, copied nowhere."""
+    """The four parts of (…, height, width) that hold every second row and column, in the order of `PHASES`; views."""
     return [features[..., row::2, column::2] for row, column in PHASES]
 
 

@@ -163,7 +163,7 @@ def stack(networks: Sequence[nn.Module], streams: Streams) -> nn.Module:
 
 
 def unstacked(values: Tensor, seeds: int, position: int) -> Tensor:
-    """One seed's own copy of a stacked tensor; a tensor without axes is the same for all."""
+    """One seed's own copy of a stacked tensor (seeds·first, …); a tensor without axes is the same for all."""
     return values.unflatten(0, (seeds, -1))[position].clone() if values.ndim else values.clone()
 
 
