@@ -46,7 +46,7 @@ _ONE_AT_A_TIME = threading.Lock()
 """Torch's settings belong to the process, and several cells may be waited for in it."""
 
 
-class _Course(Model):
+class _TrainingReport(Model):
     """What the training process reports beside the weights."""
 
     history: tuple[Epoch, ...]
@@ -129,7 +129,7 @@ def _export(cell: Cell, code: Code, found: Splits, trust: bool) -> tuple[_Export
 
 def _train(
     cell: Cell, code: Code, found: Splits, network: _Exported, exported: Tensors, trust: bool
-) -> tuple[_Course, Tensors]:
+) -> tuple[_TrainingReport, Tensors]:
     """The course of training, and the tensors that it leaves: weights, and outputs that they gave in this process."""
     given = {"train.images": found.train.images, "train.labels": found.train.labels, "test.images": found.test.images}
     if found.validation is not None:
@@ -142,7 +142,7 @@ def _train(
         given |= prefixed(NETWORK, exported)
         graphs = network.graphs.model_dump(mode="json")
         outcome = do_job("train-graphs", cell, {}, given, seconds, trust, graphs=graphs)
-    return read_report(_Course, outcome.report), outcome.tensors
+    return read_report(_TrainingReport, outcome.report), outcome.tensors
 
 
 def _batches(cell: Cell, found: Splits) -> dict[str, list[int]]:
@@ -164,7 +164,7 @@ def _same_outputs(cell: Cell, trained: EvaluationState, scored: EvaluationState)
         raise Refused([Finding(check="rescore", what=what, remedy=remedy)])
 
 
-def _wrong_course(cell: Cell, images: int, course: _Course) -> Iterator[Finding]:
+def _wrong_course(cell: Cell, images: int, course: _TrainingReport) -> Iterator[Finding]:
     """What the recipe determines of the course of training."""
     recipe = cell.card.recipe
     batches = images // recipe.batch_size if recipe.drop_last else -(-images // recipe.batch_size)

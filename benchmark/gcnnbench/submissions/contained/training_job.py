@@ -95,7 +95,7 @@ def train_graphs_job(subject: Subject, before: Snapshot) -> Done:
         report, tensors = _outputs(subject, network, test)
     except GraphError as error:
         raise RefusedError("graph", str(error), "let the network be exported as it is") from error
-    return list(changes(before)), report | _course(state), tensors | _weights(state)
+    return list(changes(before)), report | _training_report(state), tensors | _weights(state)
 
 
 def train_job(subject: Subject, before: Snapshot) -> Done:
@@ -119,7 +119,7 @@ def train_job(subject: Subject, before: Snapshot) -> Done:
     state = _trained(subject, network, test)
     findings, report, tensors = _score(subject, network, test)
     findings += changes(before)
-    report |= {"before": early.model_dump_json(), **_course(state)}
+    report |= {"before": early.model_dump_json(), **_training_report(state)}
     return findings, report, tensors | _weights(state)
 
 
@@ -152,7 +152,7 @@ def _trained(subject: Subject, network: nn.Module, test: Images) -> TrainingStat
     return state
 
 
-def _course(state: TrainingState) -> dict[str, Any]:
+def _training_report(state: TrainingState) -> dict[str, Any]:
     return {
         "history": state.history,
         "steps": state.steps,
