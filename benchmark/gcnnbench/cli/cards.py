@@ -14,7 +14,7 @@ from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cli.fitting import fit_table
 from gcnnbench.cli.output import columns
-from gcnnbench.formatting import how_many
+from gcnnbench.formatting import NOTHING, how_many
 from gcnnbench.layout import WIDTH, pipes
 from gcnnbench.pages.protocol_text import protocol
 
@@ -115,7 +115,7 @@ def _entry_rows(registry: Registry, card: BenchmarkCard, known: CardBackground) 
     for entry in card.entries:
         slug, size = split_entry(entry)
         model = registry.model(slug)
-        said = model.claim_at(size) or "–"
+        said = model.claim_at(size) or NOTHING
         row = {"entry": entry, "group": model.group, "equivariance": said, "seeds run": list(seeds.get(entry, ()))}
         rows.append({**row, "spec": (known.digests[entry] or "of the copy")[:12]})
     return rows

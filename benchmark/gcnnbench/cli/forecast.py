@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isnan
 
 from gcnnbench.errors import UserError
-from gcnnbench.formatting import how_many
+from gcnnbench.formatting import NOTHING, how_many
 from gcnnbench.layout import folded, pipes
 from gcnnbench.runs.cell import Cell
 
@@ -31,13 +31,13 @@ def forecast_text(cells: Sequence[Cell], planned: int, jobs: int | None, *, else
     found = forecast([group[0] for group in by_entry.values()])
     for ((benchmark, entry), group), one in zip(by_entry.items(), found, strict=True):
         if isinstance(one, UserError):
-            rows.append([benchmark, entry, str(len(group)), "–", "–", "–"])
+            rows.append([benchmark, entry, str(len(group)), *[NOTHING] * 3])
             broken.append(f"{benchmark} {entry} cannot be built: {one}")
             continue
         committed, kept = committed + one.committed * len(group), kept + one.kept * len(group)
         each = one.train_seconds + one.test_seconds
         if isnan(each):
-            rows.append([benchmark, entry, str(len(group)), "–", "–", "–"])
+            rows.append([benchmark, entry, str(len(group)), *[NOTHING] * 3])
             unknown = True
             continue
         times = [duration_range(seconds, one.within) for seconds in (one.train_seconds, one.test_seconds)]

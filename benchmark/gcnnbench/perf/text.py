@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gcnnbench.formatting import NOTHING, how_many
 from gcnnbench.layout import pipes
 from gcnnbench.perf.report import Comparison, Measured, Report, Spread, Target
-
-NOTHING = "–"
 
 
 def report_as_markdown(report: Report) -> str:
@@ -16,7 +15,7 @@ def report_as_markdown(report: Report) -> str:
     if report.targets:
         parts.append(_targets(report.targets))
     peak = f"; peak {report.peak / 1e9:,.0f} GFLOP/s ({report.peak_of or 'sgemm'})" if report.peak else ""
-    threads = f"{report.threads} thread{'s' if report.threads > 1 else ''}"
+    threads = how_many(report.threads, "thread")
     where = f"{report.device}, {report.device_name}, {threads}; torch {report.versions.get('torch', '?')}{peak}"
     commit = f"commit {report.commit[:12]}{' with changes' if report.dirty else ''}; " if report.commit else ""
     notes = [

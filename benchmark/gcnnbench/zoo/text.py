@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gcnnbench.equivariance.judgement import NEGLIGIBLE
-from gcnnbench.formatting import how_many
+from gcnnbench.formatting import NOTHING, how_many
 from gcnnbench.layout import pipes
 from gcnnbench.zoo.auditing import DECIDED, EXACT, ZooRow
 from gcnnbench.zoo.cards import Checkout, Entries, Formula, Package, ZooCard
@@ -94,8 +94,8 @@ def _table(rows: Sequence[ZooRow]) -> str:
 def _cells(row: ZooRow) -> list[str]:
     network = row.network
     claimed = network.claims if network.of is None else f"{network.claims} ({network.of})"
-    error = "–" if row.error is None else f"{row.error:.0e}" if row.error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}"
-    broken = f"`{row.first_break}`" if row.first_break and row.verdict not in EXACT else "–"
+    error = NOTHING if row.error is None else f"{row.error:.0e}" if row.error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}"
+    broken = f"`{row.first_break}`" if row.first_break and row.verdict not in EXACT else NOTHING
     return [
         network.name,
         str(row.size),
@@ -104,7 +104,7 @@ def _cells(row: ZooRow) -> list[str]:
         f"{row.verdict}{_because(row)}",
         error,
         broken,
-        row.repair or "–",
+        row.repair or NOTHING,
     ]
 
 
