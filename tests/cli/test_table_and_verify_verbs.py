@@ -40,7 +40,7 @@ def test_claims_can_be_chosen_by_benchmark(tmp_path: Path) -> None:
             ["verify", "claims", "--paper", "nobody2020"],
             "there are no claims of 'nobody2020'; there are those of cohen2016",
         ),
-        (["verify", "claims", "--benchmark", "quickstart"], "no claim is chosen"),
+        (["verify", "claims", "--benchmark", "quickstart"], "there are no claims about quickstart"),
         (["compare", "p4cnn@16", "z2cnn@16"], "write BENCHMARK/SLUG@SIZE"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Links of README and docs lead to files of the repository; the site of the docs names only pages that are there."""
+"""Links of documents lead to files of the repository and to headings; the site names only pages that are there."""
 
 from __future__ import annotations
 
@@ -10,24 +10,37 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINKING = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(document: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = document.parent / path if path else document
+    return target.exists() and (not anchor or target.suffix != ".md" or anchor in anchors(target))
+
+
 def broken(document: Path) -> list[str]:
-    """The links of a document that lead to no file; those to the web are not followed."""
-    links = [link.partition("#")[0] for link in LINK.findall(document.read_text())]
-    inside = [link for link in links if link and "://" not in link]
-    return [link for link in inside if not (document.parent / link).exists()]
+    """The links of a document that lead to no file or to no heading of it; those to the web are not followed."""
+    links = [link for link in LINK.findall(document.read_text()) if "://" not in link]
+    return [link for link in links if not leads_somewhere(document, link)]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=[str(document.relative_to(ROOT)) for document in DOCUMENTS])
+@pytest.mark.parametrize("document", LINKING, ids=[str(document.relative_to(ROOT)) for document in LINKING])
 def test_links_lead_to_files(document: Path) -> None:
     assert broken(document) == []
 
 
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:
-    (tmp_path / "a.md").write_text("[a](a.md#part) [b](missing.md) [c](https://example.org)")
-    assert broken(tmp_path / "a.md") == ["missing.md"]
+    links = "[a](a.md#one-part-here) [b](missing.md) [c](https://example.org) [d](#other) [e](a.md#part)"
+    (tmp_path / "a.md").write_text(f"## One part, `here`\n{links}")
+    assert broken(tmp_path / "a.md") == ["missing.md", "#other", "a.md#part"]
 
 
 def test_every_page_of_the_docs_stands_in_the_navigation() -> None:

@@ -74,7 +74,8 @@ def claims(
 
     rows = judged()
     if not rows:
-        raise UserError("no claim is chosen, and nothing checked is nothing right; leave --paper or --benchmark out")
+        chosen_by = " ".join([f"of {paper}"] * (paper is not None) + [f"about {benchmark}"] * (benchmark is not None))
+        raise UserError(f"there are no claims {chosen_by}, so nothing was checked; leave --paper or --benchmark out")
     failed = 0
     if rerun:
         failed = _run_awaited(registry, rows, results, device.value, data)
