@@ -6,7 +6,7 @@ Every engine runs this, on whatever machine, and hands what comes to the store (
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from gcnnbench.errors import UserError
@@ -142,12 +142,7 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
         return [*rest, *((cell, None) for cell in todo)]
     kept = [pair for pair, done in zip(kept, trained, strict=True) if not done]
     states = batch_states(todo, [state for state, _ in kept])
-    anew = []
-    for cell, state, (earlier, why) in zip(todo, states, kept, strict=True):
-        if earlier is not None and earlier is not state:
-            why = "its checkpoint does not fit those of the seeds that it is trained with"
-        if why is not None:
-            anew.append(Restarted(cell.name, why))
+    restarted = _restarted(todo, states, kept)
     alive = list(zip(todo, states, strict=True))
     at_once = f"{how_many(len(todo), 'seed')} {'side by side' if todo[0].cuda_graphs else 'at once'}"
     for cell, state in alive:
@@ -164,8 +159,8 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
             for cell, state in alive:
                 yield Ended(cell.name, ended_by(cell, state, error))
             return rest
-        yield from anew  # not before: where seeds cannot be trained at once, each goes on from its own
-        anew = []
+        yield from restarted  # not before: where seeds cannot be trained at once, each goes on from its own
+        restarted = []
         if lost is None:
             break
         for position, (cell, state) in enumerate(zip(todo, states, strict=True)):
@@ -184,6 +179,19 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
         state.phase = "evaluation"
         yield Saved(cell.name, dump(state))
     return [*rest, *alive]
+
+
+def _restarted(
+    cells: Sequence[Cell], states: Sequence[CellState], kept: Sequence[tuple[CellState | None, str | None]]
+) -> list[Restarted]:
+    """Those of these cells that do not go on from the state that was kept of them, and why."""
+    found = []
+    for cell, state, (earlier, why) in zip(cells, states, kept, strict=True):
+        if earlier is not None and earlier is not state:
+            why = "its checkpoint does not fit those of the seeds that it is trained with"
+        if why is not None:
+            found.append(Restarted(cell.name, why))
+    return found
 
 
 def _begin(cell: Cell, content: bytes | None) -> Generator[Message, None, CellState]:
