@@ -62,7 +62,8 @@ def _folded(mirrored: Tensor, margin: int, axis: int) -> Tensor:
     return total
 
 
-_mirror: Callable[[Tensor, int], Tensor] = _Mirror.apply
+mirror: Callable[[Tensor, int], Tensor] = _Mirror.apply
+"""Features (batch, channels, height, width) with so many mirrored pixels more on every side."""
 
 
 def blur_pool2d(features: Tensor, kernel: Tensor, stride: int = 2) -> Tensor:
@@ -85,7 +86,7 @@ def blur_pool2d(features: Tensor, kernel: Tensor, stride: int = 2) -> Tensor:
     margin = (kernel.shape[-1] - 1) // 2
     if smallest <= margin:
         raise UserError(f"features of {smallest} pixels cannot be mirrored by {margin}: blur them before they shrink")
-    mirrored = _mirror(features, margin)
+    mirrored = mirror(features, margin)
     filters = kernel.to(features.dtype).expand(channels, 1, -1, -1)
     return conv2d(mirrored, filters, stride=stride, groups=channels)
 

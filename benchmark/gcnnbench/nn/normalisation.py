@@ -106,7 +106,8 @@ class _GroupBatchNorm(torch.autograd.Function):
         return grad_features, grad_weight, grad_bias, None, None
 
 
-_group_batch_norm: Callable[[Tensor, Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]] = _GroupBatchNorm.apply
+group_batch_norm: Callable[[Tensor, Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]] = _GroupBatchNorm.apply
+"""Features (batch, channels·|group|, height, width), γ and β (channels,), |group| and ε -> normalised, μ and σ²."""
 
 
 class GroupBatchNorm(nn.Module):
@@ -166,7 +167,7 @@ class GroupBatchNorm(nn.Module):
         if count == 1:
             raise UserError("batch statistics need more than one value for each channel; the batch has one")
         # under autocast the features are in half precision: statistics are not taken in it
-        normalised, mean, variance = _group_batch_norm(
+        normalised, mean, variance = group_batch_norm(
             features.to(self.weight.dtype), self.weight, self.bias, order, self.eps
         )
         with torch.no_grad():

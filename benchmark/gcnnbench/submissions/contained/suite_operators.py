@@ -15,8 +15,8 @@ from gcnnbench.nn import blur, convolution, dropout, normalisation, projection
 
 OURS: Mapping[str, Callable[..., Any]] = {
     "gcnnbench.gather": convolution.gather,
-    "gcnnbench.group_batch_norm": normalisation._group_batch_norm,
-    "gcnnbench.mirror": blur._mirror,
+    "gcnnbench.group_batch_norm": normalisation.group_batch_norm,
+    "gcnnbench.mirror": blur.mirror,
     "gcnnbench.dropout_mask": dropout.dropout_mask,
 }
 """What runs them, by the names that they have in a graph."""
@@ -54,9 +54,9 @@ def as_operators() -> Iterator[None]:
     """The suite's functions with gradients or draws of their own as operators of the trace; those of others refused."""
     if not hasattr(torch.ops.gcnnbench, "gather"):
         norm = "(Tensor features, Tensor weight, Tensor bias, int order, float eps) -> (Tensor, Tensor, Tensor)"
-        _define("group_batch_norm", norm, normalisation._group_batch_norm, _fake_norm)
+        _define("group_batch_norm", norm, normalisation.group_batch_norm, _fake_norm)
         _define("gather", "(Tensor weight, Tensor places, Tensor sources) -> Tensor", convolution.gather, _fake_gather)
-        _define("mirror", "(Tensor features, int margin) -> Tensor", blur._mirror, _fake_mirror)
+        _define("mirror", "(Tensor features, int margin) -> Tensor", blur.mirror, _fake_mirror)
         _define("dropout_mask", "(Tensor features, float p) -> Tensor", dropout.dropout_mask, _fake_mask)
 
     def refused(*_: Any, **__: Any) -> Any:
@@ -70,10 +70,10 @@ def as_operators() -> Iterator[None]:
 
     with ExitStack() as stack:
         for owner, name, other in (
-            (normalisation, "_group_batch_norm", torch.ops.gcnnbench.group_batch_norm.default),
+            (normalisation, "group_batch_norm", torch.ops.gcnnbench.group_batch_norm.default),
             (convolution, "gather", torch.ops.gcnnbench.gather.default),
             (projection, "gather", torch.ops.gcnnbench.gather.default),
-            (blur, "_mirror", torch.ops.gcnnbench.mirror.default),
+            (blur, "mirror", torch.ops.gcnnbench.mirror.default),
             (dropout, "dropout_mask", masked),
             (torch.autograd.Function, "apply", refused),
             (torch.Tensor, "register_hook", refused),
