@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
+from gcnnbench import disk
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import main
 from gcnnbench.cli.progress import RunReport
@@ -27,6 +30,7 @@ from gcnnbench.strict_json import parse_model
 from gcnnbench.training.loop import DivergedError
 from tests.command_line import called
 
+ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 RUN = ("run", "tiny", "--include", TINY, "--entry", "z2cnn@8", "--seeds", "0", "--device", "cpu", "--jobs", "1")
 
@@ -82,14 +86,61 @@ def test_a_place_that_takes_no_files_is_named(
 def test_an_error_of_the_file_system_is_a_users_error_for_every_verb(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_only(path: Path, *_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+    def read_only(contents: dict[Path, bytes], *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(next(iter(contents))))
 
-    monkeypatch.setattr("gcnnbench.runs.store.write_whole", read_only)
+    monkeypatch.setattr("gcnnbench.runs.store.whole_files", read_only)
     code, said = ended(capsys, "leaderboard", "quickstart", "--write")
     assert code == 2
     assert said.strip().endswith(": Read-only file system")
     assert len(said.strip().splitlines()) == 1
+
+
+def test_tables_are_all_new_or_all_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends the command before everything is made, no kept file of the set is another one."""
+    results = tmp_path / "results"
+    shutil.copytree(ROOT / "results" / "quickstart@1", results / "quickstart@1")
+    shutil.copytree(ROOT / "results" / "quickstart-shifts@1", results / "quickstart-shifts@1")
+    for name in ("tables/quickstart@1.md", "tables/quickstart-shifts@1.md", "figures/pairs.svg", "README.md"):
+        (results / name).parent.mkdir(exist_ok=True)
+        (results / name).write_text("as it was")
+
+    def unchanged() -> bool:
+        kept = {path for folder in ("tables", "figures") for path in (results / folder).iterdir()}
+        return len(kept) == 3 and all(path.read_text() == "as it was" for path in {*kept, results / "README.md"})
+
+    def drawn(*given: Any) -> str:
+        (given[3] / "pairs.svg").write_text("new")
+        return "new"
+
+    def interrupted(*given: Any) -> str:
+        drawn(*given)
+        raise KeyboardInterrupt
+
+    command = ("leaderboard", "--write", "--results", results)
+    with monkeypatch.context() as patch:
+        patch.setattr("gcnnbench.pages.results.page", interrupted)
+        assert called(*command).exit_code != 0
+    assert unchanged()
+
+    monkeypatch.setattr("gcnnbench.pages.results.page", drawn)
+    flushed, written = disk._flush, list[object]()
+
+    def full(file: BinaryIO) -> None:
+        written.append(file)
+        if len(written) > 9:  # places are tried beforehand
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flushed(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gcnnbench.disk._flush", full)
+        assert called(*command).exit_code != 0
+    assert len(written) > 9
+    assert unchanged()
+    assert called(*command).exit_code == 0
+    assert [(results / name).read_text() for name in ("README.md", "figures/pairs.svg")] == ["new", "new"]
+    assert "p4cnn@12" in (results / "tables/quickstart@1.md").read_text()
+    assert "circular" in (results / "tables/quickstart-shifts@1.md").read_text()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

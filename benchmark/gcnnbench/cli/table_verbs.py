@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -96,19 +97,24 @@ def regret(
 
 
 def _keep(registry: Registry, results: Path, boards: list[Board], *, everything: bool) -> None:
+    """Write the tables, and of everything the figures and the page, only when all of them are made."""
     from gcnnbench.leaderboard import tables
     from gcnnbench.runs.store import Store
 
-    store = Store(results)
-    for board in boards:
-        for name, text in tables.table_files(board).items():
-            store.write(results / tables.TABLES / name, text.encode())
+    made = {
+        results / tables.TABLES / name: text.encode()
+        for board in boards
+        for name, text in tables.table_files(board).items()
+    }
     if everything:
         from gcnnbench.cli.progress import steps
         from gcnnbench.pages.results import FIGURES, PAGE, page
 
-        text = page(registry, results, boards, results / FIGURES, lambda shown: steps(shown, lambda one: one.benchmark))
-        store.write(results / PAGE, text.encode())
+        with TemporaryDirectory() as drawn:
+            text = page(registry, results, boards, Path(drawn), lambda shown: steps(shown, lambda one: one.benchmark))
+            made |= {results / FIGURES / path.name: path.read_bytes() for path in sorted(Path(drawn).iterdir())}
+        made[results / PAGE] = text.encode()
+    Store(results).write_together(made)
 
 
 FORMS = """write one of

@@ -60,6 +60,15 @@ class Store:
         """
         write_whole(path, content, self.temporary)
 
+    def write_together(self, contents: dict[Path, bytes]) -> None:
+        """Write files below the results directory that belong together: all are on the disk before one takes its place.
+
+        Raises:
+            OSError: one of them cannot be written; what stood in their places is as it was.
+        """
+        with whole_files(contents, self.temporary):
+            pass
+
     def sweep(self) -> None:
         """Delete what writers left that were killed."""
         sweep(self.temporary)
