@@ -61,7 +61,7 @@ def list_cards(
         from gcnnbench.pages.registry import page
 
         write_whole(write, page(registry).encode())
-        typer.echo(f"written: {write}")
+        typer.echo(f"wrote {write}", err=True)
         return
     tables = {
         card_files.value: summaries(registry, card_files.value) for card_files in ([what] if what else CardFolder)
