@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch.backends import cuda, cudnn, mkldnn
 
-CUDNN: Any = cudnn
+CUDA: Any = cuda
 """PyTorch's modules, whose settings are properties that type checkers do not see."""
+CUDNN: Any = cudnn
 MKLDNN: Any = mkldnn
-ON_GPU = (cuda.matmul, CUDNN.conv, CUDNN.rnn)
+ON_GPU = (CUDA.matmul, CUDNN.conv, CUDNN.rnn)
 ON_CPU = (MKLDNN.matmul, MKLDNN.conv, MKLDNN.rnn)
 
 Switch = TypeVar("Switch")
