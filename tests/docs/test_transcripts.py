@@ -56,6 +56,19 @@ def test_a_transcript_is_what_the_command_prints(document: Path, command: str, s
     )
 
 
+def words_of(figure: Path) -> list[str]:
+    """The title and the description that a figure carries for those who cannot see it."""
+    return re.findall(r"<dc:(?:title|description)>([^<]*)</dc:", figure.read_text(encoding="utf-8"))[:2]
+
+
+def test_the_words_of_the_readme_s_figure_are_those_that_its_command_writes(tmp_path: Path) -> None:
+    """Two sizes are enough for the words."""
+    command = re.search(r"made by `(gcnnbench audit \S+) --sizes \S+ --figure (\S+)`", (ROOT / "README.md").read_text())
+    assert command is not None
+    output_of(f"{command[1]} --sizes 28,29 --figure {tmp_path / 'figure'}")
+    assert words_of(ROOT / f"{command[2]}-size.svg") == words_of(tmp_path / "figure-size.svg") != []
+
+
 if __name__ == "__main__":
     for document in DOCUMENTS:
         text = document.read_text()
