@@ -90,6 +90,7 @@ def test_a_users_file_as_one_json_document(gcnnbench: Any, mine: Path, name: str
         "invariance_error",
         "drawn_error",
         "reason",
+        "inputs",
         "verdict",
     ]
     assert list(even) == list(odd) == keys

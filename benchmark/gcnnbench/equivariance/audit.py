@@ -12,6 +12,7 @@ from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
 from gcnnbench.equivariance.exactness import REFUSALS, Verdict, nearest_sizes, watch
 from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
+from gcnnbench.equivariance.further_inputs import in_words
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
@@ -65,10 +66,15 @@ class SizeAudit:
         deciding = self.measured.deciding if self.measured else None
         return None if deciding is None or deciding.error == float("inf") else deciding.error
 
+    @property
+    def inputs(self) -> str | None:
+        """The ranges of values and the batch sizes for which the decision was measured, in words."""
+        return in_words(self.measured.inputs) if self.measured else None
+
     def document(self) -> dict[str, object]:
         """The row of the JSON document."""
         names = ("size", "grid", "certificate", "decision", "first_break", "invariance_error", "drawn_error", "reason")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"inputs": self.inputs}
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,7 @@ def audit_size(
     return SizeAudit(
         size,
         grid=seen.grid,
-        certificate=certificate,
+        certificate="none" if claims_trivial else found.certified,
         decision=measured.verdict,
         first_break=found.first_break,
         recovered=measured.recovered,

@@ -4,9 +4,8 @@ The verdict is that of the output, in two states: with the weights as *given*, a
 Each must be judged under every element of the group. Layers explain the verdict: one that is broken below an exact
 output is *recovered*.
 
-Real images are alike in much: their corners are dark, what they show is in the middle. A network that goes different
-ways for different images may take the same one for all of them. So what is exact on the images must not break on noise
-of their range, either.
+What is exact on the images must not break on further inputs, either (`further_inputs.py`): noise, other ranges of
+values and other batch sizes. The decision names the inputs on which it was measured.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.breaking_parameter import breaking_parameter
 from gcnnbench.equivariance.controls import LARGEST, SMALLEST, ControlNetwork, control_images
-from gcnnbench.equivariance.deviations import OUT_OF_ORDER, OUTPUT, keeps_the_order
+from gcnnbench.equivariance.deviations import OUT_OF_ORDER, OUTPUT, State, keeps_the_order
+from gcnnbench.equivariance.further_inputs import Inputs, further_inputs, inputs_of
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge
 from gcnnbench.equivariance.precision import device_of, tensors
 from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
@@ -31,7 +30,6 @@ from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import CIRCULAR_SHIFTS, P2, P4, P4M, PM, ActingGroup, ShiftGroup
 
 GIVEN, DRAWN = "given", "drawn"
-ON_NOISE = "given, on noise"
 SUBGROUPS: tuple[ActingGroup, ...] = (P2, PM, P4, P4M, CIRCULAR_SHIFTS)
 
 
@@ -45,15 +43,19 @@ class Decision:
 
     Args:
         group: the whole group that was asked about.
-        states: the network as given and drawn anew, each judged; a third, as given on noise, where only that breaks.
+        states: the network as given and drawn anew, each judged; a third, on further inputs, where only that breaks.
         reason: what is wrong or could not be told, or None.
         control: the error at the output of the control that is broken, on the same images, if it ran.
+        inputs: those on which it was measured: of the images, and the further ones on which it is exact.
+        other_batches: whether it breaks only where another number of images is shown at once.
     """
 
     group: ActingGroup
     states: tuple[Judgement, ...]
     reason: str | None = None
     control: float | None = None
+    inputs: tuple[Inputs, ...] = ()
+    other_batches: bool = False
 
     @property
     def verdict(self) -> DecisionVerdict:
@@ -94,6 +96,11 @@ class Decision:
         verdict = self.verdict
         here = (one for state in self.states for one in state.at_output(self.group) if one.verdict == verdict)
         return max(here, key=lambda one: one.error, default=None)
+
+    @property
+    def on_further_inputs_only(self) -> bool:
+        """Whether it is broken, but not on the images."""
+        return self.verdict == "approximate" and over(self.states[:2], self.group) == "exact"
 
     @property
     def error(self) -> float | None:
@@ -141,22 +148,30 @@ def decide(
     if len(images) < 2 or images.shape[-1] != images.shape[-2]:
         raise UserError(f"a decision needs at least two square images; got {tuple(images.shape)}")
     broken = run_controls(images, group) if controls else None
-    found = _decide(network, images, group, fan_in, output or Invariant())
-    if found.verdict == "exact":
-        seen = judge(network, ON_NOISE, tensors, noise_like(images), group, fan_in=fan_in, output=output or Invariant())
-        if seen.verdict(group) == "approximate":
-            found = replace(found, states=(*found.states, seen))
-            found = replace(found, reason=f"{found.deciding}; on the images it is exact: what it does depends on them")
-        elif not keeps_the_order(network, tensors, images.to(device_of(network, images))):
-            found = replace(found, states=(*found.states, Judgement(GIVEN, (), OUT_OF_ORDER)), reason=OUT_OF_ORDER)
-    return replace(found, control=broken)
+    found, drawn = _decide(network, images, group, fan_in, output or Invariant())
+    found = replace(found, control=broken, inputs=(inputs_of(images),))
+    if found.verdict != "exact":
+        return found
+    if not keeps_the_order(network, tensors, images.to(device_of(network, images))):
+        return replace(found, states=(*found.states, Judgement(GIVEN, (), OUT_OF_ORDER)), reason=OUT_OF_ORDER)
+    return _on_further_inputs(found, network, images, drawn, fan_in, output or Invariant())
 
 
-def noise_like(images: Tensor) -> Tensor:
-    """Uniform noise in the range of each channel, as many images of the same size."""
-    least, most = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
-    numbers = torch.rand(images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(images)
-    return least + (most - least) * numbers
+def _on_further_inputs(
+    found: Decision, network: nn.Module, images: Tensor, drawn: State, fan_in: int, output: Field
+) -> Decision:
+    """What is exact on the images, on further inputs: with those on which it is exact, or the first that breaks it."""
+    group, held = found.group, list(found.inputs)
+    bound = max(one.bound for one in found.states[-1].at_output(group))
+    for one in further_inputs(network, images, group, drawn=drawn, bound=bound, fan_in=fan_in, output=output):
+        verdict = one.judgement.verdict(group)
+        if verdict == "approximate":
+            broken = replace(found, states=(*found.states, one.judgement), other_batches=one.other_batches)
+            reason = f"{broken.deciding}; on the images it is exact: what it does depends on {one.depends_on}"
+            return replace(broken, reason=reason, inputs=(*found.inputs, one.inputs))
+        if verdict == "exact":
+            held.append(one.inputs)
+    return replace(found, inputs=tuple(dict.fromkeys(held)))
 
 
 def run_controls(images: Tensor, group: ActingGroup = P4) -> float | None:
@@ -177,7 +192,7 @@ def run_controls(images: Tensor, group: ActingGroup = P4) -> float | None:
         network = ControlNetwork(images.shape[1], "circular" if shifts and positive else "zeros")
         shown = control_images(large, even=positive or shifts)
         products = 9 * images.shape[1] + 4 + 9 * 12 + shown[0, 0].numel() // (1 if shifts else 4) + 3
-        decision = _decide(network, shown, group if shifts else P4, products, Invariant())
+        decision, _ = _decide(network, shown, group if shifts else P4, products, Invariant())
         if decision.verdict != right:
             raise ControlError(
                 f"the {'positive' if positive else 'negative'} control is {decision.verdict} instead of {right} on "
@@ -189,15 +204,19 @@ def run_controls(images: Tensor, group: ActingGroup = P4) -> float | None:
     return None if worst is None else worst.error
 
 
-def _decide(network: nn.Module, images: Tensor, group: ActingGroup, fan_in: int, output: Field) -> Decision:
+def _decide(
+    network: nn.Module, images: Tensor, group: ActingGroup, fan_in: int, output: Field
+) -> tuple[Decision, State]:
+    """The decision on these images, and the state drawn anew that it rests on."""
     measure = partial(judge, network, images=images, group=group, fan_in=fan_in, output=output)
-    given, draw = measure(GIVEN, tensors), 0
-    anew = measure(DRAWN, draw_weights)
+    given, draw, drawn = measure(GIVEN, tensors), 0, draw_weights
+    anew = measure(DRAWN, drawn)
     while anew.verdict(group) == "unknown" and draw + 1 < DRAWS:
         draw += 1
-        anew = measure(DRAWN, partial(draw_weights, images=images, draw=draw))
+        drawn = partial(draw_weights, images=images, draw=draw)
+        anew = measure(DRAWN, drawn)
     found = Decision(group, (given, anew))
-    return Decision(group, found.states, _reason(found, network, images, fan_in, output, draw))
+    return replace(found, reason=_reason(found, network, images, fan_in, output, draw)), drawn
 
 
 def _reason(found: Decision, network: nn.Module, images: Tensor, fan_in: int, output: Field, draw: int) -> str | None:

@@ -57,7 +57,12 @@ class _Scale:
 
 
 def deviations(
-    network: nn.Module, state: State, images: Tensor, elements: Sequence[Element], output: Field
+    network: nn.Module,
+    state: State,
+    images: Tensor,
+    elements: Sequence[Element],
+    output: Field,
+    batches: Sequence[int] | None = None,
 ) -> list[Deviation]:
     """The errors of a state at every layer whose action is known and at the output, in the order in which they run.
 
@@ -65,12 +70,13 @@ def deviations(
     logits hides nothing. The condition of a layer is measured: the images are changed by random relative 2⁻²⁰, and
     the relative change of the layer over 2⁻²⁰ is taken; at the output it is at least `rms f / scale`. Where that
     changes the output altogether, 2⁻⁴⁰ is tried, and where that does, too, the condition is infinite. Layers whose
-    scale is zero have no error and are left out.
+    scale is zero have no error and are left out, and so are all where the images are shown in batches.
 
     Raises:
         UnjudgedError: the output is not finite, the same for all images, or another one at each time.
     """
-    names = known_layers(network)
+    names = () if batches else known_layers(network)
+    parts = list(batches or [len(images)])
     scales: dict[str, _Scale] = {}
     found: list[Deviation] = []
 
@@ -102,7 +108,7 @@ def deviations(
 
     def run(inputs: Tensor, see: See) -> None:
         with observed(network, names, see):
-            result = output_tensor(forward(network, swapped, inputs))
+            result = torch.cat([output_tensor(forward(network, swapped, part)) for part in inputs.split(parts)])
         if result.is_complex():
             raise UnjudgedError(COMPLEX)
         if not result.isfinite().all():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gcnnbench.equivariance.certificate.verdict import Certificate, certify, example
 from gcnnbench.equivariance.decision import Decision, decide
 from gcnnbench.equivariance.precision import device_of, tensors
-from gcnnbench.equivariance.results import Exactness
+from gcnnbench.equivariance.results import CertificateVerdict, Exactness
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup, Element
 from gcnnbench.outside_text import as_line
@@ -31,9 +31,14 @@ class Verdict:
     decision: Decision
 
     @property
+    def certified(self) -> CertificateVerdict:
+        """What the certificate says; it followed one batch, and so cannot know of what breaks in other ones only."""
+        return "unknown" if self.decision.other_batches else self.certificate.verdict
+
+    @property
     def contradictory(self) -> bool:
         """Whether one says exact and the other approximate: one of them is wrong."""
-        return {self.certificate.verdict, self.decision.verdict} == {"exact", "approximate"}
+        return {self.certified, self.decision.verdict} == {"exact", "approximate"}
 
     @property
     def first_break(self) -> str | None:
@@ -79,7 +84,7 @@ def exactness(
     found = Verdict(certificate, decide(network, images, group, fan_in=certificate.fan_in, output=output))
     return Exactness(
         grid=certificate.grid,
-        certificate="none" if claims_trivial else certificate.verdict,
+        certificate="none" if claims_trivial else found.certified,
         decision=found.decision.verdict,
         first_break=as_line(found.first_break) if found.first_break else None,
         error=found.decision.error,

@@ -91,6 +91,8 @@ def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: li
     yield f"grid {row.grid}, certificate {row.certificate}, decision {row.decision}"
     if row.reason:
         yield row.reason
+    if row.decision == "exact":
+        yield f"measured exact for inputs from {row.inputs}"
     yield ""
     yield "operations that sample pixels:"
     for sampling in row.seen.samplings:

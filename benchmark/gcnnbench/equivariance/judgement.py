@@ -15,6 +15,7 @@ verdict is *unknown*.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -99,7 +100,15 @@ class Judgement:
 
 
 def judge(
-    network: nn.Module, name: str, state: State, images: Tensor, group: ActingGroup, *, fan_in: int, output: Field
+    network: nn.Module,
+    name: str,
+    state: State,
+    images: Tensor,
+    group: ActingGroup,
+    *,
+    fan_in: int,
+    output: Field,
+    batches: Sequence[int] | None = None,
 ) -> Judgement:
     """Measure a network in one state and judge every deviation.
 
@@ -111,13 +120,15 @@ def judge(
         group: whose elements move the images.
         fan_in: N of the bound.
         output: how the output should transform.
+        batches: sizes of the batches in which the images are shown, all at once where None; then the output alone is
+            judged.
     """
     device = device_of(network, images)
     if best_dtype(device) != torch.float64:  # Apple's devices have no float64; the tensors are swapped in anyway
         device = torch.device("cpu")
 
     def measured(dtype: torch.dtype) -> list[Deviation]:
-        return deviations(network, state, images.to(device, dtype), group.elements, output)
+        return deviations(network, state, images.to(device, dtype), group.elements, output, batches)
 
     try:
         fine = measured(torch.float64)

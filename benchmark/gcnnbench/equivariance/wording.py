@@ -8,6 +8,7 @@ exact at another size. Else it reads *not equivariant*.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,6 +17,7 @@ from gcnnbench.equivariance.audit import Audit, Images, SizeAudit, audit_size
 from gcnnbench.equivariance.exactness import REFUSALS, watch
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.formatting import ranges
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import group as group_of
 
@@ -120,6 +122,13 @@ def _around(size: int) -> Iterator[int]:
 def legend(found: Audit, words: list[Words]) -> list[str]:
     """What the words that occur mean, and what the errors are, one sentence a line."""
     lines = [f"{word}: {MEANINGS[word]}" for word in MEANINGS if word in words]
+    inputs: dict[str, list[int]] = defaultdict(list)
+    for row in found.sizes:
+        if row.decision == "exact" and row.inputs is not None:
+            inputs[row.inputs].append(row.size)
+        elif row.measured is not None and row.measured.on_further_inputs_only:
+            lines.append(f"{row.size}: {row.measured.reason}")
+    lines += [f"measured exact at {ranges(sizes)} for inputs from {text}" for text, sizes in inputs.items()]
     controls = [row.measured.control for row in found.sizes if row.measured and row.measured.control is not None]
     if controls:
         lines.append(

@@ -1,0 +1,174 @@
+"""Further inputs on which a network that is exact on the images must not break: noise, other ranges, other batches.
+
+Real images are alike in much: their corners are dark, what they show is in the middle, their values lie in one range,
+and they come a few at a time. A network that goes different ways for different images, for large, small or negative
+values, or for one image and for many, may take the same way for all of them.
+
+What is drawn anew hides least (a branch whose weights start at zero), so ranges and batches are tried with these
+weights. What cannot be judged there (an output that saturates, a network that takes no single image) is passed over,
+and not among the inputs that the verdict is said to hold for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gcnnbench.device import scoring_batch
+from gcnnbench.equivariance.depths import output_tensor
+from gcnnbench.equivariance.deviations import OUTPUT, State
+from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
+from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
+from gcnnbench.nn.fields import Field, known_action
+from gcnnbench.nn.groups import ActingGroup, Element
+from gcnnbench.scoring.macs import forward_macs
+
+MINUS = "−"
+ON_NOISE = "given, on noise"
+FEW_AT_ONCE = (1, 3)
+RANGES = ((0.0, 255.0), (-16.0, 0.0), (-0.01, 0.01))
+"""Raw pixels, negative values only, and small ones of both signs."""
+IN_A_RANGE = 2
+"""Images of each of these ranges."""
+MOST_MACS = 1_000_000_000
+"""A batch of scoring is tried where it takes no more multiply-accumulates."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Values from `low` to `high`, shown in batches of these sizes."""
+
+    low: float
+    high: float
+    batches: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return in_words([self])
+
+
+def in_words(inputs: Sequence[Inputs]) -> str:
+    """All of them, each range and each set of batch sizes once: `0 to 1 in batches of 4 and 1`."""
+    batches: dict[str, list[int]] = defaultdict(list)
+    for one in inputs:
+        batches[f"{one.low:.3g} to {one.high:.3g}".replace("-", MINUS)] += one.batches
+    ranges: dict[str, list[str]] = defaultdict(list)
+    for name, sizes in batches.items():
+        ranges[_listed(dict.fromkeys(map(str, sizes)))].append(name)
+    return "; ".join(f"{_listed(names)} in batches of {sizes}" for sizes, names in ranges.items())
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+@dataclass(frozen=True)
+class FurtherInputs:
+    """Inputs, what was found on them, and what a network that breaks there alone depends on.
+
+    `other_batches` says that only the number of images is another one.
+    """
+
+    inputs: Inputs
+    judgement: Judgement
+    depends_on: str
+    other_batches: bool = False
+
+
+def inputs_of(images: Tensor, batches: tuple[int, ...] | None = None) -> Inputs:
+    """The range of these images, and that they are shown at once where no batches are named."""
+    return Inputs(float(images.min()), float(images.max()), batches or (len(images),))
+
+
+def further_inputs(
+    network: nn.Module, images: Tensor, group: ActingGroup, *, drawn: State, bound: float, fan_in: int, output: Field
+) -> Iterator[FurtherInputs]:
+    """Judge a network on further inputs.
+
+    Args:
+        network: exact on the images, as given and drawn anew.
+        images: (images, channels, size, size).
+        group: whose elements move the images.
+        drawn: the state drawn anew in which it is exact.
+        bound: what rounding stays below at the output of that state.
+        fan_in: as in `judge`.
+        output: how the output should transform.
+    """
+
+    def judged(name: str, state: State, shown: Tensor, batches: tuple[int, ...] | None = None) -> Judgement:
+        return judge(network, name, state, shown, group, fan_in=fan_in, output=output, batches=batches)
+
+    at_once = "how many images it is shown at once"
+    yield FurtherInputs(inputs_of(images), judged(ON_NOISE, tensors, noise_like(images)), "them")
+    with suppress(Exception, SystemExit):  # foreign code: it may take no single image
+        inputs = inputs_of(images, FEW_AT_ONCE)
+        noise = noise_like(images, sum(FEW_AT_ONCE))
+        yield FurtherInputs(
+            inputs, judged(f"drawn, on {inputs}", drawn, noise, FEW_AT_ONCE), at_once, other_batches=True
+        )
+    for low, high in RANGES:
+        with suppress(Exception, SystemExit):
+            inputs = Inputs(low, high, (IN_A_RANGE,))
+            noise = low + (high - low) * _uniform(images, IN_A_RANGE)
+            found = judged(f"drawn, on {inputs}", drawn, noise, (IN_A_RANGE,))
+            yield FurtherInputs(inputs, found, "the range of its inputs")
+    with suppress(Exception, SystemExit):
+        size = scoring_batch(torch.device("cpu"), images.shape[-1])
+        if _macs(network, images) * size <= MOST_MACS:
+            inputs = inputs_of(images, (size,))
+            found = _in_one_batch(network, drawn, images, group, output, size, bound, f"drawn, on {inputs}")
+            yield FurtherInputs(inputs, found, at_once, other_batches=True)
+
+
+def noise_like(images: Tensor, count: int | None = None) -> Tensor:
+    """Uniform noise in the range of each channel, as many images of the same size unless `count` says how many."""
+    least, most = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
+    return least + (most - least) * _uniform(images, count or len(images))
+
+
+def _uniform(images: Tensor, count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand((count, *images.shape[1:]), generator=generator, dtype=torch.float64).to(images)
+
+
+def _macs(network: nn.Module, images: Tensor) -> float:
+    """Multiply-accumulates of one image, in the network's own arithmetic."""
+    own = next((one.dtype for one in tensors(network).values() if one.is_floating_point()), images.dtype)
+    with evaluating(network):
+        return forward_macs(network, images[:2].to(device_of(network, images), own, copy=True)) / 2
+
+
+def _in_one_batch(
+    network: nn.Module,
+    state: State,
+    images: Tensor,
+    group: ActingGroup,
+    output: Field,
+    size: int,
+    bound: float,
+    name: str,
+) -> Judgement:
+    """The images and their moved copies in one batch of this size, over and over: one forward pass."""
+    device = device_of(network, images)
+    if best_dtype(device) != torch.float64:
+        device = torch.device("cpu")
+    few = images[: max(1, size // len(group))].to(device, torch.float64)
+    every = torch.cat([g.act(few) for g in group.elements])
+    with evaluating(network):
+        swapped = {key: tensor.to(device) for key, tensor in state(network, torch.float64).items()}
+        result = output_tensor(forward(network, swapped, every[torch.arange(max(size, len(every))) % len(every)]))
+    if not result.isfinite().all():
+        return Judgement(name, (), "the output is not finite")
+    upright, *moved = result[: len(every)].split(len(few))
+    spread = float((upright - upright.mean(0)).square().mean().sqrt())
+    judged = []
+    for g, features in zip(group.elements[1:], moved, strict=True):
+        if g != Element() and spread > 0 and known_action(output, g, features, images.shape[-2:]):
+            error = float((output.act(upright, g) - features).square().mean().sqrt()) / spread
+            judged.append(Judged(name, OUTPUT, g.name, error, bound, verdict_of(error, None, bound)))
+    return Judgement(name, tuple(judged))
