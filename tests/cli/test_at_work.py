@@ -14,6 +14,7 @@ import torch
 from gcnnbench.cli import at_work, main
 from gcnnbench.cli.forecast import duration_range
 from gcnnbench.cli.progress import steps
+from gcnnbench.runs.estimate import Estimate
 
 
 def ended(*words: str) -> int:
@@ -52,6 +53,24 @@ def test_a_dry_run_tells_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[st
     )
     assert re.search(r"1 of 1 cell to run on cpu with 1 thread each: \S+( s)?–\d+", " ".join(told.split()))
     assert max(map(len, told.splitlines())) <= 100
+
+
+def test_a_dry_run_says_that_seeds_at_once_were_not_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimates = [Estimate(60.0, 6.0, 1000, 1000)]
+    monkeypatch.setattr("gcnnbench.runs.estimate.forecast", lambda _: estimates)
+    words = ("run", "quickstart", "--entry", "p4cnn@12", "--results", str(tmp_path), "--dry-run", "--device", "cpu")
+
+    def said(*more: str) -> str:
+        assert ended(*words, "--jobs", "1", *more) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "1 at a time, each up to 3 seeds of an entry at once here; " in said("--parallel", "3")
+    assert "1 at a time, each as many seeds as fit in memory of an entry at once here" in said("--parallel", "auto")
+    told = "Times are of seeds one by one; several at once, which pays on a GPU only, were not measured."
+    assert told in said("--parallel", "3")
+    assert "at once" not in said()
 
 
 def test_a_dry_run_for_a_device_that_only_the_engine_has_says_what_is_not_known(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan
+from typing import Literal
 
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import NOTHING, how_many
@@ -11,13 +12,21 @@ from gcnnbench.layout import folded, pipes
 from gcnnbench.runs.cell import Cell
 
 
-def forecast_text(cells: Sequence[Cell], planned: int, jobs: int | None, *, elsewhere: bool = False) -> str:
+def forecast_text(
+    cells: Sequence[Cell],
+    planned: int,
+    jobs: int | None,
+    *,
+    parallel: int | Literal["auto"] = 1,
+    elsewhere: bool = False,
+) -> str:
     """The plan as a table, with time and space estimated from a few steps of each entry.
 
     Args:
         cells: those that are to be run.
         planned: how many there are with those that are done.
         jobs: cells at the same time; as many as an engine has room for where None.
+        parallel: seeds of an entry that each of these trains at once; how much faster that is was not measured.
         elsewhere: whether an engine runs them on machines that may be others than this one.
     """
     from gcnnbench.runs.estimate import forecast
@@ -50,6 +59,9 @@ def forecast_text(cells: Sequence[Cell], planned: int, jobs: int | None, *, else
     whole = duration_range(middle, most / middle) if middle else "no time"
     time = "time unknown" if unknown else f"{whole} one after another"
     at_once = f"{jobs} at a time" if jobs else "as many at a time as the engine has room for"
+    if parallel != 1:
+        many = "as many seeds as fit in memory" if parallel == "auto" else f"up to {how_many(parallel, 'seed')}"
+        at_once += f", each {many} of an entry at once"
     total = (
         f"{len(cells)} of {how_many(planned, 'cell')} to run on {cells[0].device} with "
         f"{how_many(cells[0].threads, 'thread')} each: "
@@ -63,6 +75,9 @@ def forecast_text(cells: Sequence[Cell], planned: int, jobs: int | None, *, else
         notes.append(f"This machine has no {place}: the same command tells the time on one that has.")
     elif elsewhere:
         notes.append("Measured on this machine; those of the engine may be faster or slower.")
+    if parallel != 1 and not unknown:
+        said = "which should take less" if cells[0].device == "cuda" else "which pays on a GPU only"
+        notes.append(f"Times are of seeds one by one; several at once, {said}, were not measured.")
     if scaled:
         notes.append(
             "~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."

@@ -133,7 +133,8 @@ def run(
     at_once = min(jobs or ((os.cpu_count() or 1) // threads if place == "cpu" else 1) or 1, max(1, len(todo)))
     if dry_run:
         elsewhere = on != LOCAL
-        tell(forecast_text(todo, len(cells), jobs if elsewhere else at_once, elsewhere=elsewhere))
+        shown = jobs if elsewhere else at_once
+        tell(forecast_text(todo, len(cells), shown, parallel=together, elsewhere=elsewhere))
         return
     if node_data is None:  # else this machine needs no data, where cards have the digests
         todo = unfinished(store, on_read_copies(registry, todo, results))
