@@ -22,6 +22,7 @@ from gcnnbench.cli.cards import describe
 from gcnnbench.cli.options import default_data, default_results
 from gcnnbench.errors import UserError
 
+STUDY = Path(__file__).parents[2] / "docs" / "studies" / "biased-corners-grey.yaml"
 RIGHT = Path(__file__).parents[1] / "cards" / "right"
 HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "h5py", "e2cnn", "PIL")
 
@@ -79,6 +80,21 @@ def test_every_verb_has_help_and_says_what_it_does(gcnnbench: Any) -> None:
         assert app.function_at(place).__doc__
         code, help_text, _ = gcnnbench(name, "-h")
         assert (code, "Usage: gcnnbench " + name in help_text) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("verify", "claims", "--benchmark", "mnist-upright", "--benchmark", "mnist-uniform"), "--benchmark"),
+        (("run", "quickstart", "--dry-run", "--seeds", "0", "--seeds=1"), "--seeds"),
+        (("list", "--write", "a.md", "-h", "--write", "b.md"), None),
+        (("show", "p4cnn", "--include", str(STUDY), "--include", str(STUDY)), None),
+    ],
+)
+def test_no_value_of_an_option_is_lost(gcnnbench: Any, words: tuple[str, ...], option: str | None) -> None:
+    code, _, err = gcnnbench(*words)
+    told = f"{option} stands 2 times; it takes one value, give it once"
+    assert (code, told in err) == ((2, True) if option else (0, False))
 
 
 def test_the_module_is_the_command() -> None:

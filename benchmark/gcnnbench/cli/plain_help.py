@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from gcnnbench.cli.advice import running
 from gcnnbench.cli.at_work import at_work
@@ -26,6 +27,16 @@ class PlainGroup(TyperGroup):
 
 class PlainCommand(TyperCommand):
     """A verb whose arguments and options are listed with their names for values and without types."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; several values of an option that takes one are refused: all but the last would be lost."""
+        rest = super().parse_args(ctx, list(args))
+        _, _, given = self.make_parser(ctx).parse_args(args)
+        for parameter, times in Counter(given).items():
+            takes_one = isinstance(parameter, TyperOption) and not (parameter.multiple or parameter.is_flag)
+            if takes_one and times > 1:
+                ctx.fail(f"{parameter.opts[0]} stands {times} times; it takes one value, give it once")
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; one that takes its time says so, and commands that it advises carry on with its options."""
