@@ -89,8 +89,9 @@ def test_an_error_of_the_file_system_is_a_users_error_for_every_verb(
     def read_only(contents: dict[Path, bytes], *_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(next(iter(contents))))
 
+    shutil.copytree(ROOT / "results" / "quickstart@1", tmp_path / "quickstart@1")
     monkeypatch.setattr("gcnnbench.runs.store.whole_files", read_only)
-    code, said = ended(capsys, "leaderboard", "quickstart", "--write")
+    code, said = ended(capsys, "leaderboard", "quickstart", "--write", "--results", tmp_path)
     assert code == 2
     assert said.strip().endswith(": Read-only file system")
     assert len(said.strip().splitlines()) == 1
@@ -141,6 +142,12 @@ def test_tables_are_all_new_or_all_as_they_were(tmp_path: Path, monkeypatch: pyt
     assert [(results / name).read_text() for name in ("README.md", "figures/pairs.svg")] == ["new", "new"]
     assert "p4cnn@12" in (results / "tables/quickstart@1.md").read_text()
     assert "circular" in (results / "tables/quickstart-shifts@1.md").read_text()
+
+    times = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
+    (results / "README.md").write_text("old")
+    assert called(*command).exit_code == 0
+    again = {path: path.stat().st_mtime_ns for path in times}
+    assert {path for path in times if again[path] != times[path]} == {results / "README.md"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

@@ -63,10 +63,13 @@ class Store:
     def write_together(self, contents: dict[Path, bytes]) -> None:
         """Write files below the results directory that belong together: all are on the disk before one takes its place.
 
+        Those that are as they shall be are left alone: each of the others is held open until all are written.
+
         Raises:
             OSError: one of them cannot be written; what stood in their places is as it was.
         """
-        with whole_files(contents, self.temporary):
+        changed = {path: new for path, new in contents.items() if not path.is_file() or path.read_bytes() != new}
+        with whole_files(changed, self.temporary):
             pass
 
     def sweep(self) -> None:
