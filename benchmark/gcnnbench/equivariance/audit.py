@@ -73,8 +73,9 @@ class SizeAudit:
 
     def document(self) -> dict[str, object]:
         """The row of the JSON document."""
-        names = ("size", "grid", "certificate", "decision", "first_break", "invariance_error", "drawn_error", "reason")
-        return {name: getattr(self, name) for name in names} | {"inputs": self.inputs}
+        names = ("size", "grid", "certificate", "decision", "first_break")
+        measured = ("invariance_error", "drawn_error", "reason", "inputs")
+        return {name: getattr(self, name) for name in names + measured}
 
 
 @dataclass(frozen=True)
