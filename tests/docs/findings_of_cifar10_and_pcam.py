@@ -9,7 +9,7 @@ from statistics import correlation, stdev
 from gcnnbench.formatting import interval, percent, points
 from gcnnbench.runs.record import Record
 from gcnnbench.statistics import detectable, from_moments, summary, welch
-from tests.docs.from_records import records, upright
+from tests.docs.from_records import records, studied, upright
 
 
 def losses(found: Record) -> list[float]:
@@ -41,6 +41,10 @@ def of_cifar10() -> Iterator[str]:
     yield f"standard deviations are {told[0]} points, the ordinary ones' {told[1]}."
     found = correlation([rise(run) for run in group], upright(group))
     yield f"(correlation {found:.2f};".replace("-", "−")
+    (slow,) = studied("air-rate-quarter@1", "p4-air@33")
+    assert not rises(slow)
+    quarter, full = losses(slow)[-1], losses(runs["p4-air@33"][0])[-1]
+    yield f"its loss never rises and ends at {quarter:.2f}, at the full rate at {full:.2f}"
     for entry, words in (("p4-air@33", "some {:,} seeds"), ("z2-air-wide@33", "for {}.")):
         needed = seeds_needed(stdev(upright(runs[entry])), 0.003)
         yield words.format(round(needed, 2 - len(str(needed))))
