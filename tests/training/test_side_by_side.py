@@ -213,11 +213,15 @@ def test_streams_wait_for_one_another_around_epochs_and_not_between_steps(monkey
         "main waits for a", "main waits for b",
     ]  # fmt: skip
     del log[:]
-    next(trainings[0])
-    trainings[0].close()
+    first = trainings[0]
+    assert isinstance(first, InterleavedOnCuda)
+    next(first)
+    first.close()
     assert log == ["a waits for main", "a draws 101", "main waits for a"]
     assert outside == [0]
-    assert trainings[0].generator.state is not outside  # type: ignore[attr-defined]
+    own: object = first.generator
+    assert isinstance(own, DeviceGenerator)
+    assert own.state is not outside
 
 
 def test_a_graph_is_recorded_on_the_current_stream_unless_it_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
