@@ -169,6 +169,15 @@ def test_every_number_is_printed_by_a_command_of_its_section_or_made_from_record
     assert missing(title, TOLD[title]) == []
 
 
+@pytest.mark.parametrize("machine", ["intel-xeon-2-cores", "amd-epyc-2-cores"])
+def test_the_speed_of_a_machine_is_that_of_its_table(machine: str) -> None:
+    (told,) = (item.split("\n\n")[0] for item in FINDINGS["Speed"].split("\n- ") if machine in item)
+    table = (ROOT / f"docs/perf/{machine}.md").read_text("utf-8").replace("%", " %")
+    found = re.findall(r"\d+\.\d+|\d+ %|\d+(?= GFLOP)", one_line(NOT_PROSE.sub(" ", told)))
+    assert len(found) > 6
+    assert [number for number in found if not re.search(rf"(?<![\d.]){number}(?!\.?\d)", table)] == []
+
+
 def test_what_has_no_record_says_so() -> None:
     every = one_line(" ".join(TOLD.values()))
     assert all(words in every for words in NOT_KEPT.values())
