@@ -1,9 +1,10 @@
-"""What all tests share: where a GPU is required, a test that is skipped for want of one has failed."""
+"""What all tests share: the command line, options, and when a test that is skipped for want of a GPU has failed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="all kills, damages and mutations, not a sample of them")
     parser.addoption("--engines-required", action="store_true", help="an engine that is not installed counts as failed")
     parser.addoption("--gpu-required", action="store_true", help="a skipped test marked `gpu` counts as failed")
+
+
+@pytest.fixture
+def gcnnbench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the command line in this process and gives (exit code, stdout, stderr)."""
+    from gcnnbench.cli import main
+
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ending:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(ending.value.code or 0), captured.out, captured.err
+
+    return call
 
 
 @pytest.fixture

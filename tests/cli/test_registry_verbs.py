@@ -28,20 +28,6 @@ HEAVY = ("torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "h5p
 
 
 @pytest.fixture
-def gcnnbench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the command line in this process and gives (exit code, stdout, stderr)."""
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ending:
-            main(arguments)
-        captured = capsys.readouterr()
-        return int(ending.value.code or 0), captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
 def mynet(tmp_path: Path) -> Path:
     shutil.copytree(RIGHT / "mynet", tmp_path / "mynet")
     (tmp_path / "mynet" / "model.py").touch()

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from gcnnbench.cli import main
 from gcnnbench.cli.audit_options import parse_sizes
 from gcnnbench.errors import UserError
 
@@ -59,20 +58,6 @@ def mine(tmp_path: Path) -> Path:
     return tmp_path / "mine.py"
 
 
-@pytest.fixture
-def gcnnbench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the command line in this process and gives (exit code, stdout, stderr)."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ending:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(ending.value.code or 0), captured.out, captured.err
-
-    return call
-
-
 @pytest.mark.parametrize("name", ["Strided", "unsized", "finished"])
 def test_a_users_file_as_one_json_document(gcnnbench: Any, mine: Path, name: str) -> None:
     code, out, _ = gcnnbench("audit", f"{mine}:{name}", "--sizes", "16-17", "--format", "json")
@@ -91,6 +76,7 @@ def test_a_users_file_as_one_json_document(gcnnbench: Any, mine: Path, name: str
         "drawn_error",
         "reason",
         "inputs",
+        "left_open",
         "verdict",
     ]
     assert list(even) == list(odd) == keys

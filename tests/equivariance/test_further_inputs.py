@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.audit import SizeAudit, audit
+from gcnnbench.equivariance.audit import Audit, SizeAudit, audit
 from gcnnbench.equivariance.decision import decide
 from gcnnbench.equivariance.further_inputs import MOST_MACS, Inputs, in_words
 from gcnnbench.equivariance.sample import sample_images
@@ -82,6 +82,7 @@ def test_an_exact_network_says_for_which_inputs() -> None:
     told = "inputs from −1 to 1 in batches of 4, 1, 3 and 128; 0 to 255, −16 to 0 and −0.01 to 0.01 in batches of 2"
     assert f"measured exact at 12 for {told}" in legend(found, words)
     assert f"inputs from {found.sizes[0].document()['inputs']}" == told
+    assert found.sizes[0].left_open == ()
 
 
 def test_a_break_there_stands_in_the_legend() -> None:
@@ -103,6 +104,12 @@ def test_what_cannot_be_judged_there_is_not_claimed() -> None:
     row = audited(only_many)
     assert row.decision == "exact"
     assert row.inputs == "−1 to 1 in batches of 4 and 128; −16 to 0 and −0.01 to 0.01 in batches of 2"
+    few, large = row.left_open
+    assert few == "with the weights drawn, on −1 to 1 in batches of 1 and 3: RuntimeError: takes no single image"
+    assert large.startswith("with the weights drawn, on 0 to 255 in batches of 2: the output is not finite")
+    assert row.document()["left_open"] == row.left_open
+    told = legend(Audit("network", "p4", (row,), 3), ["not proved; measured exact"])
+    assert [line for line in told if "left open" in line] == [f"left open at 12, {few}", f"left open at 12, {large}"]
 
 
 def test_a_large_batch_is_tried_only_where_it_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +117,8 @@ def test_a_large_batch_is_tried_only_where_it_is_cheap(monkeypatch: pytest.Monke
     row = audited(ramp_where(IN_BATCHES["many images"]))
     assert row.decision == "exact"
     assert "128" not in str(row.inputs)
+    (told,) = row.left_open
+    assert told.endswith("in batches of 128: it takes more than 1e+06 multiply-accumulates")
 
 
 def test_statistics_of_a_batch_break_no_symmetry() -> None:

@@ -25,7 +25,7 @@ def audit_text(found: Audit, words: list[Words], form: AuditFormat, learnt: Mapp
     """
     rows = [row.document() | {"verdict": word} for row, word in zip(found.sizes, words, strict=True)]
     if form is AuditFormat.csv:
-        return csv_text(list(rows[0]), [list(row.values()) for row in rows])
+        return csv_text(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
     if form is AuditFormat.json:
         from gcnnbench.strict_json import json_document
 
@@ -41,6 +41,10 @@ def audit_text(found: Audit, words: list[Words], form: AuditFormat, learnt: Mapp
     )
     lines = "\n".join(f"- {line}" for line in (*said, *legend(found, words)))
     return f"{found.network} under {found.group}\n\n{_table(found, words)}\n\n{lines}"
+
+
+def _cell(value: object) -> object:
+    return "; ".join(value) if isinstance(value, tuple) else value
 
 
 def _table(found: Audit, words: Sequence[Words]) -> str:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
-from gcnnbench.equivariance.exactness import REFUSALS, Verdict, nearest_sizes, watch
+from gcnnbench.equivariance.exactness import Verdict, nearest_sizes, watch
 from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
+from gcnnbench.equivariance.foreign_code import REFUSALS, said
 from gcnnbench.equivariance.further_inputs import in_words
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.equivariance.sample import sample_images
@@ -71,10 +72,15 @@ class SizeAudit:
         """The ranges of values and the batch sizes for which the decision was measured, in words."""
         return in_words(self.measured.inputs) if self.measured else None
 
+    @property
+    def left_open(self) -> tuple[str, ...]:
+        """The further inputs on which nothing could be told, with the reason."""
+        return self.measured.left_open if self.measured else ()
+
     def document(self) -> dict[str, object]:
         """The row of the JSON document."""
         names = ("size", "grid", "certificate", "decision", "first_break")
-        measured = ("invariance_error", "drawn_error", "reason", "inputs")
+        measured = ("invariance_error", "drawn_error", "reason", "inputs", "left_open")
         return {name: getattr(self, name) for name in names + measured}
 
 
@@ -234,11 +240,3 @@ def _with_nearest(
     found = nearest_sizes(make, images(2, channels, row.size), group.elements, row.seen)
     exact = (size for size in found if audit_size(make, size, group, channels, output, images).decision == "exact")
     return replace(row, nearest=tuple(exact))
-
-
-def said(error: BaseException) -> str:
-    """What an error of foreign code says, in one line."""
-    if isinstance(error, SystemExit):
-        return f"it calls sys.exit({error.code if error.code is not None else ''})"
-    first = (str(error).strip().splitlines() or ["without a word"])[0][:300]
-    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"

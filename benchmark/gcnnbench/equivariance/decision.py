@@ -47,6 +47,7 @@ class Decision:
         reason: what is wrong or could not be told, or None.
         control: the error at the output of the control that is broken, on the same images, if it ran.
         inputs: those on which it was measured: of the images, and the further ones on which it is exact.
+        left_open: the further inputs on which nothing could be told, each with the reason.
         other_batches: whether it breaks only where another number of images is shown at once.
     """
 
@@ -55,6 +56,7 @@ class Decision:
     reason: str | None = None
     control: float | None = None
     inputs: tuple[Inputs, ...] = ()
+    left_open: tuple[str, ...] = ()
     other_batches: bool = False
 
     @property
@@ -161,7 +163,7 @@ def _on_further_inputs(
     found: Decision, network: nn.Module, images: Tensor, drawn: State, fan_in: int, output: Field
 ) -> Decision:
     """What is exact on the images, on further inputs: with those on which it is exact, or the first that breaks it."""
-    group, held = found.group, list(found.inputs)
+    group, held, left_open = found.group, list(found.inputs), list[str]()
     bound = max(one.bound for one in found.states[-1].at_output(group))
     for one in further_inputs(network, images, group, drawn=drawn, bound=bound, fan_in=fan_in, output=output):
         verdict = one.judgement.verdict(group)
@@ -171,7 +173,9 @@ def _on_further_inputs(
             return replace(broken, reason=reason, inputs=(*found.inputs, one.inputs))
         if verdict == "exact":
             held.append(one.inputs)
-    return replace(found, inputs=tuple(dict.fromkeys(held)))
+        else:
+            left_open.append(one.judgement.doubt(group))
+    return replace(found, inputs=tuple(dict.fromkeys(held)), left_open=tuple(left_open))
 
 
 def run_controls(images: Tensor, group: ActingGroup = P4) -> float | None:

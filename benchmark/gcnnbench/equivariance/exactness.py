@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.certificate.verdict import Certificate, certify, example
 from gcnnbench.equivariance.decision import Decision, decide
+from gcnnbench.equivariance.foreign_code import REFUSALS
 from gcnnbench.equivariance.precision import device_of, tensors
 from gcnnbench.equivariance.results import CertificateVerdict, Exactness
 from gcnnbench.nn.fields import Field
@@ -19,8 +20,6 @@ from gcnnbench.nn.groups import P4, ActingGroup, Element
 from gcnnbench.outside_text import as_line
 
 REACH = 16
-REFUSALS = (Exception, SystemExit)
-"""What foreign code may raise at a size that it cannot take: its choice is its own."""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: li
         yield row.reason
     if row.decision == "exact":
         yield f"measured exact for inputs from {row.inputs}"
+        yield from (f"left open {doubt}" for doubt in row.left_open)
     yield ""
     yield "operations that sample pixels:"
     for sampling in row.seen.samplings:

@@ -5,16 +5,16 @@ and they come a few at a time. A network that goes different ways for different 
 values, or for one image and for many, may take the same way for all of them.
 
 What is drawn anew hides least (a branch whose weights start at zero), so ranges and batches are tried with these
-weights. What cannot be judged there (an output that saturates, a network that takes no single image) is passed over,
-and not among the inputs that the verdict is said to hold for.
+weights. What cannot be judged there (an output that saturates, a network that takes no single image) is not among the
+inputs that the verdict is said to hold for; the judgement says why.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from gcnnbench.device import scoring_batch
 from gcnnbench.equivariance.depths import output_tensor
 from gcnnbench.equivariance.deviations import OUTPUT, State
+from gcnnbench.equivariance.foreign_code import REFUSALS, said
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
 from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
 from gcnnbench.nn.fields import Field, known_action
@@ -36,7 +37,7 @@ RANGES = ((0.0, 255.0), (-16.0, 0.0), (-0.01, 0.01))
 IN_A_RANGE = 2
 """Images of each of these ranges."""
 MOST_MACS = 1_000_000_000
-"""A batch of scoring is tried where it takes no more multiply-accumulates."""
+"""A batch of scoring is tried where it takes no more multiply-accumulates than these."""
 
 
 @dataclass(frozen=True)
@@ -103,26 +104,29 @@ def further_inputs(
     def judged(name: str, state: State, shown: Tensor, batches: tuple[int, ...] | None = None) -> Judgement:
         return judge(network, name, state, shown, group, fan_in=fan_in, output=output, batches=batches)
 
+    def tried(inputs: Inputs, measure: Callable[[str], Judgement]) -> Judgement:
+        name = f"drawn, on {inputs}"
+        try:
+            return measure(name)
+        except REFUSALS as error:
+            return Judgement(name, (), said(error))
+
     at_once = "how many images it is shown at once"
     yield FurtherInputs(inputs_of(images), judged(ON_NOISE, tensors, noise_like(images)), "them")
-    with suppress(Exception, SystemExit):  # foreign code: it may take no single image
-        inputs = inputs_of(images, FEW_AT_ONCE)
-        noise = noise_like(images, sum(FEW_AT_ONCE))
-        yield FurtherInputs(
-            inputs, judged(f"drawn, on {inputs}", drawn, noise, FEW_AT_ONCE), at_once, other_batches=True
-        )
+    few, noise = inputs_of(images, FEW_AT_ONCE), noise_like(images, sum(FEW_AT_ONCE))
+    found = tried(few, partial(judged, state=drawn, shown=noise, batches=FEW_AT_ONCE))
+    yield FurtherInputs(few, found, at_once, other_batches=True)
     for low, high in RANGES:
-        with suppress(Exception, SystemExit):
-            inputs = Inputs(low, high, (IN_A_RANGE,))
-            noise = low + (high - low) * _uniform(images, IN_A_RANGE)
-            found = judged(f"drawn, on {inputs}", drawn, noise, (IN_A_RANGE,))
-            yield FurtherInputs(inputs, found, "the range of its inputs")
-    with suppress(Exception, SystemExit):
-        size = scoring_batch(torch.device("cpu"), images.shape[-1])
-        if _macs(network, images) * size <= MOST_MACS:
-            inputs = inputs_of(images, (size,))
-            found = _in_one_batch(network, drawn, images, group, output, size, bound, f"drawn, on {inputs}")
-            yield FurtherInputs(inputs, found, at_once, other_batches=True)
+        inputs = Inputs(low, high, (IN_A_RANGE,))
+        noise = low + (high - low) * _uniform(images, IN_A_RANGE)
+        found = tried(inputs, partial(judged, state=drawn, shown=noise, batches=inputs.batches))
+        yield FurtherInputs(inputs, found, "the range of its inputs")
+    size = scoring_batch(torch.device("cpu"), images.shape[-1])
+    many = inputs_of(images, (size,))
+    in_one_batch = partial(
+        _in_one_batch, network=network, state=drawn, images=images, group=group, output=output, size=size, bound=bound
+    )
+    yield FurtherInputs(many, tried(many, in_one_batch), at_once, other_batches=True)
 
 
 def noise_like(images: Tensor, count: int | None = None) -> Tensor:
@@ -144,6 +148,7 @@ def _macs(network: nn.Module, images: Tensor) -> float:
 
 
 def _in_one_batch(
+    name: str,
     network: nn.Module,
     state: State,
     images: Tensor,
@@ -151,9 +156,10 @@ def _in_one_batch(
     output: Field,
     size: int,
     bound: float,
-    name: str,
 ) -> Judgement:
-    """The images and their moved copies in one batch of this size, over and over: one forward pass."""
+    """The images and their moved copies in one batch of this size, over and over: one forward pass, if it is cheap."""
+    if _macs(network, images) * size > MOST_MACS:
+        return Judgement(name, (), f"it takes more than {MOST_MACS:.0e} multiply-accumulates")
     device = device_of(network, images)
     if best_dtype(device) != torch.float64:
         device = torch.device("cpu")

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from gcnnbench.equivariance.audit import Images, SizeAudit, audit_size
 from gcnnbench.equivariance.certificate.verdict import Certificate
-from gcnnbench.equivariance.exactness import REFUSALS, watch
+from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
+from gcnnbench.equivariance.foreign_code import REFUSALS
 from gcnnbench.equivariance.precision import evaluating
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.windows import equivariantly_subsampled, even, window_of, with_window

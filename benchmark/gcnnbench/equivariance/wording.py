@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gcnnbench.equivariance.audit import Audit, Images, SizeAudit, audit_size
-from gcnnbench.equivariance.exactness import REFUSALS, watch
+from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
+from gcnnbench.equivariance.foreign_code import REFUSALS
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.formatting import ranges
 from gcnnbench.nn.fields import Field
@@ -123,12 +124,16 @@ def legend(found: Audit, words: list[Words]) -> list[str]:
     """What the words that occur mean, and what the errors are, one sentence a line."""
     lines = [f"{word}: {MEANINGS[word]}" for word in MEANINGS if word in words]
     inputs: dict[str, list[int]] = defaultdict(list)
+    left_open: dict[str, list[int]] = defaultdict(list)
     for row in found.sizes:
         if row.decision == "exact" and row.inputs is not None:
             inputs[row.inputs].append(row.size)
+            for doubt in row.left_open:
+                left_open[doubt].append(row.size)
         elif row.measured is not None and row.measured.on_further_inputs_only:
             lines.append(f"{row.size}: {row.measured.reason}")
     lines += [f"measured exact at {ranges(sizes)} for inputs from {text}" for text, sizes in inputs.items()]
+    lines += [f"left open at {ranges(sizes)}, {doubt}" for doubt, sizes in left_open.items()]
     controls = [row.measured.control for row in found.sizes if row.measured and row.measured.control is not None]
     if controls:
         lines.append(

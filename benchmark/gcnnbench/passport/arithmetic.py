@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.depths import output_tensor
-from gcnnbench.equivariance.exactness import REFUSALS
+from gcnnbench.equivariance.foreign_code import REFUSALS
 from gcnnbench.equivariance.precision import device_of, evaluating, forward, tensors
 from gcnnbench.float32_precision import FULL, TF32, float32_precision
 from gcnnbench.nn.fields import Field

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gcnnbench.equivariance.audit import SizeAudit, audit, said
-from gcnnbench.equivariance.exactness import REFUSALS
+from gcnnbench.equivariance.audit import SizeAudit, audit
 from gcnnbench.equivariance.factories import Factory
+from gcnnbench.equivariance.foreign_code import REFUSALS, said
 from gcnnbench.equivariance.repairs import repairs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.targets import importable
