@@ -145,7 +145,7 @@ def test_an_explanation_in_words(gcnnbench: Any, mine: Path) -> None:
     assert "  17 instead of 16: conv sees 17 instead of 16" in out.splitlines()
     code, _, err = gcnnbench("audit", f"{mine}:unsized", "--explain", "16", "--format", "json")
     assert code == 2
-    assert "leave out --format" in err
+    assert "--format says nothing with --explain" in err
 
 
 def test_figures_are_drawn_as_svg_and_png(gcnnbench: Any, mine: Path, tmp_path: Path) -> None:

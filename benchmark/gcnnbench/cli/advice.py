@@ -10,9 +10,9 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
+from gcnnbench.cli.written_options import RUNNING, written
 from gcnnbench.errors import UserError
 
 COMMAND = re.compile(
@@ -24,20 +24,18 @@ CARRIED = ("--data", "--results", "--include", "--trust")
 CARRIED_TO_ITSELF = ("--output",)
 """Options that go on from a verb to itself, as from `submit --check` to `submit`."""
 
-_RUNNING: ContextVar[Any] = ContextVar("running", default=None)
-
 
 @contextmanager
 def running(context: Any) -> Iterator[None]:
     """While a verb runs with these parameters, `advised` knows them; so does the text of an error that ends it."""
-    before = _RUNNING.set(context)
+    before = RUNNING.set(context)
     try:
         yield
     except UserError as error:
         error.args = (advised(str(error)),)
         raise
     finally:
-        _RUNNING.reset(before)
+        RUNNING.reset(before)
 
 
 def advised(text: str, form: str = "md") -> str:
@@ -49,7 +47,7 @@ def advised(text: str, form: str = "md") -> str:
         text: what is printed.
         form: as `--format` has it; in `json` what is added is escaped.
     """
-    context = _RUNNING.get()
+    context = RUNNING.get()
     if context is None:
         return text
 
@@ -70,10 +68,9 @@ def _given(context: Any, verb: list[str]) -> Iterator[list[str]]:
         target = getattr(target, "commands", {}).get(word)
     carried = (*CARRIED, *CARRIED_TO_ITSELF) if target is context.command else CARRIED
     known = {name for parameter in getattr(target, "params", ()) for name in parameter.opts}
-    for parameter in context.command.params:
-        written = context.get_parameter_source(parameter.name)
+    for parameter in written():
         value = context.params.get(parameter.name)
         for name in parameter.opts:
-            if name in carried and name in known and written is not None and written.name == "COMMANDLINE":
+            if name in carried and name in known:
                 for one in value if isinstance(value, list | tuple) else [value]:
                     yield [name] if one is True else [name, str(one)]

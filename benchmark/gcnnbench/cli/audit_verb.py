@@ -26,12 +26,14 @@ from gcnnbench.cli.foreign_output import foreign_output
 from gcnnbench.cli.options import Include
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.written_files import file_to_write, stem_to_write
+from gcnnbench.cli.written_options import refuse_others
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
     from gcnnbench.equivariance.wording import Words
 
 DEFAULT_SIZES = "24-40"
+OF_LIE = ("layers", "stencil", "as_scalar", "images")
 
 
 def audit(
@@ -145,8 +147,13 @@ def audit(
     are other people's, and what is found of them is the result.
     """
     if zoo:
+        refuse_others("with --zoo", "zoo", "network", "checkouts", "write")
         audit_zoo(network, checkouts, write)
         return
+    if lie is not None:
+        refuse_others("with --lie", "lie", *OF_LIE, "network", "sizes", "channels", "arguments", "figure", "form")
+    elif explain is not None:
+        refuse_others("with --explain", "explain", *OF_LIE, "network", "group", "output", "channels", "arguments")
     if checkouts is not None or write is not None:
         raise UserError("--checkouts and --write belong to --zoo")
     if network is None:
@@ -188,8 +195,6 @@ def audit(
     if layers or stencil is not None or as_scalar or images is not None:
         raise UserError("--layers, --stencil, --as-scalar and --images belong to --lie")
     if explain is not None:
-        if form is not AuditFormat.md:
-            raise UserError(f"--explain is prose and has no form {form.value}: leave out --format")
         with foreign_output():
             text = explain_size(
                 target.make,

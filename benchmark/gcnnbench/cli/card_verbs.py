@@ -12,6 +12,7 @@ import typer
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
 from gcnnbench.cli.output import tell, tell_document
 from gcnnbench.cli.written_files import file_to_write
+from gcnnbench.cli.written_options import refuse_others
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def list_cards(
 
     registry = Registry.load(include)
     if write is not None:
+        refuse_others("with --write", "write")
         from gcnnbench.disk import write_whole
         from gcnnbench.pages.registry import page
 

@@ -61,14 +61,16 @@ NodeData = Annotated[
     ),
 ]
 StateSeconds = Annotated[
-    float,
+    float | None,
     typer.Option(
         metavar="SECONDS",
         min=0,
         rich_help_panel=PANEL,
         help="Seconds between the states that an engine sends back: what a lost worker costs.",
+        show_default="30",
     ),
 ]
+STATE_SECONDS = 30.0
 
 
 def engine_for(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gcnnbench.cli.options import Include, Results
+from gcnnbench.cli.written_options import refuse_others
 from gcnnbench.errors import UserError
 from gcnnbench.plain_files import read_text_given
 
@@ -28,6 +29,15 @@ class ExportForm(StrEnum):
     croissant = "croissant"
     ro_crate = "ro-crate"
 
+
+OPTIONS: dict[ExportForm, tuple[str, ...]] = {
+    ExportForm.eval_results: ("metric", "dataset", "revision", "url"),
+    ExportForm.model_card: ("metric", "passport"),
+    ExportForm.in_toto: ("metric",),
+    ExportForm.croissant: (),
+    ExportForm.ro_crate: (),
+}
+"""The options that a form looks at."""
 
 FORMS = """write one of
   gcnnbench export eval-results BENCHMARK ENTRY [--metric M] [--dataset ID]   for a model on the Hugging Face hub
@@ -70,6 +80,7 @@ def export(
 
     if len(names) != (1 if form in (ExportForm.croissant, ExportForm.ro_crate) else 2):
         raise UserError(f"{form.value} takes other names; {FORMS}")
+    refuse_others(f"in the form {form.value}", "form", "names", *OPTIONS[form])
     registry = Registry.load(include)
     if len(names) == 2:
         (card,) = registry.chosen([names[0]], [names[1]])

@@ -9,6 +9,7 @@ import typer
 
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
 from gcnnbench.cli.output import tell, tell_document
+from gcnnbench.cli.written_options import refuse_others
 
 
 def figure(
@@ -32,6 +33,8 @@ def figure(
     """Draw a figure of the records as SVG and PNG, and print its caption, alternative text and command."""
     from gcnnbench.cards.registry import Registry
 
+    if name is None:
+        refuse_others("without NAME, which lists the figures", "output")
     registry = Registry.load(include)
     registry.chosen([benchmark] if benchmark else [])
     if family:

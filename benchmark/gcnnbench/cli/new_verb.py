@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from gcnnbench.cli.written_options import refuse_others
+
 
 class Kind(StrEnum):
     """What a starting point is made of."""
@@ -41,6 +43,7 @@ def new(
 ) -> None:
     """Write a folder with a small network and its card, or with a data set of your own, correct as it stands."""
     if images is not None:
+        refuse_others("with --images", "images", "name", "output")
         from gcnnbench.data.scaffold import new_dataset
 
         folder = new_dataset(name, images, output)

@@ -10,6 +10,7 @@ import typer
 from gcnnbench.cli.options import DeviceName, Format, OutputFormat
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.written_files import file_to_write
+from gcnnbench.cli.written_options import refuse_others
 from gcnnbench.plain_files import read_given
 
 
@@ -54,6 +55,7 @@ def perf(
     from gcnnbench.perf.text import compare_as_markdown, comparison_as_markdown, report_as_markdown
 
     if compare is not None:
+        refuse_others("with --compare", "compare")
         tell(compare_as_markdown(*(read_report(str(path), read_given(path)) for path in compare)))
         return
     from gcnnbench.disk import write_whole

@@ -13,6 +13,7 @@ from gcnnbench.cli.advice import advised
 from gcnnbench.cli.completion import benchmark_names
 from gcnnbench.cli.engines import (
     LOCAL,
+    STATE_SECONDS,
     Address,
     Cores,
     Gpus,
@@ -82,7 +83,7 @@ def run(
     cores: Cores = None,
     gpus: Gpus = None,
     node_data: NodeData = None,
-    state_seconds: StateSeconds = 30.0,
+    state_seconds: StateSeconds = None,
     data: Data,
     results: Results,
     include: Include,
@@ -108,6 +109,8 @@ def run(
         refuse_for_ray_only(on, address=address, cores=cores, gpus=gpus)
         if node_data is not None:
             raise UserError("--node-data is for the machines of an engine; with --on local it is --data")
+        if state_seconds is not None:
+            raise UserError("--state-seconds says nothing with --on local, where states are kept without being sent")
     elif together == "auto":
         raise UserError(f"--parallel auto measures the memory of this machine; with --on {on} write a number")
     store, place = Store(results), _place(device, on, gpus)
@@ -166,7 +169,7 @@ def run(
                 engine,
                 parallel=int(together),
                 jobs=jobs,
-                seconds=state_seconds,
+                seconds=STATE_SECONDS if state_seconds is None else state_seconds,
                 data=node_data,
             )
     failed, stopped = ([event for event in ended if event.kind == kind] for kind in ("failed", "stopped"))

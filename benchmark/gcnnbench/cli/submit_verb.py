@@ -14,6 +14,7 @@ from gcnnbench.cli.bundles import NoRescore, Retrain, Trust, accepted_text, cell
 from gcnnbench.cli.options import Data, Include, Results
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.written_files import stem_to_write
+from gcnnbench.cli.written_options import refuse_others
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 
@@ -66,6 +67,10 @@ def submit(
 
     if check and accept:
         raise UserError("--check looks at a folder, --accept at a bundle: give one of them")
+    if check:
+        refuse_others("with --check", "check", "path", "output", "trust", "retrain", "no_rescore", "models")
+    elif accept:
+        refuse_others("with --accept", "accept", "path", "trust", "retrain", "no_rescore", "models")
     if not accept and (retrain or no_rescore or models):
         raise UserError("--retrain, --no-rescore and --models belong to --accept")
     try:

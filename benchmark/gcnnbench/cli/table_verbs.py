@@ -54,6 +54,8 @@ def leaderboard(
 
     if top is not None and output is not TableFormat.md:
         raise UserError(f"--top is for reading and has no form {output.value}: leave out --format")
+    if wide and output in (TableFormat.csv, TableFormat.json):
+        raise UserError(f"--format {output.value} holds all columns: leave out --wide")
     registry = Registry.load(include)
     registry.chosen(benchmarks or ())  # a typo costs no more than this
 
