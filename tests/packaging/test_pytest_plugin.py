@@ -12,6 +12,7 @@ import sys
 import xml.etree.ElementTree as ET
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -206,6 +207,27 @@ def test_scalar_maps_turn_with_the_image_and_a_transposed_one_does_not() -> None
 class _Transposed(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         return maps.transpose(-2, -1)
+
+
+@pytest.mark.parametrize("setting", ["medium", "high", "highest"])
+def test_float32_is_measured_in_full_whatever_the_process_has_set(setting: str) -> None:
+    matmul: Any = measuring.ONEDNN.matmul
+    seen: list[tuple[torch.dtype, str]] = []
+
+    class Watched(nn.Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append((images.dtype, matmul.fp32_precision))
+            return super().forward(images.mean((-2, -1)))
+
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(setting)
+        held = matmul.fp32_precision
+        measuring.judge(Watched(3, 5), 8, "p4")
+        assert {precision for dtype, precision in seen if dtype is torch.float32} == {"ieee"}
+        assert (matmul.fp32_precision, torch.get_float32_matmul_precision()) == (held, setting)
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_the_network_is_left_as_it_was() -> None:

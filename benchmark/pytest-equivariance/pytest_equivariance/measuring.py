@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,6 +25,9 @@ STEP = 1e-6
 """The small change whose growth is measured."""
 UNDECIDED = 1e-2
 """Of the spread of the outputs: a bound that is no smaller cannot tell rounding from a broken symmetry."""
+
+ONEDNN: Any = torch.backends.mkldnn
+"""Its settings are properties that type checkers do not see."""
 
 Element = tuple[int, bool]
 """Quarter turns, and whether a mirror comes first."""
@@ -94,10 +98,38 @@ def judge(
         terms = fan_in(network) + images[0].numel()
         for dtype in dtypes:
             kind: torch.dtype = getattr(torch, dtype)
-            error = deviation(as_dtype(network, kind), images.to(kind), group, output)
+            with full_precision():
+                error = deviation(as_dtype(network, kind), images.to(kind), group, output)
             bound = 2 * terms * torch.finfo(kind).eps / 2 * growth
             found.append(Measured(name_of(model), group, size, dtype, weights, error, bound))
     return found
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiply float32 numbers on the CPU in full, as the bound supposes, whatever precision the process has set.
+
+    Newer versions of torch have a setting for each operation; where these differ, the older switch cannot be read.
+    """
+    operations = [getattr(ONEDNN, name) for name in ("matmul", "conv", "rnn") if hasattr(ONEDNN, name)]
+    if not operations:
+        older = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(older)
+        return
+    before = [operation.fp32_precision for operation in operations]
+    try:
+        for operation in operations:
+            operation.fp32_precision = "ieee"
+        yield
+    finally:
+        for operation, precision in zip(operations, before, strict=True):
+            operation.fp32_precision = "none"  # it follows what is set for all again
+            if operation.fp32_precision != precision:
+                operation.fp32_precision = precision
 
 
 def network_of(model: Any, size: int) -> nn.Module:
