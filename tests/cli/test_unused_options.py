@@ -26,10 +26,16 @@ UNUSED = [
     ("export model-card quickstart p4cnn@12 --dataset a/b", "--dataset says nothing in the form model-card"),
     ("perf --compare a.json b.json --save c.json", "--save says nothing with --compare"),
     ("perf layers --compare a.json b.json", "SECTION says nothing with --compare"),
+    ("perf workers start-up --threads 2", "--threads says nothing to workers and start-up"),
     ("verify claims --device cpu", "--device says nothing without --rerun"),
     ("verify records --device cpu", "--device says nothing where nothing is run: add --rescore or --retrain"),
     ("leaderboard quickstart --wide --format csv", "--format csv holds all columns: leave out --wide"),
+    ("verify bundle my.bundle --no-rescore --trust", "--trust says nothing with --no-rescore"),
     ("run quickstart --dry-run --state-seconds 5", "--state-seconds says nothing with --on local"),
+    ("run quickstart --node-data there", "--node-data says nothing with --on local"),
+    ("run quickstart --gpus 1", "--gpus says nothing with --on local, only with --on ray"),
+    ("run quickstart --dry-run --on nodes.py:make --address a:1", "--address says nothing with --on nodes.py:make"),
+    ("run quickstart --dry-run --on nodes", "--on nodes: write local, ray, MODULE:FACTORY or FILE.py:FACTORY"),
 ]
 
 
@@ -52,3 +58,21 @@ def test_an_option_from_the_environment_is_not_written(gcnnbench: Any, monkeypat
     code, _, err = gcnnbench("submit", "folder", "--check")
     assert "says nothing" not in err
     assert code != 0
+
+
+EMPTY = [
+    (["audit", "p4cnn@11", "--exact-at", ""], "--exact-at is empty"),
+    (["explain", "quickstart", "p4cnn@12", ""], "METRIC is empty"),
+    (["perf", "--compare", "a.json", ""], "--compare is empty"),
+    (["status", "--entry="], "--entry is empty"),
+    (["probe", "subspace", "results", "--seeds", ""], "--seeds is empty"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), EMPTY, ids=[told for _, told in EMPTY])
+def test_an_empty_value_is_refused_as_from_a_variable_that_is_not_set(
+    gcnnbench: Any, words: list[str], told: str
+) -> None:
+    code, out, err = gcnnbench(*words)
+    assert (code, out) == (2, "")
+    assert f"{told}: give it a value, or leave it out" in " ".join(err.split())

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gcnnbench.cli.app import build_app
+from gcnnbench.errors import UserError
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.weights_only import read_weights_only
 from gcnnbench.submissions.accepting import accept
@@ -58,3 +59,8 @@ def test_they_are_accepted_into_a_table_of_their_own(scored: Path, mini: Path, t
     registry = read_submission(tmp_path / "models" / "mynet", [mini]).registry
     assert "mynet@12" not in registry.benchmark("mini").entries, "a network that comes trained is never trained here"
     assert not list(Store(tmp_path / "results").results.glob("mini@1/mynet@12/seed-*"))
+
+
+def test_what_came_trained_is_not_trained_again_without_a_word(scored: Path, mini: Path) -> None:
+    with pytest.raises(UserError, match="trained elsewhere; nobody can train them again: no --retrain"):
+        verify_bundle(scored, Path("unused"), retrain=1, include=[mini])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gcnnbench.cli.written_options import refuse_these
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def engine_for(
     """The engine that the options ask for, ready for work.
 
     Raises:
-        UserError: it cannot be made, or an option has no meaning for it.
+        UserError: it cannot be made.
     """
     if on == RAY:
         from gcnnbench.runs.ray_engine import RayEngine
@@ -103,20 +104,20 @@ def engine_for(
                 f"no node of Ray has {cores:g} cores and {gpus:g} GPUs; --jobs N waits for nodes that come later"
             )
         return engine
-    refuse_for_ray_only(on, address=address, cores=cores, gpus=gpus)
-    if ":" not in on:
-        raise UserError(f"--on {on}: write local, ray, MODULE:FACTORY or FILE.py:FACTORY")
     from gcnnbench.runs.executors import ExecutorEngine
 
     return ExecutorEngine(on, jobs)
 
 
-def refuse_for_ray_only(on: str, **options: object) -> None:
-    """Refuse options that only Ray understands.
+def check_engine(on: str) -> None:
+    """Refuse an engine that there is not, and options that the user wrote and that say nothing to it.
 
     Raises:
-        UserError: one of them is given.
+        UserError: so it is.
     """
-    for name, value in options.items():
-        if value is not None:
-            raise UserError(f"--{name.replace('_', '-')} says nothing with --on {on}; it is an option of --on ray")
+    if on not in (LOCAL, RAY) and ":" not in on:
+        raise UserError(f"--on {on}: write local, ray, MODULE:FACTORY or FILE.py:FACTORY")
+    if on != RAY:
+        refuse_these(f"with --on {on}, only with --on ray", "address", "cores", "gpus")
+    if on == LOCAL:
+        refuse_these("with --on local, where cells read --data and keep their states", "node_data", "state_seconds")

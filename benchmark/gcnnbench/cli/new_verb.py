@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gcnnbench.cli.written_options import refuse_others
+from gcnnbench.cli.written_options import refuse_these
 
 
 class Kind(StrEnum):
@@ -43,7 +43,7 @@ def new(
 ) -> None:
     """Write a folder with a small network and its card, or with a data set of your own, correct as it stands."""
     if images is not None:
-        refuse_others("with --images", "images", "name", "output")
+        refuse_these("with --images", "kind")
         from gcnnbench.data.scaffold import new_dataset
 
         folder = new_dataset(name, images, output)

@@ -10,7 +10,7 @@ import typer
 from gcnnbench.cli.options import DeviceName, Format, OutputFormat
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.written_files import file_to_write
-from gcnnbench.cli.written_options import refuse_others
+from gcnnbench.cli.written_options import refuse_others, refuse_these
 from gcnnbench.plain_files import read_given
 
 
@@ -59,8 +59,11 @@ def perf(
         tell(compare_as_markdown(*(read_report(str(path), read_given(path)) for path in compare)))
         return
     from gcnnbench.disk import write_whole
-    from gcnnbench.perf.suite import measure
+    from gcnnbench.perf.suite import NOT_LOOKED_AT, SETTINGS, measure
 
+    if sections:
+        unused = SETTINGS.intersection(*(NOT_LOOKED_AT.get(name, frozenset[str]()) for name in sections))
+        refuse_these(f"to {' and '.join(sections)}", *unused)
     report = measure(
         sections,
         device=device.value,

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from gcnnbench.cli.advice import running
 from gcnnbench.cli.at_work import at_work
+from gcnnbench.cli.written_options import name_of
 
 WHOLE = 10_000
 """Characters of a first sentence that are shown in the list of verbs: all."""
@@ -29,10 +30,13 @@ class PlainCommand(TyperCommand):
     """A verb whose arguments and options are listed with their names for values and without types."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words; several values of an option that takes one are refused: all but the last would be lost."""
+        """Read the words; refuse several values of an option that takes one, and empty values: they would be lost."""
         rest = super().parse_args(ctx, list(args))
-        _, _, given = self.make_parser(ctx).parse_args(args)
+        values, _, given = self.make_parser(ctx).parse_args(args)
         for parameter, times in Counter(given).items():
+            value = values.get(parameter.name)
+            if "" in (value if isinstance(value, list | tuple) else (value,)):
+                ctx.fail(f"{name_of(parameter)} is empty: give it a value, or leave it out")
             takes_one = isinstance(parameter, TyperOption) and not (parameter.multiple or parameter.is_flag)
             if takes_one and times > 1:
                 ctx.fail(f"{parameter.opts[0]} stands {times} times; it takes one value, give it once")

@@ -20,8 +20,8 @@ from gcnnbench.cli.engines import (
     NodeData,
     On,
     StateSeconds,
+    check_engine,
     engine_for,
-    refuse_for_ray_only,
 )
 from gcnnbench.cli.exit_codes import SOME_CELLS_FAILED
 from gcnnbench.cli.options import Data, DeviceName, Entries, Include, Results, Seeds
@@ -104,14 +104,9 @@ def run(
     from gcnnbench.runs.plan import on_read_copies, other_copies, plan, seeds_from, unfinished
     from gcnnbench.runs.store import Store
 
+    check_engine(on)
     together = _at_once(parallel)
-    if on == LOCAL:
-        refuse_for_ray_only(on, address=address, cores=cores, gpus=gpus)
-        if node_data is not None:
-            raise UserError("--node-data is for the machines of an engine; with --on local it is --data")
-        if state_seconds is not None:
-            raise UserError("--state-seconds says nothing with --on local, where states are kept without being sent")
-    elif together == "auto":
+    if on != LOCAL and together == "auto":
         raise UserError(f"--parallel auto measures the memory of this machine; with --on {on} write a number")
     store, place = Store(results), _place(device, on, gpus)
     if cuda_graphs and place != "cuda":

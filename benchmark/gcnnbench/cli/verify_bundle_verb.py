@@ -12,6 +12,7 @@ from gcnnbench.cli.bundles import NoRescore, Retrain, Trust, cells_to_retrain, r
 from gcnnbench.cli.check_report import JUnit, report_checks
 from gcnnbench.cli.options import Data, Format, Include, OutputFormat
 from gcnnbench.cli.output import tell, tell_document
+from gcnnbench.cli.written_options import refuse_these
 
 if TYPE_CHECKING:
     from gcnnbench.submissions.verifying import BundleReport, Depth
@@ -37,8 +38,10 @@ def bundle(
     from gcnnbench.submissions.findings import Refused
     from gcnnbench.submissions.verifying import verify_bundle
 
+    wanted = cells_to_retrain(retrain, no_rescore)
+    if no_rescore:
+        refuse_these("with --no-rescore, which runs nothing of it", "trust")
     try:
-        wanted = cells_to_retrain(retrain, no_rescore)
         depth: Depth = "read" if no_rescore else "rescore"
         report = verify_bundle(path, data, depth=depth, retrain=wanted, trust=trust, include=include, say=say)
     except Refused as error:

@@ -12,7 +12,7 @@ from gcnnbench.cli.check_report import JUnit, report_checks
 from gcnnbench.cli.exit_codes import CHECK_FAILED, SOME_CELLS_FAILED
 from gcnnbench.cli.options import Data, DeviceName, Format, Include, OneBenchmark, OutputFormat, Results
 from gcnnbench.cli.output import tell
-from gcnnbench.cli.written_options import refuse_others
+from gcnnbench.cli.written_options import refuse_these
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 
@@ -47,7 +47,7 @@ def claims(
     registry = Registry.load(include)
     registry.chosen([benchmark] if benchmark else [])
     if not rerun:
-        refuse_others("without --rerun", "benchmark", "paper", "junit", "output")
+        refuse_these("without --rerun", "device")
 
     from gcnnbench.claims.claims import claims_file
     from gcnnbench.claims.evidence import gather, set_aside

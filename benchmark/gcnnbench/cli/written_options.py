@@ -31,12 +31,29 @@ def refuse_others(where: str, *taken: str) -> None:
 
     Args:
         where: in which case only these are looked at, as in `with --lie`.
-        taken: names of parameters, as the verb's function has them.
+        *taken: names of parameters, as the verb's function has them.
 
     Raises:
         UserError: another one is written.
     """
+    refuse_these(where, *(one.name for one in written() if one.name not in (*taken, *EVERYWHERE)))
+
+
+def refuse_these(where: str, *names: str) -> None:
+    """Refuse what the user wrote to the running verb, of these parameters.
+
+    Args:
+        where: in which case they are not looked at.
+        *names: of parameters, as the verb's function has them.
+
+    Raises:
+        UserError: one of them is written.
+    """
     for parameter in written():
-        if parameter.name not in (*taken, *EVERYWHERE):
-            name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
-            raise UserError(f"{name} says nothing {where}: leave it out")
+        if parameter.name in names:
+            raise UserError(f"{name_of(parameter)} says nothing {where}: leave it out")
+
+
+def name_of(parameter: Any) -> str:
+    """How help calls a parameter: an option as it is written, an argument as the name of its value."""
+    return str(parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar)

@@ -65,7 +65,7 @@ def draw(
         raise UserError(f"there is no figure '{name}'; {choice(name, FIGURES)}")
     card = registry.benchmark(benchmark) if benchmark is not None else None
     if (name == "degree") != (family is not None) or (card and family):
-        of = "a family: add --family" if name == "degree" else "benchmarks, not of a family: leave --family out"
+        of = "a family: write --family alone" if name == "degree" else "benchmarks, not of a family: leave --family out"
         raise UserError(f"the figure '{name}' is of {of}")
     require_writable(folder / "file")
     with styled():

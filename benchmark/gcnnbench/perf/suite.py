@@ -30,6 +30,15 @@ SECTIONS: Mapping[str, Callable[[Bench], Iterator[Comparison]]] = {
 ON_REQUEST = ("engines",)
 """Sections that take minutes of sleep and start clusters: they are measured where they are asked for by name."""
 
+SETTINGS = frozenset({"device", "threads", "seconds"})
+NOT_LOOKED_AT: Mapping[str, frozenset[str]] = {
+    "start-up": SETTINGS - {"seconds"},
+    "tables": SETTINGS - {"seconds"},
+    "workers": SETTINGS,
+    "engines": SETTINGS,
+}
+"""The settings that a section has no use for: it runs no network, or always in the same way."""
+
 
 def measure(
     names: Sequence[str], *, device: str, threads: int, seconds: float, tell: Callable[[Comparison], None]

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 from gcnnbench.cards.base import Model
+from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 from gcnnbench.record_checks.comparing import same_error
 from gcnnbench.runs.cell import Cell
@@ -79,10 +80,13 @@ def verify_bundle(
         The grade of every record; one that is refused is none.
 
     Raises:
-        UserError: there is no bundle, a data set is not here, or there is no isolation and no trust.
+        UserError: there is no bundle, a data set is not here, there is no isolation and no trust, or cells are to be
+            trained again of a network that came trained.
         Refused: something is wrong; everything that was found.
     """
     bundle = open_bundle(path, include)
+    if retrain and bundle.submission.trained_elsewhere:
+        raise UserError(f"{path} brings weights that were trained elsewhere; nobody can train them again: no --retrain")
     with guarded(path):
         return _verify(bundle, data, depth, retrain, trust, say)
 
@@ -114,7 +118,7 @@ def _verify(bundle: Bundle, data: Path, depth: Depth, retrain: Wanted, trust: bo
             say(f"{cell.name}: weights scored again in a fresh process")
         if findings:
             raise Refused(findings)
-    if retrain and not bundle.submission.trained_elsewhere:
+    if retrain:
         drawn = draw(cells, retrain)
         say(drawn_in_words(drawn, cells))
         for cell, graded in grades_of(
