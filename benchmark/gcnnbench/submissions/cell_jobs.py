@@ -96,7 +96,7 @@ def run_job(
     return run_isolated(job, code, given | arguments, tensors, limits, trust=trust)
 
 
-def do_job(
+def run_job_or_refuse(
     job: Job, cell: Cell, code: Code, tensors: Tensors, seconds: float, trust: bool, **arguments: Any
 ) -> Outcome:
     """Run a job as `run_job` does, which must find nothing wrong.

@@ -18,7 +18,7 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.measuring import Measured, Measurements
 from gcnnbench.scoring.conditions import EvaluationState, count
 from gcnnbench.scoring.metrics import Counts
-from gcnnbench.submissions.cell_jobs import Tensors, do_job, read_report, scoring_seconds, unreadable
+from gcnnbench.submissions.cell_jobs import Tensors, read_report, run_job_or_refuse, scoring_seconds, unreadable
 from gcnnbench.submissions.sandbox import Code
 from gcnnbench.submissions.tensor_names import WEIGHTS, prefixed
 
@@ -62,7 +62,7 @@ def score(cell: Cell, code: Code, weights: Tensors, images: Tensor, *, trust: bo
         Refused: the weights do not fit, or a check found something wrong.
     """
     tensors = {"test.images": images} | prefixed(WEIGHTS, weights)
-    outcome = do_job("score", cell, code, tensors, scoring_seconds(cell, len(images)), trust)
+    outcome = run_job_or_refuse("score", cell, code, tensors, scoring_seconds(cell, len(images)), trust)
     report = read_report(_Scoring, outcome.report)
     evaluation = evaluation_of(cell, outcome.tensors, len(images))
     evaluation.seconds, evaluation.scored = report.test_seconds, report.scored

@@ -26,8 +26,8 @@ from gcnnbench.runs.state import start
 from gcnnbench.scoring.conditions import EvaluationState
 from gcnnbench.submissions.cell_jobs import (
     Tensors,
-    do_job,
     read_report,
+    run_job_or_refuse,
     scoring_seconds,
     shares,
     training_seconds,
@@ -123,7 +123,7 @@ def why_not_exported(cell: Cell, code: Code, *, trust: bool) -> str:
 def _export(cell: Cell, code: Code, found: Splits, trust: bool) -> tuple[_Exported, Tensors]:
     """The network as graphs with their tensors, where it can be exported, and its errors before training."""
     given = {"test.images": found.test.images}
-    outcome = do_job("export", cell, code, given, EXPORT_SECONDS, trust, **_batches(cell, found))
+    outcome = run_job_or_refuse("export", cell, code, given, EXPORT_SECONDS, trust, **_batches(cell, found))
     return read_report(_Exported, outcome.report), chosen(NETWORK, outcome.tensors)
 
 
@@ -137,11 +137,11 @@ def _train(
     validated = 0 if found.validation is None else len(found.validation)
     seconds = training_seconds(cell, len(found.train), validated) + scoring_seconds(cell, len(found.test))
     if network.graphs is None:
-        outcome = do_job("train", cell, code, given, seconds, trust)
+        outcome = run_job_or_refuse("train", cell, code, given, seconds, trust)
     else:
         given |= prefixed(NETWORK, exported)
         graphs = network.graphs.model_dump(mode="json")
-        outcome = do_job("train-graphs", cell, {}, given, seconds, trust, graphs=graphs)
+        outcome = run_job_or_refuse("train-graphs", cell, {}, given, seconds, trust, graphs=graphs)
     return read_report(_TrainingReport, outcome.report), outcome.tensors
 
 

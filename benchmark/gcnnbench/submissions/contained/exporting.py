@@ -23,6 +23,7 @@ from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.submissions.contained.graph import GraphNetwork, encoded, reference
 from gcnnbench.submissions.contained.suite_operators import GraphError, as_operators
 from gcnnbench.submissions.graph_form import Call, Graph, Graphs
+from gcnnbench.training.capture import HOOKS
 from gcnnbench.training.phases import WEIGHTS, between_epochs, penalties, roles
 
 CPU = torch.device("cpu")
@@ -116,7 +117,7 @@ def refuse_recipe(card: BenchmarkCard, network: nn.Module) -> None:
 
 def _refuse_hooks(network: nn.Module) -> None:
     for name, module in network.named_modules():
-        for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+        for kind in HOOKS:
             if getattr(module, kind, None):
                 raise GraphError(f"{name or 'the network'} has {kind.strip('_').replace('_', ' ')}")
     if any(getattr(module_hooks, f"_global{kind}") for kind in ("_forward_hooks", "_forward_pre_hooks")):
