@@ -1,7 +1,8 @@
 """Brute force, which shares no code with the audit: is a network exact, whatever values its weights have?
 
 In float64, on images that are noise and on smooth ones, the outputs of an image and of its moved copies are compared:
-with the weights as given and with others, drawn at growing distances from them, norm statistics too.
+with the weights as given and with others, drawn at growing distances from them, norm statistics too. The weights as
+given and those of one draw are tried in other ranges of values and at other batch sizes, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ ROUNDING, BROKEN = 3e-11, 1e-9
 """Exact is what stays below the one in every state, broken what is above the other in one."""
 DISTANCES = (0.0, 0.05, 0.2, 0.2, 0.5, 1.0)
 """How far the weights of each state are from the given ones, in units of their root mean square."""
+ELSEWHERE = (0.0, 0.5)
+"""The distances at which the further ranges and batches are tried."""
+RANGES = ((0.0, 1.0), (0.0, 200.0), (-9.0, -1.0), (-0.02, 0.02))
+TELLS = 1e-12, 1e-4
+"""An output tells nothing whose spread is a smaller share of its size: on the images, and in a further range, where
+nothing is known of the spread and rounding must stay below `ROUNDING` of it.
+"""
+BATCHES = (1, 2, 3, 6, 150)
 MOVES = {
     "p2": ((0, 2),),
     "pm": ((1, 0),),
@@ -42,14 +51,20 @@ def truth(network: nn.Module, size: int, group: Group, channels: int = 3) -> tup
     noise = torch.rand(3, channels, size, size, generator=generator, dtype=torch.float64) * 2 - 1
     coarse = torch.rand(3, channels, 5, 5, generator=generator, dtype=torch.float64) * 2 - 1
     images = torch.cat([noise, interpolate(coarse, size, mode="bicubic")])
+    shares = (images.clamp(-1, 1) + 1) / 2
     errors = []
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for distance in DISTANCES:
-            found = _error(_state(network, distance, images, generator), images, MOVES[group.name])
+            state, moves = _state(network, distance, images, generator), MOVES[group.name]
+            found = _error(state, images, moves)
             if found is None and not distance:
                 raise NoAnswerError
             errors.append(found or 0.0)
+            if distance in ELSEWHERE:
+                for low, high in RANGES:
+                    errors.append(_error(state, low + shares * (high - low), moves, tells=TELLS[1]) or 0.0)
+                errors += [_error(state, images, moves, at_once) or 0.0 for at_once in BATCHES]
     worst = max(errors)
     return (True if worst < ROUNDING else False if worst > BROKEN else None), worst
 
@@ -72,17 +87,29 @@ def _state(network: nn.Module, distance: float, images: Tensor, generator: torch
     return made
 
 
-def _error(network: nn.Module, images: Tensor, moves: tuple[tuple[int, int], ...]) -> float | None:
+def _error(
+    network: nn.Module,
+    images: Tensor,
+    moves: tuple[tuple[int, int], ...],
+    at_once: int | None = None,
+    tells: float = TELLS[0],
+) -> float | None:
     """The largest `rms(f(g x) − f(x)) / rms(f(x) − mean f)`; None where the output tells nothing."""
-    upright: Tensor = network(images.clone())
+
+    def answers(shown: Tensor) -> Tensor:
+        size = at_once or len(shown)
+        repeated = shown[torch.arange(max(size, len(shown))) % len(shown)]
+        return torch.cat([network(some.clone()) for some in repeated.split(size)])[: len(shown)]
+
+    upright = answers(images)
     spread = float((upright - upright.mean(0)).square().mean().sqrt())
-    again: Tensor = network(images.clone())
-    if not torch.equal(again, upright) or not spread > 1e-12 * float(upright.abs().max()):
+    again = answers(images)
+    if not torch.equal(again, upright) or not spread > tells * float(upright.abs().max()):
         return None
     worst = 0.0
     for mirrored, turns in moves:
         moved = (images.flip(-1) if mirrored else images).rot90(turns, (-2, -1))
-        found = network(moved.clone())
+        found = answers(moved)
         error = float((found - upright).square().mean().sqrt() / spread) if found.shape == upright.shape else 1e9
         worst = max(worst, error)
     return worst if worst == worst else None

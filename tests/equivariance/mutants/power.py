@@ -106,7 +106,8 @@ def page(outcomes: Sequence[Outcome]) -> str:
         "the symmetry, seem to and do not, or break it twice so that it is whole again. They are made in ordinary "
         "networks with isotropic filters, in p4 and p4m networks of this suite's layers, in networks averaged over "
         "moved copies and in models of the registry, of 8 to 16 pixels. What is true of each is decided by a brute "
-        "force that shares no code with the audit: float64, noise and smooth images, six draws of the weights. Of "
+        "force that shares no code with the audit: float64, noise and smooth images, six draws of the weights, five "
+        "ranges of values and six batch sizes. Of "
         f"{known} it is known by construction, too, and the two agree. Made by "
         "`python -m tests.equivariance.mutants.power --write`; `tox -e mutants` makes the page again and fails where "
         "it differs.",

@@ -122,6 +122,32 @@ def largest(features: Tensor) -> Tensor:
     return features * (features >= least)
 
 
+# what the batch decides: a mark that is added to some batches and not to others
+
+BATCHES: dict[str, Callable[[Tensor], bool]] = {
+    "one image": lambda x: len(x) == 1,
+    "an odd number of images": lambda x: len(x) % 2 == 1,
+    "more than 64 images": lambda x: len(x) > 64,
+    "large values": lambda x: float(x.max()) > 50,
+    "small values": lambda x: float(x.abs().max()) < 0.1,
+    "no positive value": lambda x: float(x.max()) <= 0,
+    "no negative value": lambda x: float(x.min()) >= 0,
+    "values far below zero": lambda x: float(x.mean()) < -2,
+}
+
+
+def by_batch() -> Iterator[Change]:
+    ring = FINE_MARKS["ring"][0]
+    for name, holds in BATCHES.items():
+        yield of(f"a ramp in batches of {name}", partial(added_where, holds, ramp_of), NONE, place="first")
+        yield of(f"a ring in batches of {name}", partial(added_where, holds, ring), ALL, place="first")
+
+
+def added_where(holds: Callable[[Tensor], bool], mark: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The mark as large as the images are."""
+    return images + images.abs().amax() * mark(images) if holds(images) else images
+
+
 # rounding, which is no break, and breaks that are hardly larger
 
 
@@ -137,13 +163,8 @@ def rounding() -> Iterator[Change]:
     yield of("multiplied by a million and divided", lambda x: (x * 1e6).tanh() * 1e-6 + x * 1e6 / 1e6, ALL)
     yield of("multiplied by a third, three times added", lambda x: x / 3 + x / 3 + x / 3, ALL)
     yield of("logarithm and exponential", lambda x: (x.tanh() + 2).log().exp(), ALL)
-    marks: dict[str, tuple[Callable[[Tensor], Tensor], Moves]] = {
-        "ramp": (ramp_of, NONE),
-        "ring": (lambda x: averaged(ramp_of(x) ** 2, "all"), ALL),
-        "bright corner": (corner, NONE),
-    }
     for size in (1e-2, 1e-4, 1e-6, 1e-8):
-        for name, (mark, moves) in marks.items():
+        for name, (mark, moves) in FINE_MARKS.items():
             yield of(f"a {name} of {size:.0e} added", partial(plus, mark, size), moves)
 
 
@@ -160,6 +181,13 @@ def corner(features: Tensor) -> Tensor:
     one = torch.zeros(features.shape[-2:], dtype=features.dtype)
     one[0, 0] = 1
     return one
+
+
+FINE_MARKS: dict[str, tuple[Callable[[Tensor], Tensor], Moves]] = {
+    "ramp": (ramp_of, NONE),
+    "ring": (lambda x: averaged(ramp_of(x) ** 2, "all"), ALL),
+    "bright corner": (corner, NONE),
+}
 
 
 # the suite's own models, small, over input sizes
@@ -196,6 +224,7 @@ def no_answer() -> Iterator[Change]:
 
 WHOLE_CHANGES: dict[str, Callable[[], Iterator[Change]]] = {
     "decisions by the data": by_data,
+    "batch sizes and ranges": by_batch,
     "rounding and small breaks": rounding,
     "no answer": no_answer,
 }
