@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gcnnbench.cli import main
 from gcnnbench.equivariance.assertion import assert_equivariant
 from gcnnbench.equivariance.audit import audit
+from gcnnbench.equivariance.foreign_code import said
 from gcnnbench.errors import UserError
 from tests.equivariance.symmetric import isotropic
 
@@ -234,3 +235,16 @@ def test_python_and_the_command_name_and_make_a_class_alike() -> None:
     assert audit(lambda side: Sized(size=side), [13], channels=1).sizes[0].decision == "exact"
     with pytest.raises(UserError, match=r"is a int; it must be a torch\.nn\.Module"):
         audit(3, [13])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("red\x1b[31m\nand more"), "ValueError: red\\x1b[31m"),
+        (SystemExit("too\nmany"), "it calls sys.exit(too)"),
+        (SystemExit(), "it calls sys.exit()"),
+        (KeyError(), "KeyError: without a word"),
+    ],
+)
+def test_what_an_error_says_is_one_line_that_can_be_shown(error: BaseException, told: str) -> None:
+    assert said(error) == told

@@ -112,6 +112,58 @@ def test_what_cannot_be_judged_there_is_not_claimed() -> None:
     assert [line for line in told if "left open" in line] == [f"left open at 12, {few}", f"left open at 12, {large}"]
 
 
+class _SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def _fails(_: Tensor) -> Tensor:
+    raise _SpeechlessError
+
+
+OF_MANY: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "constant": (lambda y: y * 0 + 1, "the output is the same for all images, so nothing can be told from it"),
+    "fewer": (lambda y: y[:2], "the output for 128 images has the shape (2, 6)"),
+    "one number": (lambda y: y.sum(), "the output for 128 images has the shape ()"),
+    "classes": (lambda y: y.argmax(1), "the output is torch.int64, not floating point; put out the scores behind it"),
+    "complex": (lambda y: y + 1j, "the output is complex; put out its real and imaginary part as channels"),
+    "infinite": (lambda y: y * float("inf"), "the output is not finite"),
+    "without words": (_fails, "_SpeechlessError: without a word"),
+}
+
+
+@pytest.mark.parametrize("name", OF_MANY)
+def test_what_is_odd_for_many_images_alone_is_told_as_it_is(name: str) -> None:
+    odd, told = OF_MANY[name]
+
+    class Odd(Network):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            return odd(logits) if len(images) > 64 else logits
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        network = Odd(lambda x: x)
+    row = audit(network, [12], P4, channels=3, name="network").sizes[0]
+    assert row.decision == "exact"
+    assert row.left_open == (f"with the weights drawn, on −1 to 1 in batches of 128: {told}",)
+
+
+def test_noise_that_a_network_does_not_take_is_left_open() -> None:
+    images = sample_images(4, 3, 12)
+
+    def no_noise(shown: Tensor) -> Tensor:
+        if shown.shape == images.shape and float(shown[..., 0, 0].std()) > 0.1:
+            raise RuntimeError("corners are dark")
+        return shown
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        decision = decide(Network(no_noise), images, P4, fan_in=100)
+    assert decision.verdict == "exact"
+    assert "with the weights given, on noise: RuntimeError: corners are dark" in decision.left_open
+
+
 def test_a_large_batch_is_tried_only_where_it_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gcnnbench.equivariance.further_inputs.MOST_MACS", MOST_MACS // 1000)
     row = audited(ramp_where(IN_BATCHES["many images"]))

@@ -109,11 +109,7 @@ def deviations(
     def run(inputs: Tensor, see: See) -> None:
         with observed(network, names, see):
             result = torch.cat([output_tensor(forward(network, swapped, part)) for part in inputs.split(parts)])
-        if result.is_complex():
-            raise UnjudgedError(COMPLEX)
-        if not result.isfinite().all():
-            raise UnjudgedError("the output is not finite")
-        see(OUTPUT, result, output)
+        see(OUTPUT, judgeable(result), output)
 
     with evaluating(network):
         swapped = {name: tensor.to(images.device) for name, tensor in state(network, images.dtype).items()}
@@ -124,9 +120,7 @@ def deviations(
         here = scales[OUTPUT]
         if not torch.equal(numbers, torch.get_rng_state()):
             run(images, same)
-        spread = float((here.upright - here.upright.mean(0)).square().mean().sqrt())
-        if spread <= 1e-12 * here.size:
-            raise UnjudgedError(ALIKE)
+        spread = spread_of(here.upright)
         scales[OUTPUT] = _Scale(here.upright, spread, here.size / spread)
         noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(images)
         for nudged in NUDGES:
@@ -139,6 +133,33 @@ def deviations(
             if g != Element():
                 run(g.act(images), compare(g))
     return found
+
+
+def judgeable(output: Tensor) -> Tensor:
+    """The output itself.
+
+    Raises:
+        UnjudgedError: it holds something else than finite real numbers.
+    """
+    if output.is_complex():
+        raise UnjudgedError(COMPLEX)
+    if not output.is_floating_point():
+        raise UnjudgedError(f"the output is {output.dtype}, not floating point; put out the scores behind it")
+    if not output.isfinite().all():
+        raise UnjudgedError("the output is not finite")
+    return output
+
+
+def spread_of(output: Tensor) -> float:
+    """`rms(f(x) − mean_x f(x))` of the outputs (images, …).
+
+    Raises:
+        UnjudgedError: there is none beside rounding.
+    """
+    spread = float((output - output.mean(0)).square().mean().sqrt())
+    if spread <= 1e-12 * float(output.square().mean().sqrt()):
+        raise UnjudgedError(ALIKE)
+    return spread
 
 
 def keeps_the_order(network: nn.Module, state: State, images: Tensor) -> bool:

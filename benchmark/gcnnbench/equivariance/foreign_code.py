@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from gcnnbench.errors import UserError
+from gcnnbench.outside_text import as_line
 
 REFUSALS = (Exception, SystemExit)
 """Its choice is its own."""
 
 
 def said(error: BaseException) -> str:
-    """What an error of foreign code says, in one line."""
+    """What an error of foreign code says, in one line that can be shown."""
     if isinstance(error, SystemExit):
-        return f"it calls sys.exit({error.code if error.code is not None else ''})"
-    first = (str(error).strip().splitlines() or ["without a word"])[0][:300]
+        return f"it calls sys.exit({'' if error.code is None else _first_line(error.code)})"
+    first = _first_line(error) or "without a word"
     return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
+def _first_line(words: object) -> str:
+    try:
+        text = str(words)
+    except REFUSALS:  # they are foreign code, too
+        return ""
+    return as_line(next(iter(text.strip().splitlines()), ""), 300)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gcnnbench.device import scoring_batch
 from gcnnbench.equivariance.depths import output_tensor
-from gcnnbench.equivariance.deviations import OUTPUT, State
+from gcnnbench.equivariance.deviations import OUTPUT, State, UnjudgedError, judgeable, spread_of
 from gcnnbench.equivariance.foreign_code import REFUSALS, said
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
 from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
@@ -104,29 +104,34 @@ def further_inputs(
     def judged(name: str, state: State, shown: Tensor, batches: tuple[int, ...] | None = None) -> Judgement:
         return judge(network, name, state, shown, group, fan_in=fan_in, output=output, batches=batches)
 
-    def tried(inputs: Inputs, measure: Callable[[str], Judgement]) -> Judgement:
-        name = f"drawn, on {inputs}"
+    def tried(name: str, measure: Callable[[str], Judgement]) -> Judgement:
         try:
             return measure(name)
+        except UnjudgedError as error:
+            return Judgement(name, (), str(error))
         except REFUSALS as error:
             return Judgement(name, (), said(error))
 
+    def drawn_on(inputs: Inputs) -> str:
+        return f"drawn, on {inputs}"
+
     at_once = "how many images it is shown at once"
-    yield FurtherInputs(inputs_of(images), judged(ON_NOISE, tensors, noise_like(images)), "them")
+    found = tried(ON_NOISE, partial(judged, state=tensors, shown=noise_like(images)))
+    yield FurtherInputs(inputs_of(images), found, "them")
     few, noise = inputs_of(images, FEW_AT_ONCE), noise_like(images, sum(FEW_AT_ONCE))
-    found = tried(few, partial(judged, state=drawn, shown=noise, batches=FEW_AT_ONCE))
+    found = tried(drawn_on(few), partial(judged, state=drawn, shown=noise, batches=FEW_AT_ONCE))
     yield FurtherInputs(few, found, at_once, other_batches=True)
     for low, high in RANGES:
         inputs = Inputs(low, high, (IN_A_RANGE,))
         noise = low + (high - low) * _uniform(images, IN_A_RANGE)
-        found = tried(inputs, partial(judged, state=drawn, shown=noise, batches=inputs.batches))
+        found = tried(drawn_on(inputs), partial(judged, state=drawn, shown=noise, batches=inputs.batches))
         yield FurtherInputs(inputs, found, "the range of its inputs")
     size = scoring_batch(torch.device("cpu"), images.shape[-1])
     many = inputs_of(images, (size,))
     in_one_batch = partial(
         _in_one_batch, network=network, state=drawn, images=images, group=group, output=output, size=size, bound=bound
     )
-    yield FurtherInputs(many, tried(many, in_one_batch), at_once, other_batches=True)
+    yield FurtherInputs(many, tried(drawn_on(many), in_one_batch), at_once, other_batches=True)
 
 
 def noise_like(images: Tensor, count: int | None = None) -> Tensor:
@@ -157,24 +162,29 @@ def _in_one_batch(
     size: int,
     bound: float,
 ) -> Judgement:
-    """The images and their moved copies in one batch of this size, over and over: one forward pass, if it is cheap."""
+    """The images and their moved copies in one batch of this size, over and over: one forward pass, if it is cheap.
+
+    Raises:
+        UnjudgedError: it is not, or nothing can be told from the output.
+    """
     if _macs(network, images) * size > MOST_MACS:
-        return Judgement(name, (), f"it takes more than {MOST_MACS:.0e} multiply-accumulates")
+        raise UnjudgedError(f"it takes more than {MOST_MACS:.0e} multiply-accumulates")
     device = device_of(network, images)
     if best_dtype(device) != torch.float64:
         device = torch.device("cpu")
     few = images[: max(1, size // len(group))].to(device, torch.float64)
     every = torch.cat([g.act(few) for g in group.elements])
+    shown = every[torch.arange(max(size, len(every))) % len(every)]
     with evaluating(network):
         swapped = {key: tensor.to(device) for key, tensor in state(network, torch.float64).items()}
-        result = output_tensor(forward(network, swapped, every[torch.arange(max(size, len(every))) % len(every)]))
-    if not result.isfinite().all():
-        return Judgement(name, (), "the output is not finite")
+        result = judgeable(output_tensor(forward(network, swapped, shown)))
+    if result.shape[:1] != shown.shape[:1]:
+        raise UnjudgedError(f"the output for {len(shown)} images has the shape {tuple(result.shape)}")
     upright, *moved = result[: len(every)].split(len(few))
-    spread = float((upright - upright.mean(0)).square().mean().sqrt())
+    spread = spread_of(upright)
     judged = []
     for g, features in zip(group.elements[1:], moved, strict=True):
-        if g != Element() and spread > 0 and known_action(output, g, features, images.shape[-2:]):
+        if g != Element() and known_action(output, g, features, images.shape[-2:]):
             error = float((output.act(upright, g) - features).square().mean().sqrt()) / spread
             judged.append(Judged(name, OUTPUT, g.name, error, bound, verdict_of(error, None, bound)))
     return Judgement(name, tuple(judged))
