@@ -230,6 +230,22 @@ def test_float32_is_measured_in_full_whatever_the_process_has_set(setting: str) 
         torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.parametrize("older", [False, True], ids=["a setting for each operation", "the older switch alone"])
+def test_the_precision_comes_back_where_the_network_raises(older: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    matmul: Any = measuring.ONEDNN.matmul
+    before = torch.get_float32_matmul_precision()
+    if older:
+        monkeypatch.setattr(measuring, "ONEDNN", object())
+    try:
+        torch.set_float32_matmul_precision("medium")
+        held = matmul.fp32_precision
+        with pytest.raises(ValueError, match="ieee"), measuring.full_precision():
+            raise ValueError(matmul.fp32_precision)
+        assert (matmul.fp32_precision, torch.get_float32_matmul_precision()) == (held, "medium")
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_the_network_is_left_as_it_was() -> None:
     network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     before = {name: one.clone() for name, one in network.state_dict().items()}
