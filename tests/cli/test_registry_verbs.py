@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -274,8 +275,11 @@ def test_validate_audits_what_models_claim(
     text = (mynet / "model.yaml").read_text(encoding="utf-8").replace("  widths: [4, 7, 14]\n", "")
     text = text.replace("[28]", f"[{exact}]").replace("[27, 29]", f"[{approximate}]")
     (mynet / "model.yaml").write_text(text, encoding="utf-8")
-    ended, out, err = gcnnbench("validate", str(mynet), "--audit")
+    report = mynet.parent / "report.xml"
+    ended, out, err = gcnnbench("validate", str(mynet), "--audit", "--junit", str(report))
     assert ended == code
+    (suite,) = ElementTree.parse(report).iter("testsuite")
+    assert suite.get("failures") == str(code)
     if code:
         assert "mynet at 15 stands in exact_at, but the audit finds it approximate" in err
         assert "mynet at 16 stands in approximate_at, but the audit finds it exact" in err

@@ -59,8 +59,8 @@ def validate(
                 read(registry)
             except CardsError as error:
                 findings += error.errors
-    report_checks("gcnnbench validate", _cases(card_files, findings), junit)
     if findings:
+        report_checks("gcnnbench validate", _cases(card_files, findings), junit)
         for finding in findings:
             typer.echo(str(finding), err=True)
         files = len({finding.path for finding in findings})
@@ -71,12 +71,14 @@ def validate(
     told = ", ".join(how_many(len(cards), kind) for kind, cards in counted.items())
     sources = how_many(len(card_files.bibliography), "source")
     typer.echo(f"{how_many(looked_at, 'card')} checked, no errors: {told}; {sources}")
-    if audit:
-        _audit(Registry.of(card_files), [path.absolute() for path in paths or []])
+    false = _audit(Registry.of(card_files), [path.absolute() for path in paths or []]) if audit else []
+    report_checks("gcnnbench validate", _cases(card_files, (), false), junit)
+    if false:
+        raise typer.Exit(CHECK_FAILED)
 
 
-def _cases(card_files: CardFiles, findings: Sequence[Finding]) -> list[Case]:
-    """One case a card's file, the faulty ones with all that is wrong."""
+def _cases(card_files: CardFiles, findings: Sequence[Finding], false: Sequence[tuple[Path, str]] = ()) -> list[Case]:
+    """One case a card's file, the faulty ones with all that is wrong or was found false."""
     from gcnnbench.exports.junit import Case, Fault
 
     files = {
@@ -86,11 +88,13 @@ def _cases(card_files: CardFiles, findings: Sequence[Finding]) -> list[Case]:
     for finding in findings:
         where = shown_path(finding.path)
         faults.setdefault(finding.path, []).append(Fault(str(finding), where, finding.line, finding.column))
+    for path, sentence in false:
+        faults.setdefault(path, []).append(Fault(sentence, shown_path(path)))
     return [Case(shown_path(path), tuple(here)) for path, here in faults.items()]
 
 
-def _audit(registry: Registry, paths: list[Path]) -> None:
-    """Measure what the model cards claim: those below the paths, or all where none is given."""
+def _audit(registry: Registry, paths: list[Path]) -> list[tuple[Path, str]]:
+    """Measure what the model cards claim, those below the paths, or all where none is given; false ones, by file."""
     from gcnnbench.cli.progress import steps
     from gcnnbench.equivariance.claims import false_claims
 
@@ -101,12 +105,12 @@ def _audit(registry: Registry, paths: list[Path]) -> None:
     ]
     if not cards:
         raise UserError("no model's card is at these paths, and nothing audited is nothing right")
-    failures = 0
+    false = []
     for card in steps(cards, lambda card: card.name):
         for sentence in false_claims(registry, card):
-            failures += 1
+            false.append((registry.paths["model", card.name], sentence))
             typer.echo(f"{registry.paths['model', card.name]}: {sentence}", err=True)
-    if failures:
-        raise typer.Exit(CHECK_FAILED)
-    sizes = sum(len(card.claimed_at) for card in cards)
-    typer.echo(f"models audited: {len(cards)}, at {sizes} claimed sizes, all as claimed")
+    if not false:
+        sizes = sum(len(card.claimed_at) for card in cards)
+        typer.echo(f"models audited: {len(cards)}, at {sizes} claimed sizes, all as claimed")
+    return false
