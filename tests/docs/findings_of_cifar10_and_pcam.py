@@ -8,7 +8,7 @@ from statistics import correlation, stdev
 
 from gcnnbench.formatting import interval, percent, points
 from gcnnbench.runs.record import Record
-from gcnnbench.statistics import detectable, from_moments, summary, welch
+from gcnnbench.statistics import detectable, from_moments, paired, seen_by, summary, welch
 from tests.docs.from_records import records, studied, upright
 
 
@@ -67,6 +67,26 @@ def seeds_needed(deviation: float, least: float) -> int:
         return detectable(sample, sample) or float("inf")
 
     return next(seeds for seeds in range(2, 10_000) if seen_by(seeds) <= least)
+
+
+def of_pcam_1pct() -> Iterator[str]:
+    """Differences within folds of the exact network from the others, over the turns, and what could have been told."""
+    runs = records("pcam-1pct@1")
+    turns = {entry: [record.metrics["accuracy.orbit"] or 0.0 for record in found] for entry, found in runs.items()}
+    exact = turns["p4-resnet44-pcam@97"]
+    against = {
+        size: [one - other for one, other in zip(exact, turns[entry], strict=True)]
+        for size, entry in (("96", "p4-resnet44-pcam@96"), ("ordinary", "z2-resnet44-pcam@97"))
+    }
+    pair, ordinary = paired(against["96"]), paired(against["ordinary"])
+    least, of_ordinary = seen_by(pair), seen_by(ordinary)
+    assert least is not None
+    assert of_ordinary is not None
+    yield f"a difference of {100 * least:.2f} over the turns would have been found with probability 0.8"
+    assert sum(difference > 0 for difference in against["96"]) == 3
+    yield "single folds the exact network is ahead in three"
+    told = f"{points(ordinary.difference)} {interval(ordinary.interval)}"
+    yield f"exact minus ordinary {told} ({100 * of_ordinary:.2f} would have been found)"
 
 
 def of_pcam_sample() -> Iterator[str]:

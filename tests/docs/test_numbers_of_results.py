@@ -135,6 +135,7 @@ COMPUTED: Mapping[str, Callable[[], Iterator[str]]] = {
     "The MNIST study, trained upright: version 1": findings_of_mnist.of_version_1,
     "The MNIST study, trained under rotations: version 1": findings_of_mnist.of_rotated_training,
     "CIFAR-10 in minutes": findings_of_cifar10_and_pcam.of_cifar10,
+    "PCam, one per cent of it": findings_of_cifar10_and_pcam.of_pcam_1pct,
     "PCam's sample": findings_of_cifar10_and_pcam.of_pcam_sample,
     "What weights say of symmetry": findings_of_weights.of_weights,
     WEIGHTS: findings_of_weights.of_weights,
