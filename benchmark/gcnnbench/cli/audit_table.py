@@ -44,7 +44,7 @@ def audit_text(found: Audit, words: list[Words], form: AuditFormat, learnt: Mapp
 
 
 def _cell(value: object) -> object:
-    return "; ".join(value) if isinstance(value, tuple) else value
+    return "; ".join(value) if isinstance(value, list) else value
 
 
 def _table(found: Audit, words: Sequence[Words]) -> str:

@@ -80,8 +80,8 @@ class SizeAudit:
     def document(self) -> dict[str, object]:
         """The row of the JSON document."""
         names = ("size", "grid", "certificate", "decision", "first_break")
-        measured = ("invariance_error", "drawn_error", "reason", "inputs", "left_open")
-        return {name: getattr(self, name) for name in names + measured}
+        measured = ("invariance_error", "drawn_error", "reason", "inputs")
+        return {name: getattr(self, name) for name in names + measured} | {"left_open": list(self.left_open)}
 
 
 @dataclass(frozen=True)

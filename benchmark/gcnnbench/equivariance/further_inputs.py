@@ -25,6 +25,7 @@ from gcnnbench.equivariance.deviations import OUTPUT, State, UnjudgedError, judg
 from gcnnbench.equivariance.foreign_code import REFUSALS, said
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
 from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
+from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, known_action
 from gcnnbench.nn.groups import ActingGroup, Element
 from gcnnbench.scoring.macs import forward_macs
@@ -179,7 +180,7 @@ def _in_one_batch(
         swapped = {key: tensor.to(device) for key, tensor in state(network, torch.float64).items()}
         result = judgeable(output_tensor(forward(network, swapped, shown)))
     if result.shape[:1] != shown.shape[:1]:
-        raise UnjudgedError(f"the output for {len(shown)} images has the shape {tuple(result.shape)}")
+        raise UnjudgedError(f"the output for {how_many(len(shown), 'image')} has the shape {tuple(result.shape)}")
     upright, *moved = result[: len(every)].split(len(few))
     spread = spread_of(upright)
     judged = []
