@@ -81,7 +81,9 @@ class SizeAudit:
         """The row of the JSON document."""
         names = ("size", "grid", "certificate", "decision", "first_break")
         measured = ("invariance_error", "drawn_error", "reason", "inputs")
-        return {name: getattr(self, name) for name in names + measured} | {"left_open": list(self.left_open)}
+        row: dict[str, object] = {name: getattr(self, name) for name in names + measured}
+        row["left_open"] = list(self.left_open)
+        return row
 
 
 @dataclass(frozen=True)
