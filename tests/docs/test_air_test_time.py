@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from docs.studies.air_test_time import Seed, copies, table
+from docs.studies.air_test_time import Seed, accuracies, copies, table
+from gcnnbench.data.images import Images
 
 
 def test_six_copies_are_the_image_two_moved_ones_and_their_mirrors() -> None:
@@ -20,7 +23,7 @@ def test_six_copies_are_the_image_two_moved_ones_and_their_mirrors() -> None:
     assert all(torch.equal(one.flip(-1), other) for one, other in zip(shown[::2], shown[1::2], strict=True))
 
 
-def test_a_mean_over_all_pixels_of_periodic_images_gains_nothing() -> None:
+def test_averaging_changes_nothing_of_flat_images() -> None:
     class Mean(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return images.mean((-2, -1))
@@ -28,6 +31,25 @@ def test_a_mean_over_all_pixels_of_periodic_images_gains_nothing() -> None:
     flat = torch.rand(4, 3, 1, 1).expand(4, 3, 8, 8)
     averaged = torch.stack([weight * Mean()(copy) for weight, copy in copies(flat)]).sum(0)
     torch.testing.assert_close(averaged, Mean()(flat))
+
+
+def test_an_image_is_judged_as_it_is_and_by_the_mean_over_its_copies() -> None:
+    class LeftIsBright(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            left = images[..., :4].mean((1, 2, 3))
+            return torch.stack([left, torch.full_like(left, 0.4)], 1)
+
+    class Halves:
+        labels = torch.tensor([0, 1])
+
+        def __len__(self) -> int:
+            return 2
+
+        def batch(self, at: slice) -> Tensor:
+            left = torch.cat([torch.ones(1, 8, 4), torch.zeros(1, 8, 4)], -1)
+            return torch.stack([left, left.flip(-1)])[at]
+
+    assert accuracies(LeftIsBright(), cast(Images, Halves())) == (1.0, 0.5)
 
 
 def test_the_table_has_a_row_for_each_seed_and_the_gain_with_its_interval() -> None:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from gcnnbench.equivariance.wording import Words
 
 DEFAULT_SIZES = "24-40"
-OF_LIE = ("layers", "stencil", "as_scalar", "images")
 
 
 def audit(
@@ -151,9 +150,10 @@ def audit(
         audit_zoo(network, checkouts, write)
         return
     if lie is not None:
-        refuse_others("with --lie", "lie", *OF_LIE, "network", "sizes", "channels", "arguments", "figure", "form")
+        of_lie = ("lie", "layers", "stencil", "as_scalar", "images")
+        refuse_others("with --lie", *of_lie, "network", "sizes", "channels", "arguments", "figure", "form")
     elif explain is not None:
-        refuse_others("with --explain", "explain", *OF_LIE, "network", "group", "output", "channels", "arguments")
+        refuse_others("with --explain", "explain", "network", "group", "output", "channels", "arguments")
     if checkouts is not None or write is not None:
         raise UserError("--checkouts and --write belong to --zoo")
     if network is None:

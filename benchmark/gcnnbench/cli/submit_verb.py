@@ -68,7 +68,7 @@ def submit(
     if check and accept:
         raise UserError("--check looks at a folder, --accept at a bundle: give one of them")
     if check:
-        refuse_others("with --check", "check", "path", "output", "trust", "retrain", "no_rescore", "models")
+        refuse_others("with --check", "check", "path", "output", "trust")
     elif accept:
         refuse_others("with --accept", "accept", "path", "trust", "retrain", "no_rescore", "models")
     if not accept and (retrain or no_rescore or models):
