@@ -54,7 +54,7 @@ class Own(Exception):
 
 ERRORS = {"file": FileNotFoundError("weights.pt"), "import": ImportError("no timm"), "stop": StopIteration()}
 ERRORS |= {"memory": MemoryError("too much"), "own": Own("mine"), "exit": SystemExit(3)}
-ERRORS |= {"recursion": RecursionError("deep")}
+ERRORS |= {"recursion": RecursionError("deep"), "closed": GeneratorExit()}
 
 
 def made(size, error):
@@ -75,6 +75,10 @@ def prints(size):
 
 def fails(size):
     raise ValueError("no weights here")
+
+
+def mixed():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3).double())
 
 
 def scripted():
@@ -133,6 +137,7 @@ def test_whatever_foreign_code_raises_costs_one_row_only(where: str, mine: Path)
         "own": "Own: mine",
         "exit": "it calls sys.exit(3)",
         "recursion": "RecursionError: deep",
+        "closed": "GeneratorExit: without a word",
     }
     for name, reason in expected.items():
         target = resolve(f"{mine}:{where}", {"error": name})
@@ -160,6 +165,14 @@ def test_a_factory_that_fails_everywhere_is_no_matter_of_channels(gcnnbench: Any
     assert (code, out) == (2, "")
     assert "fails cannot be made at any of the sizes: at 12: ValueError: no weights here" in err
     assert "channels" not in err
+
+
+def test_where_no_number_of_channels_fits_each_refusal_is_told(gcnnbench: Any, mine: Path) -> None:
+    code, out, err = gcnnbench(f"{mine}:mixed", "--sizes", "12,13")
+    assert (code, out) == (2, "")
+    assert "- 12 with 3 channels: RuntimeError: Given groups=1" in err
+    assert "- 12 with 1 channel: RuntimeError: mat1 and mat2 must have the same dtype" in err
+    assert "13 with" not in err
 
 
 def test_advice_that_does_not_help_is_not_given(gcnnbench: Any, mine: Path) -> None:

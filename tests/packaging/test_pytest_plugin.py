@@ -230,6 +230,22 @@ def test_float32_is_measured_in_full_whatever_the_process_has_set(setting: str) 
         torch.set_float32_matmul_precision(before)
 
 
+def test_autocast_around_a_test_does_not_lower_what_is_measured_and_stays() -> None:
+    seen: list[torch.dtype] = []
+
+    class Watched(nn.Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(super().forward(images.mean((-2, -1))).dtype)
+            return super().forward(images.mean((-2, -1)))
+
+    with torch.autocast("cpu"):
+        found = measuring.judge(Watched(3, 5), 8, "p4")
+        assert torch.is_autocast_enabled("cpu")
+    assert torch.bfloat16 not in seen
+    assert torch.float32 in seen
+    assert all(one.error <= one.bound for one in found)
+
+
 @pytest.mark.parametrize("older", [False, True], ids=["a setting for each operation", "the older switch alone"])
 def test_the_precision_comes_back_where_the_network_raises(older: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     matmul: Any = measuring.ONEDNN.matmul

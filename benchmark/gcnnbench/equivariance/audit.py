@@ -162,26 +162,30 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
     Raises:
         UserError: it cannot be made at any of the sizes, or takes none of these numbers.
     """
-    problems: list[str] = []
-    made = False
+    unmade, refused = list[str](), list[list[str]]()
     for size in sizes:
         try:
             network = make(size)
         except REFUSALS as error:
-            problems.append(f"{size}: {said(error)}")
+            unmade.append(f"{size}: {said(error)}")
             continue
-        made = True
+        refused.append([])
         for channels in (3, 1, 2, 4):
             try:
                 watch(network, sample_images(2, channels, size), P4.elements)
             except REFUSALS as error:
-                problems.append(f"{size} with {how_many(channels, 'channel')}: {said(error)}")
+                refused[-1].append(f"{size} with {how_many(channels, 'channel')}: {said(error)}")
             else:
                 return channels
-    if not made:
-        raise UserError(f"{name} cannot be made at any of the sizes: at {problems[0]}")
+    if not refused:
+        raise UserError(f"{name} cannot be made at any of the sizes: at {unmade[0]}")
     raise UserError(
-        f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes ({problems[0]})"
+        "\n- ".join(
+            [
+                f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes",
+                *refused[0],  # with the right number it says what else is wrong
+            ]
+        )
     )
 
 
@@ -213,8 +217,8 @@ def audit_size(
         measured = decide(network, shown, group, fan_in=seen.fan_in, output=output)
     except ControlError:
         raise
-    except REFUSALS as error:  # it ran on noise in its own arithmetic, so this is no matter of the size
-        reason = f"it could not be measured in float64: {said(error)}"
+    except REFUSALS as error:  # so this is no matter of the size
+        reason = f"it ran on noise in its own arithmetic, but not on the images in float64: {said(error)}"
         return SizeAudit(size, seen.grid, certificate, decision="unknown", reason=reason, seen=seen)
     found = Verdict(seen, measured)
     return SizeAudit(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_line
 
-REFUSALS = (Exception, SystemExit)
-"""Its choice is its own."""
+REFUSALS = (Exception, SystemExit, GeneratorExit)
+"""Its choice is its own; only the user's interrupt passes."""
 
 
 def said(error: BaseException) -> str:

@@ -98,7 +98,7 @@ def judge(
         terms = fan_in(network) + images[0].numel()
         for dtype in dtypes:
             kind: torch.dtype = getattr(torch, dtype)
-            with full_precision():
+            with full_precision(), torch.autocast("cpu", enabled=False):
                 error = deviation(as_dtype(network, kind), images.to(kind), group, output)
             bound = 2 * terms * torch.finfo(kind).eps / 2 * growth
             found.append(Measured(name_of(model), group, size, dtype, weights, error, bound))
