@@ -35,6 +35,7 @@ UNUSED = [
     ("run quickstart --node-data there", "--node-data says nothing with --on local"),
     ("run quickstart --gpus 1", "--gpus says nothing with --on local, only with --on ray"),
     ("run quickstart --dry-run --on nodes.py:make --address a:1", "--address says nothing with --on nodes.py:make"),
+    ("run quickstart --dry-run --on ray --cores 0", "--cores 0 without --gpus: a cell must reserve something"),
     ("run quickstart --dry-run --on nodes", "--on nodes: write local, ray, MODULE:FACTORY or FILE.py:FACTORY"),
 ]
 

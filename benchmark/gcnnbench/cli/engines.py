@@ -74,16 +74,21 @@ StateSeconds = Annotated[
 STATE_SECONDS = 30.0
 
 
+def reserved(cores: float | None, gpus: float | None, *, device: str, threads: int) -> tuple[float, float]:
+    """The cores and GPUs that a cell reserves on Ray.
+
+    Raises:
+        UserError: it reserves nothing.
+    """
+    cores = threads if cores is None else cores
+    gpus = float(device == "cuda") if gpus is None else gpus
+    if not (cores or gpus):
+        raise UserError("--cores 0 without --gpus: a cell must reserve something, or all of them run at once")
+    return cores, gpus
+
+
 def engine_for(
-    on: str,
-    *,
-    device: str,
-    threads: int,
-    jobs: int | None,
-    address: str | None,
-    cores: float | None,
-    gpus: float | None,
-    node_data: Path | None,
+    on: str, *, jobs: int | None, address: str | None, cores: float, gpus: float, node_data: Path | None
 ) -> Engine:
     """The engine that the options ask for, ready for work.
 
@@ -93,10 +98,6 @@ def engine_for(
     if on == RAY:
         from gcnnbench.runs.ray_engine import RayEngine
 
-        cores = threads if cores is None else cores
-        gpus = float(device == "cuda") if gpus is None else gpus
-        if not (cores or gpus):
-            raise UserError("--cores 0 without --gpus: a cell must reserve something, or all of them run at once")
         engine = RayEngine(address, cores=cores, gpus=gpus, node_data=node_data is not None)
         if jobs is None and not engine.slots:
             engine.close()

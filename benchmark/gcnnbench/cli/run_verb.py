@@ -22,6 +22,7 @@ from gcnnbench.cli.engines import (
     StateSeconds,
     check_engine,
     engine_for,
+    reserved,
 )
 from gcnnbench.cli.exit_codes import SOME_CELLS_FAILED
 from gcnnbench.cli.options import Data, DeviceName, Entries, Include, Results, Seeds
@@ -109,6 +110,7 @@ def run(
     if on != LOCAL and together == "auto":
         raise UserError(f"--parallel auto measures the memory of this machine; with --on {on} write a number")
     store, place = Store(results), _place(device, on, gpus)
+    cores, gpus = reserved(cores, gpus, device=place, threads=threads)
     if cuda_graphs and place != "cuda":
         raise UserError(f"--cuda-graphs says nothing on {place}; it is for --device cuda")
     if cuda_graphs and together == "auto":
@@ -147,16 +149,7 @@ def run(
         else:
             from gcnnbench.runs.engine import hand_out
 
-            engine = engine_for(
-                on,
-                device=place,
-                threads=threads,
-                jobs=jobs,
-                address=address,
-                cores=cores,
-                gpus=gpus,
-                node_data=node_data,
-            )
+            engine = engine_for(on, jobs=jobs, address=address, cores=cores, gpus=gpus, node_data=node_data)
             ended = hand_out(
                 todo,
                 store,
