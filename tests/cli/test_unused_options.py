@@ -28,7 +28,7 @@ UNUSED = [
     ("perf layers --compare a.json b.json", "SECTION says nothing with --compare"),
     ("perf workers start-up --threads 2", "--threads says nothing to workers and start-up"),
     ("verify claims --device cpu", "--device says nothing without --rerun"),
-    ("verify records --device cpu", "--device says nothing where nothing is run: add --rescore or --retrain"),
+    ("verify records --device cpu", "--device says nothing without --rescore and --retrain"),
     ("leaderboard quickstart --wide --format csv", "--format csv holds all columns: leave out --wide"),
     ("verify bundle my.bundle --no-rescore --trust", "--trust says nothing with --no-rescore"),
     ("run quickstart --dry-run --state-seconds 5", "--state-seconds says nothing with --on local"),

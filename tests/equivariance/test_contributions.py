@@ -256,8 +256,8 @@ def test_the_table_and_its_figure(tmp_path: Path, capsys: pytest.CaptureFixture[
         lie_table(lambda _: regular(), [9], ["shear"], channels=1)
     wrong = {
         "--lie measures at given sizes": ["p4cnn", "--lie", "rotation"],
-        "belong to --lie": ["p4cnn@12", "--layers"],
-        "add --layers": ["p4cnn@12", "--lie", "rotation", "--as-scalar"],
+        "--layers says nothing without --lie": ["p4cnn@12", "--layers"],
+        "--as-scalar says nothing with --lie, without --layers": ["p4cnn@12", "--lie", "rotation", "--as-scalar"],
     }
     for message, words in wrong.items():
         with pytest.raises(SystemExit):

@@ -113,7 +113,7 @@ def test_a_wrong_card_is_refused_with_its_place(tmp_path: Path) -> None:
 def test_the_command_names_the_cards_and_wants_its_options_together(capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in (
         (["--zoo", "no-card"], "there is no card 'no-card' in the zoo: one of antialiased-cnns, att-gconvs"),
-        (["p4cnn@28", "--write", "page.md"], "--checkouts and --write belong to --zoo"),
+        (["p4cnn@28", "--write", "page.md"], "--write says nothing without --zoo"),
         ([], "say which NETWORK to audit"),
     ):
         with pytest.raises(SystemExit) as ending:

@@ -26,7 +26,7 @@ from gcnnbench.cli.foreign_output import foreign_output
 from gcnnbench.cli.options import Include
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.written_files import file_to_write, stem_to_write
-from gcnnbench.cli.written_options import refuse_others
+from gcnnbench.cli.written_options import refuse_others, refuse_these
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -149,13 +149,16 @@ def audit(
         refuse_others("with --zoo", "zoo", "network", "checkouts", "write")
         audit_zoo(network, checkouts, write)
         return
+    refuse_these("without --zoo", "checkouts", "write")
+    if lie is None:
+        refuse_these("without --lie", "layers", "stencil", "as_scalar", "images")
+    elif not layers:
+        refuse_these("with --lie, without --layers", "figure", "as_scalar")
     if lie is not None:
         of_lie = ("lie", "layers", "stencil", "as_scalar", "images")
         refuse_others("with --lie", *of_lie, "network", "sizes", "channels", "arguments", "figure", "form")
     elif explain is not None:
         refuse_others("with --explain", "explain", "network", "group", "output", "channels", "arguments")
-    if checkouts is not None or write is not None:
-        raise UserError("--checkouts and --write belong to --zoo")
     if network is None:
         raise UserError("say which NETWORK to audit, as in p4cnn@28 or file.py:factory; or --zoo for those of others")
     if ":" not in network and not network.endswith(".py"):
@@ -174,10 +177,6 @@ def audit(
     judged = acting_group(group) or target.group
     field, channels = output_field(output, judged), channels or target.channels
     if lie is not None:
-        if (figure is not None or as_scalar) and not layers:
-            raise UserError(
-                "--figure and --as-scalar are about contributions of layers: add --layers, or leave them out"
-            )
         asked = sizes or str(target.size or "")
         audit_lie(
             target,
@@ -192,8 +191,6 @@ def audit(
             images=images,
         )
         return
-    if layers or stencil is not None or as_scalar or images is not None:
-        raise UserError("--layers, --stencil, --as-scalar and --images belong to --lie")
     if explain is not None:
         with foreign_output():
             text = explain_size(

@@ -14,7 +14,7 @@ from gcnnbench.cli.bundles import NoRescore, Retrain, Trust, accepted_text, cell
 from gcnnbench.cli.options import Data, Include, Results
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.written_files import stem_to_write
-from gcnnbench.cli.written_options import refuse_others
+from gcnnbench.cli.written_options import refuse_others, refuse_these
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 
@@ -71,8 +71,8 @@ def submit(
         refuse_others("with --check", "check", "path", "output", "trust")
     elif accept:
         refuse_others("with --accept", "accept", "path", "trust", "retrain", "no_rescore", "models")
-    if not accept and (retrain or no_rescore or models):
-        raise UserError("--retrain, --no-rescore and --models belong to --accept")
+    else:
+        refuse_these("without --accept", "retrain", "no_rescore", "models")
     try:
         if accept:
             wanted = cells_to_retrain(retrain, no_rescore)

@@ -22,6 +22,7 @@ from gcnnbench.cli.options import (
     default_data,
 )
 from gcnnbench.cli.output import tell
+from gcnnbench.cli.written_options import refuse_these
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def records(
     chosen = Chosen(benchmark, tuple(entries), None if seeds is None else seeds_from(seeds))
     asked = rescore or (Rescore.none if data is None else Rescore.upright)
     further = None
-    if asked is Rescore.none and retrain is None and device is not None:
-        raise UserError("--device says nothing where nothing is run: add --rescore or --retrain, or leave it out")
+    if asked is Rescore.none and retrain is None:
+        refuse_these("without --rescore and --retrain, where nothing is run", "device")
     if asked is not Rescore.none or retrain is not None:
         further = _further(registry, results, data or default_data(), asked, retrain, device)
     rows = verify_records(
