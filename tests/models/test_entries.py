@@ -2,80 +2,24 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
-import re
 from collections.abc import Callable
-from contextlib import suppress
-from importlib import import_module
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
 
-from gcnnbench.cards.card_files import registered_cards
-from gcnnbench.cards.model_card import ModelCard
-from gcnnbench.cards.reading import open_card
-from gcnnbench.device import arithmetic
 from gcnnbench.errors import UserError
 from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import P4, P4M, Element, Group
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import SeparableGroupConv
-from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.scoring.macs import forward_macs
+from tests.models.entries import CARDS, NAMES, PATHS, WRAPPERS, built, smallest
 
-PATHS = [path for kind, path in registered_cards() if kind == "model"]
-CARDS = {path.parent.name: open_card(path, ModelCard).card for path in sorted(PATHS)}
-NAMES = list(CARDS)
 GROUPS: dict[str, Group] = {"p4": P4, "p4m": P4M, "C4": P4, "C8": P4, "C16": P4}
 GENERATORS = (Element(turns=1), Element(mirrored=1))
 CLAIMS = [(name, size) for name, card in CARDS.items() for size in (*card.exact_at, *card.approximate_at)]
-
-
-def narrow(name: str) -> dict[str, Any]:
-    """The hyper-parameters of a card, its widths or growth small.
-
-    Exactness, layouts and repeatability are no matter of the widths; these networks are as deep as they are.
-    """
-    hyperparameters: dict[str, Any] = dict(CARDS[name].hyperparameters)
-    if "widths" in hyperparameters:
-        hyperparameters["widths"] = tuple(range(2, 2 + len(hyperparameters["widths"])))
-    if "growth" in hyperparameters:
-        hyperparameters["growth"] = 2
-    return hyperparameters
-
-
-def built(name: str, size: int, channels: int = 3, classes: int = 10, *, whole: bool = False) -> nn.Module:
-    """The network of a card in float64, from a fixed seed; narrow unless the whole of it is wanted."""
-    build: Callable[..., nn.Module] = import_module(f"gcnnbench.models.{name}.model").build
-    hyperparameters: dict[str, object] = dict(CARDS[name].hyperparameters if whole else narrow(name))
-    if "black" in inspect.signature(build).parameters:
-        hyperparameters["black"] = (0.0,) * channels
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        return build(size=size, channels=channels, classes=classes, **hyperparameters).double()
-
-
-def smallest(name: str) -> int:
-    """The smallest input size that a network takes, as its card says."""
-    size = CARDS[name].smallest_size
-    assert size is not None, f"the card of {name} does not say which sizes it takes"
-    return size
-
-
-def small(name: str) -> int:
-    """The first size from nine pixels on that a network takes; some take multiples of four alone."""
-    first = max(9, smallest(name))
-    for size in range(first, first + 4):
-        with suppress(UserError):
-            built(name, size)
-            return size
-    raise LookupError(f"{name} takes no size from {first} to {first + 3}")
 
 
 def randomise(network: nn.Module) -> nn.Module:
@@ -144,10 +88,6 @@ MILLIONS = {
 def test_counts_are_the_published_ones_as_far_as_these_are_given(name: str) -> None:
     assert round(CARDS[name].parameters[0].count / 1e6, 2) == MILLIONS[name]
     assert f"{MILLIONS[name]:.2f} M parameters" in str(CARDS[name].sources[0].where)
-
-
-WRAPPERS = ("augerino-z2cnn", "augerino-p4cnn", "z2cnn-turned", "z2cnn-averaged")
-"""Networks that see turned copies: no feature of theirs is one of the image as it is."""
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in WRAPPERS])
@@ -229,130 +169,6 @@ def test_the_smallest_size_works_and_smaller_ones_are_refused(name: str) -> None
 
 def test_the_smallest_sizes_are_those_that_the_layers_leave() -> None:
     assert [smallest(name) for name in ("p4cnn", "p4cnn-subsample", "p4-resnet44", "p4-resnet18")] == [8, 7, 3, 5]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_initialisation_repeats(name: str) -> None:
-    size = max(16, smallest(name))
-    one, other = built(name, size).state_dict(), built(name, size).state_dict()
-    assert list(one) == list(other)
-    assert all(torch.equal(one[key], other[key]) for key in one)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_training_repeats_to_the_bit(name: str) -> None:
-    states, size = [], small(name)
-    for _ in range(2):
-        network = built(name, size).float()
-        optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(4)
-            for _ in range(3):
-                images, labels = torch.rand(4, 3, size, size), torch.randint(10, (4,))
-                optimiser.zero_grad()
-                nn.functional.cross_entropy(network(images), labels).backward()
-                optimiser.step()
-        states.append(network.state_dict())
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-
-
-REFUSED_ON_CUDA = re.compile(
-    r"(Adaptive(Avg|Max)Pool[23]D|(Avg|Max)Pool3D\w*|Fractional\w+|MaxUnpool\w+|Upsample(Linear|Bilinear|Bicubic|Trilinear)"
-    r"\w*|(Reflection|Replication)Pad\w+|NllLoss2D|CtcLoss|GridSampler\w+)Backward\d"
-)
-"""Gradients that stop training on CUDA, where algorithms must be deterministic; from torch's documentation of that."""
-
-
-def refused(network: nn.Module, images: Tensor) -> list[str]:
-    """The gradients in a training step that CUDA would refuse."""
-    steps, seen = [network(images).sum().grad_fn], set[Any]()
-    while steps:
-        step = steps.pop()
-        seen.add(step)
-        steps += [earlier for earlier, _ in step.next_functions if earlier is not None and earlier not in seen]
-    names = {step.name() for step in seen}
-    assert names & {"ConvolutionBackward0", "MkldnnConvolutionBackward0"}
-    return [name for name in names if REFUSED_ON_CUDA.fullmatch(name)]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_training_step_has_nothing_that_deterministic_cuda_refuses(name: str) -> None:
-    size = small(name)
-    assert not refused(built(name, size), torch.rand(2, 3, size, size).double())
-
-
-@pytest.mark.parametrize("pool", [nn.AdaptiveMaxPool2d(1), nn.AdaptiveAvgPool2d(2), nn.ReflectionPad2d(1)], ids=str)
-def test_the_sweep_would_see_what_deterministic_cuda_refuses(pool: nn.Module) -> None:
-    assert refused(nn.Sequential(nn.Conv2d(3, 2, 3), pool, nn.Flatten()), torch.rand(2, 3, 9, 9))
-
-
-class DrawnOnTheCpu(TorchDispatchMode):
-    """Whatever an operation draws at random it draws on the CPU, and its results are brought to where they belong."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    def __torch_dispatch__(
-        self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in operation.tags:
-            return operation(*args, **kwargs)
-        tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
-        if operation._schema.is_mutable and all(value.is_meta for value in tensors):
-            return operation(*args, **kwargs)  # nothing is drawn: a layer that is made only to be given its weights
-        assert not operation._schema.is_mutable, f"{operation} would draw into a copy"
-        device = tensors[0].device if tensors else kwargs["device"]
-        args, kwargs = tree_map_only(Tensor, Tensor.cpu, (args, kwargs))
-        drawn = operation(*args, **tree_map_only(torch.device, lambda _: torch.device("cpu"), kwargs))
-        return tree_map_only(Tensor, lambda value: value.to(device), drawn)
-
-
-def one_step(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """The gradients of one training step and the scores after it, brought to the CPU; `network` is not changed.
-
-    What the network draws is the same in every call and on every device.
-    """
-    stepped = copy.deepcopy(network)
-    with arithmetic(images.device, "fp32", 1), torch.random.fork_rng(devices=[]), DrawnOnTheCpu():
-        torch.manual_seed(4)
-        nn.functional.cross_entropy(stepped.train()(images), labels).backward()
-        scores = for_scoring(stepped)(images).detach()
-    found = {key: value.grad for key, value in stepped.named_parameters() if value.grad is not None}
-    return {key: value.cpu() for key, value in {**found, "scores": scores}.items()}
-
-
-@pytest.mark.parametrize("name", [*WRAPPERS, "gc-p4cnn"])
-def test_steps_that_are_compared_draw_the_same(name: str) -> None:
-    size = small(name)
-    network, images = built(name, size), torch.rand(2, 3, size, size).double()
-    first, again = (one_step(network, images, torch.tensor([0, 3])) for _ in range(2))
-    torch.testing.assert_close(first, again, rtol=0, atol=0)
-
-
-def test_what_is_drawn_for_another_device_is_drawn_on_the_cpu() -> None:
-    torch.manual_seed(4)
-    expected = torch.rand(3), torch.rand(2)
-    torch.manual_seed(4)
-    with DrawnOnTheCpu():
-        elsewhere, here = torch.rand(3, device="meta"), torch.rand(2)
-    assert elsewhere.is_meta
-    assert torch.equal(here, expected[1])
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("name", NAMES)
-def test_a_training_step_on_a_gpu_is_that_of_the_cpu(name: str) -> None:
-    size = small(name)
-    network = built(name, size)
-    for layer in network.modules():
-        if "Dropout" in type(layer).__name__:
-            vars(layer)["p"] = 0.0  # each kind of device has its own way from draws to masks
-    images, labels = torch.rand(4, 3, size, size).double(), torch.tensor([0, 3, 1, 9])
-    expected = one_step(network, images, labels)
-    found = one_step(network.cuda(), images.cuda(), labels.cuda())
-    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "e2cnn" not in name])
