@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from gcnnbench.cli.audit_files import check_suffixes, write_passport
+from gcnnbench.cli.audit_files import check_suffixes
 from gcnnbench.cli.audit_lie import audit_lie
 from gcnnbench.cli.audit_options import (
     AuditFormat,
@@ -19,18 +19,14 @@ from gcnnbench.cli.audit_options import (
     parse_arguments,
     parse_sizes,
 )
-from gcnnbench.cli.audit_table import audit_text
+from gcnnbench.cli.audit_sizes import audit_sizes, claimed_sizes
 from gcnnbench.cli.audit_zoo import audit_zoo
-from gcnnbench.cli.exit_codes import CHECK_FAILED
 from gcnnbench.cli.foreign_output import foreign_output
 from gcnnbench.cli.options import Include
 from gcnnbench.cli.output import tell
 from gcnnbench.cli.written_files import file_to_write, stem_to_write
 from gcnnbench.cli.written_options import refuse_others, refuse_these
 from gcnnbench.errors import UserError
-
-if TYPE_CHECKING:
-    from gcnnbench.equivariance.wording import Words
 
 DEFAULT_SIZES = "24-40"
 
@@ -166,11 +162,8 @@ def audit(
 
         Registry.load(include).model(network)
 
-    from gcnnbench.equivariance.audit import audit as audit_network
-    from gcnnbench.equivariance.claims import claimed_learnt
     from gcnnbench.equivariance.explanation import explain as explain_size
     from gcnnbench.equivariance.targets import resolve
-    from gcnnbench.equivariance.wording import Reader
 
     with foreign_output():
         target = resolve(network, parse_arguments(arguments or []), include)
@@ -205,39 +198,17 @@ def audit(
         tell(text)
         return
     wanted = parse_sizes(sizes or (str(target.size) if target.size else DEFAULT_SIZES))
-    own = target.exact_at if set(judged.elements) <= set(target.group.elements) else ()
-    claims = {*own, *(parse_sizes(exact_at) if exact_at else ())} & set(wanted)
-    unasked = sorted(set(parse_sizes(exact_at)) - set(wanted)) if exact_at else []
-    if unasked:
-        raise UserError(f"--exact-at names {unasked[0]}, which is not among --sizes; a claim must be looked at")
-    files = [path for path in (passport, badge) if path is not None]
+    claims = claimed_sizes(target, judged, wanted, parse_sizes(exact_at) if exact_at else ())
     check_suffixes(passport, badge)
-    with foreign_output():
-        found = audit_network(
-            target.make,
-            wanted,
-            judged,
-            channels=channels,
-            output=field,
-            name=target.name,
-            claims=sorted(claims),
-            claims_trivial=target.claims_trivial,
-            nearest=bool(files),
-        )
-        reader = Reader(found, target.make, field)
-        words: list[Words] = [reader.words(row) for row in found.sizes]
-        learnt = {size: claimed_learnt(target, size) for size in wanted if size in target.learnt_at}
-    tell(audit_text(found, words, form, {size: one.statements(target.group) for size, one in learnt.items()}), form)
-    if figure is not None:
-        from gcnnbench.figures.audit import draw
-
-        for path in draw(found, words, figure):
-            typer.echo(f"wrote {path}", err=True)
-    if files:
-        write_passport(found, words, target, field, passport, badge)
-    told = {size: one.wrong(target.group) for size, one in learnt.items()}
-    failures = [*found.failures, *(f"{size} stands in learnt_at, but {wrong}" for size, wrong in told.items() if wrong)]
-    for failure in failures:
-        typer.echo(f"{found.network} at {failure}", err=True)
-    if failures:
-        raise typer.Exit(CHECK_FAILED)
+    audit_sizes(
+        target,
+        wanted,
+        claims,
+        judged,
+        channels,
+        field,
+        form,
+        figure=figure,
+        passport=passport,
+        badge=badge,
+    )
