@@ -124,6 +124,8 @@ def shown(title: str) -> set[tuple[str, ...]]:
     made += [body for heading, body in TABLES.items() if heading.startswith("Regret: ") and heading[8:] in text]
     for name in re.findall(r"verify claims --benchmark ([\w-]+(?:@\d+)?)", text):
         made.append(claims_of(next(boards(name))))
+    printed_by = (ROOT / f"docs/studies/results/{name}.txt" for name in re.findall(r"docs/studies/(\w+)\.py", text))
+    made += [path.read_text("utf-8") for path in printed_by if path.is_file()]
     if title == WEIGHTS:
         made += [line for line in (ROOT / WEIGHTS).read_text("utf-8").splitlines() if line.startswith("|")]
     return printed(one_line("\n".join(made)))
