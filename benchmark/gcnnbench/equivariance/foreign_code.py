@@ -6,7 +6,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_line
 
 REFUSALS = (Exception, SystemExit, GeneratorExit)
-"""Its choice is its own; only the user's interrupt passes."""
+"""Its choice is its own; the user's interrupt is not among them."""
 
 
 def said(error: BaseException) -> str:
