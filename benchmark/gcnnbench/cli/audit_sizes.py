@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from gcnnbench.cli.audit_files import write_passport
 from gcnnbench.cli.audit_table import audit_text
 from gcnnbench.cli.exit_codes import CHECK_FAILED
 from gcnnbench.cli.foreign_output import foreign_output
@@ -16,6 +14,7 @@ from gcnnbench.cli.output import tell
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
+    from gcnnbench.cli.audit_files import AuditFiles
     from gcnnbench.cli.audit_options import AuditFormat
     from gcnnbench.equivariance.targets import Target
     from gcnnbench.equivariance.wording import Words
@@ -51,10 +50,7 @@ def audit_sizes(
     channels: int | None,
     output: Field | None,
     form: AuditFormat,
-    *,
-    figure: Path | None,
-    passport: Path | None,
-    badge: Path | None,
+    files: AuditFiles,
 ) -> None:
     """Judge a network at each size, print the table, and write the files that are asked for.
 
@@ -66,9 +62,7 @@ def audit_sizes(
         channels: of the input; tried out where None.
         output: how the output should transform; invariant logits where None.
         form: of the table.
-        figure: the stem of the figures.
-        passport: the passport's file.
-        badge: the badge's file.
+        files: those to write beside it.
 
     Raises:
         Exit: a claim does not hold.
@@ -77,7 +71,6 @@ def audit_sizes(
     from gcnnbench.equivariance.claims import claimed_learnt
     from gcnnbench.equivariance.wording import Reader
 
-    files = passport is not None or badge is not None
     with foreign_output():
         found = audit(
             target.make,
@@ -88,19 +81,13 @@ def audit_sizes(
             name=target.name,
             claims=claims,
             claims_trivial=target.claims_trivial,
-            nearest=files,
+            nearest=files.need_passport,
         )
         reader = Reader(found, target.make, output)
         words: list[Words] = [reader.words(row) for row in found.sizes]
         learnt = {size: claimed_learnt(target, size) for size in wanted if size in target.learnt_at}
     tell(audit_text(found, words, form, {size: one.statements(target.group) for size, one in learnt.items()}), form)
-    if figure is not None:
-        from gcnnbench.figures.audit import draw
-
-        for path in draw(found, words, figure):
-            typer.echo(f"wrote {path}", err=True)
-    if files:
-        write_passport(found, words, target, output, passport, badge)
+    files.write(found, words, target, output)
     told = {size: one.wrong(target.group) for size, one in learnt.items()}
     failures = [*found.failures, *(f"{size} stands in learnt_at, but {wrong}" for size, wrong in told.items() if wrong)]
     for failure in failures:

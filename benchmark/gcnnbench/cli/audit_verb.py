@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gcnnbench.cli.audit_files import check_suffixes
+from gcnnbench.cli.audit_files import AuditFiles
 from gcnnbench.cli.audit_lie import audit_lie
 from gcnnbench.cli.audit_options import (
     AuditFormat,
@@ -197,18 +197,7 @@ def audit(
             )
         tell(text)
         return
+    files = AuditFiles(figure, passport, badge)
     wanted = parse_sizes(sizes or (str(target.size) if target.size else DEFAULT_SIZES))
     claims = claimed_sizes(target, judged, wanted, parse_sizes(exact_at) if exact_at else ())
-    check_suffixes(passport, badge)
-    audit_sizes(
-        target,
-        wanted,
-        claims,
-        judged,
-        channels,
-        field,
-        form,
-        figure=figure,
-        passport=passport,
-        badge=badge,
-    )
+    audit_sizes(target, wanted, claims, judged, channels, field, form, files)
