@@ -22,6 +22,7 @@ from tests.docs import (
     findings_of_cifar10_and_pcam,
     findings_of_learnt_symmetry,
     findings_of_mnist,
+    findings_of_rotated_digits,
     findings_of_weights,
 )
 from tests.docs.from_records import REGISTRY, RESULTS, ROOT, records
@@ -132,12 +133,14 @@ def shown(title: str) -> set[tuple[str, ...]]:
 
 
 COMPUTED: Mapping[str, Callable[[], Iterator[str]]] = {
+    "Exact or approximate: the answer so far": findings_of_rotated_digits.of_the_answer,
     "The MNIST study, trained upright: version 2": findings_of_mnist.of_upright_training,
     "The MNIST study, trained under all rotations: version 2": findings_of_mnist.of_uniform_training,
     "The MNIST study, trained upright: version 1": findings_of_mnist.of_version_1,
     "The MNIST study, trained under rotations: version 1": findings_of_mnist.of_rotated_training,
     "CIFAR-10 in minutes": findings_of_cifar10_and_pcam.of_cifar10,
     "PCam, one per cent of it": findings_of_cifar10_and_pcam.of_pcam_1pct,
+    "Rotated MNIST, generated here": findings_of_rotated_digits.of_rotated_digits,
     "PCam's sample": findings_of_cifar10_and_pcam.of_pcam_sample,
     "What weights say of symmetry": findings_of_weights.of_weights,
     WEIGHTS: findings_of_weights.of_weights,
