@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gcnnbench.formatting import interval, percent, points
+from gcnnbench.formatting import interval, percent, points, probability
 from gcnnbench.statistics import Summary, detectable, summary, welch
 from tests.docs.from_records import records
 
@@ -29,7 +29,7 @@ def of_rotated_digits() -> Iterator[str]:
     exact, ordinary = networks("accuracy.upright")
     least = detectable(exact, ordinary)
     assert least is not None
-    told = f"{ahead('accuracy.upright')} points (p = {welch(exact, ordinary).p:.3f})"
+    told = f"{ahead('accuracy.upright')} points (p = {probability(welch(exact, ordinary).p)})"
     yield f"{percent(exact)} of the test images as they are beside {percent(ordinary)}, {told}"
     yield f"a difference of {100 * least:.2f} would have been found with probability 0.8"
     exact, ordinary = networks("accuracy.curve_mean")
