@@ -38,4 +38,4 @@ def of_rotated_digits() -> Iterator[str]:
 
 def of_the_answer() -> Iterator[str]:
     """By how much the exact network is ahead of the ordinary one on rotated digits."""
-    yield f"as many parameters by {ahead('accuracy.upright')} points"
+    yield f"about as many parameters by {ahead('accuracy.upright')} points"

@@ -12,7 +12,7 @@ from gcnnbench.cli.foreign_output import foreign_output
 from gcnnbench.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gcnnbench.equivariance.audit import Audit
     from gcnnbench.equivariance.targets import Target
@@ -68,7 +68,7 @@ class AuditFiles:
 
     def _write_passport(
         self, found: Audit, words: Sequence[Words], target: Target, output: Field | None
-    ) -> Sequence[Path]:
+    ) -> Iterator[Path]:
         from gcnnbench.disk import write_whole
         from gcnnbench.passport.passport import passport as passport_of
         from gcnnbench.passport.text import badge_json, badge_svg, card_section
@@ -84,9 +84,9 @@ class AuditFiles:
             texts[self.badge] = badge_svg(made) if self.badge.suffix == ".svg" else badge_json(made)
         for path, text in texts.items():
             write_whole(path, text.encode())
-        return list(texts)
+            yield path
 
 
-def _say(paths: Sequence[Path]) -> None:
+def _say(paths: Iterable[Path]) -> None:
     for path in paths:
         typer.echo(f"wrote {path}", err=True)
