@@ -48,6 +48,7 @@ HARMFUL = {
     "forged_report": "unreadable-result",
     "huge_output": "output-limit",
     "memory_hog": "memory-limit",
+    "memory_hog_in_disguise": "memory-limit",
     "memory_of_many": "memory-limit",
     "process_flood": "process-limit",
     "silent_exit": "crash",

@@ -30,7 +30,7 @@ from gcnnbench.runs.measuring import Measured
 from gcnnbench.submissions import containment, sandbox
 from gcnnbench.submissions.contained.syscalls import LIBRARY
 from gcnnbench.submissions.containment import Isolation, Kind, isolation
-from gcnnbench.submissions.limits import files_in, usage
+from gcnnbench.submissions.limits import files_in, kill, memory_of, usage
 from tests.full_disk import files_of_at_most
 from tests.submissions.contained import HONEST, LIMITS, TINY, Submission, needs_isolation, shares, submission
 
@@ -201,7 +201,29 @@ def test_usage_counts_what_descends_from_a_process() -> None:
     thread.join()
     assert os.getpid() in now.pids
     assert now.tasks == before.tasks + 1
-    assert now.memory_bytes - before.memory_bytes > 2**24
+    assert now.most_bytes - before.most_bytes > 2**24
+
+
+SHARING = """
+import os, time
+kept = b"x" * 2**26
+if os.fork():
+    os.fork()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_memory_that_processes_share_is_counted_once() -> None:
+    with subprocess.Popen([sys.executable, "-c", SHARING], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(3)] == ["ready\n"] * 3
+        now = usage(process.pid)
+        exactly = memory_of(now.pids)
+        kill(process.pid)
+    assert len(now.pids) == 3
+    assert now.most_bytes > 3 * 2**26
+    assert 2**26 < exactly < 2**27
 
 
 @needs_isolation

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPEN_FILES = 256
+NEARLY_ALL = 31 / 32
 
 
 @dataclass(frozen=True)
@@ -63,32 +64,50 @@ def bind(limits: Limits, *, contained: bool) -> None:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process and everything that descends from it take now."""
+    """What a process and everything that descends from it take now.
+
+    Args:
+        pids: of the processes, the first one before its descendants.
+        most_bytes: of memory, at most: what processes share is counted for each.
+        tasks: processes and threads together.
+    """
 
     pids: tuple[int, ...]
-    memory_bytes: int
+    most_bytes: int
     tasks: int
 
 
 def usage(root: int) -> Usage:
-    """Add up the descendants of a process, itself included; orphans within a PID namespace stay descendants.
-
-    Memory is anonymous and shared memory, each page shared among those who have it; not the mapped files of libraries.
-    """
-    tasks: dict[int, int] = {}
+    """Add up the descendants of a process, itself included; orphans within a PID namespace stay descendants."""
+    held: dict[int, tuple[int, int]] = {}
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
-        found = _numbers(folder / "status", "PPid", "Threads") if folder.name.isdigit() else None
-        if found:
+        text = _text(folder / "status") if folder.name.isdigit() else ""
+        if found := _numbers(text, "PPid", "Threads"):
             children.setdefault(found[0], []).append(int(folder.name))
-            tasks[int(folder.name)] = found[1]
+            held[int(folder.name)] = found[1], sum(_numbers(text, "RssAnon", "RssShmem") or ())
     pids: list[int] = []
     waiting = [root]
     while waiting:
         pid = waiting.pop()
         pids.append(pid)
         waiting += children.get(pid, ())
-    return Usage(tuple(pids), sum(map(_memory, pids)), sum(tasks.get(pid, 0) for pid in pids))
+    tasks, kibibytes = (sum(numbers) for numbers in zip(*(held.get(pid, (0, 0)) for pid in pids), strict=True))
+    return Usage(tuple(pids), 1024 * kibibytes, tasks)
+
+
+def memory_of(pids: Iterable[int]) -> int:
+    """The bytes of memory of these processes together: anonymous and shared, not the mapped files of libraries.
+
+    Each page is shared among those who have it. The kernel walks all pages for that, 40 ms for a gibibyte.
+    """
+    folders = [Path("/proc") / str(pid) for pid in pids]
+    found = (
+        _numbers(_text(folder / "smaps_rollup"), "Pss_Anon", "Pss_Shmem")
+        or _numbers(_text(folder / "status"), "RssAnon", "RssShmem")
+        for folder in folders
+    )
+    return 1024 * sum(sum(numbers or ()) for numbers in found)
 
 
 def files_in(scratch: Path, pids: Iterable[int]) -> int:
@@ -108,18 +127,16 @@ def files_in(scratch: Path, pids: Iterable[int]) -> int:
     return 0
 
 
-def _memory(pid: int) -> int:
-    folder = Path("/proc") / str(pid)
-    shared = _numbers(folder / "smaps_rollup", "Pss_Anon", "Pss_Shmem")
-    return 1024 * sum(shared or _numbers(folder / "status", "RssAnon", "RssShmem") or (0,))
-
-
-def _numbers(path: Path, *names: str) -> tuple[int, ...] | None:
-    """The numbers behind these names in a file of /proc; None where the process has ended or the file is closed."""
+def _text(path: Path) -> str:
+    """A file of /proc; nothing where the process has ended or the file is closed."""
     try:
-        text = path.read_text()
+        return path.read_text()
     except OSError:
-        return None
+        return ""
+
+
+def _numbers(text: str, *names: str) -> tuple[int, ...] | None:
+    """The numbers behind these names in the text of a file of /proc; None where one is missing."""
     found = [re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE) for name in names]
     return tuple(int(one[1]) for one in found if one) if all(found) else None
 
@@ -142,7 +159,10 @@ def _kill(pid: int) -> None:
 
 
 def broken_limit(error: BaseException) -> tuple[str, str] | None:
-    """The limit that an exception, or what it came of, tells of: its check's name and what happened."""
+    """The limit that an exception, or what it came of, tells of: its check's name and what happened.
+
+    Where memory ends inside an extension, the exception may be any, and the process's memory tells instead.
+    """
     text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or number == errno.ENOMEM:
@@ -152,4 +172,19 @@ def broken_limit(error: BaseException) -> tuple[str, str] | None:
     if number in (errno.EFBIG, errno.ENOSPC):
         return "output-limit", f"it could write no more: {text}"
     earlier = error.__cause__ or error.__context__
-    return broken_limit(earlier) if earlier else None
+    if earlier:
+        return broken_limit(earlier)
+    return ("memory-limit", f"it took all memory that it may, and failed: {text}") if _memory_was_spent() else None
+
+
+def _memory_was_spent() -> bool:
+    """Whether this process once held nearly all the memory of its own that it may have; False where nothing bounds it.
+
+    What it held at most is its largest size without what is mapped of files, which grows alone.
+    """
+    bound = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    sizes = _numbers(_text(Path("/proc/self/status")), "VmPeak", "VmSize", "VmData")
+    if bound == resource.RLIM_INFINITY or sizes is None:
+        return False
+    peak, now, own = sizes
+    return 1024 * (peak - (now - own)) >= NEARLY_ALL * bound

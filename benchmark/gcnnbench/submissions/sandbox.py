@@ -33,7 +33,7 @@ from gcnnbench.outside_text import as_text
 from gcnnbench.strict_json import parse_model
 from gcnnbench.submissions.containment import PACKAGE, SEARCH_PATH, View, contained, interpreter_files, isolation
 from gcnnbench.submissions.findings import Finding
-from gcnnbench.submissions.limits import Limits, files_in, kill, usage
+from gcnnbench.submissions.limits import Limits, files_in, kill, memory_of, usage
 
 Job = Literal["probe", "export", "train", "train-graphs", "score"]
 Code = Mapping[str, bytes]
@@ -182,7 +182,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits, scratch: Path | Non
         now = usage(process.pid)
         if now.tasks > limits.processes:
             return exceeded("process-limit", f"it started more than {limits.processes} processes and threads")
-        if now.memory_bytes > limits.memory_bytes:
+        if now.most_bytes > limits.memory_bytes and memory_of(now.pids) > limits.memory_bytes:
             return exceeded("memory-limit", f"it took more than {limits.memory_bytes / 2**20:.0f} MiB of memory")
         if scratch is not None and files_in(scratch, now.pids[::-1]) > limits.files:
             return exceeded("output-limit", f"it made more than {limits.files} files")

@@ -23,6 +23,9 @@ JOBS: Mapping[str, Callable[[Subject, Snapshot], Done]] = {
     "score": score_job,
 }
 
+RESERVE_BYTES = 2**24
+"""Kept back while submitted code runs: where it takes all memory, this is what is left to say so."""
+
 
 def run_job(given: Path, job: str, arguments: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, Any], bytes]:
     """Do a job.
@@ -36,9 +39,11 @@ def run_job(given: Path, job: str, arguments: dict[str, Any]) -> tuple[list[dict
         Findings and report as JSON data, and the tensors as a safetensors file.
     """
     subject, before = Subject.read(given, arguments), snapshot()
+    reserve = bytearray(RESERVE_BYTES)
     try:
         findings, report, tensors = JOBS[job](subject, before)
     except Exception as error:
+        del reserve
         findings, report, tensors = [finding_of(error)], {}, {}
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     return [one.model_dump() for one in findings], report, safetensors.torch.save(contiguous) if tensors else b""
