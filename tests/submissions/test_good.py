@@ -1,4 +1,4 @@
-"""Good submissions go the whole way in isolation, from `new` to a row; one kind by default, every kind with `--soak`."""
+"""Good submissions go the whole way in isolation, from `new` to a row: one kind by default, all with `--soak`."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ class Usage:
 
     Args:
         pids: of the processes, the first one before its descendants.
-        most_bytes: of memory, at most: what processes share is counted for each.
+        most_bytes: of memory, at most: what processes share is counted for each. Where there are many processors the
+            kernel's counters may lag behind by a few hundred MiB.
         tasks: processes and threads together.
     """
 

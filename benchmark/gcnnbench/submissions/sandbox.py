@@ -182,7 +182,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits, scratch: Path | Non
         now = usage(process.pid)
         if now.tasks > limits.processes:
             return exceeded("process-limit", f"it started more than {limits.processes} processes and threads")
-        if now.most_bytes > limits.memory_bytes and memory_of(now.pids) > limits.memory_bytes:
+        if 2 * now.most_bytes > limits.memory_bytes and memory_of(now.pids) > limits.memory_bytes:
             return exceeded("memory-limit", f"it took more than {limits.memory_bytes / 2**20:.0f} MiB of memory")
         if scratch is not None and files_in(scratch, now.pids[::-1]) > limits.files:
             return exceeded("output-limit", f"it made more than {limits.files} files")
