@@ -1,9 +1,8 @@
-"""Audits of networks we did and did not design: FIELD's table of exact sizes, torchvision, e2cnn, odd operations."""
+"""Audits of networks we did and did not design: FIELD's table of exact sizes, torchvision, e2cnn."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -20,16 +19,10 @@ from gcnnbench.equivariance.explanation import explain
 from gcnnbench.equivariance.targets import model_target
 from gcnnbench.errors import UserError
 from gcnnbench.nn.convolution import GroupConv
-from gcnnbench.nn.fields import ScalarField
 from gcnnbench.nn.groups import P4, TRIVIAL
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool
-
-
-def seeded(make: Callable[[], nn.Module]) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        return make()
+from tests.equivariance.audited import BROKEN, EXACT, seeded, verdicts
 
 
 def p4cnn(pools: int) -> nn.Module:
@@ -102,13 +95,6 @@ class P4ResNet(nn.Module):
         return logits
 
 
-def verdicts(model: nn.Module, sizes: range | list[int], **options: Any) -> dict[int, tuple[str, str, str]]:
-    found = audit(model, sizes, P4, **options)
-    assert not found.failures
-    return {row.size: (row.grid, row.certificate, row.decision) for row in found.sizes}
-
-
-EXACT, BROKEN = ("symmetric", "exact", "exact"), ("broken", "approximate", "approximate")
 INAPPLICABLE = ("unknown", "unknown", "inapplicable")
 
 
@@ -212,115 +198,6 @@ def test_an_e2cnn_c4_wide_resnet_is_exact_at_one_modulo_four(evaluated_before: b
     assert model.training is not evaluated_before
     assert {tensor.dtype for tensor in model.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
     assert not any("expand_parameters" in vars(module) for module in model.modules())
-
-
-class Around(nn.Module):
-    """A p4 stem, something, and a p4 head, all by the suite's own layers but the something."""
-
-    def __init__(self, something: Callable[[Tensor], Tensor], channels: int = 3) -> None:
-        super().__init__()
-        self.lift = GroupConv(1, channels, 3, group=P4, in_group=TRIVIAL, padding=1)
-        if isinstance(something, nn.Module):
-            self.middle: Any = something
-        else:
-            self.middle = something
-        self.conv = GroupConv(channels, channels, 3, group=P4, padding=1)
-        self.coset = CosetPool(P4)
-
-    def forward(self, images: Tensor) -> Tensor:
-        features = self.coset(F.relu(self.conv(self.middle(self.lift(images)))))
-        logits: Tensor = features.mean((-2, -1))
-        return logits
-
-
-class AttentionPool(nn.Module):
-    """A softmax over all pixels of a score, and the mean with these weights: exact, but not known to be."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        scores = features.square().sum(1).flatten(1).softmax(-1)
-        pooled: Tensor = (features.flatten(2) @ scores[:, :, None]).unsqueeze(-1)
-        return pooled
-
-
-def test_attention_pooling_is_exact_but_unknown_to_the_certificate() -> None:
-    (row,) = audit(seeded(lambda: Around(AttentionPool())), [12], P4, channels=1).sizes
-    assert (row.grid, row.certificate, row.decision) == ("unknown", "unknown", "exact")
-
-
-class PositionCode(nn.Module):
-    """A learned number for every pixel, zero at first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.code = nn.Parameter(torch.zeros(1, 1, 12, 12))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features + self.code
-
-
-def test_a_position_code_on_a_symmetric_grid_is_no_certificate() -> None:
-    found = audit(seeded(lambda: Around(PositionCode())), [11, 12], P4, channels=1)
-    other, row = found.sizes
-    assert other.decision == "inapplicable"
-    assert (row.certificate, row.decision) == ("unknown", "approximate")
-    assert "depend on the position" in str(row.reason)
-
-
-OPERATIONS: dict[str, tuple[Callable[[Tensor], Tensor], list[int], list[int]]] = {
-    "ceil_mode": (lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True), [11, 13], [10, 12]),
-    "one-sided padding": (lambda x: F.max_pool2d(F.pad(x, (1, 0, 1, 0)), 2), [], [11, 12]),
-    "padding on one side and a stride": (lambda x: F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2), [11], [12]),
-    "blur pool": (lambda x: F.avg_pool2d(F.pad(x, (1, 2, 1, 2)), 4, 2), [10, 12], [11, 13]),
-    "bilinear downsampling": (lambda x: F.interpolate(x, size=6, mode="bilinear"), [11, 12], []),
-    "nearest downsampling": (lambda x: F.interpolate(x, scale_factor=0.5), [], [12]),
-    "strided slices": (lambda x: x[..., ::2, ::2], [11, 13], [10, 12]),
-    "a crop": (lambda x: x[..., 1:-1, 1:-1], [11, 12], []),
-    "a crop on one side": (lambda x: x[..., 1:, 1:], [], [11, 12]),
-    "adaptive pooling": (lambda x: F.adaptive_avg_pool2d(x, 5), [11, 12], []),
-    "enlarging": (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), [11, 12], []),
-}
-
-
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_functional_operations_are_seen(name: str) -> None:
-    op, exact, broken = OPERATIONS[name]
-    found = verdicts(seeded(lambda: Around(op)), sorted([*exact, *broken]), channels=1)
-    assert found == dict.fromkeys(exact, EXACT) | dict.fromkeys(broken, BROKEN)
-
-
-UNKNOWN: dict[str, Callable[[Tensor], Tensor]] = {
-    "fft": lambda x: torch.fft.fft2(x).real,
-    "a roll": lambda x: x.roll(1, -1),
-    "a cumulated sum": lambda x: x.cumsum(-1),
-    "an index": lambda x: x[..., [0, 2, 4, 6, 8, 10], :],
-    "windows as channels": lambda x: F.fold(F.unfold(x, 2, stride=2), (12, 12), 2, stride=2),
-    "a number read in Python": lambda x: x * float(x.mean()),
-    "along rows only": lambda x: x * x.mean(-1, keepdim=True),
-    "rows and columns exchanged": lambda x: x.mT,
-    "a grid sample": lambda x: F.grid_sample(x, x.new_zeros(len(x), 12, 12, 2), align_corners=False),
-}
-
-
-@pytest.mark.parametrize("name", UNKNOWN)
-def test_what_is_not_known_is_never_exact(name: str) -> None:
-    (row,) = audit(seeded(lambda: Around(UNKNOWN[name])), [12], P4, channels=1).sizes
-    assert row.certificate == "unknown"
-    assert not row.disagreement
-
-
-def test_a_feature_map_as_output() -> None:
-    class Map(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.lift = GroupConv(1, 3, 3, group=P4, in_group=TRIVIAL, padding=1, stride=2)
-            self.coset = CosetPool(P4)
-
-        def forward(self, images: Tensor) -> Tensor:
-            features: Tensor = self.coset(self.lift(images))
-            return features
-
-    found = verdicts(seeded(Map), [12, 13], channels=1, output=ScalarField())
-    assert found == {12: BROKEN, 13: EXACT}
 
 
 def test_every_card_tells_the_truth_about_its_exactness_and_a_lie_is_told_with_evidence() -> None:
