@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from gcnnbench.cli.app import build_app
+from gcnnbench.disk import write_whole
 from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.wording import MEANINGS, Reader, Words
@@ -202,3 +205,21 @@ def test_the_verb_writes_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.M
     document = json.loads(files[0].read_text())
     assert [row["verdict"] for row in document["sizes"]] == ["exact", "approximate"]
     assert "exact at 12, approximate at 13" in files[1].read_text()
+
+
+def test_a_passport_that_was_written_is_named_though_its_badge_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills_up(path: Path, content: bytes) -> None:
+        if path == badge:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_whole(path, content)
+
+    monkeypatch.setattr("gcnnbench.passport.passport.arithmetics", lambda *_: ())
+    monkeypatch.setattr("gcnnbench.disk.write_whole", fills_up)
+    written, badge = tmp_path / "p.json", tmp_path / "b.svg"
+    words = ["audit", "p4cnn", "--sizes", "12", "--passport", str(written), "--badge", str(badge)]
+    done = CliRunner().invoke(build_app(), words)
+    assert isinstance(done.exception, OSError)
+    assert f"wrote {written}\n" in done.stderr
+    assert json.loads(written.read_text())["sizes"]
