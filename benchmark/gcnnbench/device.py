@@ -30,6 +30,9 @@ CPU_SCORING_BATCH = 128
 GPU_SCORING_PIXELS = 2048 * 28**2
 """Pixels that a GPU scores at once; it idles on fewer, and memory bounds them for large images."""
 
+CPUINFO = Path("/proc/cpuinfo")
+"""Where Linux tells of its processors."""
+
 
 def choose(name: str) -> torch.device:
     """The device of that name; `auto` takes CUDA, then MPS, then the CPU.
@@ -58,15 +61,25 @@ def _available() -> dict[str, bool]:
 
 
 def describe(device: torch.device) -> str:
-    """The hardware's name, as a table shows it."""
+    """The hardware's name, as a table shows it; what bears one name gives the same bits.
+
+    Clouds sell several generations of a processor under one name, such as `AMD EPYC`, and libraries sum in another
+    order on each. So the name of a processor goes on with what tells them apart: family, model and stepping, where the
+    system says so, and the instructions that torch uses.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
-        if found:
-            return f"{found[1].strip()} ({os.cpu_count()} cores)"
-    return f"{platform.processor() or platform.machine()} ({os.cpu_count()} cores)"
+    known = _processor()
+    name = known.get("model name") or platform.processor() or platform.machine()
+    told = [f"{key.removeprefix('cpu ')} {known[key]}" for key in ("cpu family", "model", "stepping") if key in known]
+    return f"{name} ({', '.join([*told, torch.backends.cpu.get_cpu_capability()])}; {os.cpu_count()} cores)"
+
+
+def _processor() -> dict[str, str]:
+    """What Linux says of the first processor; nothing elsewhere."""
+    first = CPUINFO.read_text().partition("\n\n")[0] if CPUINFO.exists() else ""
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def scoring_batch(device: torch.device, size: int) -> int:

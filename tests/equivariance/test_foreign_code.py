@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from gcnnbench.cli import main
 from gcnnbench.equivariance.assertion import assert_equivariant
 from gcnnbench.equivariance.audit import audit
-from gcnnbench.equivariance.foreign_code import said
 from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import said
 from tests.equivariance.symmetric import isotropic
 
 FILE = """

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
+from pathlib import Path
 
 import pytest
 import torch
 
-from gcnnbench.device import DETERMINISTIC, arithmetic, scoring_batch, send
+from gcnnbench import device as device_module
+from gcnnbench.device import DETERMINISTIC, arithmetic, describe, scoring_batch, send
 
 
 @pytest.mark.parametrize(
@@ -16,6 +19,42 @@ from gcnnbench.device import DETERMINISTIC, arithmetic, scoring_batch, send
 )
 def test_a_gpu_scores_as_many_pixels_at_once_and_a_cpu_as_many_images(device: str, size: int, images: int) -> None:
     assert scoring_batch(torch.device(device), size) == images
+
+
+PROCESSOR = """\
+processor\t: {number}
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: {model}
+model name\t: AMD EPYC
+stepping\t: 1
+flags\t\t: fpu vme
+
+"""
+
+
+def test_processors_of_one_name_and_another_generation_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that a cloud sells as AMD EPYC train to other bits."""
+    monkeypatch.setattr(device_module, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    told = []
+    for model in (1, 17):
+        device_module.CPUINFO.write_text("".join(PROCESSOR.format(number=number, model=model) for number in range(2)))
+        told.append(describe(torch.device("cpu")))
+    assert told[0] == "AMD EPYC (family 25, model 1, stepping 1, AVX2; 2 cores)"
+    assert told[1] == "AMD EPYC (family 25, model 17, stepping 1, AVX2; 2 cores)"
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert "stepping 1, AVX512; 2 cores" in describe(torch.device("cpu"))
+
+
+def test_a_processor_is_described_where_the_system_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "CPUINFO", Path("no such file"))
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert describe(torch.device("cpu")).startswith("riscv64 (")
 
 
 def test_what_is_sent_to_a_gpu_goes_through_pinned_memory_and_is_not_waited_for(

@@ -11,8 +11,8 @@ import pytest
 from tests.house.imports import Graph, When, circles, graph, reached
 
 ROOMS = (
-    "__init__ errors statistics device disk escaping float32_precision formatting git layout outside_text plain_files "
-    "strict_json models datasets",
+    "__init__ errors statistics device disk escaping float32_precision foreign_code formatting git layout outside_text "
+    "plain_files strict_json models datasets",
     "cards",
     "data",
     "nn",

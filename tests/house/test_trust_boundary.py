@@ -38,7 +38,16 @@ NEEDED = {
         "submissions.limits",
         "submissions.tensor_names",
     },
-    "": {"__init__", "device", "errors", "float32_precision", "formatting", "outside_text", "statistics"},
+    "": {
+        "__init__",
+        "device",
+        "errors",
+        "float32_precision",
+        "foreign_code",
+        "formatting",
+        "outside_text",
+        "statistics",
+    },
 }
 """What a contained job needs of rooms that hold more: no registry, no files of data sets, no records, no store."""
 

@@ -114,3 +114,17 @@ def test_elsewhere_one_other_seed_says_nothing(trained: Trained, monkeypatch: py
     record = elsewhere(trained.finished[0].record, 0.8)
     with pytest.raises(NotCheckableError, match="1 other seed cannot say how far accuracy"):
         retraining.retrain(trained.cells[0], record, [record])
+
+
+@pytest.mark.parametrize("error", [RuntimeError("too small"), SystemExit(3)])
+def test_a_network_that_fails_costs_its_own_row(
+    trained: Trained, results: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fails(_: object) -> Finished:
+        raise error
+
+    monkeypatch.setattr(retraining, "run_to_end", fails)
+    row = graded(trained, results, conditions=None, seed=0)
+    said = "it calls sys.exit(3)" if isinstance(error, SystemExit) else "RuntimeError: too small"
+    assert row.grade == "refused"
+    assert row.findings[0].startswith(f"not re-trained, as the network's code fails: {said} ({__file__}, line ")

@@ -36,7 +36,7 @@ def beside(
     *,
     device: str = "cpu",
     networks: list[nn.Module] | None = None,
-) -> Generator[dict[int, Exception], None, None]:
+) -> Generator[dict[int, BaseException], None, None]:
     """Train a seed of an entry for each state."""
     networks = networks or [built(registry, entry, seed) for seed in SEEDS]
     tasks = [task_of(registry, recipe, make, device, seed) for seed in SEEDS]

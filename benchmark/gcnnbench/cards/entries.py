@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcnnbench.cards.base import Hyperparameter
 from gcnnbench.errors import UnavailableError, UserError
+from gcnnbench.foreign_code import REFUSALS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +50,7 @@ def load_module(kind: str, name: str, folder: Path, requires: Sequence[str] = ()
         return import_module(f"{package}.{kind}")
     except UserError:
         raise
-    except Exception as error:
+    except REFUSALS as error:
         raise UserError(_import_problem(f"{kind} {name}", error)) from error
 
 
@@ -89,7 +90,7 @@ def build_network(
         network = build(**shape, **hyperparameters)
     except UserError as error:
         raise UserError(f"{entry}: {error}") from error
-    except Exception as error:
+    except REFUSALS as error:
         raise UserError(f"{entry}: build failed: {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"{entry}: build gave {type(network).__name__}; it must give a torch.nn.Module")
@@ -107,7 +108,7 @@ def _package(name: str, folder: Path) -> str:
     return package
 
 
-def _import_problem(what: str, error: Exception) -> str:
+def _import_problem(what: str, error: BaseException) -> str:
     """One line about an import that failed, with what mends it where that is known."""
     if "torchvision::" in str(error) or ("torchvision" in str(error) and "not compatible" in str(error)):
         return (

@@ -41,7 +41,7 @@ def forecast_text(
     for ((benchmark, entry), group), one in zip(by_entry.items(), found, strict=True):
         if isinstance(one, UserError):
             rows.append([benchmark, entry, str(len(group)), *[NOTHING] * 3])
-            broken.append(f"{benchmark} {entry} cannot be built: {one}")
+            broken.append(f"{benchmark} {entry} cannot be run: {one}")
             continue
         committed, kept = committed + one.committed * len(group), kept + one.kept * len(group)
         each = one.train_seconds + one.test_seconds

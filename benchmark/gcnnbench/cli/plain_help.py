@@ -12,6 +12,8 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from gcnnbench.cli.advice import running
 from gcnnbench.cli.at_work import at_work
 from gcnnbench.cli.written_options import name_of
+from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import said_and_where
 
 WHOLE = 10_000
 """Characters of a first sentence that are shown in the list of verbs: all."""
@@ -43,9 +45,19 @@ class PlainCommand(TyperCommand):
         return rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb; one that takes its time says so, and commands that it advises carry on with its options."""
-        with at_work(ctx.command_path), running(ctx):
-            return super().invoke(ctx)
+        """Run the verb; one that takes its time says so, and commands that it advises carry on with its options.
+
+        Raises:
+            UserError: foreign code ended the command, as by `sys.exit`; a verb of ours ends by exceptions of its own.
+        """
+        try:
+            with at_work(ctx.command_path), running(ctx):
+                return super().invoke(ctx)
+        except BaseException as error:
+            if isinstance(error, Exception | KeyboardInterrupt):
+                raise
+            told = f"{said_and_where(error)} would end the command"
+            raise UserError(f"{told}; let the code raise an Exception instead") from error
 
     def get_short_help_str(self, limit: int = 0) -> str:
         """Its first sentence, whole: the list of verbs folds it."""

@@ -14,6 +14,7 @@ from gcnnbench.cards.dataset_card import DatasetCard, File
 from gcnnbench.data.copies import UNKNOWN, copy_path, lacks_digests, record_copy, recorded_copy
 from gcnnbench.data.parts import Part, digest
 from gcnnbench.errors import OtherCopyError, UserError, told
+from gcnnbench.foreign_code import REFUSALS
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def load_parts(card: DatasetCard, module: ModuleType, folder: Path) -> dict[str,
     except OSError as error:
         _refuse(card, how, faults(card, folder, content=True))
         raise UserError(f"data set {card.name}: {told(error)}") from error
-    except Exception as error:
+    except REFUSALS as error:
         # A decoder fails on an altered file in any way it likes; the file is the better message where there is one.
         _refuse(card, how, faults(card, folder, content=True))
         raise UserError(f"data set {card.name}: dataset.py failed: {type(error).__name__}: {error}") from error

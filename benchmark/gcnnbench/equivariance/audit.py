@@ -12,11 +12,11 @@ from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
 from gcnnbench.equivariance.exactness import Verdict, nearest_sizes, watch
 from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
-from gcnnbench.equivariance.foreign_code import REFUSALS, said
 from gcnnbench.equivariance.further_inputs import in_words
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup

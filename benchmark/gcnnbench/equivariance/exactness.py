@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.certificate.verdict import Certificate, certify, example
 from gcnnbench.equivariance.decision import Decision, decide
-from gcnnbench.equivariance.foreign_code import REFUSALS
 from gcnnbench.equivariance.precision import device_of, tensors
 from gcnnbench.equivariance.results import CertificateVerdict, Exactness
+from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup, Element
 from gcnnbench.outside_text import as_line

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from gcnnbench.device import scoring_batch
 from gcnnbench.equivariance.depths import output_tensor
 from gcnnbench.equivariance.deviations import OUTPUT, State, UnjudgedError, judgeable, spread_of
-from gcnnbench.equivariance.foreign_code import REFUSALS, said
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
 from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
+from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, known_action
 from gcnnbench.nn.groups import ActingGroup, Element

@@ -15,10 +15,10 @@ from gcnnbench.equivariance.audit import Images, SizeAudit, audit_size
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
-from gcnnbench.equivariance.foreign_code import REFUSALS
 from gcnnbench.equivariance.precision import evaluating
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.windows import equivariantly_subsampled, even, window_of, with_window
+from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import ActingGroup

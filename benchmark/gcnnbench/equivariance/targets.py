@@ -22,6 +22,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.device import seeded
 from gcnnbench.equivariance.factories import Factory, factory
 from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.groups import P4, P4M, Group
 
 SEED = 0
@@ -154,7 +155,7 @@ def _import(text: str, place: str) -> ModuleType:
     try:
         with importable(Path(place).resolve().parent if is_file else Path.cwd()):
             return _from_file(Path(place).resolve()) if is_file else import_module(place)
-    except (Exception, SystemExit) as error:
+    except REFUSALS as error:
         raise UserError(f"{text} does not import: {type(error).__name__}: {error}") from error
 
 

@@ -16,8 +16,8 @@ from typing import Literal
 from gcnnbench.equivariance.audit import Audit, Images, SizeAudit, audit_size
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
-from gcnnbench.equivariance.foreign_code import REFUSALS
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.formatting import ranges
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import group as group_of

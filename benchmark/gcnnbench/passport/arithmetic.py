@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.depths import output_tensor
-from gcnnbench.equivariance.foreign_code import REFUSALS
 from gcnnbench.equivariance.precision import device_of, evaluating, forward, tensors
 from gcnnbench.float32_precision import FULL, TF32, float32_precision
+from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import ActingGroup, Element
 from gcnnbench.outside_text import as_line

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import REFUSALS, said_and_where
 from gcnnbench.leaderboard.records import counted, stored_records
 from gcnnbench.nn.groups import Element, group
 from gcnnbench.plain_files import read_plain
@@ -26,6 +27,7 @@ from gcnnbench.probes.chains import Chain, chain, conjugated, merged
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import Material, prepare_material
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
+from gcnnbench.runs.outcomes import is_of_the_machine
 from gcnnbench.scoring.weights import load_weights
 
 NAMES = ("alignment", "subspace")
@@ -134,8 +136,10 @@ def probe_records(
                 cell = Cell(registry, benchmark, entry, one.run.seed, "cpu", torch.get_num_threads(), data)
                 try:
                     here.append(_read(cell, name, load(read_plain(path, WEIGHTS_BYTES)), images))
-                except UserError as error:
-                    found.notes.append(f"{benchmark} {entry}: {error}")
+                except REFUSALS as error:
+                    if is_of_the_machine(error) and not isinstance(error, UserError):
+                        raise
+                    found.notes.append(f"{benchmark} {entry}: {said_and_where(error)}")
                     break
             if here:
                 found.layers.extend(_layers(benchmark, entry, here))

@@ -39,7 +39,7 @@ class Material:
     test: Images
 
 
-def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[Mapping[int, Exception]]:
+def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[Mapping[int, BaseException]]:
     """Train cells of one entry, which differ in their seed only, at once; `run_cell` goes on from there.
 
     They are one computation, or, where steps are recorded, trained side by side: then a cell's state is the one that it

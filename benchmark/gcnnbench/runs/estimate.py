@@ -22,9 +22,11 @@ from gcnnbench.device import (
     seeded,
 )
 from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import REFUSALS, said_and_where
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES
+from gcnnbench.runs.outcomes import is_of_the_machine
 from gcnnbench.runs.speed import PATIENCE, PROBE, STEPS, Speed, bare_speed, made_up, measure
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.training.many_seeds import train_many_seeds
@@ -68,7 +70,7 @@ class Estimate:
 
 
 def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
-    """An estimate for each cell within about `BUDGET` seconds of computing, or why its network cannot be built.
+    """An estimate for each cell within about `BUDGET` seconds of computing, or why its network cannot be run.
 
     The smallest networks are measured first; those that are `LARGE`, or for which no time is left, are scaled from the
     last one that was, or from a bare convolution where there is none. Cells for a device that only the machines of an
@@ -80,8 +82,8 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
     for place, cell in enumerate(cells):
         try:
             sizes[place] = expected_macs(cell)
-        except UserError as error:
-            found[place] = error
+        except REFUSALS as error:
+            found[place] = UserError(said_and_where(error))
     for place in sorted(sizes, key=lambda place: sizes[place]):
         cell, macs = cells[place], sizes[place]
         if not is_here(cell.device):
@@ -96,8 +98,10 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
         start = time.process_time()
         try:
             known[macs], weights = measure(cell, macs, min(PATIENCE, left / 2))
-        except UserError as error:
-            found[place] = error
+        except REFUSALS as error:
+            if is_of_the_machine(error) and not isinstance(error, UserError):
+                raise
+            found[place] = UserError(said_and_where(error))
         else:
             found[place] = _estimate(cell, known[macs], weights)
         computed += time.process_time() - start
@@ -172,16 +176,16 @@ def seeds_that_fit(cell: Cell, most: int, jobs: int = 1) -> int:
     recipe = card.recipe.model_copy(update={"epochs": 1, "drop_last": False})
     free, peaks = free_memory(device), []
     for seeds in (1, 2):
-        with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
-            networks = [cell.registry.build(cell.entry, card).to(device) for _ in range(seeds)]
-            images = prepare(batch, card.input, split_entry(cell.entry)[1], device)
-        tasks = [Task("estimate", seed, recipe, images, None, device, cell.threads) for seed in range(seeds)]
-        reset_peak_memory(device)
         try:
+            with seeded(device, 0), arithmetic(device, "fp32", cell.threads):
+                networks = [cell.registry.build(cell.entry, card).to(device) for _ in range(seeds)]
+                images = prepare(batch, card.input, split_entry(cell.entry)[1], device)
+            tasks = [Task("estimate", seed, recipe, images, None, device, cell.threads) for seed in range(seeds)]
+            reset_peak_memory(device)
             for _ in train_many_seeds(networks, tasks, [TrainingState() for _ in range(seeds)]):
                 pass
-        except UserError:
-            return 1  # the executor says why
+        except REFUSALS:
+            return 1  # running it says why
         peaks.append(peak_memory(device))
     pixels = sum(part.images for part in dataset.parts.values()) * dataset.channels * dataset.size**2
     each = max(peaks[1] - peaks[0], 0) + pixels * (1 if dataset.pixels == "uint8" else 4)

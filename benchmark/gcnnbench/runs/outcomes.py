@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from gcnnbench.errors import UnavailableError, UserError, told
+from gcnnbench.foreign_code import WITHIN_GENERATORS
 from gcnnbench.outside_text import as_line, as_text
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
@@ -53,11 +54,11 @@ def steps(cell: Cell, state: CellState) -> Iterator[CellState | Finished | Failu
     """
     try:
         yield from run_cell(cell, state)
-    except Exception as error:
+    except WITHIN_GENERATORS as error:
         yield ended_by(cell, state, error)
 
 
-def ended_by(cell: Cell, state: CellState, error: Exception) -> Failure | Stopped:
+def ended_by(cell: Cell, state: CellState, error: BaseException) -> Failure | Stopped:
     """What an error makes of a cell: its own failure, which is kept, or a stop that is the machine's."""
     if is_of_the_machine(error):
         return Stopped(as_line(told(error)))

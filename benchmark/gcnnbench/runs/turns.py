@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import WITHIN_GENERATORS
 from gcnnbench.formatting import how_many
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import train_cells
@@ -155,7 +156,7 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
         except UserError as error:
             yield Event("said", todo[0].name, text=f"seeds are trained one after another: {error}")
             return [*rest, *((cell, None) for cell in todo)]
-        except Exception as error:
+        except WITHIN_GENERATORS as error:
             for cell, state in alive:
                 yield Ended(cell.name, ended_by(cell, state, error))
             return rest

@@ -28,13 +28,14 @@ from torch import nn
 
 from gcnnbench.device import Settings, generator_of
 from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import WITHIN_GENERATORS
 from gcnnbench.training.loop import Steps, train_by_steps
 from gcnnbench.training.task import Task, TrainingState
 
 
 def train_side_by_side(
     networks: Sequence[nn.Module], tasks: Sequence[Task], states: Sequence[TrainingState]
-) -> Generator[dict[int, Exception], None, None]:
+) -> Generator[dict[int, BaseException], None, None]:
     """Train networks, each by its own recipe and as `train` would, bringing each one's state up to date after an epoch.
 
     Nothing is shared but the device. `seconds` of an epoch are a network's share of the time.
@@ -55,7 +56,7 @@ def train_side_by_side(
         place: interleaved(task.device, train_by_steps(network, task, state))
         for place, (network, task, state) in enumerate(zip(networks, tasks, states, strict=True))
     }
-    lost: dict[int, Exception] = {}
+    lost: dict[int, BaseException] = {}
     try:
         while trainings:
             start, before = time.perf_counter(), len(lost)
@@ -70,7 +71,7 @@ def train_side_by_side(
             training.close()
 
 
-def _epoch_of_each(trainings: dict[int, Interleaved], lost: dict[int, Exception]) -> None:
+def _epoch_of_each(trainings: dict[int, Interleaved], lost: dict[int, BaseException]) -> None:
     """Go on to the end of an epoch of each; those that have ended are taken out, and `lost` says which failed."""
     going = dict(trainings)
     while going:
@@ -79,7 +80,7 @@ def _epoch_of_each(trainings: dict[int, Interleaved], lost: dict[int, Exception]
                 state = next(training)
             except StopIteration:
                 del trainings[place], going[place]
-            except Exception as error:  # of this network alone; an interruption ends all
+            except WITHIN_GENERATORS as error:  # of this network alone; an interruption ends all
                 traceback.clear_frames(error.__traceback__)  # which hold what it had on the device
                 lost[place] = error
                 del trainings[place], going[place]

@@ -10,11 +10,11 @@ from typing import Literal
 
 from gcnnbench.equivariance.audit import SizeAudit, audit
 from gcnnbench.equivariance.factories import Factory
-from gcnnbench.equivariance.foreign_code import REFUSALS, said
 from gcnnbench.equivariance.repairs import repairs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.targets import importable
 from gcnnbench.equivariance.wording import Reader, Words
+from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.nn.groups import group as group_of
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.zoo.building import Found, NotHereError, find, target

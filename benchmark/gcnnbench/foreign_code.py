@@ -1,12 +1,17 @@
-"""What foreign code may raise where it cannot do what it is asked, and what such an error says."""
+"""What foreign code, an entry's too, may raise where it cannot do what it is asked, and what such an error says."""
 
 from __future__ import annotations
+
+from traceback import walk_tb
 
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_line
 
 REFUSALS = (Exception, SystemExit, GeneratorExit)
 """Its choice is its own; the user's interrupt is not among them."""
+
+WITHIN_GENERATORS = (Exception, SystemExit)
+"""The same where a generator runs it: one that is closed is told so by GeneratorExit."""
 
 
 def said(error: BaseException) -> str:
@@ -15,6 +20,14 @@ def said(error: BaseException) -> str:
         return f"it calls sys.exit({'' if error.code is None else _first_line(error.code)})"
     first = _first_line(error) or "without a word"
     return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
+def said_and_where(error: BaseException) -> str:
+    """The same, with the file and the line in which it was raised; a user's mistake says by itself where it is."""
+    if isinstance(error, UserError):
+        return said(error)
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    return f"{said(error)} ({frame.f_code.co_filename}, line {line})"
 
 
 def _first_line(words: object) -> str:
