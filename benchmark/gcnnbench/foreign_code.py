@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from traceback import walk_tb
+from types import FunctionType
 
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_line
@@ -12,6 +14,17 @@ REFUSALS = (Exception, SystemExit, GeneratorExit)
 
 WITHIN_GENERATORS = (Exception, SystemExit)
 """The same where a generator runs it: one that is closed is told so by GeneratorExit."""
+
+
+def raise_if_told_to_end(error: BaseException) -> None:
+    """Raise an error again that a signal's handler raised: the process was told to end, as Ray tells its workers.
+
+    Whatever runs in it at that moment is not what failed.
+    """
+    handlers = (signal.getsignal(one) for one in signal.valid_signals())
+    codes = [handler.__code__ for handler in handlers if isinstance(handler, FunctionType)]
+    if any(frame.f_code in codes for frame, _ in walk_tb(error.__traceback__)):
+        raise error
 
 
 def said(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from gcnnbench.errors import UserError
 from gcnnbench.runs import estimate
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.local import execute
+from gcnnbench.runs.outcomes import steps
 from gcnnbench.runs.record import Failure
+from gcnnbench.runs.state import start
 from gcnnbench.runs.store import Store
 
 
@@ -70,6 +73,25 @@ def test_the_forecast_says_which_network_cannot_be_run(
     assert isinstance(broken, UserError)
     assert str(broken).startswith(f"{said} ({__file__}, line ")
     assert isinstance(other, estimate.Estimate)
+
+
+def test_a_worker_that_is_told_to_end_fails_no_cell(
+    make_cell: Callable[..., Cell], leaving: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ray tells its workers: by a handler of SIGTERM that raises SystemExit wherever the process is."""
+
+    def ended(_: object, __: object) -> None:
+        raise SystemExit(1)
+
+    before = signal.signal(signal.SIGTERM, ended)
+    monkeypatch.setattr(Leaving, "forward", lambda *_: signal.raise_signal(signal.SIGTERM))
+    leaving(SystemExit(0))
+    cell = make_cell("z2cnn@8")
+    try:
+        with pytest.raises(SystemExit):
+            list(steps(cell, start(cell)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def built(model: str, place: Path) -> nn.Module:

@@ -25,6 +25,12 @@ def called(*arguments: object) -> Result:
     return result
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The kinds that go the whole way."""
+    if "whole" in metafunc.fixturenames:
+        metafunc.parametrize("whole", list(STARTS) if metafunc.config.getoption("--soak") else [WHOLE])
+
+
 @pytest.fixture
 def card(tmp_path: Path, mini: Path) -> Path:
     """A benchmark of one seed."""
@@ -47,20 +53,15 @@ def test_what_new_makes_has_no_findings(kind: str, tmp_path: Path, card: Path) -
     assert "all checks passed" in checked.stdout
 
 
-@pytest.mark.parametrize("kind", STARTS)
-def test_a_good_submission_goes_the_whole_way(
-    kind: str, tmp_path: Path, card: Path, request: pytest.FixtureRequest
-) -> None:
-    if kind != WHOLE and not request.config.getoption("--soak"):
-        pytest.skip(f"{WHOLE} goes by default; tox -e hostile takes every kind")
-    name = f"my-{kind}"
-    folder, bundle = started(kind, tmp_path), tmp_path / f"{name}.bundle"
+def test_a_good_submission_goes_the_whole_way(whole: str, tmp_path: Path, card: Path) -> None:
+    name = f"my-{whole}"
+    folder, bundle = started(whole, tmp_path), tmp_path / f"{name}.bundle"
     submitted = called("submit", folder, "--include", card, "--output", bundle)
     assert re.search(r"my-\w+\.bundle: 6 files, digest [0-9a-f]{64}", submitted.stdout)
     assert not list(tmp_path.glob(f".{bundle.name}*")), "the work folder is taken away"
     models, results = tmp_path / "models", tmp_path / "results"
-    grade, retrain = ("re-trained", ["--retrain", "1"]) if kind == WHOLE else ("re-scored", [])
-    grade += ", trained beside its code" if kind == "e2cnn" else ""  # its norms depend on the values of tensors
+    grade, retrain = ("re-trained", ["--retrain", "1"]) if whole == WHOLE else ("re-scored", [])
+    grade += ", trained beside its code" if whole == "e2cnn" else ""  # its norms depend on the values of tensors
     places = ("--models", models, "--results", results, "--include", card)
     accepted = called("submit", bundle, "--accept", *retrain, *places)
     assert re.search(rf"{name}@12 seed 0 +\| {grade}", accepted.stdout)

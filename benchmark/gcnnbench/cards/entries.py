@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcnnbench.cards.base import Hyperparameter
 from gcnnbench.errors import UnavailableError, UserError
-from gcnnbench.foreign_code import REFUSALS
+from gcnnbench.foreign_code import REFUSALS, raise_if_told_to_end
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,6 +51,7 @@ def load_module(kind: str, name: str, folder: Path, requires: Sequence[str] = ()
     except UserError:
         raise
     except REFUSALS as error:
+        raise_if_told_to_end(error)
         raise UserError(_import_problem(f"{kind} {name}", error)) from error
 
 
@@ -91,6 +92,7 @@ def build_network(
     except UserError as error:
         raise UserError(f"{entry}: {error}") from error
     except REFUSALS as error:
+        raise_if_told_to_end(error)
         raise UserError(f"{entry}: build failed: {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"{entry}: build gave {type(network).__name__}; it must give a torch.nn.Module")

@@ -14,7 +14,7 @@ from gcnnbench.cards.dataset_card import DatasetCard, File
 from gcnnbench.data.copies import UNKNOWN, copy_path, lacks_digests, record_copy, recorded_copy
 from gcnnbench.data.parts import Part, digest
 from gcnnbench.errors import OtherCopyError, UserError, told
-from gcnnbench.foreign_code import REFUSALS
+from gcnnbench.foreign_code import REFUSALS, raise_if_told_to_end
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def load_parts(card: DatasetCard, module: ModuleType, folder: Path) -> dict[str,
         _refuse(card, how, faults(card, folder, content=True))
         raise UserError(f"data set {card.name}: {told(error)}") from error
     except REFUSALS as error:
+        raise_if_told_to_end(error)
         # A decoder fails on an altered file in any way it likes; the file is the better message where there is one.
         _refuse(card, how, faults(card, folder, content=True))
         raise UserError(f"data set {card.name}: dataset.py failed: {type(error).__name__}: {error}") from error

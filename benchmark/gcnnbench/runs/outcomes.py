@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from gcnnbench.errors import UnavailableError, UserError, told
-from gcnnbench.foreign_code import WITHIN_GENERATORS
+from gcnnbench.foreign_code import WITHIN_GENERATORS, raise_if_told_to_end
 from gcnnbench.outside_text import as_line, as_text
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
@@ -55,6 +55,7 @@ def steps(cell: Cell, state: CellState) -> Iterator[CellState | Finished | Failu
     try:
         yield from run_cell(cell, state)
     except WITHIN_GENERATORS as error:
+        raise_if_told_to_end(error)
         yield ended_by(cell, state, error)
 
 

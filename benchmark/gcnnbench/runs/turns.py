@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from gcnnbench.errors import UserError
-from gcnnbench.foreign_code import WITHIN_GENERATORS
+from gcnnbench.foreign_code import WITHIN_GENERATORS, raise_if_told_to_end
 from gcnnbench.formatting import how_many
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import train_cells
@@ -157,6 +157,7 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
             yield Event("said", todo[0].name, text=f"seeds are trained one after another: {error}")
             return [*rest, *((cell, None) for cell in todo)]
         except WITHIN_GENERATORS as error:
+            raise_if_told_to_end(error)
             for cell, state in alive:
                 yield Ended(cell.name, ended_by(cell, state, error))
             return rest

@@ -28,7 +28,7 @@ from torch import nn
 
 from gcnnbench.device import Settings, generator_of
 from gcnnbench.errors import UserError
-from gcnnbench.foreign_code import WITHIN_GENERATORS
+from gcnnbench.foreign_code import WITHIN_GENERATORS, raise_if_told_to_end
 from gcnnbench.training.loop import Steps, train_by_steps
 from gcnnbench.training.task import Task, TrainingState
 
@@ -81,6 +81,7 @@ def _epoch_of_each(trainings: dict[int, Interleaved], lost: dict[int, BaseExcept
             except StopIteration:
                 del trainings[place], going[place]
             except WITHIN_GENERATORS as error:  # of this network alone; an interruption ends all
+                raise_if_told_to_end(error)
                 traceback.clear_frames(error.__traceback__)  # which hold what it had on the device
                 lost[place] = error
                 del trainings[place], going[place]
