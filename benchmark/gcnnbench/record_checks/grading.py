@@ -12,7 +12,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.determinism.audit import known_noise
 from gcnnbench.device import choose
 from gcnnbench.errors import UserError
-from gcnnbench.foreign_code import REFUSALS, said_and_where
+from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.record_checks.comparing import compare
 from gcnnbench.record_checks.conditions import Conditions, NotCheckableError, Outcome, cell_of
 from gcnnbench.record_checks.rescoring import MisfitError, score
@@ -20,7 +20,7 @@ from gcnnbench.record_checks.retraining import retrain
 from gcnnbench.record_checks.rows import Grade, RecordRow
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.files import File, blob, read_files, weights_path
-from gcnnbench.runs.outcomes import is_of_the_machine
+from gcnnbench.runs.outcomes import said_of_network
 from gcnnbench.runs.record import Record
 
 
@@ -60,10 +60,10 @@ class Grading:
             outcome = self._outcome(grade, file, record)
         except NotCheckableError as reason:
             return replace(row, unchecked=(*row.unchecked, f"not {grade}: {reason}"))
+        except UserError:
+            raise
         except REFUSALS as error:
-            if isinstance(error, UserError) or is_of_the_machine(error):
-                raise
-            outcome = Outcome((f"not {grade}, as the network's code fails: {said_and_where(error)}",), ())
+            outcome = Outcome((f"not {grade}, as the network's code fails: {said_of_network(error)}",), ())
         findings = row.findings + outcome.findings
         return replace(
             row,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
-from gcnnbench.foreign_code import REFUSALS, said_and_where
+from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.leaderboard.records import counted, stored_records
 from gcnnbench.nn.groups import Element, group
 from gcnnbench.plain_files import read_plain
@@ -27,7 +27,7 @@ from gcnnbench.probes.chains import Chain, chain, conjugated, merged
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import Material, prepare_material
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
-from gcnnbench.runs.outcomes import is_of_the_machine
+from gcnnbench.runs.outcomes import said_of_network
 from gcnnbench.scoring.weights import load_weights
 
 NAMES = ("alignment", "subspace")
@@ -137,9 +137,7 @@ def probe_records(
                 try:
                     here.append(_read(cell, name, load(read_plain(path, WEIGHTS_BYTES)), images))
                 except REFUSALS as error:
-                    if is_of_the_machine(error) and not isinstance(error, UserError):
-                        raise
-                    found.notes.append(f"{benchmark} {entry}: {said_and_where(error)}")
+                    found.notes.append(f"{benchmark} {entry}: {said_of_network(error)}")
                     break
             if here:
                 found.layers.extend(_layers(benchmark, entry, here))

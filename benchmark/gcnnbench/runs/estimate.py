@@ -22,11 +22,11 @@ from gcnnbench.device import (
     seeded,
 )
 from gcnnbench.errors import UserError
-from gcnnbench.foreign_code import REFUSALS, said_and_where
+from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.finish import COMMITTED_WEIGHTS_BYTES
-from gcnnbench.runs.outcomes import is_of_the_machine
+from gcnnbench.runs.outcomes import said_of_network
 from gcnnbench.runs.speed import PATIENCE, PROBE, STEPS, Speed, bare_speed, made_up, measure
 from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.training.many_seeds import train_many_seeds
@@ -83,7 +83,7 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
         try:
             sizes[place] = expected_macs(cell)
         except REFUSALS as error:
-            found[place] = UserError(said_and_where(error))
+            found[place] = UserError(said_of_network(error))
     for place in sorted(sizes, key=lambda place: sizes[place]):
         cell, macs = cells[place], sizes[place]
         if not is_here(cell.device):
@@ -99,9 +99,7 @@ def forecast(cells: Sequence[Cell]) -> list[Estimate | UserError]:
         try:
             known[macs], weights = measure(cell, macs, min(PATIENCE, left / 2))
         except REFUSALS as error:
-            if is_of_the_machine(error) and not isinstance(error, UserError):
-                raise
-            found[place] = UserError(said_and_where(error))
+            found[place] = UserError(said_of_network(error))
         else:
             found[place] = _estimate(cell, known[macs], weights)
         computed += time.process_time() - start

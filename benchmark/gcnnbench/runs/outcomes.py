@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from gcnnbench.errors import UnavailableError, UserError, told
-from gcnnbench.foreign_code import WITHIN_GENERATORS, raise_if_told_to_end
+from gcnnbench.foreign_code import WITHIN_GENERATORS, raise_if_told_to_end, said_and_where
 from gcnnbench.outside_text import as_line, as_text
 from gcnnbench.runs import provenance
 from gcnnbench.runs.cell import Cell
@@ -77,6 +77,18 @@ def ended_by(cell: Cell, state: CellState, error: BaseException) -> Failure | St
         at=provenance.now(),
         details="" if expected else as_text("".join(traceback.format_exception(error))),
     )
+
+
+def said_of_network(error: BaseException) -> str:
+    """What an error says of the network that was run, and where; one that says nothing of it is raised again.
+
+    Raises:
+        BaseException: the error, where the machine gave out, or a signal told the process to end.
+    """
+    raise_if_told_to_end(error)
+    if is_of_the_machine(error) and not isinstance(error, UserError):
+        raise error
+    return said_and_where(error)
 
 
 def is_of_the_machine(error: BaseException) -> bool:
