@@ -181,7 +181,7 @@ def broken_limit(error: BaseException) -> tuple[str, str] | None:
 def _memory_was_spent() -> bool:
     """Whether this process once held nearly all the memory of its own that it may have; False where nothing bounds it.
 
-    What it held at most is its largest size without what is mapped of files, which grows alone.
+    What it held at most is its largest size without what is mapped of files, which only grows.
     """
     bound = resource.getrlimit(resource.RLIMIT_DATA)[0]
     sizes = _numbers(_text(Path("/proc/self/status")), "VmPeak", "VmSize", "VmData")
