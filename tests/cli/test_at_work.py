@@ -14,6 +14,7 @@ import torch
 from gcnnbench.cli import at_work, main
 from gcnnbench.cli.forecast import duration_range
 from gcnnbench.cli.progress import steps
+from gcnnbench.errors import UserError
 from gcnnbench.runs.estimate import Estimate
 
 
@@ -71,6 +72,19 @@ def test_a_dry_run_says_that_seeds_at_once_were_not_measured(
     told = "Times are of seeds one by one; several at once, which pays on a GPU only, were not measured."
     assert told in said("--parallel", "3")
     assert "at once" not in said()
+
+
+def test_a_dry_run_ends_with_3_where_a_network_cannot_be_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the run would; the other networks are told all the same."""
+    found = [UserError("RuntimeError: too small"), Estimate(60.0, 6.0, 1000, 1000)]
+    monkeypatch.setattr("gcnnbench.runs.estimate.forecast", lambda _: found)
+    entries = ("--entry", "p4cnn@12", "--entry", "z2cnn@12")
+    assert ended("run", "quickstart", *entries, "--results", str(tmp_path), "--dry-run", "--device", "cpu") == 3
+    told = " ".join(capsys.readouterr().out.split())
+    assert "quickstart@1 p4cnn@12 cannot be run: RuntimeError: too small" in told
+    assert re.search(r"\| z2cnn@12 \| +3 \| +30 s–2 min \|", told), told
 
 
 def test_a_dry_run_for_a_device_that_only_the_engine_has_says_what_is_not_known(

@@ -7,6 +7,6 @@ CHECK_FAILED = 1
 MISTAKE = 2
 """The work could not be done: wrong usage, a user's mistake as a wrong card that is used, or a machine that fails."""
 SOME_CELLS_FAILED = 3
-"""Cells failed or were stopped; the others were run."""
+"""Cells failed or were stopped; the others were run. Of a forecast: cells would fail."""
 INTERRUPTED = 130
 """The user interrupted it."""

@@ -19,8 +19,8 @@ def forecast_text(
     *,
     parallel: int | Literal["auto"] = 1,
     elsewhere: bool = False,
-) -> str:
-    """The plan as a table, with time and space estimated from a few steps of each entry.
+) -> tuple[str, bool]:
+    """The plan as a table, with time and space estimated from a few steps of each entry; whether all can be run.
 
     Args:
         cells: those that are to be run.
@@ -32,7 +32,7 @@ def forecast_text(
     from gcnnbench.runs.estimate import forecast
 
     if not cells:
-        return f"nothing to do: {how_many(planned, 'cell')} planned, all done"
+        return f"nothing to do: {how_many(planned, 'cell')} planned, all done", True
     by_entry: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         by_entry.setdefault((cell.card.full_name, cell.entry), []).append(cell)
@@ -82,7 +82,7 @@ def forecast_text(
         notes.append(
             "~ not measured: scaled by multiply-accumulates from a network that was, or from a bare convolution."
         )
-    return "\n".join([table, "", *map(folded, [total, *notes])])
+    return "\n".join([table, "", *map(folded, [total, *notes])]), not broken
 
 
 def duration_range(seconds: float, within: float) -> str:

@@ -92,7 +92,8 @@ def run(
     """Train and score every cell that has no record yet. Interrupted, the same command goes on where it was.
 
     Ends with 3 if a cell failed; its reason is kept and shown, the other cells are run all the same, and it is tried
-    again when the command is repeated. Two processes on one results directory share the cells between them.
+    again when the command is repeated. --dry-run ends with 3 if a network could not be run. Two processes on one
+    results directory share the cells between them.
     """
     from gcnnbench.cards.registry import Registry
 
@@ -134,7 +135,10 @@ def run(
     if dry_run:
         elsewhere = on != LOCAL
         shown = jobs if elsewhere else at_once
-        tell(forecast_text(todo, len(cells), shown, parallel=together, elsewhere=elsewhere))
+        text, can_be_run = forecast_text(todo, len(cells), shown, parallel=together, elsewhere=elsewhere)
+        tell(text)
+        if not can_be_run:
+            raise typer.Exit(SOME_CELLS_FAILED)
         return
     if node_data is None:  # else this machine needs no data, where cards have the digests
         todo = unfinished(store, on_read_copies(registry, todo, results))
