@@ -72,6 +72,15 @@ def test_it_is_light(html: str) -> None:
     assert len(html.encode()) < 1_500_000
 
 
+def test_a_gap_of_a_superseded_version_says_so(html: str, registry: Registry) -> None:
+    rows = re.findall(r'<tr><td><a href="#(.*?)">.*?</a> <span class="interval">(.*?)</span>', html)
+    said = {benchmark: text.partition(", ")[2] for benchmark, text in rows}
+    assert {""} < set(said.values())
+    for benchmark, text in said.items():
+        newer = registry.benchmark(benchmark).superseded_by
+        assert text == (f"superseded by version {newer}" if newer else ""), benchmark
+
+
 def test_the_frame_in_it_is_the_leaderboards(elements: Elements, registry: Registry) -> None:
     boards = [board for board in leaderboard(registry, RESULTS)[0] if board.has_runs]
     assert embedded(elements, "frame") == json.loads(json.dumps([board_data(board) for board in boards]))
