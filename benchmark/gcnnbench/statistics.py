@@ -1,7 +1,7 @@
 """Statistics: spreads, intervals and tests; no other module computes any.
 
 Every spread is the sample standard deviation (ddof = 1) and says its n. What is undefined is null, never zero: one
-seed has no spread, and two samples without any spread have no test.
+seed has no spread, and samples without any spread have no test. A spread below `ROUNDING` is none.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from scipy import special, stats
 
 ALPHA = 0.05
 """The level of every test; intervals cover with probability 1 − ALPHA."""
+ROUNDING = 1e-12
+"""What is smaller is rounding, as numbers are shares, relative errors or counts: equal differences of shares that are
+rounded quotients, or the errors of two exact networks, scatter by 1e-16."""
 
 Key = TypeVar("Key")
 
@@ -115,7 +118,7 @@ def pooled(first: Summary, second: Summary, confidence: float = 1 - ALPHA) -> Di
 
 def against_single_run(ours: Summary, published: float, confidence: float = 1 - ALPHA) -> Difference:
     """Our mean minus one published run, whose spread is taken to be ours: `se = s · √(1/n + 1)`, `df = n − 1`."""
-    if not ours.std:
+    if ours.std is None:
         return Difference(ours.mean - published, None, None, None)
     return _difference(ours.mean - published, ours.std * sqrt(1 / ours.n + 1), ours.n - 1, confidence)
 
@@ -123,14 +126,14 @@ def against_single_run(ours: Summary, published: float, confidence: float = 1 - 
 def paired(differences: Sequence[float], confidence: float = 1 - ALPHA) -> Difference:
     """The mean of differences taken within pairs (runs of the same seed): Student's one-sample t against zero."""
     sample = summary(differences)
-    if not sample.std:
+    if sample.std is None:
         return Difference(sample.mean, None, None, None)
     return _difference(sample.mean, sample.std / sqrt(sample.n), sample.n - 1, confidence)
 
 
 def prediction_interval(sample: Summary, confidence: float = 0.99) -> tuple[float, float] | None:
-    """Where one more run of the same process falls: `mean ± t(n − 1) · s · √(1 + 1/n)`."""
-    if sample.std is None:
+    """Where one more run of the same process falls: `mean ± t(n − 1) · s · √(1 + 1/n)`; null without a spread."""
+    if sample.std is None or sample.std < ROUNDING:
         return None
     half = _quantile((1 + confidence) / 2, sample.n - 1) * sample.std * sqrt(1 + 1 / sample.n)
     return sample.mean - half, sample.mean + half
@@ -228,6 +231,8 @@ def _welch_error(first_std: float, first_n: int, second_std: float, second_n: in
 
 
 def _difference(difference: float, error: float, df: float, confidence: float) -> Difference:
+    if error < ROUNDING:
+        return Difference(difference, None, None, None)
     half = _quantile((1 + confidence) / 2, df) * error
     p = 2 * float(stats.t.sf(abs(difference) / error, df))
     return Difference(difference, (difference - half, difference + half), p, df, error)

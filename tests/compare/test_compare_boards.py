@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from tests.toy_records import Toy
 
 
-def compared(tmp_path: Path, before: Board, after: Board) -> StateComparison:
+def compared(tmp_path: Path, before: Board | list[Board], after: Board | list[Board]) -> StateComparison:
     paths = (tmp_path / "before.json", tmp_path / "after.json")
-    for path, board in zip(paths, (before, after), strict=True):
-        path.write_text(as_json([board]), encoding="utf-8")
+    for path, state in zip(paths, (before, after), strict=True):
+        path.write_text(as_json(state if isinstance(state, list) else [state]), encoding="utf-8")
     return compare_files(*paths)
 
 
@@ -132,6 +132,21 @@ def test_another_version_or_another_ranking_is_said_of_the_benchmark(
     assert other.notes == ("game@1 is new", "toy@2 is gone")
 
 
+def test_versions_of_a_benchmark_are_compared_each_with_itself(toy: Toy, study: list[Record], tmp_path: Path) -> None:
+    """In whatever order: files of a revision come by name, `leaderboard` puts superseded versions last."""
+    newer = toy.board(*study)
+    older = replace(toy.board(*[one for one in study if one.seed < 2]), benchmark="toy@1")
+    same = compared(tmp_path, [older, newer], [newer, older])
+    assert (same.notes, {made.what for made in same.moves}) == ((), {"same"})
+    assert [made.benchmark for made in same.moves] == ["toy@2"] * 4 + ["toy@1"] * 4
+    signs = [("a" * 64,) * 3, ("b" * 64,) * 3]
+    then, now = ([older, signed(newer, p4cnn_28=records)] for records in signs)
+    changed = [made for made in compared(tmp_path, then, now).moves if made.what == "changed"]
+    assert [(made.benchmark, made.entry) for made in changed] == [("toy@2", "p4cnn@28")]
+    assert compared(tmp_path, [older], [newer, older]).notes == ("toy@2 is new",)
+    assert compared(tmp_path, [older, newer], [newer]).notes == ("toy@1 is gone",)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -172,7 +187,9 @@ def test_the_tables_kept_at_a_revision(toy: Toy, study: list[Record], tmp_path: 
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "tables")
     (tables / "toy@2.json").unlink()
-    found = compare_revision(tmp_path / "results", "HEAD", [toy.board(*study)])
+    whole = compare_revision(tmp_path / "results", "HEAD", [toy.board(*study)])
+    assert whole.notes == ("other@1 is gone",)
+    found = compare_revision(tmp_path / "results", "HEAD", [toy.board(*study)], whole=False)
     assert found.first == "tables/ at HEAD"
     assert {made.benchmark for made in found.moves} == {"toy@2"}
     assert move(found, "p4cnn@27").why == ("new seed 2",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,10 @@ def test_the_claims_about_it_are_judged_and_cited(kept: Path, registry: Registry
     assert {row.quantity for row in found.claims} <= {"accuracy.upright", "identical"}
     assert all(ENTRY in row.entries and row.benchmark == "mnist-upright" for row in found.claims)
     assert found.sources["edixhoven2023"].startswith("@inproceedings{edixhoven2023")
+    assert "    published 97.69 ± 0.17 %, n = 100\n" in explanation_as_text(found)
+    curve = explanation_as_text(explained(kept, registry, "curve mean"))
+    assert "published 36 points" not in curve, "the difference is at one of them"
+    assert re.search(r"published \d+\.\d\d ± \d\.\d\d % at \d+, n = 100\n", curve)
     turned = explained(kept, registry, "accuracy.rot90")
     assert "accuracy.quarter_turns" in {row.quantity for row in turned.claims}
     assert "accuracy.angle" in {row.quantity for row in explained(kept, registry, "curve mean").claims}
@@ -168,6 +173,22 @@ def test_one_seed_alone_counted_or_not(kept: Path, registry: Registry) -> None:
     text = explanation_as_text(found)
     assert "seed 3: 0.5 = 30,000 / 60,000  (not counted: unofficial)" in text
     assert "Claims" not in text
+
+
+def test_a_seed_is_explained_by_the_record_of_this_version(kept: Path, registry: Registry, toy: Toy) -> None:
+    """Records of two versions of the same seed stand side by side; the older one is explained under its own name."""
+    card = registry.benchmark("mnist-upright")
+    protocol = spec(registry, card, ENTRY)
+    common: dict[str, Any] = {"benchmark": card.full_name, "spec": protocol, "spec_digest": spec_digest(protocol)}
+    toy.write(kept, toy.record(ENTRY, 1, 0.95, 0.95, **common))
+    found = explain(registry, kept, "mnist-upright", ENTRY, "upright", 1)
+    assert ([value.value for value in found.values], found.spec_is_current) == ([0.95], True)
+    assert found.test_set_error == binomial_error(0.95, IMAGES)
+    assert [(value.seed, value.value, value.excluded) for value in found.not_counted] == [(1, 0.978, "superseded")]
+    assert [value.value for value in explained(kept, registry, "upright", seed=1).values] == [0.978]
+    told = r"no record of seed 0 of mnist-upright@2 \(seeds with one: 1\): .* --seeds 0; there are records of mnist-upright@1"
+    with pytest.raises(UserError, match=told):
+        explain(registry, kept, "mnist-upright", ENTRY, "upright", 0)
 
 
 def test_the_folds_are_those_that_were_tested(kept: Path, registry: Registry) -> None:

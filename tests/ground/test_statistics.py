@@ -61,10 +61,14 @@ def test_without_a_spread_there_is_no_test() -> None:
         s.welch(equal, equal),
         s.against_single_run(single, 0.4),
         s.paired([0.1, 0.1]),
+        s.paired([380 / 400 - 368 / 400, 381 / 400 - 369 / 400]),  # 12 images of 400 both, to the last bit not
+        s.welch(s.summary([9.6e-16, 9.9e-16]), s.summary([1.01e-15, 1.04e-15])),  # errors of exact networks
+        s.pooled(equal, s.summary([0.7])),
+        s.against_single_run(equal, 0.5),
     ]
     assert all((test.interval, test.p, test.separates) == (None, None, False) for test in undefined)
     assert s.welch(equal, spread).df == 1
-    assert s.prediction_interval(single) is None
+    assert s.prediction_interval(single) is s.prediction_interval(equal) is None
     assert s.detectable(equal, equal) is None
 
 

@@ -102,6 +102,19 @@ def test_elsewhere_an_interval_too_wide_decides_nothing(trained: Trained, monkey
     assert "is wider than ±2 points" in outcome.undecided[0]
 
 
+def test_elsewhere_seeds_that_do_not_differ_decide_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 300 images two seeds often get the same number right; a third one elsewhere is not wrong for it."""
+    finished = copy.copy(trained.finished[0])
+    record = finished.record
+    new = record.model_copy(update={"metrics": {**record.metrics, "accuracy.orbit": 0.76}})
+    again(monkeypatch, replace(finished, record=new))
+    others = [elsewhere(record, 0.77) for _ in range(2)]
+    outcome = retraining.retrain(trained.cells[0], elsewhere(record, 0.76), others)
+    assert (outcome.findings, outcome.checked) == ((), ())
+    assert "accuracy.orbit 0.76 recorded, 0.76 trained again on another stack" in outcome.undecided[0]
+    assert "the 2 other seeds all have 0.7700" in outcome.undecided[0]
+
+
 def test_seeds_trained_together_are_another_stack(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     again(monkeypatch, trained.finished[0])
     record = edited(trained.finished[0].record, provenance__seeds_at_once=4, weights__sha256="0" * 64)

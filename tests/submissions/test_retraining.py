@@ -85,7 +85,7 @@ def test_a_claimed_other_machine_is_held_against_the_verifiers_own_seeds(cells: 
     """Weights trained on the test set: the forger's own two seeds agree with each other, and not with the recipe."""
     forged = [valued(record, value, device="cuda") for value in (0.97, 0.98)]
     honest = [valued(record, value, bits="1" * 64) for value in (0.80, 0.81)]
-    with pytest.raises(Refused, match=r"mean difference \+17\.00 points.* lies outside ±2 points"):
+    with pytest.raises(Refused, match=r"differs by \+17\.00 points, which lies outside ±2 points"):
         grades(cells, forged, honest)
 
 
@@ -108,11 +108,13 @@ def test_what_tells_nothing_is_undecided_and_shows_both_values(cells: list[Cell]
 @pytest.mark.parametrize(
     ("recorded", "trained", "verdict", "told"),
     [
-        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "agrees", "[0.00, 0.00] lies inside ±2 points"),
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "agrees", ": the same numbers"),
+        ([0.801, 0.802, 0.803], [0.8, 0.803, 0.8], "agrees", "lies inside ±2 points"),
+        ([0.95, 0.93], [0.9325, 0.9125], "undecided", "each differs by +1.75 points, which does not say how far"),
         ([0.9, 0.5], [0.5, 0.9], "undecided", "these seeds tell nothing"),
         ([0.9, 0.92, 0.88], [0.9, 0.9, 0.9], "undecided", "neither lies inside ±2 points nor outside"),
         ([0.9, 0.91, 0.92], [0.8, 0.81, 0.82], "differs", "lies outside ±2 points"),
-        ([0.8, 0.81, 0.82], [0.9, 0.91, 0.92], "differs", "lies outside ±2 points"),
+        ([0.8, 0.81, 0.82], [0.9, 0.911, 0.92], "differs", "lies outside ±2 points"),
         ([], [], "undecided", "0 seeds cannot say"),
     ],
 )

@@ -178,7 +178,8 @@ def compare(
         from gcnnbench.leaderboard import tables
 
         now, _ = tables.leaderboard(registry, results, given)
-        _answer(boards.compare_revision(results, against_revision, now), text.states_as_markdown, output)
+        found = boards.compare_revision(results, against_revision, now, whole=not given)
+        _answer(found, text.states_as_markdown, output)
         return
     for benchmark, slash, entry in (name.rpartition("/") for name in given):
         registry.chosen([benchmark] if slash else [], [entry] if slash else [])

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-
+from gcnnbench.compare.kept_boards import KeptBoard, KeptRow, parsed
 from gcnnbench.compare.revision import files_at
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many, listed
@@ -16,49 +15,9 @@ from gcnnbench.leaderboard.board import Board
 from gcnnbench.leaderboard.export import as_json
 from gcnnbench.leaderboard.tables import TABLES
 from gcnnbench.plain_files import read_given
-from gcnnbench.strict_json import mistakes, parse_json
 
 What = Literal["new", "gone", "moved", "changed", "same"]
 """`moved`: another rank or number; `changed`: neither, but made of other records, say."""
-
-
-class Tolerant(BaseModel):
-    """Base of what is read from a kept leaderboard: fields of other versions of the suite are passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class KeptSummary(Tolerant):
-    """A metric of a row."""
-
-    n: int
-    mean: float
-    std: float | None
-
-
-class KeptRow(Tolerant):
-    """A row. `spec_digest` and `records` (sha256 by seed) are null in leaderboards older than these fields."""
-
-    entry: str
-    rank: int | None
-    equivariance: str
-    numeric_mode: str | None
-    seeds: tuple[int, ...]
-    metrics: Mapping[str, KeptSummary | None]
-    test_images: int | None = None
-    spec_digest: str | None = None
-    records: tuple[str, ...] | None = None
-
-
-class KeptBoard(Tolerant):
-    """One benchmark's leaderboard."""
-
-    benchmark: str
-    rank_by: str
-    rows: tuple[KeptRow, ...]
-
-
-_BOARDS = TypeAdapter(tuple[KeptBoard, ...])
 
 
 @dataclass(frozen=True)
@@ -90,17 +49,18 @@ def compare_files(first: Path, second: Path) -> StateComparison:
     Raises:
         UserError: one of them cannot be read, or holds no leaderboard.
     """
-    states = [_parsed(read_given(path), str(path)) for path in (first, second)]
+    states = [parsed(read_given(path), str(path)) for path in (first, second)]
     return _compared(str(first), states[0], str(second), states[1])
 
 
-def compare_revision(results: Path, revision: str, boards: Sequence[Board]) -> StateComparison:
+def compare_revision(results: Path, revision: str, boards: Sequence[Board], *, whole: bool = True) -> StateComparison:
     """Compare the tables kept in git at a revision with the boards of now.
 
     Args:
         results: the results directory; its tables/ at the revision are the first state.
         revision: whatever git takes for one.
-        boards: the second state; where all are of some benchmarks, only these are compared.
+        boards: the second state.
+        whole: whether these are all boards that there are, so that others of the revision are gone.
 
     Raises:
         UserError: there is no such revision, or it keeps no tables.
@@ -111,34 +71,24 @@ def compare_revision(results: Path, revision: str, boards: Sequence[Board]) -> S
     kept = files_at(revision, folder, ".json")
     if not kept:
         raise UserError(f"there are no tables in {folder} at {revision}: leaderboard --write keeps them")
-    named = {board.benchmark.partition("@")[0] for board in boards}
-    then = [board for name, text in kept.items() for board in _parsed(text, f"{revision}:{TABLES}/{name}")]
-    then = [board for board in then if board.benchmark.partition("@")[0] in named]
-    now = _parsed(as_json(boards).encode(), "now")
-    return _compared(f"{TABLES}/ at {revision}", then, "the records as they are", now)
+    then = [board for name, text in kept.items() for board in parsed(text, f"{revision}:{TABLES}/{name}")]
+    now = parsed(as_json(boards).encode(), "now")
+    return _compared(f"{TABLES}/ at {revision}", then, "the records as they are", now, gone=whole)
 
 
-def _parsed(text: bytes, name: str) -> tuple[KeptBoard, ...]:
-    written = "write one: gcnnbench leaderboard --format json"
-    try:
-        parse_json(text)
-        return _BOARDS.validate_json(text)
-    except ValidationError as error:
-        raise UserError(f"{name}: no leaderboard: {mistakes(error)}; {written}") from None
-    except ValueError as error:
-        raise UserError(f"{name}: no leaderboard: {error}; {written}") from None
-
-
-def _compared(first: str, then: Sequence[KeptBoard], second: str, now: Sequence[KeptBoard]) -> StateComparison:
-    old = {board.benchmark.partition("@")[0]: board for board in then}
-    new = {board.benchmark.partition("@")[0]: board for board in now}
+def _compared(
+    first: str, then: Sequence[KeptBoard], second: str, now: Sequence[KeptBoard], *, gone: bool = True
+) -> StateComparison:
+    """The comparison of two states. `gone`: whether a board of the first alone is gone, or was not asked for."""
     moves: list[Move] = []
     notes: list[str] = []
-    for name in dict.fromkeys([*new, *old]):
-        before, after = old.get(name), new.get(name)
-        if before is None or after is None:
-            there = before or after
-            notes.append(f"{there.benchmark if there else name} is {'new' if before is None else 'gone'}")
+    for before, after in _pairs(then, now):
+        if after is None:
+            if before is None or not gone:
+                continue
+            notes.append(f"{before.benchmark} is gone")
+        elif before is None:
+            notes.append(f"{after.benchmark} is new")
         elif before.benchmark != after.benchmark:
             notes.append(
                 f"{before.benchmark} became {after.benchmark}: another protocol, so its numbers do not compare"
@@ -147,6 +97,27 @@ def _compared(first: str, then: Sequence[KeptBoard], second: str, now: Sequence[
             notes.append(f"{after.benchmark} is ranked by {after.rank_by}, no longer by {before.rank_by}")
         moves += _moves(before, after)
     return StateComparison(first, second, tuple(moves), tuple(notes))
+
+
+def _pairs(
+    then: Sequence[KeptBoard], now: Sequence[KeptBoard]
+) -> Iterator[tuple[KeptBoard | None, KeptBoard | None]]:
+    """Boards of the same benchmark and version; of a benchmark's only version in each state, also across versions."""
+    old, new = ({board.benchmark: board for board in state} for state in (then, now))
+    for name in dict.fromkeys([*new, *old]):
+        before, after = old.get(name), new.get(name)
+        one, other = (_only_version(name, state) for state in (old, new))
+        if one and other and one != other:
+            if name == other:
+                yield old[one], new[other]
+        else:
+            yield before, after
+
+
+def _only_version(benchmark: str, boards: Mapping[str, KeptBoard]) -> str | None:
+    """The full name under which a state has this benchmark; null where it has no version of it or several."""
+    versions = [name for name in boards if name.partition("@")[0] == benchmark.partition("@")[0]]
+    return versions[0] if len(versions) == 1 else None
 
 
 def _moves(before: KeptBoard | None, after: KeptBoard | None) -> Iterator[Move]:

@@ -43,7 +43,8 @@ def explain(
         benchmark: `name` or `name@version`.
         entry: `slug@size`, one of the benchmark's.
         metric: as the JSON form of the leaderboard names it, or without `accuracy.`; else the one it is ranked by.
-        seed: explain the records of this seed alone, those that no table counts among them.
+        seed: explain the records of this seed alone, those that no table counts among them; one that counts comes
+            first.
 
     Raises:
         UserError: there is no such benchmark, entry, metric or usable record.
@@ -53,7 +54,12 @@ def explain(
     registry = registry.at(card)
     name = metric_named(metric or card.rank_by, ELEMENTS[card.evaluation.group])
     kept = [one for one in stored_records(registry, results, card) if one.run.entry == entry]
-    chosen = counted(kept).get(entry, []) if seed is None else [one for one in kept if one.run.seed == seed]
+    of_seed = [one for one in kept if seed in (None, one.run.seed)]
+    if seed is None:
+        chosen = counted(kept).get(entry, [])
+    else:
+        of_version = [one for one in of_seed if one.record.benchmark == card.full_name]
+        chosen = sorted(of_version, key=lambda one: one.excluded is not None)
     if not chosen:
         raise UserError(_nothing(card, entry, seed, kept, _unusable(results, card, entry)))
     _refuse_undefined(name, chosen, card)
@@ -78,7 +84,7 @@ def explain(
         folds=card.split.folds,
         test_set_error=binomial_error(mean, images) if name.startswith("accuracy.") or name == "flips" else None,
         values=tuple(values),
-        not_counted=tuple(_value(one, name, results, card) for one in kept if one.excluded and one not in chosen),
+        not_counted=tuple(_value(one, name, results, card) for one in of_seed if one.excluded and one not in chosen),
         origins=tuple(_origins(chosen)),
         spec_digest=record.spec_digest,
         spec=record.spec,
@@ -110,18 +116,21 @@ def _nothing(
     card: BenchmarkCard, entry: str, seed: int | None, kept: Sequence[StoredRecord], unusable: Mapping[int, str]
 ) -> str:
     command = f"gcnnbench run {card.name} --entry {entry}"
+    other = sorted({one.record.benchmark for one in kept} - {card.full_name})
+    elsewhere = f"; there are records of {', '.join(other)}, under that name" if other else ""
+    kept = [one for one in kept if one.record.benchmark == card.full_name]
     if seed is not None:
         if seed in unusable:
             again = f"gcnnbench verify records --benchmark {card.name} --entry {entry}"
             return f"the record of seed {seed} cannot be used: {unusable[seed]}; {again}"
         have = ", ".join(str(number) for number in sorted({one.run.seed for one in kept})) or "none"
         also = f"(seeds with one: {have})"
-        return f"{entry} has no record of seed {seed} of {card.full_name} {also}: {command} --seeds {seed}"
+        return f"{entry} has no record of seed {seed} of {card.full_name} {also}: {command} --seeds {seed}{elsewhere}"
     aside = ", ".join(
         [*(f"seed {one.run.seed}: {one.excluded}" for one in kept), *(f"seed {one}: unusable" for one in unusable)]
     )
     also = f" (not counted are {aside}; --seed explains them)" if aside else ""
-    return f"{entry} has no record of {card.full_name} that counts{also}: {command}"
+    return f"{entry} has no record of {card.full_name} that counts{also}: {command}{elsewhere}"
 
 
 def _refuse_undefined(name: str, chosen: Sequence[StoredRecord], card: BenchmarkCard) -> None:

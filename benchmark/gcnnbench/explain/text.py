@@ -166,14 +166,13 @@ def _data(found: Explanation) -> Iterator[str]:
 
 def _claim(row: ClaimRow) -> Iterator[str]:
     yield folded(f"{row.id} ({row.source}): {row.verdict_text}", indent=" " * 4, first="  ")
-    unit = "" if row.counted == "count" else " %"
-    told = [f"published {row.printed}{unit if row.published else ''}"]
+    at = f" at {row.judgement.at}" if row.judgement.at is not None else ""
+    told = [f"published {row.printed}"]
     if row.published is not None:
-        n = f"n = {row.published.n}" if row.published.std is not None else "one run"
-        told[0] += f", {n}"
+        number = row.printed if row.counted == "count" else f"{formatting.percent(row.published)} %{at}"
+        told = [f"published {number}, {f'n = {row.published.n}' if row.published.std is not None else 'one run'}"]
     difference = row.judgement.difference
     if difference is not None and row.published is not None:
-        at = f" at {row.judgement.at}" if row.judgement.at is not None else ""
         told.append(
             f"ours − published{at}: {formatting.points(difference)} points, "
             f"{formatting.share(row.judgement.coverage, 0)}% {formatting.interval(row.judgement.interval)}"

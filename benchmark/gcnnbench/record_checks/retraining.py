@@ -8,7 +8,7 @@ the same. On another stack other bits are right, too, and a weaker test has to d
 - For records of others (`compare_elsewhere`), whose other seeds prove nothing, seeds that the verifier trained stand
   against the records of the same seeds: the 95% interval of the mean difference must lie inside ±`TOLERANCE`.
 
-What is too wide to tell anything is *undecided*, and both values are shown.
+What is too wide to tell anything, or rests on seeds that do not differ at all, is *undecided*, and both values are shown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_to_end
 from gcnnbench.runs.record import Provenance, Record
 from gcnnbench.scoring.conditions import UnusableError
-from gcnnbench.statistics import prediction_interval, summary
+from gcnnbench.statistics import paired, prediction_interval, summary
 from gcnnbench.training.loop import DivergedError
 
 FEWEST_OTHERS = 2
@@ -86,15 +86,19 @@ def _inside(metric: str, record: Record, made: Record, others: Sequence[Record],
             f"trained again to other bits on another stack ({where}), and {how_many(len(known), 'other seed')} cannot "
             f"say how far {metric} may differ; {FEWEST_OTHERS} would"
         )
-    low, high = prediction_interval(summary(known)) or (known[0], known[0])
-    told = f"the 99% prediction interval [{low:.4f}, {high:.4f}] of the {how_many(len(known), 'other seed')}"
     values = {"recorded": record.metrics.get(metric), "trained again": made.metrics.get(metric)}
+    both = f"{metric} {values['recorded']} recorded, {values['trained again']} trained again on another stack ({where})"
+    interval = prediction_interval(summary(known))
+    if interval is None:
+        equal = f"the {how_many(len(known), 'other seed')} all have {known[0]:.4f}, and do not say how far it may differ"
+        return Outcome((), (), undecided=(f"{both}: {equal}",))
+    low, high = interval
+    told = f"the 99% prediction interval [{low:.4f}, {high:.4f}] of the {how_many(len(known), 'other seed')}"
     outside = [
         f"metrics.{metric}: {value} ({which}) lies outside {told}"
         for which, value in values.items()
         if value is None or not low <= value <= high
     ]
-    both = f"{metric} {values['recorded']} recorded, {values['trained again']} trained again on another stack ({where})"
     if outside:
         return Outcome(tuple(outside), ())
     if high - low > 2 * TOLERANCE:
@@ -114,7 +118,8 @@ def compare_elsewhere(metric: str, recorded: Sequence[float], trained: Sequence[
     """Recorded values against those that the verifier trained of the same seeds, pair by pair.
 
     The 95% interval of the mean of (recorded − trained) agrees where it lies inside ±`TOLERANCE`, differs where it lies
-    outside, and else decides nothing.
+    outside, and else decides nothing. Where every difference is the same there is no interval: equal numbers agree,
+    differences beyond the tolerance differ, others decide nothing.
 
     Args:
         metric: its name, on a scale from 0 to 1.
@@ -127,10 +132,17 @@ def compare_elsewhere(metric: str, recorded: Sequence[float], trained: Sequence[
         return Elsewhere(
             "undecided", f"{told}: {how_many(len(differences), 'seed')} cannot say how far numbers may differ"
         )
-    sample = summary(differences)
-    low, high = sample.ci95 or (sample.mean, sample.mean)
-    interval = f"mean difference {points(sample.mean)} points, 95% interval [{points(low)}, {points(high)}]"
     allowed = f"±{100 * TOLERANCE:g} points"
+    if not any(differences):
+        return Elsewhere("agrees", f"{told}: the same numbers")
+    test = paired(differences)
+    if test.interval is None:
+        each = f"each differs by {points(test.difference)} points"
+        if abs(test.difference) > TOLERANCE:
+            return Elsewhere("differs", f"{told}: {each}, which lies outside {allowed}")
+        return Elsewhere("undecided", f"{told}: {each}, which does not say how far numbers may differ")
+    low, high = test.interval
+    interval = f"mean difference {points(test.difference)} points, 95% interval [{points(low)}, {points(high)}]"
     if low > TOLERANCE or high < -TOLERANCE:
         return Elsewhere("differs", f"{told}: {interval} lies outside {allowed}")
     if low >= -TOLERANCE and high <= TOLERANCE:
