@@ -21,7 +21,7 @@ from torch import Tensor, nn
 PLUGIN = Path(__file__).resolve().parents[2] / "benchmark" / "pytest-equivariance"
 sys.path.insert(0, str(PLUGIN))
 
-from pytest_equivariance import measuring  # noqa: E402
+from pytest_equivariance import arithmetic, measuring  # noqa: E402
 
 FILE = """
 import pytest
@@ -211,7 +211,7 @@ class _Transposed(nn.Module):
 
 @pytest.mark.parametrize("setting", ["medium", "high", "highest"])
 def test_float32_is_measured_in_full_whatever_the_process_has_set(setting: str) -> None:
-    matmul: Any = measuring.ONEDNN.matmul
+    matmul: Any = arithmetic.ONEDNN.matmul
     seen: list[tuple[torch.dtype, str]] = []
 
     class Watched(nn.Linear):
@@ -248,14 +248,14 @@ def test_autocast_around_a_test_does_not_lower_what_is_measured_and_stays() -> N
 
 @pytest.mark.parametrize("older", [False, True], ids=["a setting for each operation", "the older switch alone"])
 def test_the_precision_comes_back_where_the_network_raises(older: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    matmul: Any = measuring.ONEDNN.matmul
+    matmul: Any = arithmetic.ONEDNN.matmul
     before = torch.get_float32_matmul_precision()
     if older:
-        monkeypatch.setattr(measuring, "ONEDNN", object())
+        monkeypatch.setattr(arithmetic, "ONEDNN", object())
     try:
         torch.set_float32_matmul_precision("medium")
         held = matmul.fp32_precision
-        with pytest.raises(ValueError, match="ieee"), measuring.full_precision():
+        with pytest.raises(ValueError, match="ieee"), arithmetic.full_precision():
             raise ValueError(matmul.fp32_precision)
         assert (matmul.fp32_precision, torch.get_float32_matmul_precision()) == (held, "medium")
     finally:

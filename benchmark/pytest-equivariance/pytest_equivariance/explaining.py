@@ -73,7 +73,7 @@ def _exact_at(model: Any, size: int, found: Measured, channels: int, output: str
 def first_break(network: nn.Module, images: Tensor, group: str) -> str | None:
     """The first layer at which the norm over the channels does not turn with the image, with its sampling."""
     seen: dict[str, Tensor] = {}
-    sizes: dict[str, int] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     with _watched(network, seen, sizes):
         run(network, images)
     upright, rows = dict(seen), dict(sizes)
@@ -92,17 +92,17 @@ def _same(maps: Tensor, expected: Tensor) -> bool:
 
 
 @contextmanager
-def _watched(network: nn.Module, seen: dict[str, Tensor], sizes: dict[str, int]) -> Iterator[None]:
-    """Keep the squared norms over the channels (batch, height, width) of every map that a leaf puts out first."""
+def _watched(network: nn.Module, seen: dict[str, Tensor], sizes: dict[str, tuple[int, int]]) -> Iterator[None]:
+    """Keep of every leaf's first map the squared norms over the channels (batch, height, width), and rows in and out."""
 
     def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def keep(_: nn.Module, arguments: Any, output: Any) -> None:
             maps, given = tensor_of(output), tensor_of(arguments[0]) if arguments else None
             if maps is None or maps.ndim < 4 or name in seen:
                 return
-            seen[name] = maps.square().flatten(1, -3).sum(1)
+            seen[name] = maps.abs().square().flatten(1, -3).sum(1)
             if given is not None and given.ndim >= 4:
-                sizes[name] = given.shape[-1]
+                sizes[name] = given.shape[-2], maps.shape[-2]
 
         return keep
 
@@ -115,18 +115,26 @@ def _watched(network: nn.Module, seen: dict[str, Tensor], sizes: dict[str, int])
             handle.remove()
 
 
-def _described(name: str, layer: nn.Module, rows: int | None) -> str:
-    """The layer, and where its windows do not lie symmetrically, the sum that says so."""
+def _described(name: str, layer: nn.Module, rows: tuple[int, int] | None) -> str:
+    """The layer, and where its windows do not lie symmetrically, the sum that says so.
+
+    The sum is that of windows that move over the input, and is said only where as many rows came out as it gives. A
+    transposed convolution or an unpooling has another one.
+    """
     numbers = {key: _single(getattr(layer, key, None)) for key in ("kernel_size", "stride", "padding", "dilation")}
     kernel, stride = numbers["kernel_size"], numbers["stride"]
     if kernel is None or stride is None:
         return f"{name} ({type(layer).__name__})"
     padding, dilation = numbers["padding"] or 0, numbers["dilation"] or 1
     text = f"{name} ({type(layer).__name__}, kernel {kernel}, stride {stride}, padding {padding})"
-    left = 0 if rows is None else (rows + 2 * padding - dilation * (kernel - 1) - 1) % stride
-    if left:
+    if rows is None:
+        return text
+    given, made = rows
+    whole, left = divmod(given + 2 * padding - dilation * (kernel - 1) - 1, stride)
+    if left and made in (whole + 1, whole + 2):  # one more with `ceil_mode`
         text += (
-            f" sees {rows} rows: ({rows} + 2·{padding} − {dilation}·({kernel} − 1) − 1) mod {stride} = {left} must be 0"
+            f" sees {given} rows: ({given} + 2·{padding} − {dilation}·({kernel} − 1) − 1) mod {stride} = {left} "
+            "must be 0"
         )
     return text
 

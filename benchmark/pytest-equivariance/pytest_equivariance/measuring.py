@@ -10,13 +10,14 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from pytest_equivariance.arithmetic import as_dtype, full_precision
 
 IMAGES = 4
 CHANGE = 0.2
@@ -25,9 +26,6 @@ STEP = 1e-6
 """The small change whose growth is measured."""
 UNDECIDED = 1e-2
 """Of the spread of the outputs: a bound that is no smaller cannot tell rounding from a broken symmetry."""
-
-ONEDNN: Any = torch.backends.mkldnn
-"""Its settings are properties that type checkers do not see."""
 
 Element = tuple[int, bool]
 """Quarter turns, and whether a mirror comes first."""
@@ -87,8 +85,10 @@ def judge(
 
     Raises:
         TypeError: this is no network, and makes none.
-        ValueError: the output is no tensor, or the same for all images.
+        ValueError: the size is 1, or the output is no tensor, not finite, or the same for all images.
     """
+    if size < 2:
+        raise ValueError(f"size (={size}) must be at least 2: no element moves a single pixel")
     given = network_of(model, size)
     states = {"given": given, "changed": changed(given, size, channels)} if change_weights else {"given": given}
     found = []
@@ -103,33 +103,6 @@ def judge(
             bound = 2 * terms * torch.finfo(kind).eps / 2 * growth
             found.append(Measured(name_of(model), group, size, dtype, weights, error, bound))
     return found
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Multiply float32 numbers on the CPU in full, as the bound supposes, whatever precision the process has set.
-
-    Newer versions of torch have a setting for each operation; where these differ, the older switch cannot be read.
-    """
-    operations = [getattr(ONEDNN, name) for name in ("matmul", "conv", "rnn") if hasattr(ONEDNN, name)]
-    if not operations:
-        older = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(older)
-        return
-    before = [operation.fp32_precision for operation in operations]
-    try:
-        for operation in operations:
-            operation.fp32_precision = "ieee"
-        yield
-    finally:
-        for operation, precision in zip(operations, before, strict=True):
-            operation.fp32_precision = "none"  # it follows what is set for all again
-            if operation.fp32_precision != precision:
-                operation.fp32_precision = precision
 
 
 def network_of(model: Any, size: int) -> nn.Module:
@@ -154,12 +127,6 @@ def _call(model: Callable[..., Any], size: int) -> Any:
     return model(size) if len(needed) == 1 and not isinstance(model, type) else model()
 
 
-@torch.no_grad()
-def as_dtype(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy on the CPU, in this arithmetic and in evaluation mode, which some layers prepare when they enter it."""
-    return copy.deepcopy(network).to("cpu", dtype).train().eval()
-
-
 def example(size: int, channels: int) -> Tensor:
     """Images (4, channels, size, size) of noise, the same each time."""
     return torch.rand(IMAGES, channels, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -172,7 +139,7 @@ def changed(network: nn.Module, size: int, channels: int) -> nn.Module:
     other = copy.deepcopy(network).train()
     for parameter in other.parameters():
         if parameter.requires_grad and parameter.numel():
-            scale = parameter.square().mean().sqrt().clamp(min=0.1)
+            scale = parameter.abs().square().mean().sqrt().clamp(min=0.1)
             parameter.add_(CHANGE * scale * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
     norms = [one for one in other.eval().modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
     before = [norm.momentum for norm in norms]
@@ -194,7 +161,7 @@ def deviation(network: nn.Module, images: Tensor, group: str, output: str) -> fl
     """The largest error at the output over the elements; infinite where shapes differ.
 
     Raises:
-        ValueError: all images have the same output, so that nothing shows.
+        ValueError: all images have the same output, so that nothing shows, or one that is not finite.
     """
     upright = run(network, images)
     spread = _spread(upright)
@@ -219,11 +186,13 @@ def run(network: nn.Module, images: Tensor) -> Tensor:
     """The output of a network on a copy of the images.
 
     Raises:
-        ValueError: it is not one tensor.
+        ValueError: it is not one tensor, or not finite.
     """
     output = tensor_of(network(images.clone()))
     if output is None:
         raise ValueError(f"{type(network).__name__} must put out one tensor")
+    if not output.isfinite().all():
+        raise ValueError(f"{type(network).__name__} puts out numbers that are not finite: nothing can be told from it")
     return output
 
 
@@ -235,13 +204,13 @@ def tensor_of(output: Any) -> Tensor | None:
 
 def rms(values: Tensor) -> float:
     """The root of the mean square."""
-    return float(values.double().square().mean().sqrt())
+    return float(values.abs().double().square().mean().sqrt())
 
 
 def _spread(outputs: Tensor) -> float:
     spread = rms(outputs - outputs.mean(0))
     if not spread > 0:
-        raise ValueError("all images have the same output, or one that is not finite: nothing can be told from it")
+        raise ValueError("all images have the same output: nothing can be told from it")
     return spread
 
 

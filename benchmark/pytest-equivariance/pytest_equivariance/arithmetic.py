@@ -1,0 +1,56 @@
+"""The arithmetic in which a network is measured: its numbers, and how they are multiplied."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ONEDNN: Any = torch.backends.mkldnn
+"""Its settings are properties that type checkers do not see."""
+
+
+@torch.no_grad()
+def as_dtype(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy on the CPU, in this arithmetic and in evaluation mode, which some layers prepare when they enter it.
+
+    Complex numbers stay complex; `Module.to` would drop their imaginary parts.
+    """
+
+    def converted(tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            return tensor.to(dtype.to_complex())
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+    return copy.deepcopy(network).cpu()._apply(converted).train().eval()
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiply float32 numbers on the CPU in full, as the bound supposes, whatever precision the process has set.
+
+    Newer versions of torch have a setting for each operation; where these differ, the older switch cannot be read.
+    """
+    operations = [getattr(ONEDNN, name) for name in ("matmul", "conv", "rnn") if hasattr(ONEDNN, name)]
+    if not operations:
+        older = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(older)
+        return
+    before = [operation.fp32_precision for operation in operations]
+    try:
+        for operation in operations:
+            operation.fp32_precision = "ieee"
+        yield
+    finally:
+        for operation, precision in zip(operations, before, strict=True):
+            operation.fp32_precision = "none"  # it follows what is set for all again
+            if operation.fp32_precision != precision:
+                operation.fp32_precision = precision

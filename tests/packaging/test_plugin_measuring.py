@@ -1,0 +1,73 @@
+"""What `pytest-equivariance` measures of networks that hide a break, or that nothing can be told from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmark" / "pytest-equivariance"))
+
+from pytest_equivariance import arithmetic, explaining, measuring  # noqa: E402
+
+
+class Complex(nn.Module):
+    """An invariant and a broken part, as real and imaginary part; complex weights turn one into the other."""
+
+    def __init__(self, *, real: bool = True) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor([0.5 + 1j, 1 - 0.7j, 0.3 + 0.9j]))
+        self.real = real
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = torch.complex(images.mean((-2, -1)), images[..., :3, 0].mean(-1)) * self.weights
+        return logits.real if self.real else logits
+
+
+@pytest.mark.parametrize("real", [True, False], ids=["complex weights", "a complex output"])
+def test_complex_numbers_keep_their_imaginary_parts(real: bool) -> None:
+    torch.manual_seed(0)
+    network = Complex(real=real)
+    assert arithmetic.as_dtype(network, torch.float64).get_parameter("weights").dtype == torch.complex128
+    assert {one.verdict for one in measuring.judge(network, 8, "p4")} == {"broken"}
+
+
+def test_a_single_pixel_is_refused_as_no_element_moves_it() -> None:
+    with pytest.raises(ValueError, match=r"size \(=1\) must be at least 2: no element moves a single pixel"):
+        measuring.judge(nn.Conv2d(3, 3, 3, padding=1), 1, "p4")
+
+
+class UndefinedWhenTurned(nn.Module):
+    """Not a number where the last row is brighter than the first, as in some moved images only."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        rising = images[..., -1, :].mean(-1) > images[..., 0, :].mean(-1)
+        return images.mean((-2, -1)).masked_fill(rising, torch.nan)
+
+
+def test_an_output_that_is_not_finite_is_no_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    falling = torch.rand(4, 3, 4, 4, dtype=torch.float64) - torch.arange(4, dtype=torch.float64)[:, None]
+    monkeypatch.setattr(measuring, "example", lambda *_: falling)
+    with pytest.raises(ValueError, match="not finite"):
+        measuring.judge(UndefinedWhenTurned(), 4, "p4", change_weights=False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (nn.ConvTranspose2d(1, 2, 3, stride=2, padding=1), "kernel 3, stride 2, padding 1)"),
+        (nn.MaxPool2d(2), "kernel 2, stride 2, padding 0) sees 7 rows: (7 + 2·0 − 1·(2 − 1) − 1) mod 2 = 1 must be 0"),
+        (nn.AvgPool2d(2, ceil_mode=True), "(7 + 2·0 − 1·(2 − 1) − 1) mod 2 = 1 must be 0"),
+    ],
+    ids=["transposed", "pooling", "ceil"],
+)
+def test_the_sum_is_said_of_windows_over_the_input_only(layer: nn.Module, said: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(layer, nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten()).double()
+    broken = explaining.first_break(network, measuring.example(7, 1), "p4")
+    assert broken is not None
+    assert broken.startswith("0 (")
+    assert broken.endswith(said)
