@@ -93,7 +93,7 @@ def _same(maps: Tensor, expected: Tensor) -> bool:
 
 @contextmanager
 def _watched(network: nn.Module, seen: dict[str, Tensor], sizes: dict[str, tuple[int, int]]) -> Iterator[None]:
-    """Keep of every leaf's first map the squared norms over the channels (batch, height, width), and rows in and out."""
+    """Keep of each leaf's first map the squared norms over the channels (batch, height, width), and rows in and out."""
 
     def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def keep(_: nn.Module, arguments: Any, output: Any) -> None:
