@@ -30,6 +30,14 @@ def test_acting_twice_is_acting_with_the_product(field: Field, channels: int) ->
     assert torch.equal(field.act(features, Element()), features)
 
 
+@pytest.mark.parametrize(("field", "channels"), FIELDS, ids=lambda value: str(value))
+@pytest.mark.parametrize("batch", [3, 8])
+def test_a_vector_moves_as_a_map_of_one_pixel_does(field: Field, channels: int, batch: int) -> None:
+    vectors = torch.randn(batch, channels)
+    for g in (g for g in P4M.elements if field.knows(g)):
+        assert torch.equal(field.act(vectors, g), field.act(vectors[..., None, None], g).flatten(1))
+
+
 def test_cyclic_fields_of_order_four_are_regular_under_p4() -> None:
     features = torch.randn(2, 8, 5, 5)
     for g in P4.elements:

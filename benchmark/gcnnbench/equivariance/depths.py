@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.errors import UserError
-from gcnnbench.nn.fields import Field
+from gcnnbench.nn.fields import Field, moved_pixels
 from gcnnbench.nn.groups import Element
 
 See = Callable[[str, Tensor, Field], None]
@@ -23,7 +23,7 @@ See = Callable[[str, Tensor, Field], None]
 
 @dataclass(frozen=True)
 class GeometricField:
-    """The action on a tensor (batch, channels, height, width) of an e2cnn field type on a space of rotations."""
+    """The action on a tensor (batch, channels, …) of an e2cnn field type on a space of rotations."""
 
     type: Any
 
@@ -37,7 +37,7 @@ class GeometricField:
 
     def act(self, features: Tensor, element: Element) -> Tensor:
         """Move the pixels and let the representation act on the channels."""
-        return self.act_on_fibre(element.act(features), element)
+        return self.act_on_fibre(moved_pixels(features, element), element)
 
     def act_on_fibre(self, features: Tensor, element: Element) -> Tensor:
         """Let the representation act on the channels, the second axis; a permutation of them is done by index."""

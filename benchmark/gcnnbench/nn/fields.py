@@ -14,9 +14,14 @@ from torch import Tensor, nn
 from gcnnbench.nn.groups import Element, Group
 
 
+def moved_pixels(features: Tensor, element: Element) -> Tensor:
+    """Features (batch, channels, height, width) with their pixels moved; vectors (batch, channels) have none."""
+    return features if features.ndim == 2 else element.act(features)
+
+
 @runtime_checkable
 class Field(Protocol):
-    """How features transform when the image is transformed."""
+    """How features transform when the image is transformed: maps (batch, channels, height, width), or vectors."""
 
     def knows(self, element: Element, /) -> bool:
         """Whether the action of this element is defined."""
@@ -42,7 +47,7 @@ class Invariant:
 
 @dataclass(frozen=True)
 class ScalarField:
-    """Features (batch, channels, height, width) that only move with the pixels: images, ordinary feature maps."""
+    """Features (batch, channels, …) that only move with the pixels: images, ordinary feature maps; vectors stay."""
 
     def knows(self, _element: Element, /) -> bool:
         """Every element is known."""
@@ -50,12 +55,12 @@ class ScalarField:
 
     def act(self, features: Tensor, element: Element, /) -> Tensor:
         """The pixels moved, the channels as they are."""
-        return element.act(features)
+        return moved_pixels(features, element)
 
 
 @dataclass(frozen=True)
 class RegularField:
-    """Features (batch, channels·group, height, width): `[g f](x, h) = f(g⁻¹ x, g⁻¹ h)`.
+    """Features (batch, channels·group, height, width): `[g f](x, h) = f(g⁻¹ x, g⁻¹ h)`; as vectors `f(g⁻¹ h)`.
 
     Channels are the outer and group elements the inner part of the second axis.
     """
@@ -70,12 +75,12 @@ class RegularField:
         """The pixels moved and the group axis permuted."""
         fibre = [self.group.index(element.point.inverse * h) for h in self.group.elements]
         by_group = features.unflatten(1, (-1, len(self.group)))
-        return element.act(by_group[:, :, fibre].flatten(1, 2))
+        return moved_pixels(by_group[:, :, fibre].flatten(1, 2), element)
 
 
 @dataclass(frozen=True)
 class CyclicField:
-    """Regular features (batch, channels·order, height, width) of the rotations by 360°/order, as e2cnn has them.
+    """Regular features (batch, channels·order, …) of the rotations by 360°/order, as e2cnn has them.
 
     `[r f](x, h) = f(r⁻¹ x, h − s)` where the rotation r is s steps of 360°/order. Of these rotations only the quarter
     turns act on the pixel grid, so they alone are known; the order is a multiple of four.
@@ -90,7 +95,7 @@ class CyclicField:
     def act(self, features: Tensor, element: Element, /) -> Tensor:
         """The pixels turned and the orientations shifted."""
         by_orientation = features.unflatten(1, (-1, self.order))
-        return element.act(by_orientation.roll(element.turns * self.order // 4, 2).flatten(1, 2))
+        return moved_pixels(by_orientation.roll(element.turns * self.order // 4, 2).flatten(1, 2), element)
 
 
 def known_action(field: Field, element: Element, features: Tensor, size: Sequence[int]) -> bool:
