@@ -197,7 +197,7 @@ def test_folds_stand_one_by_one_and_pooled(toy: Toy) -> None:
     assert ["", "AUC", "60.00", "60.00", "60.00", "60.00"] in lines(text, "AUC")
     assert ["p4cnn@27", "upright", "60.00", "65.00", "–", "62.50"] in lines(text, "p4cnn@27 ")
     pair = next(cell for cell in lines(text, "p4cnn@28 − 27") if cell[1] == "upright")
-    assert pair[3:5] == ["−7.50", "[−39.27, +24.27]"], "over the two folds of both, not of the means"
+    assert pair[2:5] == ["2", "−7.50", "[−39.27, +24.27]"], "over the two folds of both, not of the means"
     assert "Student's 95% interval over the folds of both" in unfolded(text)
     assert "all of them on 2,000 or 3,000 images" in unfolded(text)
     row = next(row for row in board_data(board)["rows"] if row["entry"] == "p4cnn@28")

@@ -99,9 +99,7 @@ def _compared(
     return StateComparison(first, second, tuple(moves), tuple(notes))
 
 
-def _pairs(
-    then: Sequence[KeptBoard], now: Sequence[KeptBoard]
-) -> Iterator[tuple[KeptBoard | None, KeptBoard | None]]:
+def _pairs(then: Sequence[KeptBoard], now: Sequence[KeptBoard]) -> Iterator[tuple[KeptBoard | None, KeptBoard | None]]:
     """Boards of the same benchmark and version; of a benchmark's only version in each state, also across versions."""
     old, new = ({board.benchmark: board for board in state} for state in (then, now))
     for name in dict.fromkeys([*new, *old]):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.leaderboard.board import Contrast, Pair, Row
-from gcnnbench.leaderboard.row_difference import common_seeds, difference
+from gcnnbench.leaderboard.row_difference import common_seeds, compared, difference
 from gcnnbench.statistics import holm
 
 COMPARED = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
@@ -59,9 +59,9 @@ def _same_architecture(exact: Row, approximate: Row) -> bool:
 def _pair(exact: Row, approximate: Row) -> Pair:
     contrasts = []
     for metric in COMPARED:
-        ours, theirs = exact.metrics.get(metric), approximate.metrics.get(metric)
-        if ours and theirs and (test := difference(metric, exact, approximate)):
-            contrasts.append(Contrast(metric, ours, theirs, test.difference, test.interval, test.p, None))
+        samples, test = compared(metric, exact, approximate), difference(metric, exact, approximate)
+        if samples and test:
+            contrasts.append(Contrast(metric, *samples, test.difference, test.interval, test.p, None))
     lacking = [row.entry for row in (exact, approximate) if not row.seeds]
     why = f"{' and '.join(lacking)} not run" if lacking else None
     if not why and exact.folds and not common_seeds(exact, approximate):

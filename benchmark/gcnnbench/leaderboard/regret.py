@@ -10,8 +10,9 @@ from statistics import mean
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
-from gcnnbench.formatting import interval, points, probability
-from gcnnbench.layout import pipes
+from gcnnbench.formatting import how_many, interval, points, probability
+from gcnnbench.layout import folded, pipes
+from gcnnbench.leaderboard.notes import UNPAIRED
 from gcnnbench.leaderboard.records import all_records, counted
 from gcnnbench.runs.record import Record
 from gcnnbench.statistics import Difference, holm, paired
@@ -42,49 +43,58 @@ class Regret:
 
 @dataclass(frozen=True)
 class RegretTable:
-    """The regrets of a family, smallest worst case first, and the best fixed entry of each condition."""
+    """The regrets of a family, smallest worst case first, and the best fixed entry of each condition.
+
+    Without a best entry there is no row: no fixed entry has every seed of any condition.
+    """
 
     family: str
     best: Mapping[str, str]
     rows: tuple[Regret, ...]
     incomplete: tuple[str, ...]
-    """Entries without a record under some condition: their worst case is not known, and they are not ranked."""
+    """Entries that lack a seed under some condition: their worst case is not known, and they are not ranked."""
+    seeds: Mapping[str, int]
+    """The seeds of each condition."""
+    devices: tuple[str, ...] = ()
+    """The kinds of device that made the records."""
 
 
-def regrets(family: str, accuracies: Accuracies, learnt: set[str]) -> RegretTable:
+def regrets(family: str, accuracies: Accuracies, learnt: set[str], seeds: Mapping[str, int]) -> RegretTable:
     """`max over conditions of (best fixed accuracy − own)`, each the mean over seeds of differences within a seed.
+
+    Only entries with every seed of a condition take part in it, so that all are judged by the same draws.
 
     Args:
         family: its name.
-        accuracies: shares in [0, 1]; a condition without records is left out.
+        accuracies: shares in [0, 1]; a condition in which no fixed entry has every seed is left out.
         learnt: the entries whose symmetry is learnt; all others are fixed.
-
-    Raises:
-        UserError: no condition has a record of a fixed entry.
+        seeds: how many seeds the protocol of each condition has, from 0 upwards.
     """
-    best = {}
+    best: dict[str, str] = {}
+    complete: dict[str, dict[str, list[float]]] = {}
     for condition, by_entry in accuracies.items():
-        fixed = {entry: mean(seeds.values()) for entry, seeds in by_entry.items() if seeds and entry not in learnt}
+        asked = range(seeds[condition])
+        here = {entry: [own[seed] for seed in asked] for entry, own in by_entry.items() if {*asked} <= {*own}}
+        fixed = [entry for entry in here if entry not in learnt]
         if fixed:
-            best[condition] = max(fixed, key=lambda entry: fixed[entry])
-    if not best:
-        raise UserError(f"no benchmark of the family {family} has a record of a fixed entry")
+            best[condition] = max(fixed, key=lambda entry: mean(here[entry]))
+            complete[condition] = here
     entries = list(dict.fromkeys(entry for by_entry in accuracies.values() for entry in by_entry))
     rows, incomplete = [], []
     for entry in entries:
         found = {}
-        for condition, champion in best.items():
-            own, theirs = accuracies[condition].get(entry, {}), accuracies[condition][champion]
-            if common := sorted(set(own) & set(theirs)):
-                found[condition] = paired([theirs[seed] - own[seed] for seed in common])
-        if len(found) < len(best):
-            incomplete.append(entry)
-        else:
+        for condition, here in complete.items():
+            if entry in here:
+                champion = here[best[condition]]
+                found[condition] = paired([one - own for one, own in zip(champion, here[entry], strict=True)])
+        if best and len(found) == len(best):
             worst = max(found, key=lambda condition: found[condition].difference)
             rows.append(Regret(entry, entry in learnt, found, worst))
+        else:
+            incomplete.append(entry)
     adjusted = holm({(row.entry, where): found.p for row in rows for where, found in row.regrets.items()})
     ranked = sorted((replace(row, p=adjusted[row.entry, row.worst]) for row in rows), key=lambda row: row.largest)
-    return RegretTable(family, best, tuple(ranked), tuple(incomplete))
+    return RegretTable(family, best, tuple(ranked), tuple(incomplete), {where: seeds[where] for where in best})
 
 
 def regret_table(registry: Registry, results: Path, family: str) -> RegretTable:
@@ -93,19 +103,21 @@ def regret_table(registry: Registry, results: Path, family: str) -> RegretTable:
     An entry is learnt where its records hold readings of the probe `degree`.
 
     Raises:
-        UserError: there is no such family, or no record of a fixed entry.
+        UserError: there is no such family.
     """
     found: dict[str, dict[str, dict[int, float]]] = {}
-    learnt = set()
-    rank_by = {condition_of(card): card.rank_by for card in registry.family(family)}
+    learnt, devices = set(), set()
+    cards = {condition_of(card): card for card in registry.family(family)}
     for entry, by_condition in family_records(registry, results, family).items():
         for condition, records in by_condition.items():
-            values = {record.seed: record.metrics.get(rank_by[condition]) for record in records}
+            values = {record.seed: record.metrics.get(cards[condition].rank_by) for record in records}
             here = {seed: value for seed, value in values.items() if value is not None}
             found.setdefault(condition, {})[entry] = here
+            devices.update(record.provenance.device for record in records)
             if any((record.probes or {}).get("degree") for record in records):
                 learnt.add(entry)
-    return regrets(family, found, learnt)
+    table = regrets(family, found, learnt, {condition: card.seeds for condition, card in cards.items()})
+    return replace(table, devices=tuple(sorted(devices)))
 
 
 def family_records(registry: Registry, results: Path, family: str) -> dict[str, dict[str, list[Record]]]:
@@ -131,7 +143,13 @@ def condition_of(card: BenchmarkCard) -> str:
 
 
 def as_markdown(table: RegretTable) -> str:
-    """The table as Markdown: regrets in points, the worst one with its 95% interval and p."""
+    """The table as Markdown: regrets in points, the worst one with its 95% interval and p.
+
+    Raises:
+        UserError: it has no row.
+    """
+    if not table.best:
+        raise UserError(f"no fixed entry has every seed of a benchmark of the family {table.family}")
     conditions = list(table.best)
     rows = [
         [
@@ -146,11 +164,15 @@ def as_markdown(table: RegretTable) -> str:
     ]
     headings = ["entry", "symmetry", *conditions, "worst", "95%", "p (Holm)"]
     best = ", ".join(f"{entry} ({condition})" for condition, entry in table.best.items())
+    counts = sorted(set(table.seeds.values()))
+    over = how_many(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
     notes = (
-        f"Regret in points: best fixed entry of the condition minus own, paired over seeds. Best fixed: {best}. "
+        f"Regret in points: best fixed entry of the condition minus own, paired over {over}. Best fixed: {best}. "
         "Holm's p is over all entries and conditions; the best fixed entries are chosen from the same records, which "
         "favours them."
     )
     if table.incomplete:
-        notes += f" Not ranked, for want of records: {', '.join(table.incomplete)}."
-    return f"{pipes((headings, rows, 'll' + 'r' * (len(conditions) + 3)))}\n\n{notes}\n"
+        notes += f" Not ranked, for want of seeds: {', '.join(table.incomplete)}."
+    if len(table.devices) > 1:
+        notes += f" Records are of several kinds of device ({', '.join(table.devices)}): {UNPAIRED}."
+    return f"{pipes((headings, rows, 'll' + 'r' * (len(conditions) + 3)))}\n\n{folded(notes)}\n"

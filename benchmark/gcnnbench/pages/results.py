@@ -116,11 +116,13 @@ def page(
 def _regrets(
     registry: Registry, results: Path, boards: Sequence[Board], folder: Path
 ) -> list[tuple[str, str, list[Drawn]]]:
-    """The regret table of every family that has records, and where symmetry was learnt the figure of it."""
+    """The regret table of every family that has one, and where symmetry was learnt the figure of it."""
     cards = [registry.benchmark(board.benchmark) for board in boards if board.has_runs]
     found = []
     for family in sorted({card.family for card in cards if card.family}):
         table = regret_table(registry, results, family)
+        if not table.best:
+            continue
         learnt = any(row.learnt for row in table.rows)
         figures = [draw(registry, results, "degree", None, folder, family)] if learnt else []
         found.append((family, regrets_as_markdown(table), figures))

@@ -8,7 +8,7 @@ the same. On another stack other bits are right, too, and a weaker test has to d
 - For records of others (`compare_elsewhere`), whose other seeds prove nothing, seeds that the verifier trained stand
   against the records of the same seeds: the 95% interval of the mean difference must lie inside ±`TOLERANCE`.
 
-What is too wide to tell anything, or rests on seeds that do not differ at all, is *undecided*, and both values are shown.
+What is too wide to tell anything, or rests on seeds that do not differ, is *undecided*, and both values are shown.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def _inside(metric: str, record: Record, made: Record, others: Sequence[Record],
     both = f"{metric} {values['recorded']} recorded, {values['trained again']} trained again on another stack ({where})"
     interval = prediction_interval(summary(known))
     if interval is None:
-        equal = f"the {how_many(len(known), 'other seed')} all have {known[0]:.4f}, and do not say how far it may differ"
-        return Outcome((), (), undecided=(f"{both}: {equal}",))
+        equal = f"the {how_many(len(known), 'other seed')} all have {known[0]:.4f}"
+        return Outcome((), (), undecided=(f"{both}: {equal}, and do not say how far it may differ",))
     low, high = interval
     told = f"the 99% prediction interval [{low:.4f}, {high:.4f}] of the {how_many(len(known), 'other seed')}"
     outside = [
