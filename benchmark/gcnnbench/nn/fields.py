@@ -83,14 +83,14 @@ class CyclicField:
     """Regular features (batch, channels·order, …) of the rotations by 360°/order, as e2cnn has them.
 
     `[r f](x, h) = f(r⁻¹ x, h − s)` where the rotation r is s steps of 360°/order. Of these rotations only the quarter
-    turns act on the pixel grid, so they alone are known; the order is a multiple of four.
+    turns act on the pixel grid, so they alone are known, and of them those that are a number of whole steps.
     """
 
     order: int
 
     def knows(self, element: Element, /) -> bool:
-        """The quarter turns are known, the mirrors are not."""
-        return not element.mirrored
+        """The quarter turns of the group are known, the mirrors are not."""
+        return not element.mirrored and element.turns * self.order % 4 == 0
 
     def act(self, features: Tensor, element: Element, /) -> Tensor:
         """The pixels turned and the orientations shifted."""

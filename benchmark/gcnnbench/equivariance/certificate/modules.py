@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from gcnnbench.equivariance.certificate.axes import image_dimensions, plain, pure_axis, resized
+from gcnnbench.equivariance.certificate.known import known_code
 from gcnnbench.equivariance.certificate.tracing import Running, Tracer
 from gcnnbench.equivariance.certificate.tracked import Known, Tracked, UnknownAction
 from gcnnbench.nn.fields import Field, ScalarField
@@ -28,6 +29,9 @@ def watched(
 ) -> Iterator[None]:
     """Tell the tracer which module runs, and what the known ones do to the field of their input.
 
+    A known module vouches for the torch, e2cnn and suite code in it, and for no other: a layer of somebody else in it,
+    or one with somebody else's hook, is followed operation by operation.
+
     Args:
         network: the network that will run.
         tracer: follows its operations.
@@ -35,13 +39,16 @@ def watched(
         fields: the field that an input has by itself (e2cnn's tensors say so), given what is tracked of it.
     """
     entered: list[list[Tracked]] = []
+    vouched = {module: known_code(module) for module in network.modules()}  # before there are hooks of ours
+    rules = {module: known(module) if vouched[module] else None for module in network.modules()}
 
     def entering(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
             outer = tracer.notes.stack[-1] if tracer.notes.stack else None
             shown = outer.name if outer is not None and outer.wraps else name
-            children, trusted = len(list(module.children())), known(module) is not None
-            tracer.notes.stack.append(Running(shown, children == 0, trusted, trusted and children == 1))
+            children, itself = len(list(module.children())), rules[module] is not None
+            trusted = vouched[module] and (itself or (outer is not None and outer.trusted))
+            tracer.notes.stack.append(Running(shown, children == 0 or itself, trusted, itself and children == 1))
             states = []
             for value in tree_leaves((args, kwargs)):
                 tensor = getattr(value, "tensor", value)
@@ -53,7 +60,7 @@ def watched(
 
     def leaving(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ARG001
         running, states = tracer.notes.stack.pop(), entered.pop()
-        rule = known(module)
+        rule = rules[module]
         tensor = getattr(output, "tensor", output)
         if rule is None or not states or not isinstance(tensor, Tensor) or (state := tracer.state(tensor)) is None:
             return
@@ -77,7 +84,7 @@ def watched(
 
     with ExitStack() as hooks:
         for name, module in network.named_modules():
-            hooks.enter_context(module.register_forward_pre_hook(entering(name), with_kwargs=True))
+            hooks.enter_context(module.register_forward_pre_hook(entering(name), prepend=True, with_kwargs=True))
             hooks.enter_context(module.register_forward_hook(leaving, with_kwargs=True))
         hooks.enter_context(_CircularPadding(tracer))
         yield

@@ -36,13 +36,13 @@ class Running:
 
     Args:
         name: under which findings are noted.
-        leaf: whether it has no children.
-        trusted: whether it is known to be equivariant.
-        wraps: whether it is, and only hands on to one child, which goes by its name.
+        whole: whether its name alone says which operation is meant: it has no children, or is known to be equivariant.
+        trusted: whether its own operations are those of a module that is known to be equivariant, it or one around it.
+        wraps: whether it is known, and only hands on to one child, which goes by its name.
     """
 
     name: str
-    leaf: bool
+    whole: bool
     trusted: bool
     wraps: bool
 
@@ -131,8 +131,8 @@ class Tracer(TorchDispatchMode):
 
     @property
     def trusted(self) -> bool:
-        """Whether a module that is known to be equivariant runs now."""
-        return any(running.trusted for running in self.notes.stack)
+        """Whether what runs now belongs to a module that is known to be equivariant."""
+        return bool(self.notes.stack) and self.notes.stack[-1].trusted
 
     def add(self, finding: Finding) -> int:
         """Note a finding and return its bit."""
@@ -230,8 +230,8 @@ class Tracer(TorchDispatchMode):
             self.otherwise(self, call)
 
     def _label(self, op: str) -> str:
-        running = self.notes.stack[-1] if self.notes.stack else Running("", leaf=False, trusted=False, wraps=False)
-        if running.name and (running.leaf or running.trusted):
+        running = self.notes.stack[-1] if self.notes.stack else Running("", whole=False, trusted=False, wraps=False)
+        if running.name and running.whole:
             return running.name
         return f"{running.name}: {op}" if running.name else op
 

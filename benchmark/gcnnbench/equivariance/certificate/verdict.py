@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,24 +13,18 @@ from torch import Tensor, nn
 from gcnnbench.equivariance.certificate.axes import pixels
 from gcnnbench.equivariance.certificate.grid import Sampling
 from gcnnbench.equivariance.certificate.handlers import HANDLERS
+from gcnnbench.equivariance.certificate.known import known_rule, own_field, turns_or_mirrors
 from gcnnbench.equivariance.certificate.lattice import Lattices, off_centre
 from gcnnbench.equivariance.certificate.modules import start, watched
 from gcnnbench.equivariance.certificate.operations import otherwise, pointwise
 from gcnnbench.equivariance.certificate.reductions import one_sided, reframed
 from gcnnbench.equivariance.certificate.tracing import Tracer
-from gcnnbench.equivariance.certificate.tracked import Finding, Known, Obstacle, Tracked, UnknownAction
-from gcnnbench.equivariance.depths import GeometricField, is_geometric, observed, output_tensor
-from gcnnbench.equivariance.precision import evaluating, tensors
+from gcnnbench.equivariance.certificate.tracked import Finding, Obstacle, Tracked, UnknownAction
+from gcnnbench.equivariance.depths import observed, output_tensor
+from gcnnbench.equivariance.precision import dtype_of, evaluating
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
-from gcnnbench.nn.bank import BankConv
-from gcnnbench.nn.convolution import GroupConv
-from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
-from gcnnbench.nn.groups import Element, Group
-from gcnnbench.nn.polyphase import AdaptivePolyphaseSampling
-from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
-
-MOVING_GRIDS = (EquivariantMaxPool, EquivariantSubsample, AdaptivePolyphaseSampling)
-SUITE_LAYERS = ("gcnnbench.nn.", "gcnnbench.architectures.", "gcnnbench.rewriting.")
+from gcnnbench.nn.fields import Field, Invariant, ScalarField
+from gcnnbench.nn.groups import Element
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,7 @@ def certify(
     Raises:
         Exception: whatever the network raises at this input size.
     """
-    turns, shifts = any(map(_turns, elements)), any(element.shifts for element in elements)
+    turns, shifts = any(map(turns_or_mirrors, elements)), any(element.shifts for element in elements)
     tracer = Tracer(HANDLERS, pointwise, otherwise, turns=turns, shifts=shifts)
     fields = own_field if turns else lambda _, state: state.field
     with evaluating(network), watched(network, tracer, partial(known_rule, elements=elements), fields), tracer:
@@ -79,10 +72,6 @@ def certify(
         result = output_tensor(network(images))
     state = tracer.state(result) or Tracked(None, None)
     return _judge(tracer, state, elements, output or Invariant())
-
-
-def _turns(element: Element) -> bool:
-    return element.point != Element()
 
 
 def lattices_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, Lattices]:
@@ -104,8 +93,7 @@ def lattices_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dic
             )
             found[name] = (y, x)
 
-    dtype = next((one.dtype for one in tensors(network).values() if one.is_floating_point()), images.dtype)
-    shown = images[:2].to(dtype, copy=True)
+    shown = images[:2].to(dtype_of(network, images), copy=True)
     with evaluating(network), image_tracer(network, shown) as tracer, observed(network, tuple(names), see):
         network(shown)
     return found
@@ -171,64 +159,6 @@ def _as_large(tracer: Tracer, state: Tracked) -> bool:
     size = [factor for dimension in state.dimensions or () for factor in dimension if factor.axis]
     shape = () if tracer.image is None else tracer.image.shape[-2:]
     return [factor.size for factor in size] == list(shape)
-
-
-def _geometric(field_type: Any) -> Field:
-    trivial = all(representation.is_trivial() for representation in field_type.representations)
-    return ScalarField() if trivial else GeometricField(field_type)
-
-
-def known_rule(module: nn.Module, elements: Sequence[Element]) -> Known | None:
-    """What a module does that is known to be equivariant under these elements.
-
-    Known are the suite's own layers and blocks and those of e2cnn; a class derived from one of them elsewhere may do
-    something else in its `forward` and is not known. Nor is a convolution whose filters can leave the symmetry.
-    """
-    home = type(module).__module__
-    rule: Known | None = None
-    if home.startswith("e2cnn.nn."):
-        rule = _e2cnn_rule(module)
-    elif home.startswith(SUITE_LAYERS):
-        rule = _suite_rule(module)
-    if rule is not None and elements and not any(map(_turns, elements)):
-        return replace(rule, needs=ScalarField(), gives=ScalarField())
-    if rule is None or not all(field.knows(element) for field in (rule.needs, rule.gives) for element in elements):
-        return None
-    group = None if type(module) in MOVING_GRIDS else getattr(module, "group", None)
-    return rule if not isinstance(group, Group) or all(element.point in group for element in elements) else None
-
-
-def _e2cnn_rule(module: nn.Module) -> Known | None:
-    if type(module).__name__ == "MaxPoolChannels":  # what e2cnn's group pooling exports
-        return Known(CyclicField(module.kernel_size), ScalarField())  # type: ignore[arg-type]
-    if hasattr(module, "in_type") and hasattr(module, "out_type"):
-        return Known(_geometric(module.in_type), _geometric(module.out_type))
-    return None
-
-
-def _suite_rule(module: nn.Module) -> Known | None:
-    field = getattr(module, "field", None)
-    if not isinstance(field, Field) or (isinstance(module, BankConv) and type(module) is not GroupConv):
-        return None
-    gives: Field = ScalarField() if isinstance(field, Invariant) else field
-    inner = getattr(module, "module", None)
-    if inner is not None and hasattr(inner, "in_type"):
-        from gcnnbench.nn.steerable import field_of  # here, for e2cnn is an extra
-
-        return Known(field_of(inner.in_type), gives)
-    source = getattr(module, "in_group", getattr(module, "group", None))
-    if source is None:
-        return None
-    kind = type(module)
-    return Known(feature_field(source), gives, kind in MOVING_GRIDS, kind is AdaptivePolyphaseSampling)
-
-
-def own_field(value: Any, state: Tracked) -> Field | None:
-    """The field of a module's input: e2cnn's tensors name theirs, and it must not contradict what is tracked."""
-    if not is_geometric(value):
-        return state.field
-    named = _geometric(value.type)
-    return named if state.field == named else None
 
 
 def example(channels: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
