@@ -130,6 +130,11 @@ def learning_rate(study: Study) -> None:
     study.edit("p4cnn@28", 0, training__history=[epoch | {"learning_rate": 0.02}])
 
 
+def probed_epoch(study: Study) -> None:
+    (epoch,) = json.loads(study.path().read_text("utf-8"))["training"]["history"]
+    study.edit("p4cnn@28", 0, training__history=[epoch | {"probes": {"degree": {}}}])
+
+
 def key_twice(study: Study) -> None:
     text = study.path().read_text("utf-8")
     study.path().write_text(text.replace('"official": true', '"official": false, "official": true'), "utf-8")
@@ -196,6 +201,8 @@ TAMPERINGS: list[tuple[str | Callable[[Study], None], str, str]] = [
         "p4cnn@28/seed-0.json",
         "training.history: epoch 1 says the learning rate 0.02, the schedule gives",
     ),
+    (probed_epoch, "p4cnn@28/seed-0.json", "history[1].probes: degree, but the protocol asks for nothing"),
+    ('probes={"degree": {}}', "p4cnn@28/seed-0.json", "probes: degree, but the protocol asks for nothing"),
     (key_twice, "p4cnn@28/seed-0.json", "no record: the key 'official' stands twice"),
     (pipe, "p4cnn@28/seed-0.json", "cannot be read: it is no plain file"),
     (folder, "p4cnn@28/seed-0.json", "cannot be read: it is no plain file"),

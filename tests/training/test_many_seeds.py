@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,25 @@ def test_twenty_steps_together_are_those_alone(tiny_registry: Registry, name: st
         for ours, theirs in zip(one.history, other.history, strict=True):
             assert {**ours, "seconds": 0} == pytest.approx({**theirs, "seconds": 0}, abs=1e-10)
     assert apart(alone[0], together[1]) > 1e-3
+
+
+def test_each_seed_is_read_after_every_epoch_as_it_is_alone(tiny_registry: Registry) -> None:
+    """What a probe reads is that of the seed's own network after that epoch, batch statistics included."""
+
+    def sums(network: nn.Module) -> dict[str, Any]:
+        assert all(value.isfinite().all() for value in network.state_dict().values()), "no lost seed is read"
+        return {name: float(value.sum()) for name, value in network.state_dict().items()}
+
+    own = [replace(task, probe=sums) for task in tasks(tiny_registry, ADAM)]
+    together = [TrainingState() for _ in SEEDS]
+    for _ in train_many_seeds([network("p4cnn", task.seed) for task in own], own, together):
+        pass
+    for task, state in zip(own, together, strict=True):
+        alone = TrainingState()
+        for _ in train(network("p4cnn", task.seed), task, alone):
+            pass
+        for ours, theirs in zip(alone.history, state.history, strict=True):
+            assert theirs["probes"] == pytest.approx(ours["probes"], abs=1e-9)
 
 
 def test_going_on_from_kept_states_gives_the_same_bits(tiny_registry: Registry) -> None:

@@ -105,6 +105,16 @@ def _training(record: Record) -> Iterator[str]:
         yield f"training.tested_epoch: {training.tested_epoch}, but the history chooses {chosen}"
 
 
+def _probes(record: Record) -> Iterator[str]:
+    """What was read from the network, after every epoch and at the end, is what the protocol asks for."""
+    asked = set(record.spec["evaluation"].get("probes") or ())
+    readings = {f"training.history[{epoch.epoch}].probes": epoch.probes for epoch in record.training.history}
+    for place, reading in {**readings, "probes": record.probes}.items():
+        if set(reading or ()) != asked:
+            read, wanted = (", ".join(sorted(names)) or "nothing" for names in (reading or (), asked))
+            yield f"{place}: {read}, but the protocol asks for {wanted}"
+
+
 def _relaxation(record: Record) -> Iterator[str]:
     """Relaxation is after minus before."""
     measured = record.equivariance
@@ -148,4 +158,4 @@ def _provenance(record: Record) -> Iterator[str]:
         yield f"provenance.finished: {made.finished}, which is still to come"
 
 
-CHECKS = (_checksum, _spec, _counts, _metrics, _conditions, _training, _relaxation, _cost, _provenance)
+CHECKS = (_checksum, _spec, _counts, _metrics, _conditions, _training, _probes, _relaxation, _cost, _provenance)

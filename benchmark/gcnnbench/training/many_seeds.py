@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ def train_many_seeds(
     one it would have alone but for rounding. `seconds` of an epoch are a seed's share of the time.
 
     Args:
-        networks: one a seed, on the tasks' device.
+        networks: one a seed, on the tasks' device; what is read after an epoch is read from them.
         tasks: what each is trained on; they differ in seed and images only.
         states: where each stands; all after the same number of epochs.
 
@@ -73,6 +73,11 @@ def train_many_seeds(
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
         losses, correct = _epoch(network, streams, tasks, epoch, optimiser, after_step)
+        for position, loss in enumerate(losses):
+            try:
+                check_finite(loss, epoch)
+            except DivergedError as error:
+                lost.setdefault(position, error)
         if not every_batch(phase):
             schedule.step()
         if (again := task.pass_for_norms(epoch)) is not None:
@@ -80,22 +85,18 @@ def train_many_seeds(
             seeds = [task.network_stream(again) for task in tasks]
             with streams.started(seeds), arithmetic(task.device, "fp32", task.threads):
                 re_estimate(network, (torch.cat([images for images, _ in batches], 1) for batches in passes))
+        weights = {place: _own(network.state_dict(), count, place) for place in range(count) if place not in lost}
         with arithmetic(task.device, "fp32", task.threads):
             validated = _correct_predictions(network, [task.validation for task in tasks])
+            probes = {place: _probed(networks[place], tasks[place], own) for place, own in weights.items()}
         synchronise(task.device)
         seconds = (time.perf_counter() - start) / count
-        for position, (own, state) in enumerate(zip(tasks, states, strict=True)):
-            try:
-                check_finite(losses[position], epoch)
-            except DivergedError as error:
-                lost.setdefault(position, error)
-            if position not in lost:
-                result = EpochResult(learning_rate, losses[position], correct[position], validated[position], seconds)
-                weights = {name: unstacked(value, count, position) for name, value in network.state_dict().items()}
-                state.add(own, result, weights, _separated(optimiser.state_dict(), count, position))
-                state.schedule = schedule.state_dict()
-                slow = lookahead.weights if lookahead else {}
-                state.slow_weights = {name: unstacked(value, count, position) for name, value in slow.items()}
+        for place, own in weights.items():
+            read, state = probes[place], states[place]
+            result = EpochResult(learning_rate, losses[place], correct[place], validated[place], seconds, probes=read)
+            state.add(tasks[place], result, own, _separated(optimiser.state_dict(), count, place))
+            state.schedule = schedule.state_dict()
+            state.slow_weights = _own(lookahead.weights if lookahead else {}, count, place)
         yield lost
         if len(lost) == count:
             return
@@ -148,6 +149,19 @@ def _correct_predictions(network: nn.Module, validation: Sequence[Images | None]
         correct += (logits.unflatten(1, (len(shares), -1)).argmax(2) == labels).sum(0)
     counts: list[int] = correct.tolist()
     return counts
+
+
+def _own(values: Mapping[str, Tensor], seeds: int, position: int) -> dict[str, Tensor]:
+    """One seed's own copies of stacked tensors."""
+    return {name: unstacked(value, seeds, position) for name, value in values.items()}
+
+
+def _probed(network: nn.Module, task: Task, weights: dict[str, Tensor]) -> dict[str, Any] | None:
+    """What a benchmark reads from one seed's network, which takes these weights; null where it asks for nothing."""
+    if task.probe is None:
+        return None
+    network.load_state_dict(weights)
+    return task.probe(network)
 
 
 def _separated(optimiser: dict[str, Any], seeds: int, position: int) -> dict[str, Any]:
