@@ -24,7 +24,7 @@ from gcnnbench.equivariance.certificate.tracing import Tracer
 from gcnnbench.equivariance.certificate.verdict import image_tracer
 from gcnnbench.equivariance.depths import known_layers
 from gcnnbench.equivariance.motions import Motion, Stencil, generator
-from gcnnbench.equivariance.precision import evaluating, tensors
+from gcnnbench.equivariance.precision import dtype_of, evaluating
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Field, Invariant, ScalarField
 
@@ -108,8 +108,7 @@ def places_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dict[
     """
     found: dict[Call, Places] = {}
     arguments: dict[Call, tuple[Place | None, ...]] = {}
-    dtype = next((one.dtype for one in tensors(network).values() if one.is_floating_point()), images.dtype)
-    shown = images.to(dtype, copy=True)
+    shown = images.to(dtype_of(network, images), copy=True)
     with evaluating(network), image_tracer(network, shown) as tracer:
 
         def before(call: Call, given: Any) -> None:

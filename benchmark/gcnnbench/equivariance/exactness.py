@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.certificate.verdict import Certificate, certify, example
 from gcnnbench.equivariance.decision import Decision, decide
-from gcnnbench.equivariance.precision import device_of, tensors
+from gcnnbench.equivariance.precision import device_of, dtype_of
 from gcnnbench.equivariance.results import CertificateVerdict, Exactness
 from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.fields import Field
@@ -104,8 +104,8 @@ def watch(
     Raises:
         Exception: whatever the network raises at this input size.
     """
-    dtype = next((tensor.dtype for tensor in tensors(network).values() if tensor.is_floating_point()), images.dtype)
-    shown = example(images.shape[1], size or images.shape[-1], dtype, device_of(network, images))
+    side = size or images.shape[-1]
+    shown = example(images.shape[1], side, dtype_of(network, images), device_of(network, images))
     return certify(network, shown, elements, output)
 
 

@@ -23,12 +23,12 @@ from gcnnbench.device import scoring_batch
 from gcnnbench.equivariance.depths import output_tensor
 from gcnnbench.equivariance.deviations import OUTPUT, State, UnjudgedError, judgeable, spread_of
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
+from gcnnbench.equivariance.macs import macs
 from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
 from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, known_action
 from gcnnbench.nn.groups import ActingGroup, Element
-from gcnnbench.scoring.macs import forward_macs
 
 MINUS = "−"
 ON_NOISE = "given, on noise"
@@ -146,13 +146,6 @@ def _uniform(images: Tensor, count: int) -> Tensor:
     return torch.rand((count, *images.shape[1:]), generator=generator, dtype=torch.float64).to(images)
 
 
-def _macs(network: nn.Module, images: Tensor) -> float:
-    """Multiply-accumulates of one image, in the network's own arithmetic."""
-    own = next((one.dtype for one in tensors(network).values() if one.is_floating_point()), images.dtype)
-    with evaluating(network):
-        return forward_macs(network, images[:2].to(device_of(network, images), own, copy=True)) / 2
-
-
 def _in_one_batch(
     name: str,
     network: nn.Module,
@@ -168,7 +161,7 @@ def _in_one_batch(
     Raises:
         UnjudgedError: it is not, or nothing can be told from the output.
     """
-    if _macs(network, images) * size > MOST_MACS:
+    if macs(network, images[:2]) * size > MOST_MACS:
         raise UnjudgedError(f"it takes more than {MOST_MACS:.0e} multiply-accumulates")
     device = device_of(network, images)
     if best_dtype(device) != torch.float64:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.judgement import Judgement, judge
-from gcnnbench.equivariance.precision import Tensors, slots, tensors
+from gcnnbench.equivariance.precision import Tensors, in_arithmetic, slots, tensors
 from gcnnbench.equivariance.random_weights import draw_weights
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Invariant
@@ -76,7 +75,7 @@ def learnt_symmetry(network: nn.Module, images: Tensor, group: ActingGroup) -> L
 def _symmetric(network: nn.Module, dtype: torch.dtype) -> Tensors:
     """The network's tensors drawn anew and then put to the symmetric point."""
     drawn = draw_weights(network, dtype)
-    other = copy.deepcopy(network).to(dtype)
+    other = in_arithmetic(network, dtype)
     for name, slot in slots(other).items():
         slot.copy_(drawn[name])
     for module in other.modules():

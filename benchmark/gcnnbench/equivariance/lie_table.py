@@ -121,7 +121,7 @@ def lie_table(
     table = LieTable(slopes)
     for size in sizes:
         for motion in wanted:
-            network, shown = make(size).eval(), sample_images(images, channels, size)
+            network, shown = make(size), sample_images(images, channels, size)
             if layers:
                 found = decompose(network, shown, motion, stencil=slopes, as_scalar=as_scalar)
                 table.decompositions[size, motion] = found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,13 +19,20 @@ Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
 
 MEMBERS = ("_parameters", "_buffers", "_modules")
-WIDE = {torch.float64: torch.complex128, torch.float32: torch.complex64}
-"""The complex numbers of each arithmetic."""
 
 
 def device_of(network: nn.Module, images: Tensor) -> torch.device:
     """The device of the network's parameters and buffers; that of the images where it has none."""
     return next((tensor.device for tensor in tensors(network).values()), images.device)
+
+
+def dtype_of(network: nn.Module, images: Tensor) -> torch.dtype:
+    """The arithmetic in which the network runs: that of its first parameter, or of the images where it has none.
+
+    Buffers are asked only where there is no parameter, for a constant may be kept in another precision.
+    """
+    own = (one for one in (*network.parameters(), *network.buffers()) if one.is_floating_point() or one.is_complex())
+    return next((one.dtype.to_real() for one in own), images.dtype)
 
 
 def best_dtype(device: torch.device) -> torch.dtype:
@@ -55,8 +64,13 @@ def tensors(network: nn.Module, dtype: torch.dtype | None = None) -> Tensors:
 
 def _converted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if tensor.is_complex():
-        return tensor.to(WIDE[dtype])
+        return tensor.to(dtype.to_complex())
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def in_arithmetic(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy whose parameters and buffers are converted as by `tensors`; `Module.to` makes complex numbers real."""
+    return copy.deepcopy(network)._apply(partial(_converted, dtype=dtype))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,14 +14,13 @@ from gcnnbench.equivariance.audit import Images, SizeAudit, audit_size
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
-from gcnnbench.equivariance.precision import evaluating
+from gcnnbench.equivariance.macs import macs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.windows import equivariantly_subsampled, even, window_of, with_window
 from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import ActingGroup
-from gcnnbench.scoring.macs import forward_macs
 
 ROUNDS = 8
 """A changed layer gives the next one another size, which may break it in turn."""
@@ -72,9 +70,7 @@ class _Case:
 
     def macs(self, network: nn.Module) -> int:
         """Multiply-accumulates of one image of this size."""
-        size = self.row.size
-        with evaluating(network):
-            return forward_macs(network, self.images(1, self.channels, size).to(_dtype(network)))
+        return macs(network, self.images(1, self.channels, self.row.size))
 
     def certificate(self, network: nn.Module) -> Certificate:
         """Of a changed network at this size."""
@@ -213,7 +209,3 @@ def _mended(case: _Case, change: Callable[[nn.Module], tuple[nn.Module, str] | N
 def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:
     parent, _, last = name.rpartition(".")
     setattr(network.get_submodule(parent), last, layer)
-
-
-def _dtype(network: nn.Module) -> torch.dtype:
-    return next((one.dtype for one in network.parameters() if one.is_floating_point()), torch.float32)

@@ -12,9 +12,11 @@ from gcnnbench.data.resize import resize
 def sample_images(count: int, channels: int, size: int) -> Tensor:
     """Digits of the UCI set "Optical Recognition of Handwritten Digits", resized, one digit a channel.
 
+    Where all digits are used up they come again, each time moved on by one pixel, row by row.
+
     Args:
         count: images, all different.
-        channels: channels of each, every one another digit, so that exchanged channels show.
+        channels: channels of each, every one another image, so that exchanged channels show.
         size: height and width.
 
     Returns:
@@ -23,6 +25,8 @@ def sample_images(count: int, channels: int, size: int) -> Tensor:
     from sklearn.datasets import load_digits  # takes two seconds, so only where it is needed
 
     pixels = np.asarray(load_digits(return_X_y=True)[0])
-    digits = torch.from_numpy(pixels[: count * channels] * 15.9375).round().to(torch.uint8)
+    again, digit = np.divmod(np.arange(count * channels)[:, None], len(pixels))
+    shown = pixels[digit, (np.arange(pixels.shape[1]) - again) % pixels.shape[1]]
+    digits = torch.from_numpy(shown * 15.9375).round().to(torch.uint8)
     images = resize(digits.view(count, channels, 8, 8), size)
     return images.float() / 127.5 - 1

@@ -7,7 +7,6 @@ rounding may be as large as the output itself, and only the error and the distan
 
 from __future__ import annotations
 
-import copy
 import io
 import logging
 import warnings
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.depths import output_tensor
-from gcnnbench.equivariance.precision import device_of, evaluating, forward, tensors
+from gcnnbench.equivariance.precision import device_of, evaluating, forward, in_arithmetic, tensors
 from gcnnbench.float32_precision import FULL, TF32, float32_precision
 from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.fields import Field
@@ -128,7 +127,7 @@ def _runner(network: nn.Module, images: Tensor, name: str) -> Iterator[Run]:
             yield lambda x: output_tensor(forward(network, swapped, x))
         return
     dtype = torch.bfloat16 if name == "bfloat16" else torch.float32
-    copied = copy.deepcopy(network).eval().to(dtype)
+    copied = in_arithmetic(network, dtype).eval()
     if name == "TF32":
         if not torch.cuda.is_available():
             raise RuntimeError("TF32 is the arithmetic of CUDA devices, and there is none here")

@@ -10,13 +10,13 @@ from typing import Literal
 
 from gcnnbench.equivariance.audit import SizeAudit, audit
 from gcnnbench.equivariance.factories import Factory
+from gcnnbench.equivariance.macs import macs
 from gcnnbench.equivariance.repairs import repairs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.targets import importable
 from gcnnbench.equivariance.wording import Reader, Words
 from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.nn.groups import group as group_of
-from gcnnbench.scoring.macs import forward_macs
 from gcnnbench.zoo.building import Found, NotHereError, find, target
 from gcnnbench.zoo.cards import ZooCard, ZooNetwork
 
@@ -126,7 +126,7 @@ def _repair(make: Factory, row: SizeAudit, reader: Reader, channels: int) -> str
     sizes = sorted(reader.exact_sizes, key=lambda size: (abs(size - row.size), size))
     found = [f"{sizes[0]} pixels"] if sizes else []
     image = sample_images(1, channels, row.size)
-    if forward_macs(make(row.size).eval(), image) <= REPAIRED_MACS:
+    if macs(make(row.size), image) <= REPAIRED_MACS:
         changes = repairs(make, row, group_of(reader.found.group), channels)
         if changes:
             found.append(min(changes, key=lambda change: change.macs).what)
