@@ -153,3 +153,22 @@ def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
 def test_other_seeds_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="write single seeds and ranges, as in 0-4 or 0,2,5-7"):
         seeds_from(text)
+
+
+@pytest.mark.parametrize("text", ["2000000000,0", "0-1000000001"])
+def test_a_seed_that_no_record_could_say_is_told_before_the_work(text: str, make_cell: Callable[..., Cell]) -> None:
+    assert seeds_from("1000000000") == (10**9,)
+    with pytest.raises(UserError, match=r"seed \d+: a seed is at least 0 and at most 1,000,000,000"):
+        seeds_from(text)
+    with pytest.raises(UserError, match=r"seed -1: a seed is at least 0"):
+        plan(make_cell().registry, ["tiny"], seeds=[0, -1])
+
+
+def test_a_limited_record_is_done_for_its_own_limit_only(
+    store: Store, make_cell: Callable[..., Cell], finished: Finished
+) -> None:
+    limited = make_cell("z2cnn@8", limit=64)
+    unofficial = {"official": False, "unofficial_because": "limited to 64 images a share"}
+    store.add(limited, replace(finished, record=finished.record.model_copy(update=unofficial)))
+    assert (status(store, limited), status(store, replace(limited, limit=128))) == ("done", "stale")
+    assert [cell.limit for cell in unfinished(store, [limited, replace(limited, limit=128)])] == [128]

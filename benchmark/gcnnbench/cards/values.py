@@ -18,7 +18,8 @@ Natural = Annotated[int, Field(ge=0, le=10**15)]
 Positive = Annotated[int, Field(ge=1, le=10**15)]
 FullName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]*$", max_length=80)]
 """`name@version` of a benchmark."""
-Seed = Annotated[int, Field(ge=0, le=10**9)]
+LARGEST_SEED = 10**9
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Finite = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 """A loss, an error, a deviation."""

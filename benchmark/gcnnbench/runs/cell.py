@@ -58,6 +58,11 @@ class Cell:
         return self.registry.model(split_entry(self.entry)[0])
 
     @property
+    def unofficial_because(self) -> str | None:
+        """Why its record is no official one; null where it is one."""
+        return None if self.limit is None else f"limited to {self.limit} images a share"
+
+    @property
     def name(self) -> str:
         """`benchmark@version entry seed n`, as messages show it."""
         return f"{self.card.full_name} {self.entry} seed {self.seed}"

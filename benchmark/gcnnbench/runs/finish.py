@@ -76,8 +76,8 @@ def assemble(
         seed=cell.seed,
         spec_digest=cell.digest,
         spec=cell.spec,
-        official=cell.limit is None,
-        unofficial_because=None if cell.limit is None else f"limited to {cell.limit} images a share",
+        official=cell.unofficial_because is None,
+        unofficial_because=cell.unofficial_because,
         metrics=metrics(counts, card.evaluation.seen, invariance_error=after.state.invariance_error),
         counts=counts,
         equivariance=Equivariance(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.cards.values import LARGEST_SEED
 from gcnnbench.data.copies import UNKNOWN
 from gcnnbench.errors import OtherCopyError, UnavailableError, UserError
 from gcnnbench.runs.cell import Cell
@@ -22,15 +23,22 @@ def seeds_from(text: str) -> tuple[int, ...]:
     """The seeds that a text like `0-4` or `0,2,5-7` names, in order.
 
     Raises:
-        UserError: the text has another form.
+        UserError: the text has another form, or no record could say one of its seeds.
     """
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        if not match or (match[2] and int(match[2]) < int(match[1])):
+        match = re.fullmatch(r"\s*(\d{1,18})(?:-(\d{1,18}))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
             raise UserError(f"seeds {text!r}: write single seeds and ranges, as in 0-4 or 0,2,5-7")
-        seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+        _refuse_beyond(last)
+        seeds.extend(range(first, last + 1))
     return tuple(dict.fromkeys(seeds))
+
+
+def _refuse_beyond(seed: int) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(f"seed {seed}: a seed is at least 0 and at most {LARGEST_SEED:,}, as a record says it")
 
 
 def plan(
@@ -59,8 +67,10 @@ def plan(
         cuda_graphs: record training steps as CUDA graphs, where that can be done.
 
     Raises:
-        UserError: a benchmark is unknown, or none of them has one of the entries.
+        UserError: a benchmark is unknown, none of them has one of the entries, or no record could say a seed.
     """
+    for seed in seeds or ():
+        _refuse_beyond(seed)
     cards = registry.chosen(benchmarks, entries)
     for card in cards:
         if card.superseded_by is not None:
@@ -80,8 +90,8 @@ def plan(
 def status(store: Store, cell: Cell) -> CellStatus:
     """What the results directory says of a cell; nothing is written to find out.
 
-    `stale`: there is a record of the same version made by another protocol; `incomplete`: a record without the weights
-    that it commits. Both would be run again. `unreadable`: what stands in the place of its record is none.
+    `stale`: there is a record of the same version made by another protocol, or with another limit; `incomplete`: a
+    record without the weights that it commits. Both would be run again. `unreadable`: what stands in the place of its record is none.
     """
     try:
         record = store.record(cell)
@@ -97,12 +107,16 @@ def status(store: Store, cell: Cell) -> CellStatus:
         return "failed"
     if record is None:
         return "planned"
-    return "incomplete" if record.spec_digest == cell.digest else "stale"
+    return "incomplete" if _is_of(cell, record) else "stale"
 
 
 def is_done(store: Store, cell: Cell, record: Record | None) -> bool:
-    """Whether this is the whole record of a cell's own protocol."""
-    return record is not None and record.spec_digest == cell.digest and store.is_whole(cell, record)
+    """Whether this is the whole record of a cell's own protocol, and of its own limit where it has one."""
+    return record is not None and _is_of(cell, record) and store.is_whole(cell, record)
+
+
+def _is_of(cell: Cell, record: Record) -> bool:
+    return (record.spec_digest, record.unofficial_because) == (cell.digest, cell.unofficial_because)
 
 
 def on_read_copies(registry: Registry, cells: Sequence[Cell], results: Path) -> list[Cell]:
