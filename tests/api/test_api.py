@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from gcnnbench import api
 from gcnnbench.cards.registry import Registry
@@ -60,6 +61,18 @@ def prepared(cards: Registry) -> tuple[torch.Tensor, torch.Tensor]:
 def test_what_is_not_there_is_said(cards: Registry, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tiny@1 z2cnn@8 seed 0 has no record in .*: gcnnbench run tiny"):
         api.load_model("z2cnn@8", "tiny", 0, results=tmp_path, cards=cards)
+
+
+def test_a_superseded_version_has_networks_of_its_own_and_is_not_run() -> None:
+    results = Path(__file__).parents[2] / "results"
+    found = {
+        name: api.load_model("p4cnn@28", name, 0, results=results) for name in ("mnist-upright", "mnist-upright@1")
+    }
+    for name, version in (("mnist-upright", 2), ("mnist-upright@1", 1)):
+        kept = load_file(results / f"mnist-upright@{version}" / "p4cnn@28" / "seed-0.safetensors")
+        assert torch.equal(found[name].state_dict()["norm7.weight"], kept["norm7.weight"])
+    with pytest.raises(UserError, match="mnist-upright@1 is superseded by version 2"):
+        api.run_cell("mnist-upright@1", "p4cnn@28")
 
 
 def test_other_weights_are_refused(cards: Registry, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.cli import main
 from gcnnbench.errors import UserError
+from gcnnbench.figures.gallery import draw
 from gcnnbench.leaderboard.tables import leaderboard
 from gcnnbench.record_checks.conditions import NotCheckableError, cell_of
 from gcnnbench.record_checks.retraining import retrain
@@ -53,6 +55,39 @@ def test_it_is_not_run_and_says_what_is_left(registry: Registry) -> None:
     with pytest.raises(UserError, match=r"mnist-upright@1 is superseded by version 2 .*leaderboard mnist-upright@1"):
         plan(registry, ["mnist-upright@1"])
     assert {cell.card.version for cell in plan(registry, ["mnist-upright"])} == {2}
+
+
+def test_its_card_and_its_pairs_are_its_own(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = draw(registry, RESULTS, "pairs", "mnist-upright@1", tmp_path)
+    assert "mnist-upright@1" in drawn.caption
+    assert "mnist-upright@2" not in drawn.caption
+    with pytest.raises(SystemExit):
+        main(["show", "mnist-upright@1"])
+    assert "superseded/mnist-upright@1.yaml" in "".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "explain mnist-upright@1 p4cnn@28",
+        "explain mnist-upright@1 p4cnn@28 --seed 0",
+        "figure curve --benchmark mnist-upright@1",
+        "figure relaxation --benchmark mnist-upright@1",
+        "leaderboard mnist-upright@1",
+        "compare mnist-upright@1/p4cnn@28 mnist-upright@1/p4cnn@27",
+    ],
+)
+def test_without_records_nobody_is_sent_to_run_the_current_version(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), "--results", str(tmp_path)])
+    told = " ".join(capsys.readouterr().err.split())
+    assert ended.value.code == 2
+    assert "superseded by version 2 and no longer run" in told
+    assert "gcnnbench run" not in told
 
 
 def test_a_network_that_began_otherwise_is_not_trained_again(registry: Registry, old_records: list[Record]) -> None:

@@ -21,6 +21,7 @@ from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_to_end
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
+from gcnnbench.runs.plan import plan
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.weights import load_weights
@@ -63,7 +64,7 @@ def load_model(
 
     Args:
         entry: `slug@size`.
-        benchmark: its name.
+        benchmark: its name, or `name@version`.
         seed: the cell's seed.
         results: the results directory, the checkout's `results/` where none is given.
         cards: the registry, read anew where none is given.
@@ -72,10 +73,12 @@ def load_model(
         UserError: there is no record, its weights are not here, or they are not those that it names.
     """
     cards, store = cards or registry(), Store(results_folder(results))
-    cell = Cell(cards, cards.benchmark(benchmark).name, entry, seed, "cpu", 1, data_folder(None))
+    card = cards.benchmark(benchmark)
+    cell = Cell(cards.at(card), card.name, entry, seed, "cpu", 1, data_folder(None))
     record = store.record(cell)
     if record is None:
-        raise UserError(f"{cell.name} has no record in {store.results}: gcnnbench run {benchmark} --entry {entry}")
+        how = card.how_to_run(f" --entry {entry}")
+        raise UserError(f"{cell.name} has no record in {store.results}: {how}")
     path = weights_path(store.record_path(cell), store.results, record)
     if not path.exists():
         raise UserError(f"{path}: the weights of {cell.name} are kept outside git and are not here")
@@ -113,7 +116,7 @@ def run_cell(
         cards: the registry, read anew where none is given.
 
     Raises:
-        UserError: there is no such cell, or its data is missing.
+        UserError: there is no such cell, the benchmark is superseded, or its data is missing.
         DivergedError: the loss is not finite.
         UnusableError: the predictions cannot be scored.
     """
@@ -122,15 +125,15 @@ def run_cell(
     if lacks_digests(cards.dataset(name)):
         load_dataset(cards, name, folder)
         cards = on_copies(cards, folder) if results is None else settle(cards, name, folder, Path(results))
-    cell = Cell(
+    (cell,) = plan(
         cards,
-        cards.benchmark(benchmark).name,
-        entry,
-        seed,
-        choose(device).type,
-        threads or torch.get_num_threads(),
-        folder,
-        limit,
+        [benchmark],
+        entries=[entry],
+        seeds=[seed],
+        device=choose(device).type,
+        threads=threads or torch.get_num_threads(),
+        data=folder,
+        limit=limit,
     )
     finished = run_to_end(cell)
     if results is not None:

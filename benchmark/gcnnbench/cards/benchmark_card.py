@@ -145,6 +145,12 @@ class BenchmarkCard(Described):
         """What names this version to every command: `name` of the current one, `name@version` of a superseded one."""
         return self.name if self.superseded_by is None else self.full_name
 
+    def how_to_run(self, options: str = "") -> str:
+        """The command that makes records of this version; of a superseded one, that none does."""
+        if self.superseded_by is None:
+            return f"gcnnbench run {self.name}{options}"
+        return f"it is superseded by version {self.superseded_by} and no longer run"
+
     def version_of(self, model: ModelCard) -> int:
         """The model version of an entry's records: the current one, or that at which this version was superseded."""
         return (self.model_versions or {}).get(model.name, model.model_version)

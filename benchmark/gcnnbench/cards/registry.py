@@ -32,7 +32,8 @@ class Registry:
     """Cards by name, each with the file it stands in; picklable.
 
     `paths` maps (kind, name) to the card's file, `bibliography` a source's key to its BibTeX, and `superseded` the full
-    name of an earlier version of a benchmark to its card. `claims` are the files of the user's own cards of claims.
+    name of an earlier version of a benchmark to its card; by that name its file stands in `paths`. `claims` are the
+    files of the user's own cards of claims.
     """
 
     models: Mapping[str, ModelCard]
@@ -210,6 +211,7 @@ def _paths(card_files: CardFiles) -> dict[tuple[Kind, str], Path]:
     paths |= {("model", name): file.path for name, file in card_files.models.items()}
     paths |= {("dataset", name): file.path for name, file in card_files.datasets.items()}
     paths |= {("benchmark", name): file.path for name, file in card_files.benchmarks.items()}
+    paths |= {("benchmark", name): file.path for name, file in card_files.superseded.items()}
     return paths
 
 

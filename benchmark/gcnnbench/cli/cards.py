@@ -161,7 +161,7 @@ def _benchmark_facts(registry: Registry, card: BenchmarkCard) -> Iterator[tuple[
     yield "purpose", PURPOSES[card.purpose] if card.purpose else ""
     yield "data set", card.dataset
     yield from protocol(card, registry.dataset(card.dataset))
-    yield "card", str(registry.paths["benchmark", card.name])
+    yield "card", str(registry.paths["benchmark", card.short_name])
 
 
 def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:

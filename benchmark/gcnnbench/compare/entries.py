@@ -113,9 +113,8 @@ def compare(registry: Registry, results: Path, first: str, second: str) -> Compa
     sides = [Side(name, {run.seed: run for run in counted if run.entry == name}, results) for name in (one, two)]
     for side in sides:
         if not side.runs:
-            raise UserError(
-                f"{side.name} has no official record of {card.full_name}: gcnnbench run {card.name} --entry {side.name}"
-            )
+            run = card.how_to_run(f" --entry {side.name}")
+            raise UserError(f"{side.name} has no official record of {card.full_name}: {run}")
     _one_mode(run for side in sides for run in side.runs.values())
     return compare_runs(card.full_name, *sides, cross_tested=card.split.folds is not None)
 

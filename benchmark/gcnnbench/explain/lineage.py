@@ -115,21 +115,22 @@ def _unusable(results: Path, card: BenchmarkCard, entry: str) -> dict[int, str]:
 def _nothing(
     card: BenchmarkCard, entry: str, seed: int | None, kept: Sequence[StoredRecord], unusable: Mapping[int, str]
 ) -> str:
-    command = f"gcnnbench run {card.name} --entry {entry}"
     other = sorted({one.record.benchmark for one in kept} - {card.full_name})
     elsewhere = f"; there are records of {', '.join(other)}, under that name" if other else ""
     kept = [one for one in kept if one.record.benchmark == card.full_name]
     if seed is not None:
         if seed in unusable:
-            again = f"gcnnbench verify records --benchmark {card.name} --entry {entry}"
+            again = f"gcnnbench verify records --benchmark {card.short_name} --entry {entry}"
             return f"the record of seed {seed} cannot be used: {unusable[seed]}; {again}"
         have = ", ".join(str(number) for number in sorted({one.run.seed for one in kept})) or "none"
         also = f"(seeds with one: {have})"
-        return f"{entry} has no record of seed {seed} of {card.full_name} {also}: {command} --seeds {seed}{elsewhere}"
+        command = card.how_to_run(f" --entry {entry} --seeds {seed}")
+        return f"{entry} has no record of seed {seed} of {card.full_name} {also}: {command}{elsewhere}"
     aside = ", ".join(
         [*(f"seed {one.run.seed}: {one.excluded}" for one in kept), *(f"seed {one}: unusable" for one in unusable)]
     )
     also = f" (not counted are {aside}; --seed explains them)" if aside else ""
+    command = card.how_to_run(f" --entry {entry}")
     return f"{entry} has no record of {card.full_name} that counts{also}: {command}{elsewhere}"
 
 

@@ -31,7 +31,7 @@ def draw_curve(card: BenchmarkCard, networks: Sequence[Network], claims: Sequenc
     theirs = published(card, claims)
     shown = [network for network in networks if network.entry in ours or network.entry in theirs]
     if not ours:
-        raise UserError(f"{card.full_name} has no record to draw: gcnnbench run {card.name}")
+        raise UserError(f"{card.full_name} has no record to draw: {card.how_to_run()}")
     beside = [network for network in shown if network.entry in theirs]
     look = looks((network.entry, network.equivariance) for network in shown)
     figure = new_figure(2.9 + (2.2 if beside else 0.0))

@@ -84,7 +84,7 @@ def draw(
 
 def _drawing(registry: Registry, results: Path, name: str, card: BenchmarkCard | None) -> Drawing:
     if name == "pairs":
-        boards, _ = leaderboard(registry, results, [card.name] if card else [])
+        boards, _ = leaderboard(registry, results, [card.short_name] if card else [])
         return draw_pairs(boards)
     if card is None:
         names = ", ".join(registry.benchmarks)

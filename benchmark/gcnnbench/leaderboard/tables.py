@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
@@ -45,7 +46,9 @@ def leaderboard(registry: Registry, results: Path, names: Sequence[str] = ()) ->
     made = boards(cards, registry.models, found, current_digests(registry, cards))
     made = [replace(board, weights_only=trained_elsewhere.get(board.benchmark, ())) for board in made]
     if not any(board.has_runs for board in made):
-        raise UserError(_nothing(results, cards[0].name if names else "quickstart", made, found.findings))
+        raise UserError(
+            _nothing(results, cards[0] if names else registry.benchmark("quickstart"), made, found.findings)
+        )
     return [board for board in made if names or board.has_runs or board.not_counted], found.findings
 
 
@@ -103,8 +106,9 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _nothing(results: Path, benchmark: str, made: Sequence[Board], findings: Sequence[str]) -> str:
+def _nothing(results: Path, card: BenchmarkCard, made: Sequence[Board], findings: Sequence[str]) -> str:
     number = sum(len(found.seeds) for board in made for found in board.not_counted)
     also = f" ({number} there do not count: superseded, stale, unofficial or extra)" if number else ""
     broken = f"; {findings[0]}" if findings else ""
-    return f"{results}: no official record of this{also}{broken}; make some: gcnnbench run {benchmark}"
+    how = card.how_to_run() if card.superseded_by else f"make some: {card.how_to_run()}"
+    return f"{results}: no official record of this{also}{broken}; {how}"
