@@ -34,7 +34,7 @@ def draw_relaxation(card: BenchmarkCard, networks: Sequence[Network]) -> Drawing
     """
     shown = [network for network in networks if network.records]
     if not shown:
-        raise UserError(f"{card.full_name} has no record to draw: gcnnbench run {card.name}")
+        raise UserError(f"{card.full_name} has no record to draw: {card.how_to_run()}")
     look = looks((network.entry, network.equivariance) for network in shown)
     rows = ceil(len(shown) / 4)
     columns = ceil(len(shown) / rows)
