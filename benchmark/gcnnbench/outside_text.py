@@ -3,8 +3,8 @@
 What is read back is checked (`unfit`; the types stand in `gcnnbench.cards.values`), what the suite itself takes down of
 others is rewritten (`as_line`, `as_text`). Neither lets through what changes more than it shows: control
 characters and escape sequences, line and paragraph separators, marks that turn the direction of writing around, and
-other invisible format characters; nor what cannot be encoded. How a line is escaped in a table is the matter of its
-writer: `gcnnbench.escaping`.
+other invisible format characters; nor what cannot be encoded, or is no character in Unicode and so none in XML. How a
+line is escaped in a table is the matter of its writer: `gcnnbench.escaping`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ TEXT = 20_000
 """Characters of a text of several lines that are kept."""
 
 _REFUSED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_LAST_OF_PLANES = (plane + last for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))
+_NONCHARACTERS = frozenset(map(chr, (*range(0xFDD0, 0xFDF0), *_LAST_OF_PLANES)))
+"""Code points that will never be characters; the others of their category, Cn, may be in a later Unicode."""
+_NAMELESS = {"Cc": "a control character", "Cn": "a noncharacter", "Cs": "a surrogate"}
 _JOINERS = "\u200c\u200d"
 """Invisible, but letters of several scripts join or part by them."""
 
@@ -31,8 +35,10 @@ def unfit(text: str, allowed: str = "") -> str | None:
     if text.isprintable():
         return None
     for letter in text:
-        if unicodedata.category(letter) in _REFUSED and letter not in _JOINERS and letter not in allowed:
-            return f"U+{ord(letter):04X}, {unicodedata.name(letter, 'a control character').lower()}"
+        category = unicodedata.category(letter)
+        refused = category in _REFUSED or letter in _NONCHARACTERS
+        if refused and letter not in _JOINERS and letter not in allowed:
+            return f"U+{ord(letter):04X}, {unicodedata.name(letter, _NAMELESS.get(category, '')).lower()}"
     return None
 
 
