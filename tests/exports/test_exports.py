@@ -111,6 +111,23 @@ def test_validate_writes_a_case_a_card_and_annotates_the_line(tmp_path: Path, mo
     assert re.search(r"::error file=models/mini/model.yaml,line=\d+,col=\d+::", done.stderr)
 
 
+def test_every_card_that_was_checked_is_a_case(tmp_path: Path) -> None:
+    """Models, data sets, benchmarks of all versions, claims cards and protocols."""
+    done = CliRunner().invoke(build_app(), ["validate", "--junit", str(tmp_path / "validate.xml")])
+    root = ElementTree.parse(tmp_path / "validate.xml").getroot()
+    assert done.stdout.startswith(f"{root.attrib['tests']} cards checked")
+    folders = {Path(case.attrib["name"]).parent.name for case in root.iter("testcase")}
+    assert {"benchmarks", "superseded", "claims", "protocols"} <= folders
+
+
+def test_a_key_that_is_no_text_of_xml_is_named_in_a_report(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text('"a\\uFFFFb": 1\n')
+    words = ["validate", str(tmp_path / "b.yaml"), "--junit", str(tmp_path / "validate.xml")]
+    assert CliRunner().invoke(build_app(), words).exit_code == 1
+    (failure,) = ElementTree.parse(tmp_path / "validate.xml").getroot().iter("failure")
+    assert "a\\uffffb: " in str(failure.text)
+
+
 def test_what_stands_in_a_report_is_inert() -> None:
     hostile = "]]></failure><x/>\x1b[31m\u202e\n::error::owned %0A"
     cases = [Case("a", (Fault(hostile, "a,b:c.json", 3, 4),)), Case("b"), Case("c", skipped="no data")]

@@ -29,14 +29,15 @@ CLAIMS = re.compile(r"^claims:", re.MULTILINE)
 class CardFiles:
     """All cards with the files they stand in, by name; `broken` names those that could not be read.
 
-    Superseded versions of benchmarks stand under `name@version`. `claims` are the files of the user's cards of claims,
-    which are read once all other cards are right.
+    Superseded versions of benchmarks stand under `name@version`. `looked_at` are the files of all these cards, whatever
+    was found in them; `claims` those of the user's cards of claims, which are read once all other cards are right.
     """
 
     models: dict[str, CardFile[ModelCard]] = field(default_factory=dict)
     datasets: dict[str, CardFile[DatasetCard]] = field(default_factory=dict)
     benchmarks: dict[str, CardFile[BenchmarkCard]] = field(default_factory=dict)
     superseded: dict[str, CardFile[BenchmarkCard]] = field(default_factory=dict)
+    looked_at: list[Path] = field(default_factory=list)
     claims: list[Path] = field(default_factory=list)
     bibliography: dict[str, str] = field(default_factory=dict)
     broken: set[tuple[Kind, str]] = field(default_factory=set)
@@ -51,11 +52,6 @@ class CardFiles:
             *self.benchmarks.values(),
             *self.superseded.values(),
         ]
-
-    @property
-    def checked(self) -> int:
-        """How many card files were looked at, the broken ones included."""
-        return len(self.files) + len(self.broken)
 
 
 def read_card_files(include: Sequence[Path] = ()) -> CardFiles:
@@ -136,6 +132,7 @@ def _is_entry(folder: Path) -> bool:
 
 def _add(card_files: CardFiles, kind: Kind, path: Path) -> None:
     """Read one card into them."""
+    card_files.looked_at.append(path)
     try:
         if kind == "model":
             _place(card_files, card_files.models, open_card(path, ModelCard))

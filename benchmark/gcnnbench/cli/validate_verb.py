@@ -14,7 +14,6 @@ from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
 
 if TYPE_CHECKING:
-    from gcnnbench.cards.card_files import CardFiles
     from gcnnbench.cards.reading import Finding
     from gcnnbench.cards.registry import Registry
     from gcnnbench.exports.junit import Case
@@ -41,7 +40,8 @@ def validate(
     from gcnnbench.claims.reading import claims_files, read_claims
 
     card_files = survey(paths or [])
-    if card_files.checked == 0:
+    looked_at = list(card_files.looked_at)
+    if not looked_at:
         raise UserError("no card was found, and nothing checked is nothing right: is the installation whole?")
     findings: list[Finding] = list(card_files.findings)
     counted: dict[str, Sized] = {
@@ -49,47 +49,46 @@ def validate(
         "data set": card_files.datasets,
         "benchmark": card_files.benchmarks,
     }
-    looked_at = card_files.checked
     if not findings:
         registry = Registry.of(card_files)
-        counted |= {"claims card": claims_files(registry), "protocol": protocol_files()}
-        looked_at += len(counted["claims card"]) + len(counted["protocol"])
+        claims, protocols = claims_files(registry), protocol_files()
+        counted |= {"claims card": claims, "protocol": protocols}
+        looked_at += [*claims, *protocols]
         for read in (read_claims, read_protocols):
             try:
                 read(registry)
             except CardsError as error:
                 findings += error.errors
     if findings:
-        report_checks("gcnnbench validate", _cases(card_files, findings), junit)
+        report_checks("gcnnbench validate", _cases(looked_at, findings), junit)
         for finding in findings:
             typer.echo(str(finding), err=True)
         files = len({finding.path for finding in findings})
-        errors, checked = how_many(len(findings), "error"), how_many(looked_at, "card")
+        errors, checked = how_many(len(findings), "error"), how_many(len(looked_at), "card")
         waiting = "" if "protocol" in counted else "; claims and protocols are looked at once these are right"
         typer.echo(f"{errors} in {files} of {checked}{waiting}", err=True)
         raise typer.Exit(CHECK_FAILED)
     told = ", ".join(how_many(len(cards), kind) for kind, cards in counted.items())
     sources = how_many(len(card_files.bibliography), "source")
-    typer.echo(f"{how_many(looked_at, 'card')} checked, no errors: {told}; {sources}")
+    typer.echo(f"{how_many(len(looked_at), 'card')} checked, no errors: {told}; {sources}")
     false = _audit(Registry.of(card_files), [path.absolute() for path in paths or []]) if audit else []
-    report_checks("gcnnbench validate", _cases(card_files, (), false), junit)
+    report_checks("gcnnbench validate", _cases(looked_at, (), false), junit)
     if false:
         raise typer.Exit(CHECK_FAILED)
 
 
-def _cases(card_files: CardFiles, findings: Sequence[Finding], false: Sequence[tuple[Path, str]] = ()) -> list[Case]:
+def _cases(
+    looked_at: Sequence[Path], findings: Sequence[Finding], false: Sequence[tuple[Path, str]] = ()
+) -> list[Case]:
     """One case a card's file, the faulty ones with all that is wrong or was found false."""
     from gcnnbench.exports.junit import Case, Fault
 
-    files = {
-        file.path for kind in (card_files.models, card_files.datasets, card_files.benchmarks) for file in kind.values()
-    }
-    faults: dict[Path, list[Fault]] = {path: [] for path in sorted(files)}
+    faults: dict[Path, list[Fault]] = {path: [] for path in sorted(looked_at)}
     for finding in findings:
         where = shown_path(finding.path)
-        faults.setdefault(finding.path, []).append(Fault(str(finding), where, finding.line, finding.column))
+        faults[finding.path].append(Fault(str(finding), where, finding.line, finding.column))
     for path, sentence in false:
-        faults.setdefault(path, []).append(Fault(sentence, shown_path(path)))
+        faults[path].append(Fault(sentence, shown_path(path)))
     return [Case(shown_path(path), tuple(here)) for path, here in faults.items()]
 
 
