@@ -108,7 +108,7 @@ def test_what_cannot_be_judged_there_is_not_claimed() -> None:
     assert few == "with the weights drawn, on −1 to 1 in batches of 1 and 3: RuntimeError: takes no single image"
     assert large.startswith("with the weights drawn, on 0 to 255 in batches of 2: the output is not finite")
     assert row.document()["left_open"] == [few, large]
-    told = legend(Audit("network", "p4", (row,), 3), ["not proved; measured exact"])
+    told = legend(Audit("network", P4, (row,), 3), ["not proved; measured exact"])
     assert [line for line in told if "left open" in line] == [f"left open at 12, {few}", f"left open at 12, {large}"]
 
 

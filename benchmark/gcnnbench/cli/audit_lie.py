@@ -46,7 +46,7 @@ def audit_lie(
     Raises:
         UserError: no size is named, a motion is unknown, or the network cannot be measured.
     """
-    from gcnnbench.equivariance.audit import find_channels
+    from gcnnbench.equivariance.channels import find_channels
     from gcnnbench.equivariance.lie_table import IMAGES, lie_table
 
     if not sizes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from torch import Tensor
 
 from gcnnbench.equivariance.certificate.verdict import Certificate
+from gcnnbench.equivariance.channels import find_channels
 from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
 from gcnnbench.equivariance.exactness import Verdict, nearest_sizes, watch
 from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
@@ -17,7 +18,6 @@ from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
 from gcnnbench.foreign_code import REFUSALS, said
-from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
 
@@ -36,7 +36,7 @@ class SizeAudit:
         grid: of the certificate.
         certificate: whether the operations are known to be equivariant.
         decision: whether measurement finds the network equivariant; *inapplicable* where it cannot take the size.
-        first_break: the first layer that breaks the symmetry of an output that is not exact.
+        first_break: the first layer whose grid is broken, else the first that is measured to break; None where exact.
         recovered: layers that are broken below an exact output.
         invariance_error: the largest relative error at the output with the weights as given.
         drawn_error: the same with the weights drawn anew.
@@ -91,10 +91,15 @@ class Audit:
     """A network over input sizes, under one group. `claims` are the sizes at which it is said to be exact."""
 
     network: str
-    group: str
+    acting_group: ActingGroup
     sizes: tuple[SizeAudit, ...]
     channels: int
     claims: tuple[int, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The group's name."""
+        return self.acting_group.name
 
     def document(self) -> dict[str, object]:
         """The JSON document."""
@@ -153,40 +158,7 @@ def audit(
     rows = [audit_size(make, size, group, channels, output, images, claims_trivial) for size in wanted]
     if nearest:
         rows = [_with_nearest(row, make, group, channels, output, images) for row in rows]
-    return Audit(called, group.name, tuple(rows), channels, tuple(claims))
-
-
-def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
-    """The first number of channels, of 3, 1, 2 and 4, with which the network runs at one of the sizes.
-
-    Raises:
-        UserError: it cannot be made at any of the sizes, or takes none of these numbers.
-    """
-    unmade, refused = list[str](), list[list[str]]()
-    for size in sizes:
-        try:
-            network = make(size)
-        except REFUSALS as error:
-            unmade.append(f"{size}: {said(error)}")
-            continue
-        refused.append([])
-        for channels in (3, 1, 2, 4):
-            try:
-                watch(network, sample_images(2, channels, size), P4.elements)
-            except REFUSALS as error:
-                refused[-1].append(f"{size} with {how_many(channels, 'channel')}: {said(error)}")
-            else:
-                return channels
-    if not refused:
-        raise UserError(f"{name} cannot be made at any of the sizes: at {unmade[0]}")
-    raise UserError(
-        "\n- ".join(
-            [
-                f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes",
-                *refused[0],  # with the right number it says what else is wrong
-            ]
-        )
-    )
+    return Audit(called, group, tuple(rows), channels, tuple(claims))
 
 
 def audit_size(

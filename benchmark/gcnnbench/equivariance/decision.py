@@ -84,7 +84,7 @@ class Decision:
 
     @property
     def first_break(self) -> str | None:
-        """The first layer that explains an output that is not exact; None where only the output shows it."""
+        """The first layer measured to break below an output that is not exact; None where only the output shows it."""
         return self.broken[0] if self.broken and self.verdict != "exact" else None
 
     @property
@@ -233,7 +233,7 @@ def _reason(found: Decision, network: nn.Module, images: Tensor, fan_in: int, ou
     reasons = [str(worst)]
     if found.first_break is not None:
         here = [one.error for one in found.judged if one.layer == found.first_break and one.verdict == "approximate"]
-        reasons.append(f"first broken is {found.first_break}, by {max(here):.2g}")
+        reasons.append(f"the first layer measured to break is {found.first_break}, by {max(here):.2g}")
     given, anew = found.states
     if given.verdict(group) == "exact":
         name = breaking_parameter(network, images, group, draw=draw, fan_in=fan_in, output=output)

@@ -41,7 +41,10 @@ class Verdict:
 
     @property
     def first_break(self) -> str | None:
-        """The first layer that breaks the symmetry of an output that is not exact."""
+        """Where an output that is not exact breaks: the first sampling whose grid is broken, else the first layer.
+
+        Where the grid is broken, a layer before it may be measured to break as well; `reason` names it.
+        """
         if self.decision.verdict == "exact":
             return None
         seen = self.certificate.first_break

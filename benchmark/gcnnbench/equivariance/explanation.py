@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from gcnnbench.equivariance.audit import Audit, Images, SizeAudit, audit
+from gcnnbench.equivariance.certificate.grid import Sampling
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import Decision
 from gcnnbench.equivariance.exactness import watch
@@ -14,7 +16,6 @@ from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.wording import MEANINGS, Reader, Words
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
-from gcnnbench.nn.groups import group as group_of
 
 
 def explain(
@@ -55,7 +56,7 @@ def explain(
     reader = Reader(found, make, output, images)
     mended: list[Repair] = []
     if reader.words(row) == "approximate":
-        mended = repairs(make, row, group_of(found.group), found.channels, output=output, images=images)
+        mended = repairs(make, row, found.acting_group, found.channels, output=output, images=images)
     return "\n".join(_lines(found, row, make, reader.words(row), mended))
 
 
@@ -72,16 +73,26 @@ def sizes_that_do(make: Factory, row: SizeAudit, channels: int, group: ActingGro
 
 
 def _changes(here: Certificate, there: Certificate, group: ActingGroup) -> list[str]:
-    counterparts = {sampling.layer: sampling for sampling in there.samplings}
+    counterparts = _by_call(there)
     return [
-        f"{sampling.layer} sees {counterparts[sampling.layer].rows.input} instead of {sampling.rows.input}"
-        for sampling in here.samplings
-        if sampling.breaks(group.elements) and sampling.layer in counterparts
+        f"{sampling.layer} sees {counterparts[call].rows.input} instead of {sampling.rows.input}"
+        for call, sampling in _by_call(here).items()
+        if sampling.breaks(group.elements) and call in counterparts
     ]
 
 
+def _by_call(certificate: Certificate) -> dict[tuple[str, int], Sampling]:
+    """The samplings by layer and by which of its calls they are: a layer that runs twice, functions of one module."""
+    calls: Counter[str] = Counter()
+    found = {}
+    for sampling in certificate.samplings:
+        calls[sampling.layer] += 1
+        found[sampling.layer, calls[sampling.layer]] = sampling
+    return found
+
+
 def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: list[Repair]) -> Iterator[str]:
-    group = group_of(found.group)
+    group = found.acting_group
     yield f"{found.network} at {row.size} under {found.group}: {words}"
     if words in MEANINGS and words != "inapplicable":
         yield f"({MEANINGS[words]})"

@@ -70,7 +70,9 @@ def _converted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 def in_arithmetic(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy whose parameters and buffers are converted as by `tensors`; `Module.to` makes complex numbers real."""
-    return copy.deepcopy(network)._apply(partial(_converted, dtype=dtype))
+    copied = copy.deepcopy(network)
+    copied._apply(partial(_converted, dtype=dtype))
+    return copied
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.formatting import ranges
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import group as group_of
 
 Words = Literal[
     "exact",
@@ -100,7 +99,7 @@ class Reader:
         """The row of another size; None where the network cannot take it or its sampling is not symmetric."""
         if size not in self._known:
             self._known[size] = None
-            group = group_of(self.found.group)
+            group = self.found.acting_group
             try:
                 shown = self.images(2, self.found.channels, size)
                 seen = watch(self.make(size), shown, group.elements, self.output, size)

@@ -18,7 +18,6 @@ from gcnnbench.equivariance.precision import slots
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.wording import Words
 from gcnnbench.nn.fields import Field, Invariant
-from gcnnbench.nn.groups import group as group_of
 from gcnnbench.passport.arithmetic import ROUNDOFF, Arithmetic, arithmetics
 from gcnnbench.runs.provenance import platform_name, versions
 
@@ -88,7 +87,7 @@ def passport(
         output: how the output transforms; invariant logits where None.
         names: the arithmetics that are measured, of `arithmetic.ROUNDOFF`.
     """
-    group = group_of(found.group)
+    group = found.acting_group
     pages = []
     for row, verdict in zip(found.sizes, verdicts, strict=True):
         network = None if row.decision == "inapplicable" else make(row.size)

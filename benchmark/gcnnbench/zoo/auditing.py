@@ -127,7 +127,7 @@ def _repair(make: Factory, row: SizeAudit, reader: Reader, channels: int) -> str
     found = [f"{sizes[0]} pixels"] if sizes else []
     image = sample_images(1, channels, row.size)
     if macs(make(row.size), image) <= REPAIRED_MACS:
-        changes = repairs(make, row, group_of(reader.found.group), channels)
+        changes = repairs(make, row, reader.found.acting_group, channels)
         if changes:
             found.append(min(changes, key=lambda change: change.macs).what)
     return "; or ".join(found) or None

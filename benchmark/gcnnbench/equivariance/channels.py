@@ -1,0 +1,46 @@
+"""Finds out how many channels a network takes, where nobody says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gcnnbench.equivariance.exactness import watch
+from gcnnbench.equivariance.factories import Factory
+from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.errors import UserError
+from gcnnbench.foreign_code import REFUSALS, said
+from gcnnbench.formatting import how_many
+from gcnnbench.nn.groups import P4
+
+
+def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
+    """The first number of channels, of 3, 1, 2 and 4, with which the network runs at one of the sizes.
+
+    Raises:
+        UserError: it cannot be made at any of the sizes, or takes none of these numbers.
+    """
+    unmade, refused = list[str](), list[list[str]]()
+    for size in sizes:
+        try:
+            network = make(size)
+        except REFUSALS as error:
+            unmade.append(f"{size}: {said(error)}")
+            continue
+        refused.append([])
+        for channels in (3, 1, 2, 4):
+            try:
+                watch(network, sample_images(2, channels, size), P4.elements)
+            except REFUSALS as error:
+                refused[-1].append(f"{size} with {how_many(channels, 'channel')}: {said(error)}")
+            else:
+                return channels
+    if not refused:
+        raise UserError(f"{name} cannot be made at any of the sizes: at {unmade[0]}")
+    raise UserError(
+        "\n- ".join(
+            [
+                f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes",
+                *refused[0],  # with the right number it says what else is wrong
+            ]
+        )
+    )
