@@ -14,7 +14,7 @@ from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from gcnnbench.cli.app import build_app
+from gcnnbench.cli.app import build_app, main
 from gcnnbench.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,24 @@ def test_what_an_empty_board_advises_is_the_users_own(command: str, own: Path) -
     assert values["benchmarks"] == ["mine"]
     assert (values["results"], values["include"]) == (own / "none", [own / "mine.yaml"])
     assert values["seeds"] == ("7" if "--seed" in words else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "verb"),
+    [
+        ("explain quickstart p4cnn@12", "run"),
+        ("export eval-results quickstart p4cnn@12", "run"),
+        ("leaderboard quickstart", "run"),
+        ("verify claims --paper cohen2016", "run"),
+    ],
+)
+def test_the_command_as_it_is_called_advises_the_same(
+    words: str, verb: str, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*words.split(), "--results", str(own)])
+    told = capsys.readouterr()
+    assert advice(told.out + told.err, verb)["results"] == own
 
 
 @pytest.mark.parametrize("form", ["md", "json"])

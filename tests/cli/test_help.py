@@ -11,7 +11,8 @@ from typing import get_type_hints
 import pytest
 from typer.models import OptionInfo
 
-from gcnnbench.cli.app import VERBS, VERIFY, function_at, main
+from gcnnbench.cli.app import VERBS, VERIFY, main
+from gcnnbench.cli.lazy_group import function_at
 
 WORDS = [[name] for name in VERBS] + [["verify", name] for name in VERIFY] + [[], ["verify"]]
 

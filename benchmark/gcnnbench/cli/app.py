@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from tempfile import gettempdir
-from typing import Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
 from gcnnbench import __version__
 from gcnnbench.cli.exit_codes import INTERRUPTED, MISTAKE
-from gcnnbench.cli.plain_help import PlainCommand, plain_typer
+from gcnnbench.cli.lazy_group import group_of
+from gcnnbench.cli.plain_help import plain_typer
 from gcnnbench.disk import REMEDIES
 from gcnnbench.errors import UserError, told
 from gcnnbench.escaping import terminal
@@ -51,34 +51,13 @@ VERIFY: Mapping[str, str] = {
 """What `verify` puts to the test, each with options of its own."""
 
 
-def build_app(words: Sequence[str] = ()) -> typer.Typer:
-    """The application with the verb that is asked for, or with all its verbs where none is, or one that it lacks.
-
-    Args:
-        words: those after the command's name; the modules of other verbs than their first word are not read.
-    """
-    names = {*VERBS, "verify"}
-    asked = names.intersection(words[:1]) or names
-    app = plain_typer(name="gcnnbench")
+def build_app() -> typer.Typer:
+    """The application with all its verbs; the module of a verb is read when it is called or asked about."""
+    app = plain_typer(name="gcnnbench", cls=group_of(VERBS))
     app.callback()(_options)
-    for name, place in VERBS.items():
-        if name in asked:
-            app.command(name, cls=PlainCommand)(function_at(place))
-    if "verify" in asked:
-        verify = plain_typer()
-        for name, place in VERIFY.items():
-            verify.command(name, cls=PlainCommand)(function_at(place))
-        app.add_typer(
-            verify, name="verify", help="Put published claims, our records or a submitted bundle to the test."
-        )
+    verify = plain_typer(cls=group_of(VERIFY))
+    app.add_typer(verify, name="verify", help="Put published claims, our records or a submitted bundle to the test.")
     return app
-
-
-def function_at(place: str) -> Callable[..., Any]:
-    """A verb's function, from `module:function` in this room."""
-    module, _, name = place.partition(":")
-    function: Callable[..., Any] = getattr(import_module(f"gcnnbench.cli.{module}"), name)
-    return function
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -94,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     _open_closed()
     try:
-        build_app(words)(words, prog_name="gcnnbench")
+        build_app()(words, prog_name="gcnnbench")
     except (UserError, OSError, MemoryError) as error:
         _complain(_told_with_place(error))
         sys.exit(MISTAKE)

@@ -102,10 +102,10 @@ def _choices(argument: Any) -> str:
     return " " + "|".join(map(str, choices)) if choices else ""
 
 
-def plain_typer(**settings: Any) -> typer.Typer:
+def plain_typer(*, cls: type[PlainGroup] = PlainGroup, **settings: Any) -> typer.Typer:
     """An application or a group of verbs whose help is plain."""
     return typer.Typer(
-        cls=PlainGroup,
+        cls=cls,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
