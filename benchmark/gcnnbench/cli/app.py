@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from tempfile import gettempdir
 from typing import Annotated, TextIO
 
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else arguments
     _open_closed()
+    _escape_what_stdout_lacks()
     try:
         build_app()(words, prog_name="gcnnbench")
     except (UserError, OSError, MemoryError) as error:
@@ -90,6 +92,12 @@ def _open_closed() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+
+
+def _escape_what_stdout_lacks() -> None:
+    """Let stdout, as stderr does, show by an escape what its encoding lacks: a minus in Latin-1, a byte in a name."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _told_with_place(error: BaseException) -> str:

@@ -30,7 +30,7 @@ class AuditFiles:
         badge: the badge's file, likewise.
 
     Raises:
-        UserError: a file's name ends otherwise.
+        UserError: a file's name ends otherwise, or two files are to have one place.
     """
 
     figure: Path | None
@@ -44,6 +44,8 @@ class AuditFiles:
         ):
             if path is not None and path.suffix not in known:
                 raise UserError(f"{option} (={str(path)!r}) must end in {' or '.join(known)}, which says the form")
+        if self.passport and self.badge and self.passport.resolve() == self.badge.resolve():
+            raise UserError(f"--passport and --badge are both {self.badge}: give each a file of its own")
 
     @property
     def need_passport(self) -> bool:

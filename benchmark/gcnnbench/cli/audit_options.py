@@ -56,9 +56,9 @@ def parse_sizes(text: str) -> tuple[int, ...]:
     """
     found: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*([1-9]\d*)(?:\s*-\s*([1-9]\d*))?\s*", part)
+        match = re.fullmatch(r"\s*([1-9]\d{0,3})(?:\s*-\s*([1-9]\d{0,3}))?\s*", part)
         if match is None:
-            raise UserError(f"sizes (={text!r}) must be numbers and ranges, as in 24-40 or 32,33")
+            raise UserError(f"sizes (={text!r}) must be numbers to 9999 and ranges, as in 24-40 or 32,33")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise UserError(f"sizes (={text!r}): {first}-{last} runs backwards; write {last}-{first}")
@@ -79,7 +79,7 @@ def parse_arguments(texts: list[str]) -> dict[str, Any]:
             raise UserError(f"--arg (={text!r}) must be KEY=VALUE, as in widen_factor=2")
         try:
             found[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # as literal_eval says
             found[key] = value
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -201,6 +202,6 @@ def _at_once(text: str) -> int | Literal["auto"]:
     """How many seeds at once an option asks for."""
     if text == "auto":
         return "auto"
-    if text.isascii() and text.isdigit() and int(text) > 0:
+    if re.fullmatch("[1-9][0-9]{0,3}", text):
         return int(text)
     raise UserError(f"--parallel {text}: write how many seeds are trained at once, as in 4, or auto")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gcnnbench.disk import require_writable
+from gcnnbench.errors import UserError
 
 
 def file_to_write(path: Path | None) -> Path | None:
@@ -30,11 +31,14 @@ def folder_to_write_in(folder: Path | None) -> Path | None:
 
 
 def stem_to_write(stem: Path | None) -> Path | None:
-    """The beginning of the names of several files, beside which one can be written.
+    """A path with a name, from which other names are made, and beside which a file can be written.
 
     Raises:
-        OSError: it cannot.
+        UserError: it is a folder alone, as `.` is.
+        OSError: nothing can be written there.
     """
     if stem is not None:
+        if stem.name in ("", ".."):
+            raise UserError(f"{stem} is a folder: add the name of what is written in it, as in {stem / 'NAME'}")
         folder_to_write_in(stem.parent)
     return stem

@@ -17,9 +17,9 @@ from gcnnbench.strict_json import parse_model
 class Spread(Model):
     """A ratio of medians with the quartiles of the ratios of single rounds."""
 
-    value: float
-    low: float
-    high: float
+    value: float = Field(gt=0)
+    low: float = Field(gt=0)
+    high: float = Field(gt=0)
 
 
 class Measured(Model):
