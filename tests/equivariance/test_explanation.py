@@ -29,7 +29,8 @@ class UpDown(nn.Module):
         self.pool = nn.AvgPool2d(2)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.pool(self.conv(images).relu()).mean(2)[..., :3].flatten(1)
+        maps: Tensor = self.pool(self.conv(images).relu())
+        return maps.mean(2)[..., :3].flatten(1)
 
 
 @pytest.mark.parametrize("group", [FLIP, UP_DOWN], ids=["a name of its own", "a name of the suite's"])
@@ -54,8 +55,8 @@ class Twice(nn.Module):
         self.coset = CosetPool(P4)
 
     def forward(self, images: Tensor) -> Tensor:
-        maps = self.pool(self.second(self.pool(self.first(images).relu())).relu())
-        return self.coset(maps).mean((-2, -1))
+        maps: Tensor = self.coset(self.pool(self.second(self.pool(self.first(images).relu())).relu()))
+        return maps.mean((-2, -1))
 
 
 @pytest.mark.parametrize("module", [True, False], ids=["a module", "a function"])

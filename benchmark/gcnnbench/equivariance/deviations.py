@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.depths import See, known_layers, observed, output_tensor
 from gcnnbench.equivariance.precision import Tensors, evaluating, forward
+from gcnnbench.equivariance.restoring import generator_states
 from gcnnbench.nn.fields import Field, known_action
 from gcnnbench.nn.groups import Element
 
@@ -38,7 +39,7 @@ class Deviation:
     Args:
         layer: its name, or `output`.
         element: the element's name.
-        error: infinite where the shapes of `g f(x)` and `f(g x)` differ.
+        error: infinite where the shapes of `g f(x)` and `f(g x)` differ, or `f(g x)` alone is not finite.
         condition: how much a relative error made before this layer can have grown in it, at least one.
     """
 
@@ -70,7 +71,7 @@ def deviations(
     logits hides nothing. The condition of a layer is measured: the images are changed by random relative 2⁻²⁰, and
     the relative change of the layer over 2⁻²⁰ is taken; at the output it is at least `rms f / scale`. Where that
     changes the output altogether, 2⁻⁴⁰ is tried, and where that does, too, the condition is infinite. Layers whose
-    scale is zero have no error and are left out, and so are all where the images are shown in batches.
+    scale is zero or not finite have no error and are left out, and so are all where the images are shown in batches.
 
     Raises:
         UnjudgedError: the output is not finite, the same for all images, or another one at each time.
@@ -81,8 +82,8 @@ def deviations(
     found: list[Deviation] = []
 
     def keep(name: str, features: Tensor, field: Field) -> None:  # noqa: ARG001
-        size = float(features.square().mean().sqrt())
-        if size > 0:
+        size = rms(features)
+        if 0 < size < float("inf"):
             scales[name] = _Scale(features.clone(), size)
 
     def same(name: str, features: Tensor, field: Field) -> None:  # noqa: ARG001
@@ -92,16 +93,14 @@ def deviations(
     def condition(name: str, features: Tensor, field: Field) -> None:  # noqa: ARG001
         if name in scales:
             here = scales[name]
-            change = float((features - here.upright).square().mean().sqrt()) / here.size
+            change = _apart(here.upright, features) / here.size
             here.change, here.condition = change, max(here.condition, change / nudged)
 
     def compare(g: Element) -> See:
         def see(name: str, features: Tensor, field: Field) -> None:
             if name in scales and known_action(field, g, features, images.shape[-2:]):
                 here = scales[name]
-                moved = field.act(here.upright, g)
-                same = moved.shape == features.shape
-                error = float((moved - features).square().mean().sqrt()) / here.size if same else float("inf")
+                error = _apart(field.act(here.upright, g), features) / here.size
                 found.append(Deviation(name, g.name, error, here.condition))
 
         return see
@@ -113,12 +112,12 @@ def deviations(
 
     with evaluating(network):
         swapped = {name: tensor.to(images.device) for name, tensor in state(network, images.dtype).items()}
-        numbers = torch.get_rng_state()
+        numbers = generator_states(network)
         run(images, keep)
         if OUTPUT not in scales:
             raise UnjudgedError(ALIKE)
         here = scales[OUTPUT]
-        if not torch.equal(numbers, torch.get_rng_state()):
+        if generator_states(network) != numbers:
             run(images, same)
         spread = spread_of(here.upright)
         scales[OUTPUT] = _Scale(here.upright, spread, here.size / spread)
@@ -156,10 +155,21 @@ def spread_of(output: Tensor) -> float:
     Raises:
         UnjudgedError: there is none beside rounding.
     """
-    spread = float((output - output.mean(0)).square().mean().sqrt())
-    if spread <= 1e-12 * float(output.square().mean().sqrt()):
+    spread = rms(output - output.mean(0))
+    if spread <= 1e-12 * rms(output):
         raise UnjudgedError(ALIKE)
     return spread
+
+
+def rms(values: Tensor) -> float:
+    """The root of the mean square of real or complex numbers."""
+    return float(values.abs().square().mean().sqrt())
+
+
+def _apart(expected: Tensor, features: Tensor) -> float:
+    """The root of the mean square of their difference; infinite where shapes differ or the features are not finite."""
+    same = expected.shape == features.shape and bool(features.isfinite().all())
+    return rms(expected - features) if same else float("inf")
 
 
 def keeps_the_order(network: nn.Module, state: State, images: Tensor) -> bool:
@@ -173,5 +183,4 @@ def keeps_the_order(network: nn.Module, state: State, images: Tensor) -> bool:
         first, second = (output_tensor(forward(network, swapped, shown)) for shown in (images, images.flip(0)))
     if first.shape != second.shape or len(first) != len(images):
         return True
-    spread = float((first - first.mean(0)).square().mean().sqrt())
-    return float((first - second.flip(0)).square().mean().sqrt()) < SATURATED * spread
+    return rms(first - second.flip(0)) < SATURATED * rms(first - first.mean(0))

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.double_precision import double_precision
+from gcnnbench.equivariance.restoring import restored
 from gcnnbench.equivariance.steering import symmetric_filters
 from gcnnbench.float32_precision import FULL, float32_precision
 
 Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
-
-MEMBERS = ("_parameters", "_buffers", "_modules")
 
 
 def device_of(network: nn.Module, images: Tensor) -> torch.device:
@@ -80,39 +79,16 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     """The mode that `network.eval()` reaches, without gradients and in full float32; then everything is as it was.
 
     `eval()` is called, not imitated, for a network may override what it does. As such code may do anything (fold, merge
-    or cache weights), every module's attributes and every tensor's contents are put back, and torch's generator too.
+    or cache weights), all that the modules hold is put back, and so are the random generators (`restoring.py`).
     Modules that would read filters cached by that call instead of the tensors that are swapped in (e2cnn's; they have
     `expand_parameters`) run in training mode, in which they differ in nothing else.
     """
-    with float32_precision(FULL), _restored(network), torch.random.fork_rng(devices=[]), torch.no_grad():
+    with float32_precision(FULL), restored(network), torch.no_grad():
         network.eval()
         for module in network.modules():
             module.training = module.training or hasattr(module, "expand_parameters")
         with symmetric_filters(network):
             yield
-
-
-@contextmanager
-def _restored(network: nn.Module) -> Iterator[None]:
-    """Give every module its attributes back, and every parameter and buffer its contents."""
-    attributes = {module: dict(vars(module)) for module in network.modules()}
-    members = {module: [dict(vars(module)[kind]) for kind in MEMBERS] for module in attributes}
-    contents = [
-        (tensor, tensor.detach().clone()) for tensor in {id(one): one for one in slots(network).values()}.values()
-    ]
-    try:
-        yield
-    finally:
-        for module, before in attributes.items():
-            vars(module).clear()
-            vars(module).update(before)
-            for kind, held in zip(MEMBERS, members[module], strict=True):
-                vars(module)[kind].clear()
-                vars(module)[kind].update(held)
-        with torch.no_grad():
-            for tensor, value in contents:
-                if not torch.equal(tensor, value):
-                    tensor.copy_(value)
 
 
 def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -> Any:

@@ -1,0 +1,110 @@
+"""What a network may change as it runs, beside its output, and how all of it is put back.
+
+That is whatever its modules hold, directly or in lists, dicts, sets and tuples: attributes, tensors, numpy's arrays
+and random generators; and the generators of the process, which are torch's, numpy's and Python's own. Objects of other
+classes are not looked into.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
+    torch.Generator: (torch.Generator.get_state, torch.Generator.set_state),
+    np.random.RandomState: (np.random.RandomState.get_state, np.random.RandomState.set_state),
+    np.random.Generator: (
+        lambda generator: generator.bit_generator.state,
+        lambda generator, state: setattr(generator.bit_generator, "state", state),
+    ),
+    random.Random: (random.Random.getstate, random.Random.setstate),
+}
+"""How the state of each kind of generator is read and set."""
+
+CONTAINERS = (dict, list, deque, set, tuple, frozenset)
+
+
+@contextmanager
+def restored(network: nn.Module) -> Iterator[None]:
+    """Put back in the end all that the network may have changed: see above."""
+    put_back = [_as_it_is(thing) for thing in _reached(network, *_generators_of_the_process())]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for restore in put_back:
+                restore()
+
+
+def generator_states(network: nn.Module) -> list[bytes]:
+    """The states of all generators from which the network may draw; a pass that draws changes one of them."""
+    every = _reached(network, *_generators_of_the_process())
+    return [pickle.dumps(GENERATORS[kind][0](one)) for one in every if (kind := _generator(one)) is not None]
+
+
+def _generators_of_the_process() -> tuple[Any, ...]:
+    numpys: Any = np.random.get_state
+    pythons: Any = random.getstate
+    return torch.default_generator, *torch.cuda.default_generators, numpys.__self__, pythons.__self__
+
+
+def _generator(thing: object) -> type | None:
+    """Which kind of generator it is; the system's own has no state."""
+    if isinstance(thing, random.SystemRandom):
+        return None
+    return next((kind for kind in GENERATORS if isinstance(thing, kind)), None)
+
+
+def _reached(*roots: Any) -> list[Any]:
+    """These and what is reached from them, each once: modules' attributes, containers, tensors, arrays, generators."""
+    found: dict[int, Any] = {}
+    left = list(roots)
+    while left:
+        thing = left.pop()
+        if id(thing) not in found:
+            found[id(thing)] = thing
+            left += _held(thing)
+    return list(found.values())
+
+
+def _held(thing: Any) -> Iterable[Any]:
+    if isinstance(thing, nn.Module):
+        return [vars(thing)]
+    if isinstance(thing, CONTAINERS):
+        return list(thing.values() if isinstance(thing, dict) else thing)
+    return []
+
+
+def _as_it_is(thing: Any) -> Callable[[], Any]:
+    """What puts a thing back as it is now."""
+    if (kind := _generator(thing)) is not None:
+        read, write = GENERATORS[kind]
+        return partial(write, thing, read(thing))
+    if isinstance(thing, Tensor) and thing.layout == torch.strided and not thing.is_meta:
+        return partial(_write, thing, thing.detach().clone())
+    if isinstance(thing, np.ndarray) and thing.flags.writeable:
+        return partial(np.copyto, thing, thing.copy())
+    if isinstance(thing, (dict, set)):
+        return partial(_refill, thing, thing.update, thing.copy())
+    if isinstance(thing, (list, deque)):
+        return partial(_refill, thing, thing.extend, list(thing))
+    return lambda: None
+
+
+def _write(tensor: Tensor, contents: Tensor) -> None:
+    if not torch.equal(tensor, contents):
+        tensor.copy_(contents)
+
+
+def _refill(container: Any, fill: Callable[[Any], None], contents: Any) -> None:
+    container.clear()
+    fill(contents)
