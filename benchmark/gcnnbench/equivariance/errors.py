@@ -39,9 +39,9 @@ class _Depths:
 
     def keep(self, name: str, output: Tensor, action: Field) -> None:  # noqa: ARG002
         """See f(x)."""
-        self.features[name] = output.clone()  # the next layer may work in place
+        self.features[name] = _finite(output, f"a feature of {name}").clone()  # the next layer may work in place
         here = self.sums.setdefault(name, _Sums())
-        here.norm += float(output.square().sum())
+        here.norm += float(output.abs().square().sum())
         here.entries += output.numel()
 
     def compare(self, g: Element, size: Sequence[int]) -> See:
@@ -54,8 +54,8 @@ class _Depths:
             if expected is None or expected.shape != output.shape:
                 here.defined = False
                 return
-            difference = expected - output
-            here.absolute += float(difference.abs().sum())
+            difference = (expected - _finite(output, f"a feature of {name}")).abs()
+            here.absolute += float(difference.sum())
             here.square += float(difference.square().sum())
             here.pairs += output.numel()
 
@@ -141,6 +141,10 @@ def _logits(output: object) -> Tensor:
         raise UserError(
             f"the network puts out {tuple(tensor.shape)}; the invariance error needs logits (batch, classes)"
         )
-    if not tensor.isfinite().all():
-        raise FloatingPointError("a logit is not finite, so no equivariance error is defined")
-    return tensor
+    return _finite(tensor, "a logit")
+
+
+def _finite(output: Tensor, what: str) -> Tensor:
+    if not output.isfinite().all():
+        raise FloatingPointError(f"{what} is not finite, so no equivariance error is defined")
+    return output

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gcnnbench.device import scoring_batch
 from gcnnbench.equivariance.depths import output_tensor
-from gcnnbench.equivariance.deviations import OUTPUT, State, UnjudgedError, judgeable, spread_of
+from gcnnbench.equivariance.deviations import OUTPUT, State, UnjudgedError, judgeable, rms, spread_of
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
 from gcnnbench.equivariance.macs import macs
 from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
@@ -179,6 +179,6 @@ def _in_one_batch(
     judged = []
     for g, features in zip(group.elements[1:], moved, strict=True):
         if g != Element() and known_action(output, g, features, images.shape[-2:]):
-            error = float((output.act(upright, g) - features).square().mean().sqrt()) / spread
+            error = rms(output.act(upright, g) - features) / spread
             judged.append(Judged(name, OUTPUT, g.name, error, bound, verdict_of(error, None, bound)))
     return Judgement(name, tuple(judged))
