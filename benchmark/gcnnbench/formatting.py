@@ -59,7 +59,7 @@ def float64_error(error: float | None, decimals: int = 1) -> str:
     """An error measured in float64; of rounding no digits are shown, as every machine has others."""
     if error is None:
         return NOTHING
-    return f"{error:.{decimals}e}" if error >= ROUNDING else f"< {ROUNDING:.0e}"
+    return f"< {ROUNDING:.0e}" if error < ROUNDING else f"{error:.{decimals}e}"
 
 
 def points(difference: float, decimals: int = 2) -> str:

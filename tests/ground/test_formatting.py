@@ -47,6 +47,11 @@ def test_the_rule_holds_for_any_number_of_decimals(part: float, decimals: int, t
     assert formatting.share(part, decimals) == told
 
 
+def test_an_error_that_is_no_number_is_not_written_as_rounding() -> None:
+    errors = (1e-13, 1e-3, float("inf"), float("nan"))
+    assert [formatting.float64_error(error) for error in errors] == ["< 1e-12", "1.0e-03", "inf", "nan"]
+
+
 def test_a_difference_of_one_decimal() -> None:
     assert [formatting.points(one, 1) for one in (4e-4, -4e-4, 0.0, 0.0123)] == ["<+0.1", ">−0.1", "0.0", "+1.2"]
 

@@ -27,6 +27,7 @@ from gcnnbench.nn.groups import P4
 from gcnnbench.passport.arithmetic import arithmetics
 from gcnnbench.passport.passport import Passport, passport, weights_digest
 from gcnnbench.passport.text import COLOURS, badge_json, badge_message, badge_svg, card_section
+from gcnnbench.strict_json import json_document
 
 QUICK = ("float64", "float32", "bfloat16", "torch.export", "channels_last")
 
@@ -102,6 +103,35 @@ def test_a_form_that_loses_the_symmetry_is_found_and_tells_the_others_nothing() 
     assert found["float32"].error is not None
     assert found["float32"].error > 1e-3
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+class UndefinedInSinglePrecision(Symmetric):
+    """Not a number in float32, from one of its calls on."""
+
+    def __init__(self, call: int) -> None:
+        super().__init__()
+        self.call, self.calls = call, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += images.dtype == torch.float32
+        return super().forward(images) * (torch.nan if self.calls >= self.call else 1)
+
+
+@pytest.mark.parametrize("call", [1, 4], ids=["everywhere", "under the last element"])
+def test_an_output_that_is_not_finite_tells_nothing(made: tuple[Audit, Passport], call: int) -> None:
+    network, images = UndefinedInSinglePrecision(call), sample_images(4, 1, 8)
+    found = arithmetics(network, images, P4, Invariant(), 1e-12, ("float64", "float32"))
+    assert [one.survival for one in found] == ["exact", "not run"]
+    assert str(found[1].reason).endswith("the output is not finite")
+    text = card_section(replace(made[1], arithmetic=found))
+    assert re.search(r"\| float32 +\| not run +\| – ", text)
+    assert json_document(replace(made[1], arithmetic=found).document())
+
+
+def test_a_bound_that_bounds_nothing_is_none(made: tuple[Audit, Passport]) -> None:
+    found = arithmetics(Symmetric(), sample_images(4, 1, 8), P4, Invariant(), float("inf"), ("float32",))
+    assert (found[0].survival, found[0].bound) == ("unknown", None)
+    assert json_document(replace(made[1], arithmetic=found).document())
 
 
 def test_what_is_not_here_says_so_and_stops_nothing() -> None:

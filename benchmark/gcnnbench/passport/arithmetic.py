@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.depths import output_tensor
+from gcnnbench.equivariance.deviations import judgeable, rms
 from gcnnbench.equivariance.precision import device_of, evaluating, forward, in_arithmetic, tensors
 from gcnnbench.float32_precision import FULL, TF32, float32_precision
 from gcnnbench.foreign_code import REFUSALS
@@ -50,9 +52,9 @@ class Arithmetic:
         survival: *exact* where the error is rounding, *broken* where it is not, *unknown* where rounding may
             be as large as the output.
         error: the largest `rms(g f(x) − f(g x)) / rms(f(x) − mean_x f(x))` over the elements g.
-        bound: what rounding stays below.
+        bound: what rounding stays below; None where nothing bounds it.
         distance: of the output from that in float64, relative to the same scale.
-        reason: why it was not run.
+        reason: why it was not run, or nothing can be told from its output.
     """
 
     name: str
@@ -86,7 +88,7 @@ def arithmetics(
     with evaluating(network):
         swapped = tensors(network, torch.float64)
         reference = output_tensor(forward(network, swapped, wide))
-    scale = float((reference - reference.mean(0)).square().mean().sqrt())
+    scale = rms(reference - reference.mean(0))
     found = []
     for name in names:
         precision = float32_precision(TF32 if name == "TF32" else FULL)
@@ -108,14 +110,14 @@ def _measured(
     scale: float,
     bound: float,
 ) -> Arithmetic:
-    upright = run(images).double()
+    upright = judgeable(run(images)).double()
     moving = [element for element in group.elements if element != Element()]
-    differences = [output.act(upright, g) - run(g.act(images)).double() for g in moving]
-    error = max(float(difference.square().mean().sqrt()) for difference in differences) / scale
-    distance = float((upright - reference).square().mean().sqrt()) / scale
+    differences = [output.act(upright, g) - judgeable(run(g.act(images))).double() for g in moving]
+    error = max(map(rms, differences)) / scale
+    distance = rms(upright - reference) / scale
     limit = bound * ROUNDOFF[name] / ROUNDOFF["float64"]
     survival: Survival = "unknown" if limit >= 1 and error > 0 else "exact" if error <= limit else "broken"
-    return Arithmetic(name, survival, error, limit, distance)
+    return Arithmetic(name, survival, error, limit if math.isfinite(limit) else None, distance)
 
 
 @contextmanager
