@@ -322,7 +322,7 @@ def test_cells_that_train_alike_and_are_scored_otherwise_may_share_their_weights
     """As a network and its average over turned copies; a copy under another name has the counts or another training."""
 
     def findings(**changes: Any) -> list[str]:
-        cells, network = Cells(), Toy.record("p4cnn@28", 0, 0.9, 0.7)
+        cells, network = Cells({}), Toy.record("p4cnn@28", 0, 0.9, 0.7)
         averaged = Toy.record("p4cnn@27", 0, 0.8, 0.8).model_copy(update=changes)
         rows = []
         for record in (network, averaged):

@@ -11,12 +11,16 @@ from pathlib import Path
 from gcnnbench.formatting import how_many, listed
 from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs.files import Kind
-from gcnnbench.runs.record import Record
+from gcnnbench.runs.record import Failure, Record
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """Whose record it is, the losses and accuracies of its training, and the digest of its counts."""
+    """Whose record it is, the losses and accuracies of its training, and the digest of its counts.
+
+    The name is that of benchmark, entry and seed, from which random streams are derived. The version of the benchmark
+    is no part of it: versions that train alike give one cell the same weights.
+    """
 
     name: tuple[str, str, int]
     course: tuple[tuple[float | None, ...], ...]
@@ -30,9 +34,15 @@ class _Cell:
 
 
 class Cells:
-    """What only shows between records: copies, and seeds that are missing below others."""
+    """What only shows between records: copies, and seeds that are missing below others.
 
-    def __init__(self) -> None:
+    Args:
+        current: the spec digest of today's protocol by (full name of the benchmark, entry). Records and failures of
+            another one neither fill nor leave a gap; where no digest is known, all count.
+    """
+
+    def __init__(self, current: Mapping[tuple[str, str], str]) -> None:
+        self.current = current
         self.accounted: set[tuple[str, str, int]] = set()
         """Seeds without a record of which a file says why: a failure, or one that cannot be read."""
         self.seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -43,11 +53,19 @@ class Cells:
         """Take note of a record and where it stands."""
         counts = hashlib.sha256(record.counts.model_dump_json().encode()).hexdigest()
         course = tuple((one.train_loss, one.train_accuracy, one.train_penalty) for one in record.training.history)
-        cell = _Cell((record.benchmark, record.entry, record.seed), course, counts)
-        if kind == "seed":
+        cell = _Cell((record.benchmark.partition("@")[0], record.entry, record.seed), course, counts)
+        if kind == "seed" and self._is_current(record):
             self.seeds[record.benchmark, record.entry].add(record.seed)
         self.weights[record.weights.sha256].append((place, cell))
         self.contents[counts + record.entry].append((place, cell))
+
+    def add_failure(self, failure: Failure) -> None:
+        """Take note of a cell that ended without a record; a failure with `--limit` excuses nothing."""
+        if failure.official and self._is_current(failure):
+            self.accounted.add((failure.benchmark, failure.entry, failure.seed))
+
+    def _is_current(self, content: Record | Failure) -> bool:
+        return self.current.get((content.benchmark, content.entry), content.spec_digest) == content.spec_digest
 
     def compared(self, rows: Sequence[RecordRow], protocol_seeds: Mapping[str, int]) -> list[RecordRow]:
         """The rows, those refused whose weights or counts another cell has, too; the last seed says what is to come.

@@ -50,7 +50,7 @@ def verify_records(
         each: goes through the files, as a bar that shows how far it is.
     """
     registry, chosen = on_copies(registry, results), chosen or Chosen()
-    rows, cells = [], Cells()
+    rows, cells = [], Cells(current_digests(registry, registry.versions().values()))
     for file in each(list(read_files(results, checked=False))):
         place = str(file.place)
         if isinstance(file.content, str):
@@ -59,8 +59,7 @@ def verify_records(
                 cells.accounted.add(cell)
         elif isinstance(file.content, Failure):
             failed = "failed" if file.content.official else "failed with --limit, which excuses no missing seed"
-            if file.content.official:
-                cells.accounted.add((file.content.benchmark, file.content.entry, file.content.seed))
+            cells.add_failure(file.content)
             rows.append(RecordRow(place, "not checkable", notes=(f"{failed}: {file.content.reason}",)))
         else:
             row = _recomputed(registry, results, file, file.content, count)
