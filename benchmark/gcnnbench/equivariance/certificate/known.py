@@ -1,4 +1,4 @@
-"""The modules that are known to be equivariant, by whose code they are, and what they do to the field of their input."""
+"""The modules that are known to be equivariant, by whose code they are, and what they do to their input's field."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ KNOWN_CODE = ("torch.nn.", "e2cnn.", *SUITE_LAYERS)
 
 
 def known_code(module: nn.Module) -> bool:
-    """Whether all that a module runs, its children aside, is code of torch, e2cnn or the suite: `forward` and hooks."""
-    hooks = (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
-    return all(
-        getattr(code, "__module__", "").startswith(KNOWN_CODE) for code in (type(module), module.forward, *hooks)
-    )
+    """Whether a module's class, `forward` and hooks are code of torch, e2cnn or the suite; its children aside."""
+    code = (type(module), module.forward, *module._forward_pre_hooks.values(), *module._forward_hooks.values())
+    return all(str(getattr(one, "__module__", None)).startswith(KNOWN_CODE) for one in code)
 
 
 def turns_or_mirrors(element: Element) -> bool:

@@ -22,6 +22,11 @@ from gcnnbench.nn.fields import Field, ScalarField
 ModuleRule = Callable[[nn.Module], Known | None]
 """What a module is known to do; None where nothing is known."""
 
+READ_OUT = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}
+"""They give a tensor's numbers to Python, and no operation of torch shows it."""
+MADE_ANEW = {torch.tensor, torch.as_tensor, torch.asarray}
+"""They make a tensor of numbers; of a list that holds tensors they read these in Python."""
+
 
 @contextmanager
 def watched(
@@ -86,7 +91,7 @@ def watched(
         for name, module in network.named_modules():
             hooks.enter_context(module.register_forward_pre_hook(entering(name), prepend=True, with_kwargs=True))
             hooks.enter_context(module.register_forward_hook(leaving, with_kwargs=True))
-        hooks.enter_context(_CircularPadding(tracer))
+        hooks.enter_context(_InPython(tracer))
         yield
 
 
@@ -108,8 +113,8 @@ def start(tracer: Tracer, images: Tensor) -> None:
     tracer.set(images, Tracked(image_dimensions(images.shape), ScalarField()))
 
 
-class _CircularPadding(TorchFunctionMode):
-    """Shows circular padding to the tracer, which Python alone still knows as one operation."""
+class _InPython(TorchFunctionMode):
+    """Shows the tracer what only Python knows: circular padding as one operation, and features that leave torch."""
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__()
@@ -120,4 +125,9 @@ class _CircularPadding(TorchFunctionMode):
         pads = func is F.pad or func is vars(torch._C)["_nn"].pad
         if pads and (kwargs.get("mode") or (args[2] if len(args) > 2 else None)) == "circular":
             return self.tracer.wrap_round(func, args, kwargs)
+        given = (*args, *kwargs.values())
+        if func in READ_OUT or (func in MADE_ANEW and not isinstance(given[0], Tensor)):
+            leaves = [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor)]
+            if any(self.tracer.state(leaf) is not None for leaf in leaves):
+                self.tracer.unseen(func.__name__)
         return func(*args, **kwargs)

@@ -11,8 +11,11 @@ from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import Dimension, Dimensions, axes_of, expanded, pixels, plain
 from gcnnbench.equivariance.certificate.tracing import Handler, Tracer
-from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
+from gcnnbench.equivariance.certificate.tracked import STRAIGHT, Call, Tracked
 from gcnnbench.nn.fields import Field, ScalarField
+
+BY_POSITION = "joins the features with numbers that depend on the position"
+VANISHED = "keeps a row or column that was cut out of the pixels, and forgets where"
 
 
 def first_input(tracer: Tracer, call: Call) -> tuple[Tensor, Tracked] | None:
@@ -23,12 +26,17 @@ def first_input(tracer: Tracer, call: Call) -> tuple[Tensor, Tracked] | None:
 
 
 def of_first_input(follow: Callable[[Tracer, Call, Tensor, Tracked], None]) -> Handler:
-    """The handler that gives `follow` the first tensor and what is known of it; else it does as `otherwise` does."""
+    """The handler that gives `follow` the first tensor and what is known of it, where the image comes in by it alone.
+
+    Else it does as `otherwise` does: a weight or an index that is made from the image may tell one pixel from another.
+    """
 
     @wraps(follow)
     def handler(tracer: Tracer, call: Call) -> None:
         found = first_input(tracer, call)
-        return otherwise(tracer, call) if found is None else follow(tracer, call, *found)
+        if found is None or len(call.tracked) > 1:
+            return otherwise(tracer, call)
+        return follow(tracer, call, *found)
 
     return handler
 
@@ -58,6 +66,22 @@ def joined_fields(tracer: Tracer, call: Call, result: Tracked, states: Sequence[
     return result
 
 
+def varies(tensor: Tensor, ndim: int) -> list[bool]:
+    """For each dimension of what a tensor is broadcast to, `ndim` in all, whether its numbers differ along it."""
+    own = [size > 1 and stride != 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
+    return [False] * (ndim - tensor.ndim) + own
+
+
+def by_position(varying: Sequence[bool], dimensions: Sequence[Dimension]) -> bool:
+    """Whether numbers that differ along some of these dimensions tell one pixel from another."""
+    return any(vary and axes_of(dimension) for vary, dimension in zip(varying, dimensions, strict=True))
+
+
+def vanish(state: Tracked, dimensions: Dimensions) -> bool:
+    """Whether pixels are told no longer in these dimensions, and what was padded or cropped is not judged yet."""
+    return state.uneven and pixels(dimensions) != pixels(dimensions_of(state))
+
+
 def places_of(argument: Any, ndim: int) -> tuple[int, ...]:
     """An argument `dim`, in any of its forms, as non-negative places; all of them where it is missing."""
     if argument is None or (isinstance(argument, (list, tuple)) and not argument):
@@ -76,7 +100,10 @@ def pointwise(tracer: Tracer, call: Call) -> None:
     for value in call.arguments.values():
         for tensor in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(tensor, Tensor) and (state := tracer.state(tensor)) is not None:
-                for place, dimension in enumerate(expanded(dimensions_of(state), out.shape)):
+                spread = expanded(dimensions_of(state), out.shape)
+                if vanish(state, spread):
+                    return tracer.lose(call, VANISHED)
+                for place, dimension in enumerate(spread):
                     if axes_of(dimension):
                         if axes_of(joined[place]) and joined[place] != dimension:
                             return tracer.lose(call, "joins features whose pixels lie in different order")
@@ -86,19 +113,17 @@ def pointwise(tracer: Tracer, call: Call) -> None:
     for value in call.arguments.values():
         known = tracer.trusted and not tracer.shifts  # of a layer of ours, under the symmetries of the square
         if isinstance(value, Tensor) and tracer.state(value) is None and not known:
-            extents = (1,) * (len(out.shape) - value.ndim) + tuple(value.shape)
-            strides = (0,) * (len(out.shape) - value.ndim) + value.stride()
-            varies = [size > 1 and stride != 0 for size, stride in zip(extents, strides, strict=True)]
-            if any(vary and axes_of(joined[place]) for place, vary in enumerate(varies)):
-                return tracer.lose(call, "joins the features with numbers that depend on the position")
-            if any(varies) and not tracer.trusted:
+            varying = varies(value, out.ndim)
+            if by_position(varying, joined):
+                return tracer.lose(call, BY_POSITION)
+            if any(varying) and not tracer.trusted:
                 strange = "has numbers of its own for each channel of a field that mixes under the group"
     frames = {state.frames for state in call.tracked if pixels(dimensions_of(state))}
     if len(frames) > 1:
         if any(state.uneven for state in call.tracked):
             return tracer.lose(call, "joins features that were padded differently")
-        frames = {(Frame(), Frame())}
-    frame = frames.pop() if frames else (Frame(), Frame())
+        frames = {STRAIGHT}
+    frame = frames.pop() if frames else STRAIGHT
     sliced = call.tracked[0].sliced if len(call.tracked) == 1 else None
     result = replace(call.merged, dimensions=tuple(joined), field=one_field(call.tracked), frames=frame, sliced=sliced)
     result = joined_fields(tracer, call, result, call.tracked)

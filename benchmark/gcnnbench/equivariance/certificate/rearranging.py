@@ -8,9 +8,10 @@ from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import Dimension, plain, pure_axis, resized
 from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule, identity
-from gcnnbench.equivariance.certificate.sampling import AXES, of_only_input, one_for_each_axis, sampled
+from gcnnbench.equivariance.certificate.pooling import MAXIMUM, MEAN, behind
+from gcnnbench.equivariance.certificate.sampling import AXES, of_only_input, one_for_each_axis
 from gcnnbench.equivariance.certificate.tracing import Tracer
-from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
+from gcnnbench.equivariance.certificate.tracked import STRAIGHT, Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
 
@@ -19,6 +20,8 @@ def pad(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: 
     """Padding: judged together with the operation that samples next, or at the end."""
     numbers = list(call.arguments["pad" if "pad" in call.arguments else "padding"])
     is_constant, circular = call.name == "constant_pad_nd", call.name == "pad_circular"
+    tracer.notes.paddings += 1
+    padding = tracer.notes.paddings
     for number in range(len(numbers) // 2):
         place = tensor.ndim - 1 - number
         lead, trail = numbers[2 * number : 2 * number + 2]
@@ -29,7 +32,7 @@ def pad(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: 
             index = AXES.index(axis)
             if circular and state.frames[index] != Frame():
                 return tracer.lose(call, "wraps features round that were padded or cropped before")
-            state = _framed(state, call, index, lead, trail, constant=is_constant, circular=circular)
+            state = _framed(state, call, index, lead, trail, padding, constant=is_constant, circular=circular)
             if circular:  # on a torus a later shift may undo what moves a map
                 state = replace(state, restorable=state.restorable or f"{call.layer}: {call.name} closes it to a torus")
             elif lead or trail:
@@ -39,18 +42,31 @@ def pad(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions: 
             dimensions[place] = plain(call.out.shape[place])
             if state.field != ScalarField():
                 state = tracer.unknown_action(call, state, "adds channels to a field that mixes under the group")
-    return tracer.outputs(call, replace(state, dimensions=tuple(dimensions)))
+    return tracer.outputs(call, _forgotten(replace(state, dimensions=tuple(dimensions))))
 
 
 def _framed(
-    state: Tracked, call: Call, axis: int, lead: int, trail: int, *, constant: bool, circular: bool = False
+    state: Tracked,
+    call: Call,
+    axis: int,
+    lead: int,
+    trail: int,
+    padding: int = 0,
+    *,
+    constant: bool = True,
+    circular: bool = False,
 ) -> Tracked:
-    """The state with more on both sides of one axis; the same on both sides is forgotten unless it wraps round."""
+    """The state with so many pixels more on the sides of one axis, by the padding of this number; fewer if negative."""
     frames = list(state.frames)
     old = frames[axis]
-    new = Frame(old.lead + lead, old.trail + trail, old.constant and constant, call.layer, call.name, circular)
-    frames[axis] = Frame() if new.lead == new.trail and not (circular and new.lead) else new
+    sides = old.before.extended(lead, padding), old.behind.extended(trail, padding)
+    frames[axis] = Frame(*sides, old.constant and constant, circular, call.layer, call.name)
     return replace(state, frames=(frames[0], frames[1]))
+
+
+def _forgotten(state: Tracked) -> Tracked:
+    """The state without its frames where all four sides hold the same, unless it wraps round."""
+    return state if state.uneven or state.wrapped else replace(state, frames=STRAIGHT)
 
 
 def _torn(tracer: Tracer, call: Call, state: Tracked, axis: int) -> Tracked:
@@ -83,14 +99,16 @@ def slices(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimension
         index = AXES.index(axis)
         dimensions[place] = resized(dimensions[place], length)
         if step == 1:
-            state = _framed(state, call, index, -start, start + length - size, constant=False)
+            state = _framed(state, call, index, -start, start + length - size)
             state = _torn(tracer, call, state, index)
+        elif not state.agreeing:
+            return tracer.lose(call, "slices features that were padded differently on their sides")
         else:
             frame = state.frames[index]
             own = AxisSampling(size - frame.lead - frame.trail, length, stride=step, padding=frame.lead - start)
             frames = [Frame() if number == index else other for number, other in enumerate(state.frames)]
             state = _sliced(tracer, call, replace(state, frames=(frames[0], frames[1])), index, own)
-    return tracer.outputs(call, replace(state, dimensions=tuple(dimensions)))
+    return tracer.outputs(call, _forgotten(replace(state, dimensions=tuple(dimensions))))
 
 
 def _sliced(tracer: Tracer, call: Call, state: Tracked, axis: int, own: AxisSampling) -> Tracked:
@@ -147,8 +165,8 @@ def patches(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensio
     bit = tracer.add(sampling)
     merged = resized(dimensions[-2], axes[0].output) + resized(dimensions[-1], axes[1].output)
     dimensions[-3:] = [plain(call.out.shape[-2]), merged]
-    lattices = sampled(state.lattices, sampling, bit)
-    state = replace(state, dimensions=tuple(dimensions), past=state.past | bit, lattices=lattices)
+    state = behind(state, sampling, bit, MAXIMUM | MEAN)
+    state = replace(state, dimensions=tuple(dimensions))
     return tracer.outputs(
         call, tracer.unknown_action(call, state, "gives every pixel of a window a channel of its own")
     )

@@ -7,13 +7,25 @@ from dataclasses import replace
 from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import axes_of, pixels, plain
-from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, identity
-from gcnnbench.equivariance.certificate.operations import dimensions_of, of_first_input, otherwise, places_of
+from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling
+from gcnnbench.equivariance.certificate.operations import (
+    BY_POSITION,
+    by_position,
+    dimensions_of,
+    joined_fields,
+    of_first_input,
+    one_field,
+    otherwise,
+    places_of,
+    varies,
+)
+from gcnnbench.equivariance.certificate.pooling import EXTREMA, KINDS, NEITHER, reduced
 from gcnnbench.equivariance.certificate.tracing import Tracer
-from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
+from gcnnbench.equivariance.certificate.tracked import STRAIGHT, Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
 BOTH = frozenset({"y", "x"})
+UNEVEN = "takes statistics over pixels that were padded or cropped differently on their sides"
 
 
 @of_first_input
@@ -27,11 +39,11 @@ def reduction(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> Non
     if state.half and (state.half != call.name or not gone):
         return tracer.lose(call, "works on features that were reduced along one axis of the image only")
     half = call.name if gone and left else None
+    if gone:
+        state = reduced(state, call, KINDS.get(call.name, NEITHER))
     if gone and not left:
-        for axis, frame in enumerate(state.frames):
-            if frame.uneven and not frame.constant:
-                state = reframed(state, axis, tracer.add(one_sided(state, axis)))
-        state = replace(state, frames=(Frame(), Frame()))
+        blind = all(not frame.cropped and (frame.constant or call.name in EXTREMA) for frame in state.frames)
+        state = replace(state, frames=STRAIGHT) if blind else framed(tracer, state)
     if state.field != ScalarField() and any(not axes_of(known[place]) and tensor.shape[place] > 1 for place in places):
         state = tracer.unknown_action(call, state, "reduces channels of a field that mixes under the group")
     dimensions = tuple(
@@ -48,21 +60,27 @@ def reduction(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> Non
     return None
 
 
-def reframed(state: Tracked, axis: int, bit: int) -> Tracked:
-    """The state with padding or cropping on one side judged, as the sampling of this bit."""
-    frame, lattices = state.frames[axis], list(state.lattices)
-    lattices[axis] = lattices[axis].framed(frame.lead, frame.trail, bit)
-    return replace(state, past=state.past | bit, lattices=(lattices[0], lattices[1]))
+def framed(tracer: Tracer, state: Tracked) -> Tracked:
+    """The state with padding and cropping judged that are not the same on all four sides, as a sampling."""
+    if not state.uneven:
+        return replace(state, frames=STRAIGHT)
+    y, x = state.frames
+    named = y if y.layer else x
+    rows, columns = (_as_sampling(state, axis) for axis in (0, 1))
+    symmetric, periodic = (y.even, x.even), (y == Frame(), x == Frame())
+    bit = tracer.add(Sampling(named.layer, named.op, rows, columns, symmetric, y == x, periodic))
+    lattices = tuple(
+        lattice.framed(frame.lead, frame.trail, bit)
+        for lattice, frame in zip(state.lattices, state.frames, strict=True)
+    )
+    return replace(state, past=state.past | bit, lattices=(lattices[0], lattices[1]), frames=STRAIGHT)
 
 
-def one_sided(state: Tracked, axis: int) -> Sampling:
-    """Padding or cropping on one side of an axis (0: rows, 1: columns), as a sampling."""
+def _as_sampling(state: Tracked, axis: int) -> AxisSampling:
+    """Padding and cropping along one axis (0: rows, 1: columns), as its sampling."""
     frame = state.frames[axis]
     size = sum(f.size for dimension in dimensions_of(state) for f in dimension if f.axis == ("y", "x")[axis]) or 1
-    own = AxisSampling(size - frame.lead - frame.trail, size, padding=frame.lead)
-    rows, columns = (own, identity(1)) if axis == 0 else (identity(1), own)
-    only_other = (axis != 0, axis != 1)
-    return Sampling(frame.layer, frame.op, rows, columns, only_other, True, only_other)
+    return AxisSampling(size - frame.lead - frame.trail, size, padding=frame.lead)
 
 
 @of_first_input
@@ -70,6 +88,8 @@ def batch_norm(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> N
     """A scale and a shift for each channel; group norm also takes its statistics over all pixels."""
     if axes_of(dimensions_of(state)[1]):
         return otherwise(tracer, call)
+    if state.uneven and (call.name == "native_group_norm" or call.arguments.get("training")):
+        return tracer.lose(call, UNEVEN)
     if state.field != ScalarField():
         state = tracer.unknown_action(call, state, "has numbers of its own for each channel of a field that mixes")
     main = call.out[0] if isinstance(call.out, (list, tuple)) else call.out
@@ -85,6 +105,8 @@ def layer_norm(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> N
     affine = call.arguments["weight"] is not None or call.arguments["bias"] is not None
     if inside and (affine or outside):
         return tracer.lose(call, "has numbers of its own for each pixel, or works along one axis only")
+    if inside and state.uneven:
+        return tracer.lose(call, UNEVEN)
     if state.field != ScalarField() and affine:
         state = tracer.unknown_action(call, state, "has numbers of its own for each channel of a field that mixes")
     return tracer.set(call.out[0], state)
@@ -97,47 +119,55 @@ def softmax(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None
     inside = axes_of(dimensions_of(state)[place])
     if inside and inside != BOTH:
         return tracer.lose(call, "works along one axis of the image only")
+    if inside and state.uneven:
+        return tracer.lose(call, UNEVEN)
     if state.field != ScalarField() and not inside:
         state = tracer.unknown_action(call, state, "joins channels of a field that mixes under the group")
     return tracer.outputs(call, state)
 
 
 def product(tracer: Tracer, call: Call) -> None:
-    """A matrix product with weights along one dimension: a map of channels, if that dimension holds no pixels."""
-    left, right = (call.arguments[name] for name in (("mat1", "mat2") if "mat1" in call.arguments else _operands(call)))
-    states = tracer.state(left), tracer.state(right)
-    if call.name == "linear":
-        right = right.t()
-    rows = None if states[0] is None else dimensions_of(states[0])
-    columns = None if states[1] is None else dimensions_of(states[1])
-    if (rows and axes_of(rows[-1])) or (columns and axes_of(columns[-2 if len(columns) > 1 else -1])):
-        return tracer.lose(call, "maps all pixels at once by numbers for each of them")
-    if rows and columns and pixels(rows) | pixels(columns):
-        return tracer.lose(call, "multiplies features with features")
-    state = next(state for state in states if state is not None)
-    bias = (
-        call.arguments.get("self", call.arguments.get("bias")) if call.name in ("addmm", "baddbmm", "linear") else None
-    )
+    """A matrix product with weights along one dimension: a map of channels, if that dimension holds no pixels.
+
+    The weights may differ along the other dimensions, and a bias along all of them, where these hold no pixels either.
+    """
+    left, right = (call.arguments[name] for name in _operands(call))
+    bias = call.arguments.get("self" if call.name in ("addmm", "baddbmm") else "bias")
     if isinstance(bias, Tensor) and tracer.state(bias) is not None:
         return tracer.lose(call, "adds features to a product of features")
-    dimensions = tuple(plain(size) for size in call.out.shape)
+    rows, columns = (None if state is None else dimensions_of(state) for state in map(tracer.state, (left, right)))
+    if call.name == "linear":
+        right, columns = right.t(), columns and columns[::-1]
+    if rows and columns and pixels(rows) | pixels(columns):
+        return tracer.lose(call, "multiplies features with features")
+    out = [plain(size) for size in call.out.shape]
     if rows:
-        dimensions = (*rows[:-1], *dimensions[len(rows) - 1 :])
-    elif columns:
-        dimensions = (*columns[:-2], *dimensions[len(columns) - 2 : -1], columns[-1])
-    if rows and isinstance(bias, Tensor) and bias.ndim > 1 and bias.shape[0] > 1 and pixels(rows):
-        return tracer.lose(call, "joins the features with numbers that depend on the position")
-    result = replace(call.merged, dimensions=dimensions, field=state.field, frames=state.frames)
-    if state.field != ScalarField():
+        summed, batch, weights = rows[-1], rows[:-2], right
+        out[: len(rows) - 1] = rows[:-1]
+    else:
+        columns = columns or ()
+        summed, batch, weights = columns[-2:][0], columns[:-2], left
+        out[: len(batch)] = batch
+        out[len(batch) + 1 :] = columns[len(batch) + 1 :]
+    if axes_of(summed):
+        return tracer.lose(call, "maps all pixels at once by numbers for each of them")
+    if by_position(varies(weights, len(batch) + 2)[:-2], batch):
+        return tracer.lose(call, "multiplies the features with numbers that depend on the position")
+    if isinstance(bias, Tensor) and by_position(varies(bias, len(out)), out):
+        return tracer.lose(call, BY_POSITION)
+    field, frames = one_field(call.tracked), call.tracked[0].frames
+    result = replace(call.merged, dimensions=tuple(out), field=field, frames=frames)
+    result = joined_fields(tracer, call, result, call.tracked)
+    if result.field != ScalarField():
         result = tracer.unknown_action(call, result, "mixes the channels of a field that mixes under the group")
     return tracer.outputs(call, result)
 
 
 def _operands(call: Call) -> tuple[str, str]:
-    names = ("batch1", "batch2"), ("self", "mat2"), ("input", "weight"), ("self", "vec"), ("self", "tensor")
+    names = (("mat1", "mat2"), ("batch1", "batch2"), ("self", "mat2"), ("input", "weight"), ("self", "vec"))
     return next(pair for pair in names if all(name in call.arguments for name in pair))
 
 
 def decided_in_python(tracer: Tracer, call: Call) -> None:
     """A number read out of the features: what Python does with it cannot be seen."""
-    tracer.unseen(call, "hands numbers of the features to Python, which may do anything with them")
+    tracer.unseen(call.name)

@@ -13,19 +13,11 @@ from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import Dimension, axes_of, plain, pure_axis, resized
 from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule, identity
-from gcnnbench.equivariance.certificate.lattice import Lattices
+from gcnnbench.equivariance.certificate.pooling import MEAN, NEITHER, behind, kind_of_pool, pooled, reduced
 from gcnnbench.equivariance.certificate.tracing import Handler, Tracer
 from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
 
-
-def sampled(lattices: Lattices, sampling: Sampling, bit: int) -> Lattices:
-    """Where pixels lie behind a sampling that is noted as this bit."""
-    y, x = lattices
-    return y.sampled(sampling.rows, bit), x.sampled(sampling.columns, bit)
-
-
-STRAIGHT = (Frame(), Frame())
 AXES = ("y", "x")
 
 
@@ -63,6 +55,7 @@ def _windows(
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
+    kind: frozenset[str],
     *,
     transposed: bool = False,
     result: Tensor | None = None,
@@ -78,7 +71,7 @@ def _windows(
     count = len(kernel)
     places = range(len(dimensions) - count, len(dimensions))
     along: dict[str, AxisSampling] = {}
-    mixed_padding = False
+    mixed = not state.agreeing
     for number, place in enumerate(places):
         axis = pure_axis(dimensions[place])
         if axis is None:
@@ -88,7 +81,7 @@ def _windows(
             dimensions[place] = plain(out.shape[place])
             continue
         frame = state.frames[AXES.index(axis)]
-        mixed_padding |= frame.uneven and padding[number] > 0
+        mixed |= state.uneven and padding[number] > 0
         along[axis] = AxisSampling(
             tensor.shape[place] - frame.lead - frame.trail,
             out.shape[place],
@@ -101,15 +94,16 @@ def _windows(
         )
         dimensions[place] = resized(dimensions[place], out.shape[place])
     sampling = _judged(call, state, along)
-    past, lattices = state.past, state.lattices
     if sampling is not None:
-        if mixed_padding and all(sampling.symmetric):
-            tracer.lose(call, "pads features that were padded on one side before")
+        if mixed and all(sampling.symmetric) and sampling.turns is not False:
+            tracer.lose(call, "slides over features that were padded differently on their sides")
             return None
-        bit = tracer.add(sampling)
-        past, lattices = past | bit, sampled(state.lattices, sampling, bit)
-    state = replace(state, frames=STRAIGHT, past=past, dimensions=tuple(dimensions), lattices=lattices)
-    return state, dimensions
+        state = behind(state, sampling, tracer.add(sampling), kind)
+        y, x = (Frame() if axis in along else frame for axis, frame in zip(AXES, state.frames, strict=True))
+        state = replace(state, frames=(y, x))
+        if all(side.output == 1 for side in along.values()):
+            state = reduced(state, call, kind)
+    return replace(state, dimensions=tuple(dimensions)), dimensions
 
 
 def _judged(call: Call, state: Tracked, along: dict[str, AxisSampling]) -> Sampling | None:
@@ -119,7 +113,7 @@ def _judged(call: Call, state: Tracked, along: dict[str, AxisSampling]) -> Sampl
     if not sides:
         return None
     layer, op = call.layer, call.name
-    uneven = next((frame for frame in state.frames if frame.uneven), None)
+    uneven = next((frame for frame in state.frames if not frame.even), None)
     if uneven is not None and all(side.stride == 1 for side in sides) and not all(side.symmetric for side in sides):
         layer, op = uneven.layer, uneven.op
     return by_rule(layer, op, rows or identity(1), columns or identity(1))
@@ -131,6 +125,7 @@ def convolution(tracer: Tracer, call: Call) -> None:
     weight: Tensor = arguments["weight"]
     count = weight.ndim - 2
     kernel = list(weight.shape[2:])
+    transposed = bool(arguments.get("transposed", False))
     found = _windows(
         tracer,
         call,
@@ -138,7 +133,8 @@ def convolution(tracer: Tracer, call: Call) -> None:
         one_for_each_axis(arguments["stride"], count, 1),
         one_for_each_axis(arguments["padding"], count, 0),
         one_for_each_axis(arguments["dilation"], count, 1),
-        transposed=bool(arguments.get("transposed", False)),
+        MEAN if transposed else NEITHER,
+        transposed=transposed,
     )
     if found is None:
         return None
@@ -169,6 +165,7 @@ def pool(tracer: Tracer, call: Call) -> None:
         one_for_each_axis(arguments["stride"], count, 1) if arguments["stride"] else kernel,
         one_for_each_axis(arguments["padding"], count, 0),
         one_for_each_axis(arguments.get("dilation", 1), count, 1),
+        kind_of_pool(call.name),
         result=out,
     )
     if found is None:
@@ -212,11 +209,15 @@ def tried(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions
         return fits and torch.allclose(run(noise.roll(1, axis)), moved, rtol=0, atol=1e-9)
 
     symmetric, periodic = (mirrored[0], mirrored[1]), (rolled(-2), rolled(-1))
-    bit = tracer.add(Sampling(call.layer, call.name, rows, columns, symmetric, turns, periodic))
+    sampling, kind = Sampling(call.layer, call.name, rows, columns, symmetric, turns, periodic), kind_of_pool(call.name)
+    bit = tracer.add(sampling)
     dimensions[-2:] = [resized(dimensions[place], out.shape[place]) for place in (-2, -1)]
     y, x = (
         lattice.resized(tensor.shape[place], out.shape[place], symmetric=mirrored[place], bit=bit)
         for lattice, place in zip(state.lattices, (-2, -1), strict=True)
     )
-    state = replace(state, past=state.past | bit, dimensions=tuple(dimensions), lattices=(y, x))
+    windows = pooled(state, sampling, kind)
+    if rows.output == columns.output == 1:
+        state = reduced(state, call, kind)
+    state = replace(state, past=state.past | bit, dimensions=tuple(dimensions), lattices=(y, x), pooled=windows)
     return _set_first(tracer, call, out, state)

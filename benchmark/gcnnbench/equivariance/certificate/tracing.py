@@ -2,8 +2,8 @@
 
 A torch dispatch mode sees every operation after Python has done its part: functional pools, slices, e2cnn,
 torchvision and scripted code alike. Each tensor that comes from the image carries what is known of it (`Tracked`).
-What the mode cannot see: values computed outside torch (numpy), and the weights' own symmetry; an operation that is
-not in the table of `handlers.py` makes the result unknown, never exact.
+What the mode cannot see: values computed outside torch (numpy), and the weights' own symmetry. Features that leave
+torch, and an operation that is not in the table of `handlers.py`, make the result unknown, never exact.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Notes:
     """What a pass has found: the findings in order, the fan-in summed over layers, the running modules.
 
     `always` holds the bits of findings that concern the output whatever it depends on, `changes_input` the first
-    operation that writes into the image, `choices` how many adaptive samplings of a torus have run.
+    operation that writes into the image; so many `choices`, adaptive samplings of a torus, and `paddings` have run.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -60,6 +60,7 @@ class Notes:
     always: int = 0
     changes_input: str | None = None
     choices: int = 0
+    paddings: int = 0
     stack: list[Running] = field(default_factory=list)
 
 
@@ -117,7 +118,8 @@ class Tracer(TorchDispatchMode):
         before = self.state(tensor)
         if before is not None:
             both = merged([state, before], "writing into a tensor")
-            state = replace(both, dimensions=None if before.dimensions is None else state.dimensions)
+            alike = before.dimensions is not None and before.frames == state.frames
+            state = replace(both, dimensions=state.dimensions if alike else None, frames=state.frames)
         whole = None if tensor._base is None else inherited(state.dimensions, tensor._base.shape)
         self._written[storage._cdata] = (storage, replace(state, dimensions=whole))
 
@@ -144,9 +146,10 @@ class Tracer(TorchDispatchMode):
         bit, before = self.add(Obstacle(call.layer, call.name, why)), call.merged
         self.outputs(call, replace(before, past=before.past | bit))
 
-    def unseen(self, call: Call, why: str) -> None:
-        """The features leave torch here, so that nothing downstream can be followed."""
-        self.notes.always |= self.add(Obstacle(call.layer, call.name, why))
+    def unseen(self, op: str) -> None:
+        """The features leave torch by this operation, so that nothing downstream can be followed."""
+        why = "hands numbers of the features to Python, which may do anything with them"
+        self.notes.always |= self.add(Obstacle(self._label(op), op, why))
 
     def unknown_action(self, call: Call, state: Tracked, why: str) -> Tracked:
         """The state of a tensor whose action is not known from here on, unless a known layer is at work."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from torch import Tensor
@@ -41,23 +42,80 @@ Finding = Sampling | Obstacle | UnknownAction
 
 
 @dataclass(frozen=True)
-class Frame:
-    """How far a tensor reaches beyond its reference along one axis, after padding or cropping that is not judged yet.
+class Side:
+    """What was cropped from one side of an axis, and then padded there.
 
-    Padding more on one side is no fault in itself: the next strided operation may need exactly that.
+    Args:
+        cropped: how many pixels were taken off.
+        padded: for each pixel that stands there instead, from the inside, the number of the padding that put it there.
     """
 
-    lead: int = 0
-    trail: int = 0
-    constant: bool = True
-    layer: str = ""
-    op: str = ""
-    circular: bool = False
+    cropped: int = 0
+    padded: tuple[int, ...] = ()
 
     @property
-    def uneven(self) -> bool:
-        """Whether it reaches further on one side than on the other."""
-        return self.lead != self.trail
+    def reach(self) -> int:
+        """How far it reaches beyond the reference."""
+        return len(self.padded) - self.cropped
+
+    def extended(self, size: int, padding: int) -> Side:
+        """With so many pixels more, of the padding of this number; with fewer where negative."""
+        left = len(self.padded) + size
+        if left < 0:
+            return Side(self.cropped - left)
+        return Side(self.cropped, self.padded[:left] + (padding,) * size)
+
+    def agrees(self, other: Side) -> bool:
+        """Whether the two hold the same as far as both reach."""
+        together = zip(self.padded, other.padded, strict=False)
+        bare = not (self.padded or other.padded)
+        return all(a == b for a, b in together) and (bare or self.cropped == other.cropped)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What was padded and cropped along one axis and is not judged yet.
+
+    Padding more on one side is no fault in itself: the next strided operation may need exactly that.
+
+    Args:
+        before: what was done before the first pixel.
+        behind: what was done behind the last one.
+        constant: whether each padding is one number.
+        circular: whether the last of them wraps round.
+        layer: of the last of them.
+        op: the last of them.
+    """
+
+    before: Side = Side()
+    behind: Side = Side()
+    constant: bool = True
+    circular: bool = False
+    layer: str = field(default="", compare=False)
+    op: str = field(default="", compare=False)
+
+    @property
+    def cropped(self) -> bool:
+        """Whether pixels were taken off."""
+        return bool(self.before.cropped or self.behind.cropped)
+
+    @property
+    def lead(self) -> int:
+        """How far it reaches beyond the reference before the first pixel."""
+        return self.before.reach
+
+    @property
+    def trail(self) -> int:
+        """How far it reaches beyond the reference behind the last pixel."""
+        return self.behind.reach
+
+    @property
+    def even(self) -> bool:
+        """Whether both sides hold the same."""
+        return self.before == self.behind
+
+
+STRAIGHT = (Frame(), Frame())
 
 
 @dataclass(frozen=True)
@@ -67,24 +125,26 @@ class Tracked:
     Args:
         dimensions: where its pixels are; None where that is lost.
         field: how it transforms; None where that is not known.
-        frames: along (y, x), padding that waits for its judgement.
+        frames: along (y, x), padding and cropping that wait for their judgement.
         half: the reduction that has run along one of the two axes and waits for the other.
         sliced: the strided slice of one axis that waits for its twin: the bit of its finding, the axis, the sampling.
         past: the findings it depends on, as bits.
         lattices: where its pixels lie over the image, or lay before they were reduced.
         restorable: what may have made a broken grid good again, in words; None where nothing can have.
+        pooled: the reductions over all pixels, `max` or `mean`, that may not tell where the windows of a pool lie.
         chosen: the adaptive samplings of a torus behind which it lies, by number: it is known up to a shift of its own,
             and features behind other ones are shifted otherwise.
     """
 
     dimensions: Dimensions | None
     field: Field | None
-    frames: tuple[Frame, Frame] = (Frame(), Frame())
+    frames: tuple[Frame, Frame] = STRAIGHT
     half: str | None = None
     sliced: tuple[int, int, AxisSampling] | None = None
     past: int = 0
     lattices: Lattices = WHOLE
     restorable: str | None = None
+    pooled: frozenset[str] = frozenset()
     chosen: tuple[int, ...] = ()
 
     @property
@@ -94,8 +154,15 @@ class Tracked:
 
     @property
     def uneven(self) -> bool:
-        """Whether padding on one side waits for its judgement."""
-        return any(frame.uneven for frame in self.frames)
+        """Whether padding or cropping that is not the same on all four sides waits for its judgement."""
+        y, x = self.frames
+        return y != x or not y.even
+
+    @property
+    def agreeing(self) -> bool:
+        """Whether all four sides hold the same as far as they reach."""
+        sides = [side for frame in self.frames for side in (frame.before, frame.behind)]
+        return all(side.agrees(other) for side, other in combinations(sides, 2))
 
 
 def merged(states: Sequence[Tracked], where: str = "") -> Tracked:
@@ -112,7 +179,9 @@ def merged(states: Sequence[Tracked], where: str = "") -> Tracked:
     if restorable is None and any(state.lattices != states[0].lattices for state in states):
         restorable = f"{where} joins features that were sampled on different grids"
     chosen = next((state.chosen for state in states if state.chosen), ())
-    return Tracked(None, None, past=past, lattices=states[0].lattices, restorable=restorable, chosen=chosen)
+    pooled = frozenset.intersection(*(state.pooled for state in states))
+    lattices = states[0].lattices
+    return Tracked(None, None, past=past, lattices=lattices, restorable=restorable, pooled=pooled, chosen=chosen)
 
 
 @dataclass(frozen=True)

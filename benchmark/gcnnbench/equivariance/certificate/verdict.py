@@ -17,7 +17,7 @@ from gcnnbench.equivariance.certificate.known import known_rule, own_field, turn
 from gcnnbench.equivariance.certificate.lattice import Lattices, off_centre
 from gcnnbench.equivariance.certificate.modules import start, watched
 from gcnnbench.equivariance.certificate.operations import otherwise, pointwise
-from gcnnbench.equivariance.certificate.reductions import one_sided, reframed
+from gcnnbench.equivariance.certificate.reductions import framed
 from gcnnbench.equivariance.certificate.tracing import Tracer
 from gcnnbench.equivariance.certificate.tracked import Finding, Obstacle, Tracked, UnknownAction
 from gcnnbench.equivariance.depths import observed, output_tensor
@@ -110,10 +110,8 @@ def image_tracer(network: nn.Module, images: Tensor) -> Iterator[Tracer]:
 
 def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: Field) -> Certificate:
     notes = tracer.notes
-    if state.dimensions is not None and pixels(state.dimensions):
-        for axis, frame in enumerate(state.frames):
-            if frame.uneven:
-                state = reframed(state, axis, tracer.add(one_sided(state, axis)))
+    if state.dimensions is not None:
+        state = framed(tracer, state)
     past = state.past | notes.always
     findings: list[Finding] = [finding for place, finding in enumerate(notes.findings) if past >> place & 1]
     samplings = tuple(finding for finding in findings if isinstance(finding, Sampling))
@@ -132,7 +130,7 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     if broken is not None:
         doubt = state.restorable or (obstacles[0] if obstacles else None)
         if doubt is None and not off_centre(state.lattices, points):
-            doubt = "what follows moves the features back to the centre"
+            doubt = "in the end the features lie about the centre of the image"
         if doubt is None:
             return result("broken", "approximate", [f"{broken}: the grid is not symmetric"], broken)
         return result("broken", "unknown", [f"{broken}: the grid is not symmetric, but {doubt}"], broken)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import axes_of, expanded, pixels, plain, reshaped
 from gcnnbench.equivariance.certificate.operations import (
+    VANISHED,
     dimensions_of,
     joined_fields,
     of_first_input,
     one_field,
     otherwise,
     places_of,
+    vanish,
 )
 from gcnnbench.equivariance.certificate.tracing import Tracer
-from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
+from gcnnbench.equivariance.certificate.tracked import Call, Tracked
 from gcnnbench.nn.fields import ScalarField
 
 
@@ -37,8 +41,8 @@ def view(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
     dimensions = reshaped(dimensions_of(state), call.out.shape)
     if dimensions is None:
         return tracer.lose(call, "cuts rows or columns of pixels into pieces")
-    if pixels(dimensions) != pixels(dimensions_of(state)):
-        state = replace(state, frames=(Frame(), Frame()))
+    if vanish(state, dimensions):
+        return tracer.lose(call, VANISHED)
     state = replace(state, dimensions=dimensions)
     if state.field != ScalarField() and tuple(call.out.shape[:2]) != tuple(tensor.shape[:2]):
         state = tracer.unknown_action(call, state, "regroups the channels of a field that mixes under the group")
@@ -48,7 +52,10 @@ def view(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
 @of_first_input
 def expand(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None:
     """Broadcasting."""
-    return tracer.outputs(call, replace(state, dimensions=expanded(dimensions_of(state), call.out.shape)))
+    dimensions = expanded(dimensions_of(state), call.out.shape)
+    if vanish(state, dimensions):
+        return tracer.lose(call, VANISHED)
+    return tracer.outputs(call, replace(state, dimensions=dimensions))
 
 
 @of_first_input
@@ -104,7 +111,7 @@ def _shifted(call: Call, state: Tracked) -> Tracked:
 def pick(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
     """Some entries of one dimension: selecting, splitting, indexing."""
     if call.name == "index":
-        places = [place for place, index in enumerate(call.arguments["indices"]) if index is not None]
+        places = indexed(call.arguments["indices"])
     else:
         places = list(places_of(call.arguments["dim"], tensor.ndim))
     if pixels([dimensions_of(state)[place] for place in places]):
@@ -124,6 +131,16 @@ def pick(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
             return otherwise(tracer, call)
         tracer.set(out, replace(state, dimensions=tuple(dimensions)))
     return None
+
+
+def indexed(indices: Sequence[Tensor | None]) -> list[int]:
+    """The places of the dimensions that are indexed; a mask indexes as many as it has itself."""
+    places, place = list[int](), 0
+    for index in indices:
+        width = index.ndim if index is not None and index.dtype in (torch.bool, torch.uint8) else 1
+        places += range(place, place + width) if index is not None else ()
+        place += width
+    return places
 
 
 def cat(tracer: Tracer, call: Call) -> None:
