@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import Element
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
+from gcnnbench.rewriting.classes import computes_as, is_chain
 from gcnnbench.rewriting.plain import to_plain
 
 EQUIVARIANT = (EquivariantMaxPool, EquivariantSubsample)
@@ -58,7 +59,7 @@ class Chain:
     def features(self, images: Tensor) -> list[Tensor]:
         """Each stage's features (images, channels, height, width)."""
         found = []
-        for name, module in self.network.named_children():
+        for name, module in zip(self.network._modules, self.network, strict=True):
             images = module(images)
             if name in self.ends:
                 found.append(images)
@@ -76,25 +77,26 @@ def chain(network: nn.Module) -> Chain:
     norms: list[str | None] = []
     ends: list[str] = []
     head = None
-    for name, module in plain.named_children():
-        fits = isinstance(module, KEEPS_CHANNELS)
-        if isinstance(module, nn.Conv2d):
+    for name, module in plain._modules.items():
+        assert module is not None
+        fits = any(computes_as(module, kind) for kind in KEEPS_CHANNELS)
+        if computes_as(module, nn.Conv2d):
             fits = module.groups == 1 and len(ends) == len(convolutions)
             convolutions.append(name)
             norms.append(None)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif computes_as(module, nn.BatchNorm2d):
             fits = len(ends) == len(convolutions) - 1 and norms[-1] is None
             norms[-1:] = [name]
-        elif isinstance(module, nn.ReLU):
+        elif computes_as(module, nn.ReLU):
             fits = len(ends) == len(convolutions) - 1
             ends.append(name)
-        elif isinstance(module, (nn.Sequential, nn.Flatten)):
+        elif is_chain(module) or computes_as(module, nn.Flatten):
             fits = len(ends) == len(convolutions)  # coset pooling, before the head
-        elif isinstance(module, nn.Linear):
+        elif computes_as(module, nn.Linear):
             fits, head = head is None, name
         if not fits:
             raise UserError(f"{name} ({type(module).__name__}) stands in no chain of convolution, norm, ReLU and pool")
-    if not isinstance(plain, nn.Sequential) or head is None or not convolutions or len(ends) < len(convolutions):
+    if not is_chain(plain) or head is None or not convolutions or len(ends) < len(convolutions):
         raise UserError(f"{type(network).__name__} is no chain of convolutions, norms and ReLUs with a linear head")
     return Chain(plain, tuple(convolutions), tuple(norms), tuple(ends), head)
 
@@ -146,7 +148,7 @@ def merged(one: Chain, other: Chain, images: Tensor) -> Chain:
     for mine, theirs in zip(made.network.parameters(), other.network.parameters(), strict=True):
         mine.copy_((mine + theirs) / 2)
     features = images
-    for module in made.network.children():
+    for module in made.network:
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
             module.running_mean.copy_(features.mean((0, 2, 3)))
             module.running_var.copy_(features.var((0, 2, 3)))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.groups import Group
 from gcnnbench.nn.projection import deviation
+from gcnnbench.rewriting.classes import computes_as
 
 
 @torch.no_grad()
@@ -34,7 +35,7 @@ def measure(network: nn.Module, images: Tensor, group: Group, when: str) -> dict
         if not callable(degree):
             continue
         reading: dict[str, Any] = {quantity: value.tolist() for quantity, value in degree().items()}
-        if isinstance(module, BankConv):
+        if computes_as(module, BankConv):
             reading["outside"] = deviation(module.bank()[0], module.group, module.in_group)
         found[name or "network"] = reading
     return found

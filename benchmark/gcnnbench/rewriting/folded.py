@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from gcnnbench.architectures.sequence import Network
-from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.convolution import filter_bank
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.groups import TRIVIAL
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import SeparableGroupConv
+from gcnnbench.rewriting.classes import Convolution, computes_as, is_chain, is_convolution, is_relu
 
-Convolution = BankConv | SeparableGroupConv
-OURS = __name__.partition(".")[0]
+OURS, ENTRIES = "gcnnbench", "gcnnbench.models"
+"""The packages of this suite's classes, and of those among them that a network brings along."""
 
 
 class FoldedConv(nn.Module):
@@ -50,7 +50,8 @@ def for_scoring(network: nn.Module) -> nn.Module:
 
     `(W ∗ f + b − μ) γ/σ + β = (W γ/σ) ∗ f + (b − μ) γ/σ + β`. Filter banks are copies: what is trained on later is not
     seen. A norm is folded where it directly follows a convolution in a chain of layers, at any depth: in a block, or in
-    a network that another one wraps; the others stay. Modules that are not this suite's are left as they are.
+    a network that another one wraps; the others stay. What is not known to compute as a class of this suite does is
+    left as it is: other modules, subclasses with a forward pass of their own, and whatever has hooks.
 
     Args:
         network: any network, in any mode.
@@ -63,18 +64,18 @@ def for_scoring(network: nn.Module) -> nn.Module:
 
 
 def _scoring(module: nn.Module) -> nn.Module:
-    if not isinstance(module, nn.Sequential):
+    if not is_chain(module):
         return _around(module)
-    layers = [layer for layer in module.children() if not isinstance(layer, Dropout)]
+    layers = [layer for layer in module if not computes_as(layer, Dropout)]
     scoring: list[nn.Module] = []
     while layers:
         layer = layers.pop(0)
-        if isinstance(layer, Convolution):
-            norm = layers.pop(0) if layers and isinstance(layers[0], GroupBatchNorm) else None
-            rectified = bool(layers) and isinstance(layers[0], nn.ReLU)
+        if is_convolution(layer):
+            norm = layers[0] if layers and computes_as(layers[0], GroupBatchNorm) else None
+            layers = layers if norm is None else layers[1:]
+            rectified = bool(layers) and is_relu(layers[0])
+            layers = layers[1:] if rectified else layers
             scoring.append(_folded(layer, norm, rectified))
-            if rectified:
-                layers.pop(0)
         else:
             scoring.append(_scoring(layer))
     return nn.Sequential(*scoring)
@@ -82,28 +83,35 @@ def _scoring(module: nn.Module) -> nn.Module:
 
 def _around(module: nn.Module) -> nn.Module:
     """A module of this suite that shares everything with the given one but its children, which are made for scoring."""
-    if type(module).__module__.partition(".")[0] != OURS:
+    if not _is_of_this_suite(type(module)) or not computes_as(module, type(module)):
         return module
-    children = {name: _scoring(child) for name, child in module.named_children()}
-    if all(children[name] is child for name, child in module.named_children()):
+    children = {name: child if child is None else _scoring(child) for name, child in module._modules.items()}
+    if all(children[name] is child for name, child in module._modules.items()):
         return module
     around = copy.copy(module)
     vars(around)["_modules"] = children
     return around
 
 
-def _folded(conv: Convolution, norm: nn.Module | None, rectified: bool) -> nn.Module:
-    bank = conv.bank()[0].detach()
-    scale = bank.new_ones(conv.out_channels)
-    shift = torch.zeros_like(scale) if conv.bias is None else conv.bias.detach()
-    if isinstance(norm, GroupBatchNorm):
+def _is_of_this_suite(kind: type[nn.Module]) -> bool:
+    place = f"{kind.__module__}."
+    return place.startswith(f"{OURS}.") and not place.startswith(f"{ENTRIES}.")
+
+
+def _folded(conv: Convolution, norm: GroupBatchNorm | None, rectified: bool) -> nn.Module:
+    made, added = conv.bank()
+    bank = made.detach()
+    scale = bank.new_ones(len(bank))
+    shift = torch.zeros_like(scale) if added is None else added.detach()
+    if norm is not None:
+        order = len(norm.group)
         scale = norm.weight.detach() * (norm.running_var + norm.eps).rsqrt()
-        shift = (norm.bias.detach() - norm.running_mean * scale) + shift * scale
-    bias = shift.repeat_interleave(len(conv.group))
+        offset = (norm.bias.detach() - norm.running_mean * scale).repeat_interleave(order)
+        scale = scale.repeat_interleave(order)
+        shift = offset + shift * scale
     if isinstance(conv, SeparableGroupConv) and conv.separable == "gc":
-        return _folded_depthwise(conv, scale, bias, rectified)
-    bank = bank * scale.repeat_interleave(len(conv.group))[:, None, None, None]
-    return FoldedConv(bank, bias, conv, conv.groups, rectified)
+        return _folded_depthwise(conv, scale, shift, rectified)
+    return FoldedConv(bank * scale[:, None, None, None], shift, conv, conv.groups, rectified)
 
 
 def _folded_depthwise(conv: SeparableGroupConv, scale: Tensor, bias: Tensor, rectified: bool) -> nn.Module:
@@ -111,6 +119,5 @@ def _folded_depthwise(conv: SeparableGroupConv, scale: Tensor, bias: Tensor, rec
     mixing = filter_bank(conv.pointwise.detach()[..., None, None], conv.group, conv.group)
     pointwise = nn.Conv2d(mixing.shape[1], len(bias), 1, bias=False, device="meta")
     pointwise.weight = nn.Parameter(mixing, requires_grad=False)
-    spatial = conv.spatial.detach() * scale[:, None, None, None]
-    kernels = filter_bank(spatial.unsqueeze(2), conv.group, TRIVIAL)
+    kernels = filter_bank(conv.spatial.detach().unsqueeze(2), conv.group, TRIVIAL) * scale[:, None, None, None]
     return nn.Sequential(pointwise, FoldedConv(kernels, bias, conv, len(bias), rectified))

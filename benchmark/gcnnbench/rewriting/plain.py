@@ -16,13 +16,12 @@ from gcnnbench.architectures.residual import Residual
 from gcnnbench.architectures.sequence import Network
 from gcnnbench.errors import UserError
 from gcnnbench.nn.activation import ReLU
-from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.blur import BlurPool
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.linear import ScaledLinear
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.pooling import CosetPool
-from gcnnbench.nn.separable import SeparableGroupConv
+from gcnnbench.rewriting.classes import Convolution, computes_as, is_chain, is_convolution
 
 
 def to_plain(network: nn.Module, keep: tuple[type[nn.Module], ...] = ()) -> nn.Module:
@@ -41,11 +40,13 @@ def to_plain(network: nn.Module, keep: tuple[type[nn.Module], ...] = ()) -> nn.M
         A network in evaluation mode, with the names of the layers as they were.
 
     Raises:
-        UserError: a layer of this suite has no plain form.
+        UserError: a layer of this suite has no plain form: there is none, or the layer is of a subclass with a forward
+            pass of its own, or has hooks.
     """
     plain = _plain(copy.deepcopy(network)).eval()
     for name, module in plain.named_modules():
-        if type(module).__module__.startswith("gcnnbench.") and not isinstance(module, keep):
+        ours = any(base.__module__.startswith("gcnnbench.") for base in type(module).__mro__)
+        if ours and not isinstance(module, keep):
             raise UserError(
                 f"{name or 'the network'} ({type(module).__name__}) has no form in plain torch modules; "
                 "torch.export takes the network as it is"
@@ -55,31 +56,34 @@ def to_plain(network: nn.Module, keep: tuple[type[nn.Module], ...] = ()) -> nn.M
 
 
 def _plain(module: nn.Module) -> nn.Module:
-    if isinstance(module, (BankConv, SeparableGroupConv)):
+    if is_convolution(module):
         return _conv2d(module)
-    if isinstance(module, GroupBatchNorm):
+    if computes_as(module, GroupBatchNorm):
         return _batch_norm(module, len(module.group))
-    if isinstance(module, CosetPool):
+    if computes_as(module, CosetPool):
         return _coset_pool(module)
-    if isinstance(module, BlurPool):
+    if computes_as(module, BlurPool):
         return _blur_pool(module)
-    if isinstance(module, Dropout):
+    if computes_as(module, Dropout):
         return nn.Dropout(module.p)
-    if isinstance(module, ScaledLinear):
+    if computes_as(module, ScaledLinear):
         return _linear(module)
-    if isinstance(module, ReLU):
+    if computes_as(module, ReLU):
         return nn.ReLU()
     if (steerable := _from_e2cnn(module)) is not None:
         return steerable
-    for name, child in module.named_children():
-        setattr(module, name, _plain(child))
-    if isinstance(module, (Residual, Dense)):
+    for name, child in module._modules.items():
+        if child is not None:
+            setattr(module, name, _plain(child))
+    if computes_as(module, Residual) or computes_as(module, Dense):
         return symbolic_trace(module)  # torch.nn has no module that adds or joins two
-    return nn.Sequential(OrderedDict(module.named_children())) if isinstance(module, Network) else module
+    if isinstance(module, Network) and is_chain(module):
+        return nn.Sequential(OrderedDict(module._modules))
+    return module
 
 
 @torch.no_grad()
-def _conv2d(conv: BankConv | SeparableGroupConv) -> nn.Conv2d:
+def _conv2d(conv: Convolution) -> nn.Conv2d:
     order = len(conv.group)
     plain = nn.Conv2d(
         conv.in_channels * len(conv.in_group),
@@ -134,7 +138,7 @@ def _from_e2cnn(module: Any) -> nn.Module | None:
     steerable = sys.modules.get("gcnnbench.nn.steerable")
     if steerable is None:
         return None
-    if isinstance(module, steerable.SteerableConv):
+    if computes_as(module, steerable.SteerableConv):
         with torch.no_grad():
             filters, bias = module.module.expand_parameters()
         out_channels, in_channels, kernel_size, _ = filters.shape
@@ -142,7 +146,7 @@ def _from_e2cnn(module: Any) -> nn.Module | None:
         plain = nn.Conv2d(in_channels, out_channels, kernel_size, **geometry, device="meta")
         plain.weight, plain.bias = nn.Parameter(filters), None if bias is None else nn.Parameter(bias)
         return plain
-    if isinstance(module, steerable.Steerable):
+    if computes_as(module, steerable.Steerable):
         for name, child in module.module.named_children():
             if isinstance(child, nn.BatchNorm3d):  # e2cnn's own export rounds it to single precision
                 return _batch_norm(child, int(name.removeprefix("batch_norm_[").removesuffix("]")))

@@ -22,6 +22,7 @@ from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.polyphase import AdaptivePolyphaseSampling
 from gcnnbench.nn.pooling import CosetPool, GlobalMaxPool
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
+from gcnnbench.rewriting.classes import computes_as
 
 CONTAINERS = (nn.Sequential, Network, Residual)
 CHANNEL_BY_CHANNEL = (
@@ -39,6 +40,9 @@ CHANNEL_BY_CHANNEL = (
     nn.Identity,
 )
 IMAGE_BY_IMAGE = (EquivariantMaxPool, EquivariantSubsample, AdaptivePolyphaseSampling)
+OF_THEIR_OWN = (Dropout, nn.Linear, ScaledLinear, GroupConv, GroupBatchNorm)
+WITH_A_FORM = {*CONTAINERS, *CHANNEL_BY_CHANNEL, *IMAGE_BY_IMAGE, *OF_THEIR_OWN}
+"""The very classes that have a stacked form; what a subclass computes is not known."""
 
 
 class Streams:
@@ -154,8 +158,10 @@ def stack(networks: Sequence[nn.Module], streams: Streams) -> nn.Module:
         streams: what dropout draws from, a stream for each network.
 
     Raises:
-        UserError: a layer has no stacked form.
+        UserError: a layer has no stacked form: there is none, it has hooks, or it stands in two places.
     """
+    if len(list(networks[0].modules())) < len(list(networks[0].named_modules(remove_duplicate=False))):
+        raise UserError("a layer stands in two places of the network, which has no form for several seeds at once")
     stacked = _stacked(copy.deepcopy(networks[0]), len(networks), streams, "")
     states = [network.state_dict() for network in networks]
     stacked.load_state_dict({name: torch.cat([state[name] for state in states]) for name in states[0]})
@@ -170,24 +176,24 @@ def unstacked(values: Tensor, seeds: int, position: int) -> Tensor:
 def _stacked(module: nn.Module, seeds: int, streams: Streams, name: str) -> nn.Module:
     """Change a module into its stacked form, whose tensors hold one seed's values over and over."""
     kind = type(module)
+    if not computes_as(module, kind) or kind not in WITH_A_FORM:
+        raise UserError(f"{name or 'the network'} ({kind.__name__}) has no form for several seeds at once")
     if kind in CONTAINERS:
         for child_name, child in module.named_children():
             setattr(module, child_name, _stacked(child, seeds, streams, f"{name}.{child_name}".lstrip(".")))
     elif kind in IMAGE_BY_IMAGE:
         return ImageByImage(module, seeds)
-    elif isinstance(module, Dropout) and kind is Dropout:
+    elif isinstance(module, Dropout):
         return StackedDropout(module.p, streams)
-    elif isinstance(module, nn.Linear) and kind in (nn.Linear, ScaledLinear):
+    elif isinstance(module, nn.Linear):
         return _repeated(StackedLinear(module, seeds), seeds)
-    elif isinstance(module, GroupConv) and kind is GroupConv:
+    elif isinstance(module, GroupConv):
         module.in_channels, module.out_channels = module.in_channels * seeds, module.out_channels * seeds
         module.groups *= seeds
         return _repeated(module, seeds)
-    elif isinstance(module, GroupBatchNorm) and kind is GroupBatchNorm:
+    elif isinstance(module, GroupBatchNorm):
         module.channels *= seeds
         return _repeated(module, seeds)
-    elif kind not in CHANNEL_BY_CHANNEL:
-        raise UserError(f"{name or 'the network'} ({kind.__name__}) has no form for several seeds at once")
     return module
 
 
