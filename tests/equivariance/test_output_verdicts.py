@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcnnbench.equivariance.decision import decide
+from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.judgement import CEILING, judge
 from gcnnbench.equivariance.precision import tensors
 from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Field, Invariant, ScalarField
 from gcnnbench.nn.groups import P4, Element
 from tests.equivariance.small_network import Network, audited, made
@@ -152,3 +154,13 @@ def test_states_are_judged_as_values() -> None:
     assert found.verdict(P4) == "exact"
     assert {one.state for one in found.judged} == {"mine"}
     assert isinstance(output, Field)
+
+
+def test_nothing_can_be_told_from_a_single_pixel() -> None:
+    network, pixel = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten()), sample_images(4, 3, 1)
+    judged = judge(network, "given", tensors, pixel, P4, fan_in=27, output=Invariant())
+    assert (judged.verdict(P4), judged.problem) == ("unknown", "no element moves its one pixel")
+    with pytest.raises(UserError, match="images of several pixels"):
+        decide(network, pixel, P4, fan_in=27)
+    with pytest.raises(UserError, match="no element moves a single pixel"):
+        measure(network, pixel, P4.elements)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.precision import evaluating
+from gcnnbench.equivariance.restoring import generator_states
 from tests.equivariance.small_network import Network
 
 
@@ -64,6 +65,15 @@ def test_whatever_a_network_keeps_is_put_back() -> None:
     assert (network.state(), of_the_process()) == (before, outside)
     assert audit(network, [8], channels=3).sizes[0].decision == "exact"
     assert network.state() == before
+
+
+def test_a_network_that_draws_nothing_changes_no_generator() -> None:
+    network = Keeping()
+    before = generator_states(network)
+    network.body(torch.ones(2, 3, 8, 8))
+    assert generator_states(network) == before
+    torch.rand(())
+    assert generator_states(network) != before
 
 
 class Drawing(Network):

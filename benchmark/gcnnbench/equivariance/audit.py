@@ -11,6 +11,7 @@ from torch import Tensor
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.channels import find_channels
 from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
+from gcnnbench.equivariance.deviations import ONE_PIXEL
 from gcnnbench.equivariance.exactness import Verdict, nearest_sizes, watch
 from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
 from gcnnbench.equivariance.further_inputs import in_words
@@ -177,7 +178,7 @@ def audit_size(
     """
     claimed: CertificateVerdict = "none" if claims_trivial else "unknown"
     if size == 1:
-        return SizeAudit(size, certificate=claimed, decision="unknown", reason="no element moves its one pixel")
+        return SizeAudit(size, certificate=claimed, decision="unknown", reason=ONE_PIXEL)
     shown = images(4 if size <= SMALL else 2, channels, size)
     try:
         network = make(size)

@@ -144,11 +144,11 @@ def decide(
         controls: whether the two control networks run along.
 
     Raises:
-        UserError: the images are not square, too few or all alike.
+        UserError: the images are not square, too few, or of one pixel.
         ControlError: a control fell on the wrong side.
     """
-    if len(images) < 2 or images.shape[-1] != images.shape[-2]:
-        raise UserError(f"a decision needs at least two square images; got {tuple(images.shape)}")
+    if len(images) < 2 or images.shape[-1] != images.shape[-2] or images.shape[-1] == 1:
+        raise UserError(f"a decision needs at least two square images of several pixels; got {tuple(images.shape)}")
     broken = run_controls(images, group) if controls else None
     found, drawn = _decide(network, images, group, fan_in, output or Invariant())
     found = replace(found, control=broken, inputs=(inputs_of(images),))

@@ -21,6 +21,7 @@ SATURATED = 2.0**-4
 RANDOM = "the network draws random numbers in evaluation mode: the same images do not give the same output"
 ALIKE = "the output is the same for all images, so nothing can be told from it"
 OUT_OF_ORDER = "images in another order do not give the outputs in that order: earlier calls or other images count"
+ONE_PIXEL = "no element moves its one pixel"
 COMPLEX = "the output is complex; put out its real and imaginary part as channels"
 
 
@@ -74,8 +75,10 @@ def deviations(
     scale is zero or not finite have no error and are left out, and so are all where the images are shown in batches.
 
     Raises:
-        UnjudgedError: the output is not finite, the same for all images, or another one at each time.
+        UnjudgedError: the images have one pixel, or the output is not finite, the same for all, or another each time.
     """
+    if images.shape[-2:] == (1, 1):
+        raise UnjudgedError(ONE_PIXEL)
     names = () if batches else known_layers(network)
     parts = list(batches or [len(images)])
     scales: dict[str, _Scale] = {}

@@ -96,7 +96,7 @@ def measure(
         dtype: the arithmetic; float64 where None and the device has it.
 
     Raises:
-        UserError: there are no images, they are not square, or the network puts out something else than logits.
+        UserError: there are no images, they are of one pixel or not square, or the network puts out no logits.
         FloatingPointError: a feature or logit is not finite.
     """
     moving = [element for element in elements if element != Element()]
@@ -104,6 +104,8 @@ def measure(
         raise UserError(f"the error needs images and an element that moves them; got {how_many(len(images), 'image')}")
     if images.shape[-1] != images.shape[-2]:
         raise UserError(f"the images are {images.shape[-2]}×{images.shape[-1]}; rotations need square ones")
+    if images.shape[-1] == 1:
+        raise UserError("the images are 1×1; no element moves a single pixel")
     device = device_of(network, images)
     dtype = dtype or best_dtype(device)
     names = depth_names(network)

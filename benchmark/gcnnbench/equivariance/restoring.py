@@ -20,7 +20,10 @@ import torch
 from torch import Tensor, nn
 
 GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
-    torch.Generator: (torch.Generator.get_state, torch.Generator.set_state),
+    torch.Generator: (
+        lambda generator: generator.get_state().numpy(),
+        lambda generator, state: generator.set_state(torch.from_numpy(state)),
+    ),
     np.random.RandomState: (np.random.RandomState.get_state, np.random.RandomState.set_state),
     np.random.Generator: (
         lambda generator: generator.bit_generator.state,
@@ -28,7 +31,7 @@ GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] =
     ),
     random.Random: (random.Random.getstate, random.Random.setstate),
 }
-"""How the state of each kind of generator is read and set."""
+"""How the state of each kind of generator is read and set; what is read of one state has one pickled form."""
 
 CONTAINERS = (dict, list, deque, set, tuple, frozenset)
 
