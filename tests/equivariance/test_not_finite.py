@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.exactness import exactness
+from gcnnbench.equivariance.lie import interpolation_error
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import ScalarField, with_field
 from gcnnbench.nn.groups import P4
 
@@ -46,6 +48,18 @@ def test_exactness_is_judged_without_it(moved_only: bool) -> None:
     found = exactness(bounded(moved_only=moved_only), images, P4)
     assert found.error is None or math.isfinite(found.error)
     assert found.decision == ("approximate" if moved_only else "exact")
+
+
+def test_an_interpolation_error_that_is_no_number_is_not_given() -> None:
+    class Once(nn.Module):
+        calls = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.calls += 1
+            return images.mean((-2, -1)) / (self.calls == 1)
+
+    with pytest.raises(UserError, match="or not finite: the interpolation error is not defined"):
+        interpolation_error(Once(), sample_images(4, 1, 8), "rotation", 0.1)
 
 
 def test_complex_features_have_the_error_of_their_absolute_values() -> None:

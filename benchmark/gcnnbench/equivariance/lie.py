@@ -220,7 +220,7 @@ def interpolation_error(network: nn.Module, images: Tensor, motion: Motion, amou
         amount: radians or pixels, not zero.
 
     Raises:
-        UserError: the amount is zero, or the output is the same for all images.
+        UserError: the amount is zero, or the output is the same for all images, or not finite.
     """
     if not amount:
         raise UserError("amount (=0) must not be zero: nothing would move")
@@ -231,6 +231,7 @@ def interpolation_error(network: nn.Module, images: Tensor, motion: Motion, amou
         still = output_tensor(forward(network, swapped, shown))
         back = output_tensor(forward(network, swapped, moved(moved(shown, motion, amount), motion, -amount)))
     spread = float((still - still.mean(0)).square().mean())
-    if spread <= SAME * float(still.square().mean()):
-        raise UserError("the output is the same for all images: the interpolation error is not defined")
-    return math.sqrt(float((back - still).square().mean()) / spread) / abs(amount)
+    change = float((back - still).square().mean())
+    if not math.isfinite(change) or spread <= SAME * float(still.square().mean()):
+        raise UserError("the output is the same for all images, or not finite: the interpolation error is not defined")
+    return math.sqrt(change / spread) / abs(amount)
