@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import build_app
 from gcnnbench.errors import UserError
+from gcnnbench.explain.lineage import explain
+from gcnnbench.exports.huggingface import model_card
 from gcnnbench.exports.junit import Case, Fault, github_annotations, junit
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -145,6 +149,19 @@ def test_croissant_names_every_file_with_a_checksum_and_every_part_by_its_digest
     assert data["distribution"][0]["md5"] == "6bbc9ace898e44ae57da46a324031adb"
     assert len(data["distribution"]) == 4
     assert {part["value"][:8] for part in data["variableMeasured"]} == {"d7e14e36", "78c3ba6e"}
+
+
+def test_what_a_card_says_is_no_markup_in_a_model_card(copied: Path) -> None:
+    registry = Registry.load()
+    hostile = "<script>x</script> [x](javascript:x)\n# A heading"
+    card = registry.model("p4cnn").model_copy(update={"title": hostile, "summary": hostile})
+    found = explain(registry, copied, "quickstart", "p4cnn@12")
+    text = model_card(replace(registry, models={**registry.models, "p4cnn": card}), found)
+    assert "<script>" not in text
+    assert "](" not in text
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        r"# &lt;script>x&lt;/script> [x]\(javascript:x) # A heading"
+    ]
 
 
 def test_wrong_names_are_told_the_forms() -> None:

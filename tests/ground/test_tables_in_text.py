@@ -13,7 +13,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 def test_a_table_is_no_wider_than_its_cells_and_shows_markup_as_text() -> None:
     made = pipes((["entry", "n"], [["a|b", "12"], ["<i>", "3"]], "lr"))
-    assert made.split("\n") == ["| entry |  n |", "|" + " :---- | -: |", "| a\\|b  | 12 |", "| \\<i>  |  3 |"]
+    assert made.split("\n") == ["| entry  |  n |", "| :----- | -: |", "| a\\|b   | 12 |", "| &lt;i> |  3 |"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 from gcnnbench import formatting
 from gcnnbench.claims.rows import ClaimRow
 from gcnnbench.claims.summary import counts, summary_text
+from gcnnbench.escaping import markdown
 from gcnnbench.layout import folded, pipes
 from gcnnbench.statistics import Summary
 from gcnnbench.strict_json import json_document
@@ -36,7 +37,7 @@ def claims_as_markdown(rows: Sequence[ClaimRow]) -> str:
         for heading, shown in (("primary statement", primary), ("claim", numbers), ("statement", statements)):
             if shown:
                 parts.append(pipes(_table(heading, shown, marks)))
-        parts.append("\n".join(f"{number}. {text}" for text, number in notes.items()))
+        parts.append("\n".join(f"{number}. {markdown(text)}" for text, number in notes.items()))
     parts.append(folded(summary_text(rows)))
     parts.append(
         folded(LEGEND + "".join(f" {letter}: under the assumption {name}." for name, letter in letters.items()))

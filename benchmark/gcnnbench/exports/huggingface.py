@@ -9,6 +9,7 @@ import yaml
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import markdown
 from gcnnbench.explain.explanation import Explanation
 from gcnnbench.formatting import how_many, percent
 
@@ -66,8 +67,8 @@ def model_card(registry: Registry, found: Explanation, passport: str = "") -> st
     result = "" if number is None else f"{percent(number)} % over {how_many(number.n, 'seed')}"
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
-        f"# {card.title}",
-        card.summary,
+        f"# {markdown(card.title)}",
+        markdown(card.summary),
         f"`{found.entry}` on `{found.benchmark}`, {found.metric}: {result}. The command that leads to its records: "
         f"`gcnnbench explain {found.benchmark} {found.entry} {found.metric}`.",
         *([passport.strip()] if passport else []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from gcnnbench.cards.base import Described
@@ -9,9 +10,11 @@ from gcnnbench.cards.benchmark_card import PURPOSES, BenchmarkCard
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.protocol_tables import ProtocolTable, read_protocols
+from gcnnbench.escaping import markdown
 
 PAGE = "docs/registry.md"
 """Where the page stands in the repository."""
+_BIBTEX = re.compile(r"[{}]|\\(?=[&%$#_])")
 
 
 def page(registry: Registry) -> str:
@@ -54,7 +57,7 @@ def _benchmarks(cards: Iterable[BenchmarkCard]) -> Iterable[Sequence[str]]:
     for card in cards:
         link = f"[{card.full_name}](../benchmark/gcnnbench/registry/benchmarks/{card.name}.yaml)"
         entries = ", ".join(f"`{entry}`" for entry in card.entries)
-        yield link, card.title, f"`{card.dataset}`", f"`{card.rank_by}`", str(card.seeds), entries
+        yield link, markdown(card.title), f"`{card.dataset}`", f"`{card.rank_by}`", str(card.seeds), entries
 
 
 def _models(registry: Registry) -> Iterable[Sequence[str]]:
@@ -62,7 +65,7 @@ def _models(registry: Registry) -> Iterable[Sequence[str]]:
         approximate = ", ".join([*map(str, card.approximate_at), *(f"{size} (learnt)" for size in card.learnt_at)])
         exact = ", ".join(map(str, card.exact_at))
         link = f"[{card.name}](../models/{card.name}/model.yaml)"
-        yield link, card.title, card.group, exact, approximate, _parameters(card), _sources(card)
+        yield link, markdown(card.title), card.group, exact, approximate, _parameters(card), _sources(card)
 
 
 def _datasets(registry: Registry) -> Iterable[Sequence[str]]:
@@ -70,7 +73,7 @@ def _datasets(registry: Registry) -> Iterable[Sequence[str]]:
         images = ", ".join(f"{name} {part.images:,}" for name, part in card.parts.items())
         size = f"{card.channels}×{card.size}×{card.size}"
         link = f"[{card.name}](../datasets/{card.name}/dataset.yaml)"
-        yield link, card.title, images, size, str(card.classes), card.licence
+        yield link, markdown(card.title), images, size, str(card.classes), markdown(card.licence)
 
 
 def _protocols(registry: Registry) -> Iterable[str]:
@@ -81,13 +84,13 @@ def _protocols(registry: Registry) -> Iterable[str]:
 
 def _protocol(source: str, table: ProtocolTable) -> Iterable[str]:
     """One protocol table under its heading."""
-    yield f"### {table.title} (`{source}`): {', '.join(table.benchmarks)}"
+    yield f"### {markdown(table.title)} (`{source}`): {', '.join(table.benchmarks)}"
     rows = (
         (
             line.item + (f" ({', '.join(line.of)})" if line.of else ""),
-            line.says,
-            line.suite,
-            f"`{line.evidence}`" if line.evidence else "",
+            markdown(line.says),
+            markdown(line.suite),
+            f"`{markdown(line.evidence)}`" if line.evidence else "",
             f"`{line.assumption}`" if line.assumption else "",
         )
         for line in table.lines
@@ -105,10 +108,12 @@ def _sources(card: Described) -> str:
 
 
 def _title(bibtex: str) -> str:
+    """The title of a source, without BibTeX's braces and escapes."""
     line = next(line for line in bibtex.splitlines() if line.strip().startswith("title"))
-    return line.partition("=")[2].strip().strip(",").strip("{}").replace("{", "").replace("}", "")
+    return markdown(_BIBTEX.sub("", line.partition("=")[2].strip().strip(",")))
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose cells are Markdown: links and code of names, and text that was escaped."""
     lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

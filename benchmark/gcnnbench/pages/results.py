@@ -14,6 +14,7 @@ from gcnnbench.claims.judging import judge_claims
 from gcnnbench.claims.reading import read_claims
 from gcnnbench.claims.summary import summary_text
 from gcnnbench.claims.text import claims_as_markdown
+from gcnnbench.escaping import markdown
 from gcnnbench.figures.gallery import Drawn, draw
 from gcnnbench.layout import folded
 from gcnnbench.leaderboard.board import Board
@@ -133,4 +134,4 @@ def _shown(figure: Drawn) -> str:
     """An image that leads to its own file, its caption and its command."""
     (name,) = (path.name for path in figure.files if path.suffix == ".svg")
     caption = folded(f"*{figure.title}.* {figure.caption}")
-    return f"![{figure.alt}]({FIGURES}/{name})\n\n{caption}\n\nMade by `{figure.command}`."
+    return f"![{markdown(figure.alt)}]({FIGURES}/{name})\n\n{caption}\n\nMade by `{figure.command}`."

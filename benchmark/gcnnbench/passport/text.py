@@ -44,7 +44,7 @@ def card_section(found: Passport) -> str:
                 for page in found.pages
             ],
         ),
-        "\n".join(f"- {line}" for line in legend(found.audit, [page.verdict for page in found.pages])),
+        "\n".join(f"- {markdown(line)}" for line in legend(found.audit, [page.verdict for page in found.pages])),
     ]
     if found.arithmetic:
         parts += [
