@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from gcnnbench.cards.base import Model
-from gcnnbench.cards.values import Natural, Positive
+from gcnnbench.cards.values import Natural, OutsideLine, Positive, Time
 from gcnnbench.errors import UserError
+from gcnnbench.outside_text import as_line
 from gcnnbench.perf.timing import Ratio, Timing, ratio
 from gcnnbench.strict_json import parse_model
 
@@ -25,7 +26,7 @@ class Spread(Model):
 class Measured(Model):
     """One candidate of a comparison. `time` is relative to the comparison's reference; `why` says why it is missing."""
 
-    name: str
+    name: OutsideLine
     seconds: float | None = Field(default=None, description="the median over the rounds")
     rounds: tuple[float, ...] = Field(
         default=(), description="the seconds of each round; round r was taken with all others"
@@ -34,15 +35,15 @@ class Measured(Model):
     flops: float | None = Field(default=None, description="useful operations in a second, two to a multiply-accumulate")
     share_of_peak: float | None = None
     memory: Natural | None = Field(default=None, description="bytes at the high-water mark above what was there before")
-    why: str | None = None
+    why: OutsideLine | None = None
 
 
 class Comparison(Model):
     """Candidates for the same work, timed in turn."""
 
-    section: str
-    title: str
-    reference: str
+    section: OutsideLine
+    title: OutsideLine
+    reference: OutsideLine
     rows: tuple[Measured, ...]
 
     def row(self, name: str) -> Measured | None:
@@ -53,7 +54,7 @@ class Comparison(Model):
 class Target(Model):
     """A goal, its stretch, and what was measured; null where it was not."""
 
-    text: str
+    text: OutsideLine
     better: Literal["at least", "at most"]
     bound: float
     stretch: float | None = None
@@ -75,17 +76,17 @@ class Report(Model):
     """
 
     schema_version: Literal[1] = 1
-    commit: str | None
+    commit: OutsideLine | None
     dirty: bool | None
-    device: str
-    device_name: str
+    device: OutsideLine
+    device_name: OutsideLine
     threads: Positive
-    versions: dict[str, str]
-    platform: str
-    started: str
+    versions: dict[OutsideLine, OutsideLine]
+    platform: OutsideLine
+    started: Time
     seconds: float
     peak: float | None
-    peak_of: str | None = None
+    peak_of: OutsideLine | None = None
     comparisons: tuple[Comparison, ...]
     targets: tuple[Target, ...]
 
@@ -128,7 +129,7 @@ def compared(
                 memory=(memory or {}).get(name),
             )
         )
-    rows += [Measured(name=name, why=why) for name, why in (missing or {}).items()]
+    rows += [Measured(name=name, why=as_line(why)) for name, why in (missing or {}).items()]
     return Comparison(section=section, title=title, reference=reference, rows=tuple(rows))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gcnnbench.device import arithmetic, choose, describe, keep_freed_memory
 from gcnnbench.errors import UserError
+from gcnnbench.outside_text import as_line
 from gcnnbench.perf import engines, harness, learnt, sections, workers
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.peak import find_peak
@@ -73,7 +74,7 @@ def measure(
         commit=commit,
         dirty=dirty,
         device=place.type,
-        device_name=describe(place),
+        device_name=as_line(describe(place)),
         threads=threads,
         versions=provenance.versions(),
         platform=provenance.platform_name(),

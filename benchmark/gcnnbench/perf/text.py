@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gcnnbench.escaping import markdown
 from gcnnbench.formatting import NOTHING, how_many
 from gcnnbench.layout import pipes
 from gcnnbench.perf.report import Comparison, Measured, Report, Spread, Target
@@ -27,7 +28,7 @@ def report_as_markdown(report: Report) -> str:
     notes += [f"Missed: {_missed(target)}." for target in report.targets if target.met is False]
     if report.device == "cpu":
         notes.append("On a GPU: not measured.")
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
+    return "\n\n".join([*parts, _list(notes)]) + "\n"
 
 
 def comparison_as_markdown(comparison: Comparison) -> str:
@@ -48,7 +49,7 @@ def comparison_as_markdown(comparison: Comparison) -> str:
     rounds = len(next(row for row in comparison.rows if row.name == comparison.reference).rounds)
     align = "l" + "r" * (len(headers) - 1)
     table = pipes((headers, rows, align), roomy=True)
-    return f"### {comparison.section}: {comparison.title} ({rounds} rounds)\n\n{table}"
+    return f"### {markdown(f'{comparison.section}: {comparison.title}')} ({rounds} rounds)\n\n{table}"
 
 
 def compare_as_markdown(before: Report, after: Report) -> str:
@@ -73,11 +74,15 @@ def compare_as_markdown(before: Report, after: Report) -> str:
     if not rows:
         return "The two reports have no comparison in common.\n"
     table = pipes((headers, rows, align), roomy=True)
-    notes = [f"- {name}: {_origin(report)}" for name, report in (("A", before), ("B", after))]
-    notes.append("- A, B: time in units of the reference; marked where the quartiles of the rounds do not overlap.")
+    notes = [f"{name}: {_origin(report)}" for name, report in (("A", before), ("B", after))]
+    notes.append("A, B: time in units of the reference; marked where the quartiles of the rounds do not overlap.")
     if before.device_name != after.device_name:
-        notes.append("- The two were measured on different machines.")
-    return "\n\n".join([table, "\n".join(notes)]) + "\n"
+        notes.append("The two were measured on different machines.")
+    return "\n\n".join([table, _list(notes)]) + "\n"
+
+
+def _list(notes: Sequence[str]) -> str:
+    return "\n".join(f"- {markdown(note)}" for note in notes)
 
 
 def _missing(comparisons: Sequence[Comparison]) -> dict[str, str]:
