@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from gcnnbench.equivariance.audit import Audit, SizeAudit
 from gcnnbench.equivariance.wording import Words
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import mathtext
 from gcnnbench.figures.drawing import write_figure
 from gcnnbench.figures.style import COLOURS, GREY, joined, legend_below, looks, new_figure, styled
 from gcnnbench.formatting import ROUNDING
@@ -94,7 +95,7 @@ def against_depth(axes: Axes, reading: Reading) -> None:
             color=colours[str(row.size)].colour,
             label=f"{row.size}, {word}",
         )
-    axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=7)
+    axes.set_xticks(range(len(layers)), list(map(mathtext, layers)), rotation=90, fontsize=7)
     axes.set_ylabel("relative equivariance error, float64")
 
 
@@ -118,7 +119,7 @@ def figure(reading: Reading, drawing: Drawing) -> Figure:
     axes = made.add_subplot()
     drawing(axes, reading)
     axes.set_yscale("log")
-    axes.set_title(_title(reading.found))
+    axes.set_title(mathtext(_title(reading.found)))
     legend_below(made)
     return made
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gcnnbench.equivariance.contributions import Decomposition
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import mathtext
 from gcnnbench.figures.drawing import write_figure
 from gcnnbench.figures.style import BLUE, GREEN, VERMILION, legend_below, new_figure, styled
 
@@ -51,7 +52,7 @@ def draw_contributions(name: str, found: Mapping[tuple[int, str], Decomposition]
                 panel.bar(where, heights, width, color=COLOURS[str(motion)], label=str(motion))
             panel.axhline(0, color="black", linewidth=0.6)
             panel.set_ylabel(f"share at {size} pixels")
-            panel.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
-        panels.flat[0].set_title(title)
+            panel.set_xticks(range(len(kinds)), list(map(mathtext, kinds)), rotation=30, ha="right")
+        panels.flat[0].set_title(mathtext(title))
         legend_below(figure)
         return write_figure(figure, title, draw_contributions.__doc__ or title, stem.with_name(f"{stem.name}-kinds"))

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.claims.claims import ClaimsCard, CurveClaim
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import mathtext
 from gcnnbench.figures.drawing import Drawing, counted
 from gcnnbench.figures.networks import Network
 from gcnnbench.figures.style import DARK, FEWEST, GREY, Look, legend_below, looks, new_figure
@@ -43,7 +44,7 @@ def draw_curve(card: BenchmarkCard, networks: Sequence[Network], claims: Sequenc
         panels = rows[1].subplots(1, len(beside), sharey=True, squeeze=False)[0]
         for panel, network in zip(panels, beside, strict=True):
             _beside(panel, ours.get(network.entry), theirs[network.entry][0], look[network.entry])
-            panel.set_title(network.label.replace(", ", "\n"))
+            panel.set_title(mathtext(network.label).replace(", ", "\n"))
         panels[0].set_ylabel("accuracy in %")
         rows[1].suptitle("Ours over the published curve (solid grey, with its band)", fontsize=8)
     return Drawing(
@@ -72,7 +73,7 @@ def published(card: BenchmarkCard, claims: Sequence[ClaimsCard]) -> dict[str, tu
 
 def _together(axes: Axes, networks: Sequence[Network], ours: Mapping[str, Curve], look: Mapping[str, Look]) -> None:
     for place, network in enumerate(networks):
-        label = f"{network.label} (n = {len(network.records)})"
+        label = mathtext(f"{network.label} (n = {len(network.records)})")
         curve = ours[network.entry]
         if len(curve) < FEWEST:
             _points(axes, curve, look[network.entry], label, 4.0 * (place - (len(networks) - 1) / 2))

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import mathtext
 from gcnnbench.figures.drawing import Drawing, counted
 from gcnnbench.figures.style import (
     BLACK,
@@ -92,7 +93,7 @@ def _readings(by_condition: Mapping[str, Sequence[Record]], quantity: str) -> Va
 
 def _line(place: int, label: str) -> Line2D:
     look = {"color": COLOURS[place % 6], "linestyle": DASHES[place % 6], "marker": MARKS[place % len(MARKS)]}
-    return Line2D([], [], label=label, **look)  # type: ignore[arg-type]
+    return Line2D([], [], label=mathtext(label), **look)  # type: ignore[arg-type]
 
 
 def _by_depth(axes: Axes, entry: str, values: Values, conditions: Sequence[str]) -> None:
@@ -112,9 +113,9 @@ def _by_depth(axes: Axes, entry: str, values: Values, conditions: Sequence[str])
             low, high = ([end(here[module]) for module in modules] for end in (min, max))
             axes.fill_between(places, low, high, color=look.get_color(), alpha=0.15, linewidth=0)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xticks(places, modules, rotation=90)
+    axes.set_xticks(places, list(map(mathtext, modules)), rotation=90)
     axes.set_ylabel("‖K − ΠK‖ / ‖K‖")
-    axes.set_title(entry)
+    axes.set_title(mathtext(entry))
 
 
 def _by_condition(axes: Axes, entry: str, values: Values, conditions: Sequence[str]) -> None:
@@ -126,9 +127,9 @@ def _by_condition(axes: Axes, entry: str, values: Values, conditions: Sequence[s
         axes.errorbar(place, mean, yerr=ends, color=look.get_color(), marker=look.get_marker(), linestyle="none")
     axes.set_ylim(0, 1.05 * max(2 * np.pi, *map(max, here.values())))
     axes.set_xlim(-0.5, len(here) - 0.5)
-    axes.set_xticks(range(len(here)), list(here), rotation=90)
+    axes.set_xticks(range(len(here)), list(map(mathtext, here)), rotation=90)
     axes.set_ylabel("width in radians")
-    axes.set_title(entry)
+    axes.set_title(mathtext(entry))
 
 
 def _alt(family: str, banks: Mapping[str, Values], widths: Mapping[str, Values]) -> str:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import mathtext
 from gcnnbench.figures.drawing import Drawing
 from gcnnbench.figures.style import BLUE, legend_below, new_figure
 from gcnnbench.formatting import points
@@ -42,7 +43,7 @@ def draw_pairs(boards: Sequence[Board]) -> Drawing:
         panel.set_title(metric.removeprefix("accuracy.").replace("_", " "))
         panel.grid(visible=False, axis="y")
         panel.set_xlabel("points")
-    labels = [_label(lines[line][1]) for line in places]
+    labels = [mathtext(_label(lines[line][1])) for line in places]
     panels[0].set_yticks(list(places.values()), labels)
     panels[0].set_ylim(max(places.values()) + 0.6, min(places.values()) - 1.4)
     for board, top in _tops(lines, places).items():

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.equivariance.results import EquivarianceState
 from gcnnbench.errors import UserError
+from gcnnbench.escaping import mathtext
 from gcnnbench.figures.drawing import Drawing, counted
 from gcnnbench.figures.networks import Network
 from gcnnbench.figures.style import DARK, FEWEST, GREY, Look, joined, legend_below, looks, new_figure
@@ -87,8 +88,8 @@ def _panel(axes: Axes, network: Network, look: Look) -> None:
     axes.set_ylim(FLOOR, 4)
     axes.set_yticks(TICKS, [f"$10^{{{round(log10(tick))}}}$" if tick < 1 else "1" for tick in TICKS])
     axes.axhspan(FLOOR, 1e-9, color=GREY, alpha=0.12, linewidth=0)
-    axes.set_xticks(places, depths, rotation=90)
-    axes.set_title(network.label.replace(", ", "\n") + f", n = {len(network.records)}")
+    axes.set_xticks(places, list(map(mathtext, depths)), rotation=90)
+    axes.set_title(mathtext(network.label).replace(", ", "\n") + f", n = {len(network.records)}")
 
 
 def _squeezed(error: NDArray[np.float64]) -> NDArray[np.float64]:

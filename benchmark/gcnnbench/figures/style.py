@@ -15,6 +15,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.legend import Legend
 
+from gcnnbench.outside_text import as_line, as_text
+
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 BLUE, VERMILION, PURPLE, GREY = "#0072b2", "#d55e00", "#cc79a7", "#777777"
 """Okabe and Ito's colours."""
@@ -139,7 +141,7 @@ def encoded(figure: Figure, title: str, description: str) -> dict[str, bytes]:
     found = {}
     for form in ("svg", "png"):
         content = io.BytesIO()
-        metadata: dict[str, str | None] = {"Title": title, "Description": description}
+        metadata: dict[str, str | None] = {"Title": as_line(title), "Description": as_text(description)}
         if form == "svg":
             metadata["Date"] = None
         figure.savefig(content, format=form, dpi=200, metadata=metadata)
