@@ -26,7 +26,9 @@ def as_dtype(network: nn.Module, dtype: torch.dtype) -> nn.Module:
             return tensor.to(dtype.to_complex())
         return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
-    return copy.deepcopy(network).cpu()._apply(converted).train().eval()
+    copied = copy.deepcopy(network).cpu()
+    copied._apply(converted)
+    return copied.train().eval()
 
 
 @contextmanager
