@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from textwrap import fill
 
@@ -13,6 +14,13 @@ from gcnnbench.escaping import csv_cell, markdown
 
 WIDTH = 100
 """Columns that text for readers fits into."""
+COMMAND = re.compile(
+    r"\bgcnnbench\s+(?P<verb>verify\s+[a-z]+|[a-z]+)(?![\w`-])(?P<rest>(?:'[^'\n]*'|.)*?)(?=  |[;`|)\n]|$)",
+    re.MULTILINE,
+)
+"""A command in prose, up to where it ends at the latest; a verb alone in backticks is only named."""
+_JOINT = "\0"
+"""Stands for a blank within a command; no command can hold it."""
 
 Table = tuple[list[str], list[list[str]], str]
 """Headings, rows of cells, and the alignment of the first columns, `l` or `r`; further ones are left."""
@@ -66,12 +74,22 @@ def width(text: str) -> int:
 
 
 def folded(text: str, indent: str = "", first: str = "") -> str:
-    """A paragraph in lines of at most `WIDTH` columns, all but the first indented; words are never broken."""
+    """A paragraph in lines of at most `WIDTH` columns, all but the first indented, of which nothing is markup."""
+    return wrapped(markdown(text), WIDTH, indent, first)
+
+
+def wrapped(text: str, columns: int, indent: str = "", first: str = "") -> str:
+    """A paragraph in lines of at most so many columns; words, and commands to be pasted, are never broken."""
     return fill(
-        markdown(text),
-        WIDTH,
+        joined(text),
+        columns,
         initial_indent=first,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
-    )
+    ).replace(_JOINT, " ")
+
+
+def joined(text: str) -> str:
+    """The text with each command in it as one word of the same width."""
+    return COMMAND.sub(lambda found: found[0].replace(" ", _JOINT), text)

@@ -14,6 +14,7 @@ from gcnnbench.cli.app import main
 from gcnnbench.cli.fitting import fit_table
 from gcnnbench.cli.output import fitted
 from gcnnbench.figures.gallery import FIGURES
+from gcnnbench.layout import folded, joined
 
 VERBS = (
     ("list",),
@@ -37,8 +38,8 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def too_wide(text: str, columns: int) -> list[str]:
-    """Lines that are wider and could be folded; a path, a digest or an address stays in one piece."""
-    return [line for line in text.splitlines() if len(line) > columns and len(line.split()) > 1]
+    """Lines that are wider and could be folded; a path, a digest, an address or a command stays in one piece."""
+    return [line for line in text.splitlines() if len(line) > columns and len(joined(line).split()) > 1]
 
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)
@@ -136,6 +137,26 @@ def test_a_table_that_cannot_be_folded_goes_on_below_behind_its_key() -> None:
         "| 1  | p4cnn@12 |  5 |",
         "| 1  | p4cnn@11 |  5 |",
     ]
+
+
+RUN = "gcnnbench run mnist-upright --results 'my own; results' --entry p4cnn@27 --entry p4cnn@29 --seeds 0-15"
+
+
+@pytest.mark.parametrize("text", [f"27. more seeds are needed: {RUN}", f"Made by: {RUN}; then the rest of it is known"])
+def test_a_command_is_never_folded(text: str) -> None:
+    for shown in (folded(text, indent="    "), *(fitted(text, columns) for columns in (20, 60, 80, 100, 120))):
+        assert sum(RUN in line for line in shown.splitlines()) == 1
+    assert RUN in fitted(folded(text, indent="    "), 60).splitlines()[-1] or "rest" in text
+
+
+def test_verbs_print_commands_on_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    said = printed(capsys, "show", "p4cnn@40").splitlines()
+    assert any(line.endswith("gcnnbench audit p4cnn@40") for line in said)
+    said = printed(capsys, "verify", "claims", "--benchmark", "mnist-upright", "--results", "nowhere").splitlines()
+    commands = [line for line in said if "gcnnbench run" in line]
+    assert commands
+    assert all("--entry" in line for line in commands)
 
 
 def test_folded_paragraphs_are_folded_again_as_one() -> None:

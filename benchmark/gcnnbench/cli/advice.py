@@ -14,11 +14,8 @@ from typing import Any
 
 from gcnnbench.cli.written_options import RUNNING, written
 from gcnnbench.errors import UserError
+from gcnnbench.layout import COMMAND
 
-COMMAND = re.compile(
-    r"\bgcnnbench\s+(?P<verb>verify\s+[a-z]+|[a-z]+)(?![\w`-])(?P<rest>.*?)(?=  |[;`|)\n]|$)", re.MULTILINE
-)
-"""A command in prose, up to where it ends at the latest; a verb alone in backticks is only named."""
 CARRIED = ("--data", "--results", "--include", "--trust")
 """Options that mean the same to every verb that has them: where things are, and as whom submitted code runs."""
 CARRIED_TO_ITSELF = ("--output",)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
-from textwrap import fill as break_lines
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +13,12 @@ from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cli.fitting import fit_table
 from gcnnbench.cli.output import columns
 from gcnnbench.formatting import NOTHING, how_many
-from gcnnbench.layout import WIDTH, pipes
+from gcnnbench.layout import WIDTH, pipes, wrapped
 from gcnnbench.pages.protocol_text import protocol
 
 if TYPE_CHECKING:
     from gcnnbench.cards.registry import Registry
     from gcnnbench.cli.card_background import CardBackground, ProtocolLine
-
-fill = partial(break_lines, break_long_words=False, break_on_hyphens=False)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -40,7 +36,7 @@ def room() -> int:
 
 def describe(registry: Registry, kind: str, card: Described, known: CardBackground, size: int | None = None) -> str:
     """One card in full, with what was run and claimed, and the BibTeX of its sources; of a model also at one size."""
-    lines = [*fill(f"{card.title}  [{kind} {_version(card)}]", room()).splitlines(), "", fill(card.summary, room()), ""]
+    lines = [wrapped(f"{card.title}  [{kind} {_version(card)}]", room()), "", wrapped(card.summary, room()), ""]
     if isinstance(card, ModelCard):
         lines += _facts(_model_facts(registry, card, size))
         lines += _section("run so far", _model_runs(card, known, size))
@@ -170,7 +166,7 @@ def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:
     width = max(len(name) for name, _ in pairs) + 2
     lines = []
     for name, value in pairs:
-        folded = fill(value, max(20, room() - width))
+        folded = wrapped(value, max(20, room() - width))
         lines.append(name.ljust(width) + indent(folded, " " * width)[width:])
     return lines
 
@@ -178,7 +174,7 @@ def _facts(facts: Iterator[tuple[str, str]]) -> list[str]:
 def _texts(title: str, texts: Sequence[str]) -> list[str]:
     if not texts:
         return []
-    return ["", f"{title}:", *(fill(text, room(), initial_indent="- ", subsequent_indent="  ") for text in texts)]
+    return ["", f"{title}:", *(wrapped(text, room(), "  ", "- ") for text in texts)]
 
 
 def _version(card: Described) -> str:

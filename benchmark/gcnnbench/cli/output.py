@@ -11,14 +11,13 @@ import re
 import sys
 from collections.abc import Iterator
 from itertools import groupby
-from textwrap import wrap
 from typing import Any
 
 import typer
 
 from gcnnbench.cli.advice import advised
 from gcnnbench.cli.fitting import fit_table
-from gcnnbench.layout import WIDTH
+from gcnnbench.layout import WIDTH, joined, wrapped
 
 ITEM = re.compile(r"\s*(?:[-*] |\d+\. )")
 COLUMN = re.compile(r"\s*\S+(?: \S+)*(?:\s{2,}|: )")
@@ -69,7 +68,7 @@ def tell_aside(text: str) -> None:
 
 
 def fitted(text: str, width: int) -> str:
-    """The same words in lines of at most so many columns; what cannot be broken, as a path, may be longer."""
+    """The same words in lines of at most so many columns; what cannot be broken, as a command, may be longer."""
     parts: list[str] = []
     for table, block in groupby(text.split("\n"), key=lambda line: line.startswith("|")):
         lines = list(block)
@@ -88,16 +87,14 @@ def _prose(lines: list[str], width: int) -> Iterator[str]:
         inner = ITEM.match(words) or COLUMN.match(words)
         hanging = len(paragraph[1]) - len(paragraph[1].lstrip()) if len(paragraph) > 1 else inner.end() if inner else 0
         hanging = hanging if hanging <= width // 3 else indent + 2
-        yield from wrap(
-            words, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False
-        ) or [""]
+        yield wrapped(words, width, " " * hanging)
 
 
 def _paragraphs(lines: list[str]) -> Iterator[list[str]]:
-    """Lines together that were folded from one: the first word of the next did not fit behind the one before."""
+    """Lines together that were folded from one: the first word or command of the next did not fit behind."""
     found: list[str] = []
     for line in lines:
-        first = line.split(maxsplit=1)[0] if line.strip() else ""
+        first = joined(line).split(maxsplit=1)[0] if line.strip() else ""
         goes_on = found and first and not ITEM.match(line) and len(found[-1]) + 1 + len(first) > WIDTH >= len(found[-1])
         if found and not goes_on:
             yield found
