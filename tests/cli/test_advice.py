@@ -130,10 +130,51 @@ def test_a_typo_is_answered_with_the_nearest_name(words: str, meant: str) -> Non
 
 def test_a_folder_of_images_is_named_as_the_user_named_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    images = leaves()
+    assert advice(printed("new", "my-leaves", "--images", images), "run")["data"] == Path("my-data")
+
+
+@pytest.mark.parametrize("images", [".", "train/..", "../../link"])
+def test_a_folder_of_images_is_found_under_the_name_of_the_data_set(
+    images: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = leaves().resolve()
+    Path("link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    told = printed("new", "my-leaves", "--images", images, "--output", tmp_path)
+    values = advice(told, "run")
+    assert values["data"] / "my-leaves" == folder
+    assert values["results"] == tmp_path / "my-results"
+    told = printed("new", "other", "--images", images, "--output", tmp_path)
+    assert "next, once the images lie in DIR/other: " in told
+    assert advice(told, "run")["data"] == Path("DIR")
+    assert "my-leaves would lie among the images; name another place" in printed("new", "my-leaves", "--images", ".")
+
+
+def leaves() -> Path:
+    """Images in a folder `my-leaves` of a folder here."""
+    folder = Path("my-data/my-leaves")
     for part, kind in (("train", "rings"), ("train", "bars"), ("test", "rings"), ("test", "bars")):
-        (Path("my-data/my-leaves") / part / kind).mkdir(parents=True)
-        Image.new("L", (8, 8)).save(Path("my-data/my-leaves") / part / kind / "0.png")
-    assert advice(printed("new", "my-leaves", "--images", "my-data/my-leaves"), "run")["data"] == Path("my-data")
+        (folder / part / kind).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(folder / part / kind / "0.png")
+    return folder
+
+
+def test_what_does_not_verify_is_verified_where_it_lies(own: Path) -> None:
+    shutil.copytree(ROOT / "results" / ENTRY, own / ENTRY)
+    file = own / ENTRY / "seed-0.json"
+    record = json.loads(file.read_text("utf-8"))
+    record["metrics"]["accuracy.upright"] = 0.5
+    file.write_text(json.dumps(record), "utf-8")
+    told = printed("export", "eval-results", "quickstart", "p4cnn@12", "--results", own)
+    assert advice(told, "verify records")["results"] == own
+
+
+def test_a_figures_command_is_the_users_own(own: Path) -> None:
+    shutil.copytree(ROOT / "results" / ENTRY, own / ENTRY)
+    words = ("figure", "curve", "--benchmark", "quickstart", "--output", own, "--results", own, "--format", "json")
+    assert advice(json.loads(printed(*words))["command"], "figure")["results"] == own
 
 
 def test_missing_files_are_fetched_where_they_were_sought(tmp_path: Path) -> None:

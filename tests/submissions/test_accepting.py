@@ -122,7 +122,7 @@ def test_a_disk_that_is_full_leaves_everything_as_it_was(
         (["submit", "x", "--check", "--accept"], "--check looks at a folder, --accept at a bundle"),
         (["submit", "x", "--retrain", "1"], "--retrain says nothing without --accept"),
         (["submit", "x", "--accept", "--retrain", "1", "--no-rescore"], "--retrain goes deeper"),
-        (["submit", "nowhere", "--check"], "nowhere: no such folder; write a starting point with: gcnnbench new"),
+        (["submit", "nowhere", "--check"], "nowhere: no such folder; write a starting point with: gcnnbench new NAME"),
         (["verify", "bundle", "nowhere"], "nowhere: no such bundle; `gcnnbench submit FOLDER` packs one"),
     ],
 )

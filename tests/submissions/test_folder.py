@@ -54,8 +54,11 @@ def test_what_python_leaves_behind_is_passed_over(folder: Path, mini: Path) -> N
 
 
 def test_nothing_there_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such folder; write a starting point with: gcnnbench new mynet"):
-        read_submission(tmp_path / "mynet")
+    for nothing in ("mynet", "My Net", "."):
+        with pytest.raises(UserError, match=r"no such folder; write a starting point with: gcnnbench new NAME$"):
+            read_submission(tmp_path / "nowhere" / nothing)
+    with pytest.raises(Refused, match="holds no file; write a starting point with: gcnnbench new NAME"):
+        read_submission(tmp_path)
 
 
 def test_an_empty_folder_and_a_file_are_refused(tmp_path: Path, mini: Path) -> None:

@@ -132,7 +132,7 @@ def _verified(registry: Registry, results: Path, names: list[str], metric: str |
     found, rows = _checked(registry, results, names, metric)
     bad = [row for row in rows if row.findings]
     if bad:
-        again = f"gcnnbench verify records --benchmark {found.benchmark} --entry {found.entry} --results {results}"
+        again = f"gcnnbench verify records --benchmark {found.benchmark} --entry {found.entry}"
         raise UserError(f"{bad[0].id} does not verify, so nothing is exported: {bad[0].findings[0]}; see {again}")
     return found
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gcnnbench.cli.advice import advised
 from gcnnbench.cli.options import Format, Include, OutputFormat, Results
 from gcnnbench.cli.output import tell, tell_document
 from gcnnbench.cli.written_options import refuse_others
@@ -52,7 +53,8 @@ def figure(
     drawn = draw(registry, results, name, benchmark, folder, family)
     words = {"title": drawn.title, "caption": drawn.caption, "alt": drawn.alt, "command": drawn.command}
     if output is OutputFormat.json:
-        tell_document({"files": [str(path) for path in drawn.files], **words}, advise=False)
+        files = [str(path) for path in drawn.files]
+        tell_document({"files": files, **words, "command": advised(drawn.command)}, advise=False)
         return
     for path in drawn.files:
         typer.echo(str(path))

@@ -47,14 +47,20 @@ def new(
         from gcnnbench.data.scaffold import new_dataset
 
         folder = new_dataset(name, images, output)
-        where = images.parent if images.resolve().name == name else Path("DIR")
-        hint = "" if images.resolve().name == name else f", once the images lie in DIR/{name}"
-        typer.echo(
-            f"{folder}: dataset.yaml, dataset.py, {name}-first.yaml; next{hint}: gcnnbench run {name}-first "
-            f"--include {shlex.quote(str(folder))} --data {shlex.quote(str(where))} --results my-results"
-        )
+        where = _data_directory(name, images)
+        hint = "" if where else f", once the images lie in DIR/{name}"
+        places = {"--include": folder, "--data": where or "DIR", "--results": output / "my-results"}
+        options = shlex.join(str(word) for pair in places.items() for word in pair)
+        told = f"{folder}: dataset.yaml, dataset.py, {name}-first.yaml; next{hint}"
+        typer.echo(f"{told}: gcnnbench run {name}-first {options}")
         return
     from gcnnbench.submissions.scaffold import new as scaffold
 
     folder = scaffold(name, kind.value, output)
     typer.echo(f"{folder}: model.py, model.yaml, README.md; next: gcnnbench submit {shlex.quote(str(folder))} --check")
+
+
+def _data_directory(name: str, images: Path) -> Path | None:
+    """The folder in which the images lie under that name; none where they have another."""
+    places = (images.parent, images.resolve().parent)
+    return next((place for place in places if (place / name).resolve() == images.resolve()), None)

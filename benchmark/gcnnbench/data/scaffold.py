@@ -11,6 +11,7 @@ from gcnnbench.cards.new_folder import free_folder, templates, written_aside
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.image_folder import WHOLE, read_image_folder
 from gcnnbench.data.parts import Part
+from gcnnbench.errors import UserError
 
 TEMPLATES = Path(__file__).with_name("templates")
 TRAINED = 0.8
@@ -29,9 +30,12 @@ def new_dataset(name: str, images: Path, parent: Path) -> Path:
         The folder.
 
     Raises:
-        UserError: the name has another form, is taken, something stands there already, or the images are not alike.
+        UserError: the name has another form, is taken, something stands there already, the folder would be one of the
+            images' folders, or the images are not alike.
     """
     folder = free_folder(Registry.load(), "dataset", name, parent, longest=54, example="my-leaves")
+    if images.resolve() in folder.resolve().parents:
+        raise UserError(f"{folder} would lie among the images; name another place with --output")
     facts, texts = _facts(name, images), templates(TEMPLATES)
     with written_aside(folder) as made:
         for template, file in (

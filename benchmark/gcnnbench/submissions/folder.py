@@ -29,6 +29,7 @@ from gcnnbench.submissions.tree import PICKLE_STARTS, PICKLED, TEXT_BYTES, WEIGH
 CARD, CODE, WEIGHTS = "model.yaml", "model.py", "weights.safetensors"
 TEXTS = {CARD, "README.md", "LICENSE"}
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.py")
+_BEGIN = "write a starting point with: gcnnbench new NAME"
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def examine(path: Path, include: Sequence[Path] = ()) -> Examined:
         Refused: what is there cannot be read at all.
     """
     if not path.exists():
-        raise UserError(f"{path}: no such folder; write a starting point with: gcnnbench new {path.name}")
+        raise UserError(f"{path}: no such folder; {_BEGIN}")
     with guarded(path):
         return _examine(path, path.resolve(), include)
 
@@ -111,8 +112,7 @@ def _examine(path: Path, folder: Path, include: Sequence[Path]) -> Examined:
     tree = survey_tree(folder)
     findings = list(tree.findings)
     if not tree.files and not findings:
-        remedy = f"write a starting point with: gcnnbench new {path.name}"
-        raise Refused([Finding(check="empty-folder", what=f"{path} holds no file", remedy=remedy)])
+        raise Refused([Finding(check="empty-folder", what=f"{path} holds no file", remedy=_BEGIN)])
     files: dict[str, bytes] = {}
     for name, size in tree.files.items():
         unfit = list(_unfit(name, size))
