@@ -9,7 +9,7 @@ from statistics import correlation, stdev
 from gcnnbench.formatting import interval, percent, points
 from gcnnbench.runs.record import Record
 from gcnnbench.statistics import detectable, from_moments, paired, seen_by, summary, welch
-from tests.docs.from_records import records, studied, upright
+from tests.docs.from_records import ROOT, records, studied, upright
 
 
 def losses(found: Record) -> list[float]:
@@ -52,6 +52,12 @@ def of_cifar10() -> Iterator[str]:
         own, exact = summary(upright(runs[entry])), summary(upright(runs["p4-air@33"]))
         test = welch(own, exact)
         yield f"at {words}, {percent(own)}, by {points(test.difference)} {interval(test.interval)}"
+    of_seed = (ROOT / "docs/studies/results/air_test_time.txt").read_text("utf-8").splitlines()[2]
+    seed, recorded, here, averaged, gain = (cell.strip() for cell in of_seed.strip("|").split("|"))
+    assert (seed, recorded) == ("0", here), "the weights give the accuracy of their record"
+    assert round(float(averaged) - float(here), 2) == float(gain)
+    assert 0.3 < float(gain) / (93.0 - 100 * summary(upright(runs["z2-air-wide@33"])).mean) < 0.37
+    yield f"takes one seed, trained on a CPU, from {here} to {averaged}"
     turned = records("cifar10-air-turned@1")
     every = [run for here in turned.values() for run in here]
     yield f"the loss of {sum(map(rises, every))} of the {len(every)} runs rises again"
