@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_best_validation_needs_a_validation_share(tmp_path: Path) -> None:
         (b"name: &a [*a]\n", 1, 11, r"aliases \(\*\) are refused"),
         (b"<<: {name: trial}\n", 1, 1, "the key << is not text"),
         (b"[" * 50 + b"]" * 50, 1, 41, "nested more than 40 deep"),
-        (b"#" * 100_001, 1, 1, "larger than 100,000 bytes"),
+        (b"#" * 100_001, 1, 1, "more than 100,000 bytes"),
     ],
 )
 def test_what_is_no_card_at_all(tmp_path: Path, content: bytes, line: int, column: int, message: str) -> None:
@@ -137,6 +138,17 @@ def test_what_is_no_card_at_all(tmp_path: Path, content: bytes, line: int, colum
     findings = findings_in(tmp_path)
     found = [(finding.line, finding.column) for finding in findings if re.search(message, finding.message)]
     assert found == [(line, column)], [str(finding) for finding in findings]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize("file", ["model.yaml", "trial.yaml"])
+def test_no_pipe_or_device_is_read(tmp_path: Path, file: str) -> None:
+    (tmp_path / "device").mkdir()
+    (tmp_path / "device" / file).symlink_to("/dev/null")
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / file)
+    found = [(finding.path, finding.message) for finding in findings_in(tmp_path)]
+    assert found == [(tmp_path / kind / file, "cannot be read: it is no plain file") for kind in ("device", "pipe")]
 
 
 def test_code_and_cards_belong_together(tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ def spoil_content(folder: Path) -> None:
     (folder / "test" / "two" / "odd.png").write_bytes(b"no image")
 
 
+def spoil_file(folder: Path) -> None:
+    (folder / "test" / "two" / "odd.png").symlink_to("/dev/null")
+
+
 def spoil_classes(folder: Path) -> None:
     (folder / "test" / "three").mkdir()
     Image.new("L", (8, 8)).save(folder / "test" / "three" / "odd.png")
@@ -94,6 +98,7 @@ def spoil_levels(folder: Path) -> None:
         (spoil_shape, "odd.png: 8×9 with 1 channel is not square"),
         (spoil_colours, "odd.png: 8×8 with 3 channels, where the first image is 8×8 with 1 channel"),
         (spoil_content, "odd.png: no image that Pillow reads"),
+        (spoil_file, "odd.png: cannot be read: it is no plain file"),
         (spoil_classes, "the class three is not in every part"),
         (spoil_parts, "there is train/ and no test/"),
         (spoil_levels, "train/CLASS, a folder for each class"),

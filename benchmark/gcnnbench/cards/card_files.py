@@ -15,7 +15,9 @@ from gcnnbench.cards.bibliography import read_bibliography
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
+from gcnnbench.cards.source import CARD_BYTES
 from gcnnbench.errors import UserError
+from gcnnbench.plain_files import read_plain
 
 Kind = Literal["model", "dataset", "benchmark"]
 AnyKind = Kind | Literal["claims"]
@@ -117,7 +119,7 @@ def _kind(path: Path) -> AnyKind:
     if path.name in ("model.yaml", "dataset.yaml"):
         return "model" if path.name == "model.yaml" else "dataset"
     try:
-        text = path.read_text("utf-8", errors="replace")
+        text = read_plain(path, CARD_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return "benchmark"  # reading it as a card says what is wrong
     return "claims" if CLAIMS.search(text) else "benchmark"

@@ -107,12 +107,7 @@ def open_card(path: Path, kind: type[CardT]) -> CardFile[CardT]:
     Raises:
         CardsError: the file cannot be read, is not strict YAML, or is no such card; all errors at once.
     """
-    try:
-        document = read_source(path)
-    except OSError as error:
-        reason = "the file is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise CardsError([Finding(path, 1, 1, "", reason)]) from None
-    return card_of(path, document, kind)
+    return card_of(path, read_source(path), kind)
 
 
 def card_of(path: Path, document: Document, kind: type[CardT]) -> CardFile[CardT]:

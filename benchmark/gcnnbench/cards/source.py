@@ -26,8 +26,10 @@ from gcnnbench.cards.tokens import (
     token_errors,
 )
 from gcnnbench.outside_text import as_line, unfit
+from gcnnbench.plain_files import read_plain
 
-_MAX_BYTES = 100_000
+CARD_BYTES = 100_000
+"""Bytes of the largest file of a card; most have a few thousand."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,12 @@ class Document:
 
 
 def read_source(path: Path) -> Document:
-    """Read one file strictly; never raises for what the file says.
-
-    Raises:
-        OSError: the file cannot be read at all.
-    """
-    with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        return _broken(Position(), f"the file is larger than {_MAX_BYTES:,} bytes; a card is a few kB")
+    """Read one file strictly; never raises: where it cannot be read at all, that is its error."""
+    try:
+        content = read_plain(path, CARD_BYTES)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        return _broken(Position(), "the file is missing" if missing else f"cannot be read: {error.strerror}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from gcnnbench.git import git_text
+from gcnnbench.plain_files import read_plain
 
 
 def tolerances_since(path: Path) -> dict[str, datetime]:
@@ -27,7 +28,7 @@ def tolerances_since(path: Path) -> dict[str, datetime]:
     history = _history(path)
     if not history or git_text(path.parent, "rev-parse", "--is-shallow-repository") != "false\n":
         return {}
-    current = _tolerances(path.read_text(encoding="utf-8"))
+    current = _tolerances(read_plain(path).decode("utf-8"))
     since: dict[str, datetime] = {}
     unchanged = set(current)
     for commit, time, place in history:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.datasets import ImageFolder
 
 from gcnnbench.data.parts import Part
 from gcnnbench.errors import UserError
+from gcnnbench.plain_files import read_given
 
 PARTS = ("train", "validation", "test")
 WHOLE = "all"
@@ -106,9 +108,12 @@ def _image_folder(path: Path) -> ImageFolder:
 
 
 def _opened(path: Path) -> Image.Image:
+    content = read_given(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(content)) as image:
             return image.copy()
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: no image that Pillow reads") from None
     except OSError as error:
         raise UserError(f"{path}: no image that Pillow reads ({error})") from None
 
