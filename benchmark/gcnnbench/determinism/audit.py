@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gcnnbench.cards.base import Model
 from gcnnbench.cards.values import Positive
-from gcnnbench.determinism.float_noise import double_logits, logits
+from gcnnbench.determinism.float_noise import centred, double_logits, logits, root_mean_square
 from gcnnbench.determinism.packages import torchvision_problem
 from gcnnbench.device import arithmetic, choose, describe
 from gcnnbench.formatting import how_many
@@ -41,8 +41,9 @@ STEPS = 2
 class Variation(Model):
     """Scoring with some threads and batch size, against the first way: one thread, batches of 128.
 
-    `difference` is max |Δlogit|, `relative` the same over the logits' root mean square, `flips` the number of images
-    whose predicted class is another; `repeats` says whether the same way gave the same bits twice.
+    `difference` is max |Δlogit|, `relative` the same over the logits' root mean square, both of centred logits; `flips`
+    is the number of images whose predicted class is another; `repeats` says whether the same way gave the same bits
+    twice.
     """
 
     threads: Positive
@@ -156,14 +157,14 @@ def _entry(cell: Cell, device: torch.device) -> EntryAudit:
             count = len(material.test)
             found, *again = (logits(scoring, material.test.batch, count, threads, batch) for _ in range(REPEATS))
             reference = found if reference is None else reference
-            difference = float((found - reference).abs().max())
+            difference = float((centred(found) - centred(reference)).abs().max())
             variations.append(
                 Variation(
                     threads=threads,
                     batch_size=batch,
                     repeats=all(torch.equal(found, other) for other in again),
                     difference=difference,
-                    relative=difference / _scale(reference),
+                    relative=difference / root_mean_square(reference),
                     flips=int((found.argmax(1) != reference.argmax(1)).sum()),
                 )
             )
@@ -177,7 +178,7 @@ def _entry(cell: Cell, device: torch.device) -> EntryAudit:
         images=len(material.test),
         steps=steps,
         training_repeats=all(torch.equal(first[name], second[name]) for name in first),
-        float64=float((reference - exact).abs().max()) / _scale(reference),
+        float64=float((centred(reference) - centred(exact)).abs().max()) / root_mean_square(reference),
         variations=tuple(variations),
     )
 
@@ -197,10 +198,6 @@ def _trained(cell: Cell, device: torch.device) -> tuple[int, dict[str, Tensor], 
 def _threads(device: torch.device) -> list[int]:
     """One thread, two and all; on a GPU the CPU's threads have no part in the logits."""
     return sorted({1, 2, os.cpu_count() or 1}) if device.type == "cpu" else [1]
-
-
-def _scale(found: Tensor) -> float:
-    return float(found.double().square().mean().sqrt())
 
 
 def _problems(entry: EntryAudit) -> Iterator[str]:

@@ -8,13 +8,23 @@ from typing import Any
 
 from torch import Tensor
 
-from gcnnbench.determinism.float_noise import choices, one_hot, possible_orders, ties, unexplained
+from gcnnbench.determinism.float_noise import (
+    MOST_TIED,
+    centred,
+    choices,
+    one_hot,
+    possible_orders,
+    ties,
+    too_many,
+    unexplained,
+)
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
 from gcnnbench.formatting import how_many
 from gcnnbench.record_checks.conditions import Outcome
 from gcnnbench.record_checks.rescoring import Scores, Start
 from gcnnbench.runs.measuring import Measured
 from gcnnbench.runs.record import Record
+from gcnnbench.scoring.metrics import pairs
 
 CLOSE, ZERO = 1e-6, 1e-9
 """Errors of equivariance are measured in float64: they repeat to a millionth, and below a thousand-millionth are 0."""
@@ -39,7 +49,8 @@ def compare(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> Ou
         *_counts(record, scores),
         *_outputs(record, scores, outputs),
     ]
-    return Outcome(tuple(findings), tuple(_checked(record, scores, outputs)), tuple(_unchecked(record, scores)))
+    checked, unchecked = tuple(_checked(record, scores, outputs)), tuple(_unchecked(record, scores))
+    return Outcome(tuple(findings), checked, unchecked, tuple(_left_open(record, scores)))
 
 
 def _checked(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> Iterator[str]:
@@ -69,6 +80,23 @@ def _unchecked(record: Record, scores: Scores) -> Iterator[str]:
     angles = 0 if scores.angles else len(record.counts.angles) - 1
     if elements or angles:
         yield _told(elements, angles)
+
+
+def _left_open(record: Record, scores: Scores) -> Iterator[str]:
+    """The condition with the most ties, and the order of scores, where float noise leaves so many open."""
+    found = {**scores.elements, **{f"{angle}°": logits for angle, logits in scores.angles.items()}}
+    if scores.validation is not None:
+        found["validation"] = scores.validation[1]
+    tied = {name: ties([choices(logits, scores.tolerance)]) for name, logits in found.items()}
+    most = max(tied, key=lambda name: tied[name] / len(found[name]))
+    images, allowed = len(found[most]), f"at most {MOST_TIED:.0%} may be, or agreement shows nothing"
+    if too_many(tied[most], images):
+        yield f"{most}: {tied[most]} of {how_many(images, 'image')} within float noise of a tie, and {allowed}"
+    if record.counts.ordered is not None:
+        first, last = possible_orders(scores.elements["upright"], scores.labels, scores.tolerance)
+        every = pairs(record.counts)
+        if too_many(last - first, every):
+            yield f"order: {last - first} of {how_many(every, 'pair')} within float noise of a tie, and {allowed}"
 
 
 def _told(elements: list[str], angles: int) -> str:
@@ -185,7 +213,7 @@ def _outputs(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> I
         return
     for name, kept in zip(record.counts.elements, outputs["logits"], strict=True):
         if name in scores.elements:
-            most = float((kept - scores.elements[name]).abs().max())
+            most = float((centred(kept) - centred(scores.elements[name])).abs().max())
             if most > scores.tolerance:
                 yield f"outputs: logits {name} are {most:.1e} off, where float noise stays below {scores.tolerance:.1e}"
     for name, classes in zip(record.counts.angles, outputs["angle_classes"], strict=True):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gcnnbench.cards.base import Model
 from gcnnbench.cards.values import PlainData, Positive
+from gcnnbench.determinism.float_noise import centred, choices, root_mean_square, ties, too_many
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
@@ -19,11 +20,13 @@ from gcnnbench.runs.measuring import Measured, Measurements
 from gcnnbench.scoring.conditions import EvaluationState, count
 from gcnnbench.scoring.metrics import Counts
 from gcnnbench.submissions.cell_jobs import Tensors, read_report, run_job_or_refuse, scoring_seconds, unreadable
+from gcnnbench.submissions.findings import Finding, Refused
 from gcnnbench.submissions.sandbox import Code
 from gcnnbench.submissions.tensor_names import WEIGHTS, prefixed
 
 NOISE = 1e-4
-"""Logits of one network computed twice may differ by this share of their root mean square; float32 noise is below."""
+"""Logits of one network computed twice, each image's mean taken off, may differ by this share of their root mean
+square; float32 noise is below."""
 TIES = 1e-3
 """Of classes under an angle, whose logits are not kept, this share may differ."""
 
@@ -59,12 +62,14 @@ def score(cell: Cell, code: Code, weights: Tensors, images: Tensor, *, trust: bo
 
     Raises:
         UserError: there is no isolation and no trust.
-        Refused: the weights do not fit, or a check found something wrong.
+        Refused: the weights do not fit, a check found something wrong, or float noise may decide too many classes.
     """
     tensors = {"test.images": images} | prefixed(WEIGHTS, weights)
     outcome = run_job_or_refuse("score", cell, code, tensors, scoring_seconds(cell, len(images)), trust)
     report = read_report(_Scoring, outcome.report)
     evaluation = evaluation_of(cell, outcome.tensors, len(images))
+    if tied := list(_ties(cell, evaluation)):
+        raise Refused(tied)
     evaluation.seconds, evaluation.scored = report.test_seconds, report.scored
     try:
         after = Measured.model_validate_json(report.after)
@@ -124,11 +129,22 @@ def differences(recorded: EvaluationState, found: EvaluationState) -> Iterator[s
     """Where two evaluations of what should be one network differ by more than float noise, in words."""
     for name, logits in recorded.logits.items():
         other = found.logits[name]
-        allowed = NOISE * float(other.double().square().mean().sqrt())
-        most = float((logits - other).abs().max())
+        allowed = NOISE * root_mean_square(other)
+        most = float((centred(logits) - centred(other)).abs().max())
         if not most <= allowed:
             yield f"logits {name} are {most:.1e} off, and float noise is below {allowed:.1e}"
     for angle, classes in recorded.classes.items():
         off = int((classes != found.classes[angle]).sum())
         if off > TIES * len(classes):
             yield f"put into other classes at {angle}°: {off} of {how_many(len(classes), 'image')}"
+
+
+def _ties(cell: Cell, found: EvaluationState) -> Iterator[Finding]:
+    """The condition with the most images whose class float noise may decide, where they are too many."""
+    tied = {name: ties([choices(one, NOISE * root_mean_square(one))]) for name, one in found.logits.items()}
+    name = max(tied, key=tied.__getitem__)
+    images = len(found.logits[name])
+    if too_many(tied[name], images):
+        what = f"{cell.name}: under {name} two classes are equal but for float noise for {tied[name]} of "
+        remedy = f"tell the classes apart by more than {NOISE:g} of the logits' root mean square"
+        yield Finding(check="ties", what=f"{what}{how_many(images, 'image')}", remedy=remedy)
