@@ -26,7 +26,7 @@ def computes_as(module: nn.Module, kind: type[Kind], *through: str) -> TypeGuard
     Args:
         module: any module.
         kind: the class whose forward pass is known.
-        through: further methods of `kind` that its forward pass goes through, or that its other form is made by.
+        *through: further methods of `kind` that its forward pass goes through, or that its other form is made by.
     """
     names = ("__call__", "forward", *through)
     return (
