@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from gcnnbench.architectures.heads import coset_classifier
 from gcnnbench.architectures.residual import residual_network
 from gcnnbench.cards.augmentation import Augmentation
-from gcnnbench.cards.recipe import SGD, Adam, OneCycle, Recipe, StepDecay
+from gcnnbench.cards.recipe import SGD, Adam, Lookahead, OneCycle, Recipe, StepDecay
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.registered import load_dataset
@@ -169,6 +170,29 @@ def test_going_on_from_kept_states_gives_the_same_bits(tiny_registry: Registry) 
         pass
     for one, other in zip(whole, stopped, strict=True):
         assert apart(one, other) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "ahead", "behind_at"),
+    [(ADAM, 0, 0), (MOMENTUM, 1, 1), (ADAM | {"lookahead": Lookahead(every=2, decay=0.9)}, 0, 1)],
+)
+def test_a_seed_that_is_ahead_waits_and_all_end_with_the_same_bits(
+    tiny_registry: Registry, changes: dict[str, Any], ahead: int, behind_at: int
+) -> None:
+    own = tasks(tiny_registry, changes)
+
+    def networks() -> list[nn.Module]:
+        return [network("p4cnn", task.seed) for task in own]
+
+    states = [TrainingState() for _ in SEEDS]
+    generations = [deepcopy(states), *(deepcopy(states) for _ in train_many_seeds(networks(), own, states))]
+    gone_on = deepcopy(generations[behind_at])
+    gone_on[ahead] = deepcopy(generations[2][ahead])
+    for _ in train_many_seeds(networks(), own, gone_on):
+        pass
+    for one, other in zip(states, gone_on, strict=True):
+        assert apart(one, other) == 0
+        assert (one.schedule, one.steps, one.tested_epoch) == (other.schedule, other.steps, other.tested_epoch)
 
 
 def test_a_seed_that_diverges_is_lost_alone(tiny_registry: Registry) -> None:

@@ -36,7 +36,8 @@ def train_many_seeds(
     Args:
         networks: one a seed, on the tasks' device; what is read after an epoch is read from them.
         tasks: what each is trained on; they differ in seed and images only.
-        states: where each stands; all after the same number of epochs.
+        states: where each stands. One that is ahead waits until the others have caught up; what its place computes
+            meanwhile is dropped.
 
     Yields:
         The seeds lost so far by their position, whose loss is not finite; their states stay where they were.
@@ -58,26 +59,33 @@ def train_many_seeds(
     optimiser = optimiser_for(network, phase)
     schedule = schedule_for(optimiser, phase, task.steps_per_epoch)
     lost: dict[int, DivergedError] = {}
-    if states[0].epochs_done:
-        network.load_state_dict({name: torch.cat([s.network[name] for s in states]) for name in states[0].network})
-        optimiser.load_state_dict(_joined([state.optimiser for state in states]))
-        schedule.load_state_dict(states[0].schedule)
-    after_step: list[Callable[[], None]] = [schedule.step] if every_batch(phase) else []
-    lookahead = None
-    if recipe.lookahead is not None:
-        kept = {name: torch.cat([s.slow_weights[name] for s in states]) for name in states[0].slow_weights}
-        steps = recipe.epochs * task.steps_per_epoch
-        lookahead = SlowWeights(network, recipe.lookahead, steps, states[0].steps, kept)
-        after_step.append(lookahead.step)
-    for epoch in range(states[0].epochs_done, phase.end):
+    lookahead, after_step = None, list[Callable[[], None]]()
+    joined_after = {state.epochs_done for state in states}
+    for epoch in range(min(joined_after), phase.end):
+        here = [place for place, state in enumerate(states) if place not in lost and state.epochs_done == epoch]
+        if not here:
+            continue  # all that were behind are lost
+        if epoch in joined_after:
+            lead = states[here[0]]
+            held = [lead if place in lost else state for place, state in enumerate(states)]
+            if epoch:
+                network.load_state_dict(_joined([state.network for state in held]))
+                optimiser.load_state_dict(_joined_optimisers([state.optimiser for state in held], lead.optimiser))
+                schedule.load_state_dict(lead.schedule)
+            after_step = [schedule.step] if every_batch(phase) else []
+            if recipe.lookahead is not None:
+                kept = _joined([state.slow_weights for state in held]) if epoch else {}
+                steps = recipe.epochs * task.steps_per_epoch
+                lookahead = SlowWeights(network, recipe.lookahead, steps, lead.steps, kept)
+                after_step.append(lookahead.step)
         start = time.perf_counter()
         learning_rate = float(optimiser.param_groups[0]["lr"])
         losses, correct = _epoch(network, streams, tasks, epoch, optimiser, after_step)
-        for position, loss in enumerate(losses):
+        for place in here:
             try:
-                check_finite(loss, epoch)
+                check_finite(losses[place], epoch)
             except DivergedError as error:
-                lost.setdefault(position, error)
+                lost[place] = error
         if not every_batch(phase):
             schedule.step()
         if (again := task.pass_for_norms(epoch)) is not None:
@@ -85,7 +93,7 @@ def train_many_seeds(
             seeds = [task.network_stream(again) for task in tasks]
             with streams.started(seeds), arithmetic(task.device, "fp32", task.threads):
                 re_estimate(network, (torch.cat([images for images, _ in batches], 1) for batches in passes))
-        weights = {place: _own(network.state_dict(), count, place) for place in range(count) if place not in lost}
+        weights = {place: _own(network.state_dict(), count, place) for place in here if place not in lost}
         with arithmetic(task.device, "fp32", task.threads):
             validated = _correct_predictions(network, [task.validation for task in tasks])
             probes = {place: _probed(networks[place], tasks[place], own) for place, own in weights.items()}
@@ -176,9 +184,13 @@ def _separated(optimiser: dict[str, Any], seeds: int, position: int) -> dict[str
     return {**optimiser, "state": own}
 
 
-def _joined(optimisers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The optimiser state of all seeds together; numbers that are the same for all stay as they are."""
-    first = optimisers[0]
+def _joined(values: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """All seeds' tensors one after another, name by name."""
+    return {name: torch.cat([own[name] for own in values]) for name in values[0]}
+
+
+def _joined_optimisers(optimisers: Sequence[dict[str, Any]], lead: dict[str, Any]) -> dict[str, Any]:
+    """The optimiser state of all seeds together; numbers that are the same for all are those of the one that leads."""
     together = {
         index: {
             name: torch.cat([own["state"][index][name] for own in optimisers])
@@ -186,6 +198,6 @@ def _joined(optimisers: Sequence[dict[str, Any]]) -> dict[str, Any]:
             else value
             for name, value in values.items()
         }
-        for index, values in first["state"].items()
+        for index, values in lead["state"].items()
     }
-    return {**first, "state": together}
+    return {**lead, "state": together}
