@@ -37,8 +37,8 @@ def drawn_names(axes: Axes) -> list[str]:
 
 
 def test_a_depth_of_a_record_is_no_formula(toy: Toy) -> None:
-    state = {"depths": [{"depth": FORMULA, "paper": 0.1, "relative": 0.1}]}
-    state |= {"invariance_error": 0.0, "flips": 0.0, "dtype": "float64"}
+    depth = {"depth": FORMULA, "paper": 0.1, "relative": 0.1}
+    state = {"depths": [depth], "invariance_error": 0.0, "flips": 0.0, "dtype": "float64"}
     record = toy.record(equivariance={"images": 8, "before": state, "after": state, "relaxation": {}})
     with styled():
         drawing = draw_relaxation(toy.card(), [Network("p4cnn@28", "exact", (record,))])
