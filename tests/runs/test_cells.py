@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
+from gcnnbench.runs.checkpoints import Stated, stated_in
 from gcnnbench.runs.events import outcome
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.record import Record
@@ -134,6 +136,22 @@ def test_a_state_of_another_machine_or_protocol_is_not_resumed(
     assert "its checkpoint is one of another machine: " in str(why)
     monkeypatch.setattr("gcnnbench.runs.spec.NUMERICS_VERSION", 1000)
     assert checkpoint_files.load(store, make_cell()) == (None, "its checkpoint is one of another protocol")
+
+
+def test_a_checkpoint_says_what_it_is_before_its_tensors_and_an_older_one_still_loads(
+    make_cell: Callable[..., Cell], tmp_path: Path
+) -> None:
+    cell, store = make_cell(), Store(tmp_path)
+    checkpoint_files.save(store, cell, replace(start(cell), seeds_at_once=3, place=1))
+    path = store.state_path(cell)
+    assert stated_in(store, cell) == Stated(cell.digest, 3, 1, 0)
+    line, _, tensors = path.read_bytes().partition(b"\n")
+    path.write_bytes(line.replace(b": 3", b": 4") + b"\n" + tensors)
+    assert "it is damaged" in str(checkpoint_files.load(store, cell)[1])
+    path.write_bytes(b"gcnnbench state 1 %s %d\n" % (sha256(tensors).hexdigest().encode(), len(tensors)) + tensors)
+    found, why = checkpoint_files.load(store, cell)
+    assert found is not None, why
+    assert (found.seeds_at_once, stated_in(store, cell)) == (3, None)
 
 
 def test_what_stands_in_the_place_of_a_checkpoint_never_ends_a_run(

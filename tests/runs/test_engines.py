@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from gcnnbench.errors import UserError
 from gcnnbench.runs import elsewhere, engine, ray_engine, turns
@@ -174,6 +175,15 @@ def test_a_cell_that_always_loses_its_worker_is_stopped_alone(pair: list[Cell], 
     assert status(store, pair[0]) == "planned"
 
 
+def test_seeds_that_always_lose_their_worker_together_are_stopped_together(pair: list[Cell], tmp_path: Path) -> None:
+    turns = Inline(*[OSError("pool")] * 20)
+    ended = hand_out(pair, Store(tmp_path), lambda _: None, turns, parallel=2)
+    assert len(turns.turns) == MOST_LOSSES
+    assert told(ended, "stopped") == [
+        f"stopped seed {seed}: its worker was lost {MOST_LOSSES} times in a row (OSError: pool)" for seed in (0, 1)
+    ]
+
+
 def test_a_cell_ends_on_a_cluster_of_many_kinds(
     make_cell: MakeCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,8 +213,9 @@ def test_what_another_process_holds_is_waited_for(
     assert [event.total for event in events if event.kind == "waiting"] == [1]
 
 
-def test_a_record_of_another_protocol_is_not_taken(
-    make_cell: MakeCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["record", "failure", "state"])
+def test_what_a_worker_makes_of_another_protocol_is_not_taken(
+    make_cell: MakeCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     class Newer(Inline):
         """Its workers have another version of the suite."""
@@ -217,12 +228,18 @@ def test_a_record_of_another_protocol_is_not_taken(
     def fresh(cell: Cell) -> Cell:
         return replace(cell)
 
+    def diverged(*_: object, **__: object) -> torch.Tensor:
+        return torch.full((), float("nan"), requires_grad=True)
+
     cell, store = make_cell("z2cnn@8"), Store(tmp_path)
     assert cell.digest
-    (event,) = hand_out([cell], store, lambda _: None, Newer())
+    if what == "failure":
+        monkeypatch.setattr("gcnnbench.training.loop.F.cross_entropy", diverged)
+    (event,) = hand_out([cell], store, lambda _: None, Newer(), seconds=0.0 if what == "state" else 3600.0)
     assert event.kind == "stopped"
-    assert "a worker ran another protocol under its name, with gcnnbench" in event.text
-    assert store.record(cell) is None
+    other = "gcnnbench" if what == "record" else "another version of the suite"
+    assert f"a worker ran another protocol under its name, with {other}" in event.text
+    assert status(store, cell) == "planned"
 
 
 def test_a_worker_without_the_entry_or_the_data_stops_the_cell_and_says_so(

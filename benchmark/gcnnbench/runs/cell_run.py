@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -60,12 +60,33 @@ def train_cells(cells: Sequence[Cell], states: Sequence[CellState]) -> Iterator[
             material = prepare_material(cell, device)
         networks.append(material.network)
         tasks.append(_task(cell, material, device))
-    train_all, sharing = (train_side_by_side, len(cells)) if side_by_side else (train_many_seeds, 1)
-    for lost in train_all(networks, tasks, [state.training for state in states]):
-        peak = peak_memory(device) // sharing
+    training: Iterator[Mapping[int, BaseException]]
+    if side_by_side:
+        training = train_side_by_side(networks, tasks, [state.training for state in states])
+    else:
+        training = _train_as_one(networks, tasks, states)
+    for lost in training:
+        peak = peak_memory(device) // (len(cells) if side_by_side else 1)
         for state in states:
             state.phase, state.peak_memory = "training", max(state.peak_memory, peak)
         yield lost
+
+
+def _train_as_one(
+    networks: Sequence[nn.Module], tasks: Sequence[Task], states: Sequence[CellState]
+) -> Iterator[dict[int, BaseException]]:
+    """Train cells as one computation, each at its place; copies of the first one fill those that are free.
+
+    The bits of a cell depend on how many places there are and on its own, and not on what fills the others.
+    """
+    at = {state.place: position for position, state in enumerate(states)}
+    first, places = states[0].training, range(states[0].seeds_at_once)
+    filled = [at.get(place, 0) for place in places]
+    training = [states[at[p]].training if p in at else replace(first, history=list(first.history)) for p in places]
+    for lost in train_many_seeds([networks[one] for one in filled], [tasks[one] for one in filled], training):
+        yield {at[place]: error for place, error in lost.items() if place in at}
+        if lost.keys() >= at.keys():
+            return
 
 
 def run_to_end(cell: Cell) -> Finished:

@@ -18,10 +18,12 @@ from gcnnbench.data.parts import Part
 from gcnnbench.device import keep_freed_memory
 from gcnnbench.errors import UnavailableError, told
 from gcnnbench.outside_text import as_line
+from gcnnbench.runs import checkpoints
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.outcomes import Stopped
+from gcnnbench.runs.record import Failure
 from gcnnbench.runs.turns import Ended, Message, Saved, Turn, take
 
 
@@ -64,13 +66,22 @@ def unpacked(cell: Cell) -> Cell:
     return replace(cell, registry=replace(cell.registry, paths=paths))
 
 
-def of_this_protocol(cell: Cell, message: Ended) -> Ended:
-    """The end of a cell; a stop, where a worker with another version of the suite made another protocol's record."""
-    end = message.end
-    if isinstance(end, Finished) and end.record.spec_digest != cell.digest:
-        other = f"gcnnbench {end.record.provenance.suite_version}, commit {end.record.provenance.commit}"
-        return Ended(message.cell, Stopped(f"a worker ran another protocol under its name, with {other}"))
-    return message
+def of_this_protocol(cell: Cell, message: Message) -> Message:
+    """What was told of a cell; a stop, where a worker with another version of the suite ran another protocol."""
+    match message:
+        case Ended(end=Finished(record=record)):
+            digest = record.spec_digest
+            other = f"gcnnbench {record.provenance.suite_version}, commit {record.provenance.commit}"
+        case Ended(end=Failure() as failure):
+            digest, other = failure.spec_digest, "another version of the suite"
+        case Saved():
+            said = checkpoints.stated(message.state)
+            digest, other = "" if said is None else said.digest, "another version of the suite"
+        case _:
+            return message
+    if digest == cell.digest:
+        return message
+    return Ended(cell.name, Stopped(f"a worker ran another protocol under its name, with {other}"))
 
 
 def take_elsewhere(turn: Turn, given: Mapping[str, Part] | None = None) -> Iterator[Message]:

@@ -22,7 +22,6 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.elsewhere import of_this_protocol, packed
 from gcnnbench.runs.events import Event, Report
 from gcnnbench.runs.outcomes import Stopped
-from gcnnbench.runs.seed_batches import Batches
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.turns import Ended, Message, Restarted, Saved, Turn
 from gcnnbench.runs.work import ENDS, WAIT_SECONDS, Work, work_on
@@ -140,7 +139,8 @@ class _Dispatcher:
         self.work, self.report, self.engine = work, report, engine
         self.jobs, self.seconds, self.data = jobs, seconds, data
         self.inbox: SimpleQueue[tuple[_Task, Message | Future[None]]] = SimpleQueue()
-        self.batches = deque(Batches(work.parallel, work.jobs).of(work.cells))
+        self.cutting = work.batches()
+        self.batches = deque(self.cutting.of(work.cells))
         self.held: list[Sequence[Cell]] = []
         self.ready: deque[_Task] = deque()
         self.running: list[_Task] = []
@@ -198,7 +198,8 @@ class _Dispatcher:
     def _submit(self, task: _Task) -> None:
         limit = None if self.engine.streams else self.seconds * task.patience
         cells = tuple(packed(cell, self.data) for cell in task.cells.values())
-        turn = Turn(cells, tuple(task.states[name] for name in task.cells), self.seconds, limit)
+        states, at_once = tuple(task.states[name] for name in task.cells), self.cutting.at_once(cells)
+        turn = Turn(cells, states, self.seconds, limit, at_once)
         future = self.engine.submit(turn, lambda message: self.inbox.put((task, message)))
         future.add_done_callback(lambda done: self.inbox.put((task, done)))
 
@@ -206,7 +207,7 @@ class _Dispatcher:
         cell = task.cells.get(message.cell)
         if cell is None:
             return
-        match message:
+        match message := of_this_protocol(cell, message):
             case Event(kind="started"):
                 if cell.name in self.begun:  # told once; every later turn starts it again
                     return
@@ -216,7 +217,6 @@ class _Dispatcher:
             case Saved():
                 task.states[cell.name], task.losses = message.state, 0
             case Ended():
-                message = of_this_protocol(cell, message)
                 del task.cells[cell.name]
                 task.losses = 0
         self.work.keep(cell, message, self.report)
@@ -236,7 +236,7 @@ class _Dispatcher:
         for name in list(task.cells):
             if task.losses >= MOST_LOSSES:
                 end = Stopped(f"its worker was lost {task.losses} times in a row ({why})")
-                self._receive(task, Ended(name, end))
+                self.work.keep(task.cells.pop(name), Ended(name, end), self.report)
             else:
                 whence = "the beginning" if task.states[name] is None else "its last state"
                 self.report(Event("said", name, text=f"its worker was lost; it goes on from {whence} ({why})"))

@@ -91,7 +91,8 @@ def status(store: Store, cell: Cell) -> CellStatus:
     """What the results directory says of a cell; nothing is written to find out.
 
     `stale`: there is a record of the same version made by another protocol, or with another limit; `incomplete`: a
-    record without the weights that it commits. Both would be run again. `unreadable`: what stands in the place of its record is none.
+    record without the weights that it commits. Both would be run again. `unreadable`: what stands in the place of its
+    record is none.
     """
     try:
         record = store.record(cell)

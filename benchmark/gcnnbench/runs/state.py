@@ -15,7 +15,10 @@ Phase = Literal["build", "training", "evaluation"]
 
 @dataclass
 class CellState:
-    """All that a cell knows at some moment, in plain tensors, numbers and strings: what a checkpoint holds."""
+    """All that a cell knows at some moment, in plain tensors, numbers and strings: what a checkpoint holds.
+
+    `seeds_at_once` seeds are one computation, this one at `place` among them; null where it was trained alone.
+    """
 
     digest: str
     machine: str
@@ -23,6 +26,7 @@ class CellState:
     phase: Phase = "build"
     sessions: int = 1
     seeds_at_once: int = 1
+    place: int | None = None
     peak_memory: int = 0
     before: str = ""
     training: TrainingState = field(default_factory=TrainingState)

@@ -6,7 +6,7 @@ Every engine runs this, on whatever machine, and hands what comes to the store (
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gcnnbench.errors import UserError
@@ -40,12 +40,14 @@ class Turn:
         seconds: the time limit: the turn ends with the first epoch or condition after it; null for none. Where it took
             long to begin, as data had to be read and resized, the limit is later: `BEGINNINGS` times as long, but no
             more than `EXTENDED` limits.
+        at_once: how many seeds may be one computation: the cells, or more where a state was made with more.
     """
 
     cells: tuple[Cell, ...]
     states: tuple[bytes | None, ...]
     every: float
     seconds: float | None = None
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,14 @@ class Ended:
 
 
 Message = Event | Restarted | Saved | Ended
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The state that a cell came with, or in words why it is not gone on from; both null where it came with none."""
+
+    state: CellState | None = None
+    why: str | None = None
 
 
 class _Clock:
@@ -111,43 +121,42 @@ def take(turn: Turn) -> Iterator[Message]:
     Each cell leaves an `Ended`, or stays at its last state: the last `Saved` of it, or the one it came with. A turn
     takes at least one epoch or condition, so a cell that is handed from turn to turn comes to an end.
     """
-    clock, states = _Clock(turn), dict(zip((cell.name for cell in turn.cells), turn.states, strict=True))
-    trained = yield from _train_together(turn, clock)
+    clock = _Clock(turn)
+    kept = {
+        cell.name: _Kept() if content is None else _Kept(*taken_up(content, cell))
+        for cell, content in zip(turn.cells, turn.states, strict=True)
+    }
+    trained = yield from _train_together(turn, kept, clock)
     for cell, together in trained:
-        state = together or (yield from _begin(cell, states[cell.name]))
+        state = together or (yield from _begin(cell, kept[cell.name]))
         yield from _run(cell, state, clock)
         if clock.over:
             return
 
 
-def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[tuple[Cell, CellState | None]]]:
+def _train_together(
+    turn: Turn, kept: Mapping[str, _Kept], clock: _Clock
+) -> Generator[Message, None, list[tuple[Cell, CellState | None]]]:
     """Train the cells of a turn at once where there are several to be trained.
 
-    What was trained as one computation is gone on with only by the same number of seeds, else anew: so the bits stay
-    the same. Where steps are recorded the bits are those that each has alone.
+    What was trained as one computation is gone on with as one of as many places, else anew: so the bits stay the same.
+    Where steps are recorded the bits are those that each has alone.
 
     Returns:
         The cells to be run on from here, with the state that this has brought them to; null where it did nothing.
     """
-    if len(turn.cells) == 1:
-        return [(turn.cells[0], None)]
-    kept = [
-        (None, None) if content is None else taken_up(content, cell)
-        for cell, content in zip(turn.cells, turn.states, strict=True)
-    ]
-    trained = [state is not None and state.phase == "evaluation" for state, _ in kept]
+    todo = [cell for cell in turn.cells if not _is_trained(cell, kept[cell.name].state)]
     rest: list[tuple[Cell, CellState | None]]
-    rest = [(cell, None) for cell, done in zip(turn.cells, trained, strict=True) if done]
-    todo = [cell for cell, done in zip(turn.cells, trained, strict=True) if not done]
-    if len(todo) < 2:
+    rest = [(cell, None) for cell in turn.cells if _is_trained(cell, kept[cell.name].state)]
+    states = batch_states(todo, [kept[cell.name].state for cell in todo], max(turn.at_once, len(turn.cells)))
+    at_once = max(len(states), *(state.seeds_at_once for state in states), 0)
+    if at_once < 2:
         return [*rest, *((cell, None) for cell in todo)]
-    kept = [pair for pair, done in zip(kept, trained, strict=True) if not done]
-    states = batch_states(todo, [state for state, _ in kept])
     restarted = _restarted(todo, states, kept)
     alive = list(zip(todo, states, strict=True))
-    at_once = f"{how_many(len(todo), 'seed')} {'side by side' if todo[0].cuda_graphs else 'at once'}"
+    together = f"{how_many(at_once, 'seed')} {'side by side' if todo[0].cuda_graphs else 'at once'}"
     for cell, state in alive:
-        yield Event("started", cell.name, text=f"{how_started(cell, state)}, {at_once}")
+        yield Event("started", cell.name, text=f"{how_started(cell, state)}, {together}")
     training = train_cells(todo, states)
     before = sum(state.worked for state in states)
     while True:
@@ -183,12 +192,15 @@ def _train_together(turn: Turn, clock: _Clock) -> Generator[Message, None, list[
     return [*rest, *alive]
 
 
-def _restarted(
-    cells: Sequence[Cell], states: Sequence[CellState], kept: Sequence[tuple[CellState | None, str | None]]
-) -> list[Restarted]:
+def _is_trained(cell: Cell, state: CellState | None) -> bool:
+    return state is not None and state.training.epochs_done >= cell.card.recipe.epochs
+
+
+def _restarted(cells: Sequence[Cell], states: Sequence[CellState], kept: Mapping[str, _Kept]) -> list[Restarted]:
     """Those of these cells that do not go on from the state that was kept of them, and why."""
     found = []
-    for cell, state, (earlier, why) in zip(cells, states, kept, strict=True):
+    for cell, state in zip(cells, states, strict=True):
+        earlier, why = kept[cell.name].state, kept[cell.name].why
         if earlier is not None and earlier is not state:
             why = "its checkpoint does not fit those of the seeds that it is trained with"
         if why is not None:
@@ -196,13 +208,13 @@ def _restarted(
     return found
 
 
-def _begin(cell: Cell, content: bytes | None) -> Generator[Message, None, CellState]:
+def _begin(cell: Cell, kept: _Kept) -> Generator[Message, None, CellState]:
     """The state that a cell goes on from on its own: the one it came with, where it can be gone on from."""
-    kept, why = (None, None) if content is None else taken_up(content, cell)
-    if kept is not None and kept.seeds_at_once > 1 and kept.phase != "evaluation":
-        why = f"its checkpoint was made with {kept.seeds_at_once} seeds as one computation"
-        kept = None
-    state = kept or start(cell)
+    state, why = kept.state, kept.why
+    if state is not None and state.seeds_at_once > 1 and not _is_trained(cell, state):
+        why = f"its checkpoint was made with {state.seeds_at_once} seeds as one computation"
+        state = None
+    state = state or start(cell)
     if why is not None:
         yield Restarted(cell.name, why)
     yield Event("started", cell.name, text=how_started(cell, state))

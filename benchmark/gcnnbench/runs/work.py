@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, Protocol
 
 from gcnnbench.errors import UserError, told
@@ -16,6 +16,7 @@ from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.outcomes import Stopped
 from gcnnbench.runs.plan import is_done, refuse_unread_copies, status, unfinished
 from gcnnbench.runs.record import Failure
+from gcnnbench.runs.seed_batches import Batches
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.turns import Ended, Message, Restarted, Saved
 
@@ -60,6 +61,10 @@ class Work:
     def left(self, cells: Sequence[Cell]) -> list[Cell]:
         """Those of these cells that this call has not ended, and that have neither a record nor a new failure."""
         return [cell for cell in cells if not self.ended[self._places[cell.name]] and not self._was_ended(cell)]
+
+    def batches(self) -> Batches:
+        """What cuts cells into batches, along the checkpoints that are kept."""
+        return Batches(self.parallel, self.jobs, partial(checkpoints.stated_in, self.store))
 
     def keep(self, cell: Cell, message: Message, report: Report) -> None:
         """Keep in the store what a turn gives of a claimed cell, and tell of it.

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 
 from gcnnbench.device import keep_freed_memory
 from gcnnbench.runs.events import Event, Report
-from gcnnbench.runs.seed_batches import Batches
 from gcnnbench.runs.turns import Turn, take
 from gcnnbench.runs.work import WAIT_SECONDS, Work
 
@@ -21,7 +20,7 @@ def take_turns(work: Work, report: Report) -> None:
         OSError: the results directory cannot be written; checkpoints are kept.
     """
     keep_freed_memory()
-    batches = Batches(work.parallel, work.jobs)
+    batches = work.batches()
     while pending := work.left(work.cells):
         idle = True
         for batch in batches.of(pending):
@@ -29,7 +28,8 @@ def take_turns(work: Work, report: Report) -> None:
                 free = [cell for cell in batch if claims.enter_context(work.store.claim(cell))]
                 if mine := {cell.name: cell for cell in work.left(free)}:
                     states = tuple(work.kept(cell, report) for cell in mine.values())
-                    for message in take(Turn(tuple(mine.values()), states, CHECKPOINT_SECONDS)):
+                    turn = Turn(tuple(mine.values()), states, CHECKPOINT_SECONDS, at_once=batches.at_once(batch))
+                    for message in take(turn):
                         work.keep(mine[message.cell], message, report)
                     idle = False
         if idle:
