@@ -106,7 +106,7 @@ def regret_table(registry: Registry, results: Path, family: str) -> RegretTable:
         UserError: there is no such family.
     """
     found: dict[str, dict[str, dict[int, float]]] = {}
-    learnt, devices = set(), set()
+    learnt, devices = set[str](), set[str]()
     cards = {condition_of(card): card for card in registry.family(family)}
     for entry, by_condition in family_records(registry, results, family).items():
         for condition, records in by_condition.items():
