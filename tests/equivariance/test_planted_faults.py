@@ -276,8 +276,9 @@ def test_outputs_that_are_no_logits() -> None:
         assert (wrong.certificate, wrong.decision) == ("unknown", "approximate")
 
 
-def test_a_lying_certificate_is_a_disagreement() -> None:
-    """A group convolution, of which the certificate knows that it is equivariant, runs something else."""
+def test_a_lying_certificate_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group convolution, of which the certificate is made to believe that it is equivariant, runs something else."""
+    monkeypatch.setattr("gcnnbench.equivariance.certificate.modules.known_code", lambda _module: True)
     conv = GroupConv(3, 4, 3, group=P4, padding=1)
     faulty = of_bank(without_the_shift)()
     vars(conv).update(fault=vars(faulty)["fault"], forward=MethodType(Faulty.forward, conv))
