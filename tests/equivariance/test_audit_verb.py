@@ -171,7 +171,7 @@ def test_figures_are_drawn_as_svg_and_png(gcnnbench: Any, mine: Path, tmp_path: 
         (["{mine}:finished", "--arg", "channels=2"], "is a finished module and takes no arguments"),
         (["{mine}:unsized", "--arg", "channels"], "must be KEY=VALUE"),
         (["{mine}:unsized", "--sizes", "40-24"], "40-24 runs backwards; write 24-40"),
-        (["{mine}:unsized", "--sizes", "0"], "must be numbers and ranges"),
+        (["{mine}:unsized", "--sizes", "0"], "must be numbers to 9999 and ranges"),
         (["nowhere.py:unsized"], "there is no file nowhere.py"),
         (["nowhere:unsized"], "does not import: ModuleNotFoundError"),
         (["{mine}"], "mine.py is a file: write {mine}:FACTORY; it has Strided, finished, no_network, unsized"),

@@ -284,5 +284,5 @@ def test_the_verb_lists_and_draws(tmp_path: Path) -> None:
     result = CliRunner().invoke(build_app(), words)
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
-    assert document["command"] == "gcnnbench figure pairs --benchmark quickstart"
+    assert document["command"] == f"gcnnbench figure --output {tmp_path} pairs --benchmark quickstart"
     assert all(Path(path).is_file() for path in document["files"])

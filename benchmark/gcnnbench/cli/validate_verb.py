@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +84,7 @@ def _cases(
     """One case a card's file, the faulty ones with all that is wrong or was found false."""
     from gcnnbench.exports.junit import Case, Fault
 
-    faults: dict[Path, list[Fault]] = {path: [] for path in sorted(looked_at)}
+    faults = defaultdict[Path, list[Fault]](list, {path: [] for path in sorted(looked_at)})
     for finding in findings:
         where = shown_path(finding.path)
         faults[finding.path].append(Fault(str(finding), where, finding.line, finding.column))

@@ -46,9 +46,7 @@ def leaderboard(registry: Registry, results: Path, names: Sequence[str] = ()) ->
     made = boards(cards, registry.models, found, current_digests(registry, cards))
     made = [replace(board, weights_only=trained_elsewhere.get(board.benchmark, ())) for board in made]
     if not any(board.has_runs for board in made):
-        raise UserError(
-            _nothing(results, cards[0] if names else registry.benchmark("quickstart"), made, found.findings)
-        )
+        raise UserError(_nothing(results, cards[0] if names else None, made, found.findings))
     return [board for board in made if names or board.has_runs or board.not_counted], found.findings
 
 
@@ -106,9 +104,10 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _nothing(results: Path, card: BenchmarkCard, made: Sequence[Board], findings: Sequence[str]) -> str:
+def _nothing(results: Path, card: BenchmarkCard | None, made: Sequence[Board], findings: Sequence[str]) -> str:
     number = sum(len(found.seeds) for board in made for found in board.not_counted)
     also = f" ({number} there do not count: superseded, stale, unofficial or extra)" if number else ""
     broken = f"; {findings[0]}" if findings else ""
-    how = card.how_to_run() if card.superseded_by else f"make some: {card.how_to_run()}"
-    return f"{results}: no official record of this{also}{broken}; {how}"
+    how = card.how_to_run() if card else "gcnnbench run quickstart"
+    made_by = how if card and card.superseded_by else f"make some: {how}"
+    return f"{results}: no official record of this{also}{broken}; {made_by}"
