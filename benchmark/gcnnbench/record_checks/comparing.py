@@ -19,7 +19,7 @@ from gcnnbench.determinism.float_noise import (
     unexplained,
 )
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
-from gcnnbench.formatting import how_many
+from gcnnbench.formatting import how_many, share
 from gcnnbench.record_checks.conditions import Outcome
 from gcnnbench.record_checks.rescoring import Scores, Start
 from gcnnbench.runs.measuring import Measured
@@ -89,7 +89,7 @@ def _left_open(record: Record, scores: Scores) -> Iterator[str]:
         found["validation"] = scores.validation[1]
     tied = {name: ties([choices(logits, scores.tolerance)]) for name, logits in found.items()}
     most = max(tied, key=lambda name: tied[name] / len(found[name]))
-    images, allowed = len(found[most]), f"at most {MOST_TIED:.0%} may be, or agreement shows nothing"
+    images, allowed = len(found[most]), f"at most {share(MOST_TIED, 0)}% may be, or agreement shows nothing"
     if too_many(tied[most], images):
         yield f"{most}: {tied[most]} of {how_many(images, 'image')} within float noise of a tie, and {allowed}"
     if record.counts.ordered is not None:
