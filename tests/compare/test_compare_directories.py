@@ -139,7 +139,7 @@ def test_flipped_predictions_are_counted_image_by_image(toy: Toy, folders: tuple
     ("second", "benchmarks", "told"),
     [
         ("first", (), "compared with itself; name another results directory in --against"),
-        ("nowhere", (), "no record there; a results directory is what gcnnbench run --results writes"),
+        ("nowhere", (), "no record there; a results directory is what `gcnnbench run` writes"),
         ("second", ("toys",), "has no record of toys; did you mean toy"),
     ],
 )

@@ -82,7 +82,7 @@ def compare_sets(first: Path, second: Path, benchmarks: Sequence[str] = ()) -> S
     unreadable: list[str] = []
     one, two = (_read(folder, benchmarks, unreadable) for folder in (first, second))
     if not set(one) & set(two):
-        raise UserError(f"{first} and {second} have no cell in common; gcnnbench status says what is in each")
+        raise UserError(f"{first} and {second} have no cell in common; `gcnnbench status` says what is in each")
     pairs = [_pair(cell, one.get(cell), two.get(cell)) for cell in sorted(set(one) | set(two))]
     both = [(one[pair], two[pair]) for pair in sorted(set(one) & set(two))]
     return SetComparison(
@@ -107,7 +107,7 @@ def _read(folder: Path, benchmarks: Sequence[str], unreadable: list[str]) -> dic
             if record.official or cell not in found:
                 found[cell] = _Kept(record, file.sha256)
     if not found:
-        raise UserError(f"{folder}: no record there; a results directory is what gcnnbench run --results writes")
+        raise UserError(f"{folder}: no record there; a results directory is what `gcnnbench run` writes")
     names = {name for cell in found for name in (cell[0], cell[0].partition("@")[0])}
     if lacking := [name for name in benchmarks if name not in names]:
         raise UserError(f"{folder} has no record of {lacking[0]}; {choice(lacking[0], sorted(names))}")
