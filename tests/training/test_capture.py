@@ -90,8 +90,12 @@ def test_what_needs_the_host_is_stepped_as_it_is(tiny_registry: Registry) -> Non
         def learn_between_epochs(self) -> None:
             pass
 
+    class Brought(nn.Identity):
+        pass
+
     ours = built(tiny_registry, "p4cnn")
     Learning.__module__ = "gcnnbench.made_up"
+    Brought.__module__ = "gcnnbench.models.brought.model"
     assert recordable(ours)
     copies = TurnedCopies(ours, width=1.0, copies=2, black=(0.0,))
     hooked = nn.Identity()
@@ -99,7 +103,8 @@ def test_what_needs_the_host_is_stepped_as_it_is(tiny_registry: Registry) -> Non
     images = prepare(load_dataset(tiny_registry, "digits", Path())["all"], tiny_registry.benchmark("tiny").input, 8)
     task = Task("tiny", 0, recipe_with(tiny_registry, {}), images, None, torch.device("cpu"), 1, graph=Tape)
     assert [task.records(ours), task.records(copies), replace(task, graph=None).records(ours)] == [True, False, False]
-    assert not any(map(recordable, (copies, nn.Sequential(ours, Foreign()), Learning(), nn.Sequential(ours, hooked))))
+    strange = [nn.Sequential(ours, other) for other in (Foreign(), Brought(), hooked)]
+    assert not any(map(recordable, (copies, Learning(), *strange)))
 
 
 def test_a_step_that_reads_a_number_back_cannot_be_recorded() -> None:

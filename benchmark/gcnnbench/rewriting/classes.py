@@ -11,11 +11,19 @@ from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.separable import SeparableGroupConv
 
+OURS, ENTRIES = "gcnnbench", "gcnnbench.models"
+"""The packages of this suite's classes, and of those among them that a network brings along."""
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 """Where a module keeps functions that others hung on its forward pass."""
 
 Convolution = BankConv | SeparableGroupConv
 Kind = TypeVar("Kind", bound=nn.Module)
+
+
+def is_of_this_suite(kind: type[nn.Module]) -> bool:
+    """Whether a class is the suite's own, and none that a network brings along."""
+    place = f"{kind.__module__}."
+    return place.startswith(f"{OURS}.") and not place.startswith(f"{ENTRIES}.")
 
 
 def computes_as(module: nn.Module, kind: type[Kind], *through: str) -> TypeGuard[Kind]:

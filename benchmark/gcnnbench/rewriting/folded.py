@@ -14,10 +14,7 @@ from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.groups import TRIVIAL
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.nn.separable import SeparableGroupConv
-from gcnnbench.rewriting.classes import Convolution, computes_as, is_chain, is_convolution, is_relu
-
-OURS, ENTRIES = "gcnnbench", "gcnnbench.models"
-"""The packages of this suite's classes, and of those among them that a network brings along."""
+from gcnnbench.rewriting.classes import Convolution, computes_as, is_chain, is_convolution, is_of_this_suite, is_relu
 
 
 class FoldedConv(nn.Module):
@@ -83,7 +80,7 @@ def _scoring(module: nn.Module) -> nn.Module:
 
 def _around(module: nn.Module) -> nn.Module:
     """A module of this suite that shares everything with the given one but its children, which are made for scoring."""
-    if not _is_of_this_suite(type(module)) or not computes_as(module, type(module)):
+    if not is_of_this_suite(type(module)) or not computes_as(module, type(module)):
         return module
     children = {name: child if child is None else _scoring(child) for name, child in module._modules.items()}
     if all(children[name] is child for name, child in module._modules.items()):
@@ -91,11 +88,6 @@ def _around(module: nn.Module) -> nn.Module:
     around = copy.copy(module)
     vars(around)["_modules"] = children
     return around
-
-
-def _is_of_this_suite(kind: type[nn.Module]) -> bool:
-    place = f"{kind.__module__}."
-    return place.startswith(f"{OURS}.") and not place.startswith(f"{ENTRIES}.")
 
 
 def _folded(conv: Convolution, norm: GroupBatchNorm | None, rectified: bool) -> nn.Module:

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.errors import UserError
+from gcnnbench.rewriting.classes import is_of_this_suite
 
-OWN = __name__.partition(".")[0]
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 """Where a module keeps functions that others hung on it."""
 Step = Callable[[Tensor, Tensor], None]
@@ -144,7 +144,7 @@ def recordable(network: nn.Module) -> bool:
     known.
     """
     return all(
-        type(module).__module__.partition(".")[0] in ("torch", OWN)
+        (type(module).__module__.startswith("torch.") or is_of_this_suite(type(module)))
         and not getattr(module, "needs_host", False)
         and not hasattr(module, "learn_between_epochs")
         and not any(vars(module)[hooks] for hooks in HOOKS)
