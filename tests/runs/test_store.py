@@ -12,10 +12,10 @@ import pytest
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
-from gcnnbench.runs.files import blob, read_files, weights_path
+from gcnnbench.runs.files import _record, blob, read_files, weights_path
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.plan import plan, seeds_from, status, unfinished
-from gcnnbench.runs.record import SCHEMA_VERSION, Failure, sealed
+from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record, sealed
 from gcnnbench.runs.store import Store, read_record
 from tests.stored_records import failures, records
 
@@ -128,6 +128,22 @@ def test_what_is_no_record_is_named(
     path.write_text(damage(path.read_text()))
     with pytest.raises(UserError, match=match):
         store.record(make_cell("z2cnn@8"))
+
+
+def test_records_are_read_once_and_one_that_changed_anew(
+    store: Store, finished: Finished, make_cell: Callable[..., Cell]
+) -> None:
+    path = store.add(make_cell("z2cnn@8"), finished)
+    before = _record.cache_info().misses
+    (first,), (second,) = read_files(store.results), read_files(store.results)
+    assert first == second
+    assert isinstance(first.content, Record)
+    assert _record.cache_info().misses <= before + 1
+    text = path.read_text()
+    path.write_text(text.replace(f'"tested_epoch": {finished.record.training.tested_epoch}', '"tested_epoch": 77'))
+    (changed,) = read_files(store.results)
+    assert isinstance(changed.content, str)
+    assert changed.content.startswith("contradicts itself: checksum")
 
 
 def test_a_plan_goes_seed_by_seed(make_cell: Callable[..., Cell]) -> None:

@@ -17,6 +17,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,9 @@ FILE_NAME = re.compile(
 WEIGHTS_BYTES = 4_000_000_000
 OUTPUTS_BYTES = 32_000_000_000
 """The largest files of weights and of per-image outputs that are read."""
+
+REMEMBERED = 1024
+"""How many records a process keeps as it read them: a command makes tables, figures and verdicts of the same ones."""
 
 FOLDER_NAME = re.compile(r"[a-z0-9-]+@[1-9][0-9]*")
 """The names of a benchmark's and of an entry's folder."""
@@ -70,7 +74,7 @@ def read_files(results: Path, *, of: Collection[str] | None = None, checked: boo
         failed = (name["kind"] or "").endswith("failed")
         try:
             written = read_plain(path)
-            content = parse_model(written, Failure) if failed else parse_model(written, Record)
+            content = parse_model(written, Failure) if failed else _record(written)
         except OSError as error:
             yield File(place, "seed", f"cannot be read: {error.strerror}")
         except ValueError as error:
@@ -79,7 +83,7 @@ def read_files(results: Path, *, of: Collection[str] | None = None, checked: boo
             stated = (content.benchmark, content.entry, str(content.seed))
             if stated != (place.parts[0], place.parts[1], name["seed"]):
                 yield File(place, "seed", f"says that it is {stated[0]} {stated[1]} seed {stated[2]}")
-            elif checked and isinstance(content, Record) and (found := self_findings(content)):
+            elif checked and isinstance(content, Record) and (found := _contradictions(written)):
                 more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
                 yield File(place, "seed", f"contradicts itself: {found[0]}{more}")
             else:
@@ -102,6 +106,16 @@ def weights_path(record_path: Path, results: Path, record: Record) -> Path:
 def blob(results: Path, sha256: str) -> Path:
     """Where per-image outputs and large weights are kept, outside git."""
     return results / "outputs" / f"{sha256}.safetensors"
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _record(written: bytes) -> Record:
+    return parse_model(written, Record)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _contradictions(written: bytes) -> list[str]:
+    return self_findings(_record(written))
 
 
 def _kind(named: str | None, content: Record | Failure) -> Kind:
