@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,23 @@ def spoil_content(folder: Path) -> None:
     (folder / "test" / "two" / "odd.png").write_bytes(b"no image")
 
 
+def spoil_depth(folder: Path) -> None:
+    Image.fromarray(np.full((8, 8), 4000, np.uint16)).save(folder / "test" / "two" / "odd.png")
+
+
+def spoil_header(folder: Path) -> None:
+    """A picture of 30,000 × 30,000 pixels in a file of a few dozen bytes."""
+    place = folder / "test" / "two" / "odd.png"
+    Image.new("RGB", (8, 8)).save(place, "BMP")
+    content = bytearray(place.read_bytes())
+    content[18:26] = struct.pack("<ii", 30_000, 30_000)
+    place.write_bytes(content)
+
+
+def spoil_decoder(folder: Path) -> None:
+    (folder / "test" / "two" / "odd.png").write_bytes(b"P6 8 8 70000\n" + bytes(192))
+
+
 def spoil_file(folder: Path) -> None:
     (folder / "test" / "two" / "odd.png").symlink_to("/dev/null")
 
@@ -98,6 +116,9 @@ def spoil_levels(folder: Path) -> None:
         (spoil_shape, "odd.png: 8×9 with 1 channel is not square"),
         (spoil_colours, "odd.png: 8×8 with 3 channels, where the first image is 8×8 with 1 channel"),
         (spoil_content, "odd.png: no image that Pillow reads"),
+        (spoil_depth, "odd.png: its pixels are of mode I;16; save all images with 8 bits a channel"),
+        (spoil_header, "odd.png: an image of more than 89,478,485 pixels is not read"),
+        (spoil_decoder, "odd.png: no image that Pillow reads (maxval must be"),
         (spoil_file, "odd.png: cannot be read: it is no plain file"),
         (spoil_classes, "the class three is not in every part"),
         (spoil_parts, "there is train/ and no test/"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,11 +15,14 @@ from torchvision.datasets import ImageFolder
 
 from gcnnbench.data.parts import Part
 from gcnnbench.errors import UserError
+from gcnnbench.outside_text import as_line
 from gcnnbench.plain_files import read_given
 
 PARTS = ("train", "validation", "test")
 WHOLE = "all"
 """The name of the only part where a folder holds classes and no parts."""
+EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+"""Pillow's modes that become grey or RGB without loss of range; 16 bits a pixel would all but end up white."""
 
 
 class Pairs(Protocol):
@@ -110,17 +114,24 @@ def _image_folder(path: Path) -> ImageFolder:
 def _opened(path: Path) -> Image.Image:
     content = read_given(path)
     try:
-        with Image.open(BytesIO(content)) as image:
-            return image.copy()
-    except UnidentifiedImageError:
-        raise UserError(f"{path}: no image that Pillow reads") from None
-    except OSError as error:
-        raise UserError(f"{path}: no image that Pillow reads ({error})") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is read all the same needs no word
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(content)) as image:
+                return image.copy()
+    except (MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError):
+        most = f"{Image.MAX_IMAGE_PIXELS:,} pixels"
+        raise UserError(f"{path}: an image of more than {most} is not read; cut or resize it") from None
+    except Exception as error:  # a decoder fails on a damaged file in any way it likes
+        why = "" if isinstance(error, UnidentifiedImageError) else f" ({as_line(str(error)) or type(error).__name__})"
+        raise UserError(f"{path}: no image that Pillow reads{why}") from None
 
 
 def _pixels(image: object, name: object) -> Tensor:
     """uint8 (1 or 3, size, size)."""
     if isinstance(image, Image.Image):
+        if image.mode not in EIGHT_BITS:
+            raise UserError(f"{name}: its pixels are of mode {image.mode}; save all images with 8 bits a channel")
         values = torch.from_numpy(np.array(image.convert("L" if image.mode in ("1", "L") else "RGB")))
         image = values[None] if values.ndim == 2 else values.permute(2, 0, 1)
     if not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.ndim != 3:
