@@ -12,7 +12,7 @@ from gcnnbench.equivariance.certificate.verdict import lattices_of
 from gcnnbench.equivariance.learnt import learnt_symmetry
 from gcnnbench.equivariance.lie_table import lie_table
 from gcnnbench.equivariance.macs import macs
-from gcnnbench.equivariance.precision import in_arithmetic
+from gcnnbench.equivariance.precision import device_of, dtype_of, in_arithmetic
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.nn.fields import ScalarField, with_field
 from gcnnbench.nn.groups import P4
@@ -53,6 +53,45 @@ def test_a_network_of_buffers_alone_runs_in_their_precision() -> None:
             return images.mean((-2, -1)) @ self.get_buffer("weights")
 
     assert audit(Buffers(), [8], channels=3).sizes[0].decision == "exact"
+
+
+class Mixed(Standardised):
+    """Its first parameter is in another precision than the others."""
+
+    def __init__(self, first: Tensor) -> None:
+        super().__init__()
+        self.first = nn.Parameter(first)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + self.first.to(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_arithmetic_is_that_of_most_numbers(dtype: torch.dtype) -> None:
+    network = Mixed(torch.tensor(1.5, dtype=dtype))
+    assert next(network.parameters()).dtype == dtype
+    assert dtype_of(network, torch.rand(2, 1, 8, 8, dtype=torch.float64)) == torch.float32
+    found = audit(network, [8], channels=1).sizes[0]
+    assert (found.certificate, found.decision) == ("exact", "exact")
+
+
+def test_the_device_is_that_of_most_numbers() -> None:
+    assert device_of(Mixed(torch.ones((), device="meta")), torch.rand(1, device="meta")) == torch.device("cpu")
+    assert device_of(nn.Identity(), torch.rand(1, device="meta")) == torch.device("meta")
+
+
+def test_a_network_in_float64_may_have_a_constant_that_is_no_buffer() -> None:
+    class Constant(Standardised):
+        def __init__(self) -> None:
+            super().__init__()
+            self.double()
+            self.mixing = torch.rand(3, 3, dtype=torch.float64)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) @ self.mixing
+
+    found = audit(Constant(), [8], channels=1).sizes[0]
+    assert (found.decision, found.reason) == ("exact", None)
 
 
 class Complex(nn.Module):

@@ -40,6 +40,81 @@ def test_a_single_pixel_is_refused_as_no_element_moves_it() -> None:
         measuring.judge(nn.Conv2d(3, 3, 3, padding=1), 1, "p4")
 
 
+class Normalised(nn.Module):
+    """A network with a norm and a number of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.linear = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Linear(4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(self.norm(self.conv(images)).sigmoid().mean((-2, -1)))
+        return logits
+
+
+class FrozenNorm(Normalised):
+    """Keeps its norm in evaluation mode, and its way into a mode returns nothing."""
+
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]
+        super().train(mode)
+        self.norm.eval()
+
+
+class SilentNorm(nn.BatchNorm2d):
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]
+        super().train(mode)
+
+
+class WithSilentNorm(Normalised):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = SilentNorm(4)
+
+
+class WithExtraState(Normalised):
+    def get_extra_state(self) -> dict[str, int]:
+        return {"epoch": 1}
+
+
+@pytest.mark.parametrize("network", [FrozenNorm, WithSilentNorm, WithExtraState])
+def test_what_train_returns_and_state_beside_the_tensors_do_not_matter(network: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    found = measuring.judge(network(), 8, "p4")
+    assert [one.verdict for one in found] == ["exact"] * 4
+
+
+def test_fan_ins_are_those_of_the_weights_in_the_state() -> None:
+    shared = nn.Linear(3, 2)
+    network = nn.Sequential(nn.Conv2d(2, 4, 3), shared, shared)
+    network.register_buffer("kept", torch.ones(4, 5))
+    network.register_buffer("mask", torch.ones(4, 7), persistent=False)
+    assert measuring.fan_in(network) == 2 * 9 + 3 + 3 + 5
+
+
+class Labels(Normalised):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).argmax(-1)
+
+
+def test_an_output_of_whole_numbers_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="Labels puts out int64: it must put out the scores behind it"):
+        measuring.judge(Labels(), 8, "p4")
+
+
+class Keeping(Normalised):
+    def forward(self, images: Tensor) -> Tensor:
+        self.features = self.conv(images)
+        return super().forward(images)
+
+
+def test_a_network_that_holds_what_a_pass_with_gradients_left_is_refused_in_words() -> None:
+    network = Keeping()
+    assert {one.verdict for one in measuring.judge(network, 8, "p4")} == {"exact"}
+    network(torch.rand(2, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"Keeping cannot be copied .*: give a function that makes a new one"):
+        measuring.judge(network, 8, "p4")
+
+
 class UndefinedWhenTurned(nn.Module):
     """Not a number where the last row is brighter than the first, as in some moved images only."""
 

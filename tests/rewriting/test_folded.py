@@ -74,3 +74,13 @@ def test_a_strange_network_is_only_put_into_evaluation_mode() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
     assert for_scoring(network) is network
     assert not network.training
+
+
+def test_a_network_whose_eval_returns_nothing_is_scored() -> None:
+    class Silent(nn.Sequential):
+        def train(self, mode: bool = True) -> None:  # type: ignore[override]
+            super().train(mode)
+
+    network = Silent(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    assert for_scoring(network) is network
+    assert not network.training

@@ -143,3 +143,12 @@ def test_e2cnn_networks_become_plain() -> None:
     assert not any(type(module).__module__.startswith("gcnnbench") for module in plain.modules())
     exported = torch.export.export(plain, (images,)).module()
     torch.testing.assert_close(exported(images), network(images), rtol=0, atol=1e-10)
+
+
+def test_a_network_whose_eval_returns_nothing_is_copied() -> None:
+    class Silent(nn.Sequential):
+        def train(self, mode: bool = True) -> None:  # type: ignore[override]
+            super().train(mode)
+
+    network, images = Silent(GroupConv(2, 3, 3, group=P4, in_group=TRIVIAL)), torch.randn(2, 2, 8, 8)
+    torch.testing.assert_close(to_plain(network)(images), network(images), rtol=0, atol=1e-10)

@@ -21,7 +21,7 @@ from gcnnbench.equivariance.controls import LARGEST, SMALLEST, ControlNetwork, c
 from gcnnbench.equivariance.deviations import OUT_OF_ORDER, OUTPUT, State, keeps_the_order
 from gcnnbench.equivariance.further_inputs import Inputs, further_inputs, inputs_of
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge
-from gcnnbench.equivariance.precision import device_of, tensors
+from gcnnbench.equivariance.precision import best_dtype, device_of, tensors
 from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
 from gcnnbench.equivariance.results import DecisionVerdict
 from gcnnbench.errors import UserError
@@ -154,7 +154,8 @@ def decide(
     found = replace(found, control=broken, inputs=(inputs_of(images),))
     if found.verdict != "exact":
         return found
-    if not keeps_the_order(network, tensors, images.to(device_of(network, images))):
+    device = device_of(network, images)
+    if not keeps_the_order(network, tensors, images.to(device, best_dtype(device))):
         return replace(found, states=(*found.states, Judgement(GIVEN, (), OUT_OF_ORDER)), reason=OUT_OF_ORDER)
     return _on_further_inputs(found, network, images, drawn, fan_in, output or Invariant())
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,19 +20,32 @@ from gcnnbench.float32_precision import FULL, float32_precision
 Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
 
+Kind = TypeVar("Kind")
+
 
 def device_of(network: nn.Module, images: Tensor) -> torch.device:
-    """The device of the network's parameters and buffers; that of the images where it has none."""
-    return next((tensor.device for tensor in tensors(network).values()), images.device)
+    """The device of most numbers in the network's parameters and buffers; that of the images where it has none."""
+    return _prevailing(((one.device, one.numel()) for one in tensors(network).values()), images.device)
 
 
 def dtype_of(network: nn.Module, images: Tensor) -> torch.dtype:
-    """The arithmetic in which the network runs: that of its first parameter, or of the images where it has none.
+    """The arithmetic in which the network runs: of most numbers in its parameters, or of the images where it has none.
 
     Buffers are asked only where there is no parameter, for a constant may be kept in another precision.
     """
-    own = (one for one in (*network.parameters(), *network.buffers()) if one.is_floating_point() or one.is_complex())
-    return next((one.dtype.to_real() for one in own), images.dtype)
+    return _prevailing(_arithmetics(network.parameters()), _prevailing(_arithmetics(network.buffers()), images.dtype))
+
+
+def _prevailing(counted: Iterable[tuple[Kind, int]], otherwise: Kind) -> Kind:
+    """The kind of the most numbers, the first of several."""
+    counts = Counter[Kind]()
+    for kind, numbers in counted:
+        counts[kind] += numbers
+    return max(counts, key=lambda kind: counts[kind], default=otherwise)
+
+
+def _arithmetics(own: Iterable[Tensor]) -> Iterator[tuple[torch.dtype, int]]:
+    return ((one.dtype.to_real(), one.numel()) for one in own if one.is_floating_point() or one.is_complex())
 
 
 def best_dtype(device: torch.device) -> torch.dtype:

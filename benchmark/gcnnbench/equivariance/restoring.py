@@ -2,22 +2,23 @@
 
 That is whatever its modules hold, directly or in lists, dicts, sets and tuples: attributes, tensors, numpy's arrays
 and random generators; and the generators of the process, which are torch's, numpy's and Python's own. Objects of other
-classes are not looked into.
+classes are not looked into. What has not changed is not written to.
 """
 
 from __future__ import annotations
 
 import pickle
 import random
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from gcnnbench.equivariance.containers import contents_of, kind_of, refill
 
 GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     torch.Generator: (
@@ -33,19 +34,21 @@ GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] =
 }
 """How the state of each kind of generator is read and set; what is read of one state has one pickled form."""
 
-CONTAINERS = (dict, list, deque, set, tuple, frozenset)
-
 
 @contextmanager
 def restored(network: nn.Module) -> Iterator[None]:
-    """Put back in the end all that the network may have changed: see above."""
-    put_back = [_as_it_is(thing) for thing in _reached(network, *_generators_of_the_process())]
+    """Put back in the end all that the network may have changed: see above.
+
+    The error of what cannot be put back is raised once all the rest is.
+    """
+    put_back = ExitStack()
+    for thing in _reached(network, *_generators_of_the_process()):
+        put_back.callback(_as_it_is(thing))
     try:
         yield
     finally:
         with torch.no_grad():
-            for restore in put_back:
-                restore()
+            put_back.close()
 
 
 def generator_states(network: nn.Module) -> list[bytes]:
@@ -79,12 +82,8 @@ def _reached(*roots: Any) -> list[Any]:
     return list(found.values())
 
 
-def _held(thing: Any) -> Iterable[Any]:
-    if isinstance(thing, nn.Module):
-        return [vars(thing)]
-    if isinstance(thing, CONTAINERS):
-        return list(thing.values() if isinstance(thing, dict) else thing)
-    return []
+def _held(thing: Any) -> list[Any]:
+    return [vars(thing)] if isinstance(thing, nn.Module) else contents_of(thing)
 
 
 def _as_it_is(thing: Any) -> Callable[[], Any]:
@@ -93,21 +92,26 @@ def _as_it_is(thing: Any) -> Callable[[], Any]:
         read, write = GENERATORS[kind]
         return partial(write, thing, read(thing))
     if isinstance(thing, Tensor) and thing.layout == torch.strided and not thing.is_meta:
-        return partial(_write, thing, thing.detach().clone())
+        return partial(_write, thing, thing.detach(), thing.detach().clone())
     if isinstance(thing, np.ndarray) and thing.flags.writeable:
-        return partial(np.copyto, thing, thing.copy())
-    if isinstance(thing, (dict, set)):
-        return partial(_refill, thing, thing.update, thing.copy())
-    if isinstance(thing, (list, deque)):
-        return partial(_refill, thing, thing.extend, list(thing))
+        return partial(_write_array, thing, thing.copy())
+    if kind_of(thing) is not None:
+        return partial(refill, thing, contents_of(thing))
     return lambda: None
 
 
-def _write(tensor: Tensor, contents: Tensor) -> None:
+def _write(tensor: Tensor, memory: Tensor, contents: Tensor) -> None:
+    """Give a tensor the memory and the shape that it had, and these contents."""
+    if _place(tensor) != _place(memory):
+        tensor.data = memory
     if not torch.equal(tensor, contents):
         tensor.copy_(contents)
 
 
-def _refill(container: Any, fill: Callable[[Any], None], contents: Any) -> None:
-    container.clear()
-    fill(contents)
+def _place(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+
+
+def _write_array(array: np.ndarray[Any, Any], contents: np.ndarray[Any, Any]) -> None:
+    if array.tobytes() != contents.tobytes():
+        np.copyto(array, contents)

@@ -39,7 +39,9 @@ def jacobians(network: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor]]
     Returns:
         The outputs (images, classes), and for each parameter (images, classes, its number of weights).
     """
-    twin = copy.deepcopy(network).double().eval()
+    twin = copy.deepcopy(network)
+    twin.double()
+    twin.eval()
     parameters = list(twin.parameters())
     outputs, rows = [], list[list[Tensor]]()
     with torch.enable_grad():

@@ -174,10 +174,12 @@ def steerable_block(
 @without_its_warnings()
 def steerable_classifier(field_type: enn.FieldType, classes: int) -> Layers:
     """Global average pooling – maximum over the group – linear, from features of that type to invariant logits."""
+    coset = enn.GroupPooling(field_type).export()
+    coset.train()
     return {
         "mean": with_field(nn.AdaptiveAvgPool2d(1), field_of(field_type)),
         # as exported, for e2cnn's own module rounds double to single precision
-        "coset": with_field(enn.GroupPooling(field_type).export().train(), ScalarField()),
+        "coset": with_field(coset, ScalarField()),
         "flatten": with_field(nn.Flatten(), Invariant()),
         "linear": with_field(nn.Linear(len(field_type), classes), Invariant()),
     }

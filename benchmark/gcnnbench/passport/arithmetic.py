@@ -129,11 +129,12 @@ def _runner(network: nn.Module, images: Tensor, name: str) -> Iterator[Run]:
             yield lambda x: output_tensor(forward(network, swapped, x))
         return
     dtype = torch.bfloat16 if name == "bfloat16" else torch.float32
-    copied = in_arithmetic(network, dtype).eval()
+    copied = in_arithmetic(network, dtype)
+    copied.eval()
     if name == "TF32":
         if not torch.cuda.is_available():
             raise RuntimeError("TF32 is the arithmetic of CUDA devices, and there is none here")
-        copied = copied.to("cuda")
+        copied.to("cuda")
         yield lambda x: output_tensor(copied(x.to("cuda", dtype))).to(images.device)
         return
     form: Callable[[Tensor], object] = copied

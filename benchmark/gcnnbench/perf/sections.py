@@ -84,8 +84,10 @@ def evaluation(bench: Bench) -> Iterator[Comparison]:
             made, missing = networks.candidates(setting, bench.device)
         shown, _ = networks.images(setting, bench.device)
         unfolded = f"{OURS}, norms not folded"
-        chosen = {OURS: for_scoring(made[OURS]), unfolded: made[OURS].eval()}
-        chosen |= {name: network.eval() for name, network in made.items() if name != OURS}
+        for network in made.values():
+            network.eval()
+        chosen = {OURS: for_scoring(made[OURS]), unfolded: made[OURS]}
+        chosen |= {name: network for name, network in made.items() if name != OURS}
         work: dict[str, Work] = {name: partial(network, shown) for name, network in chosen.items()}
         with torch.inference_mode(False), torch.no_grad():
             flops = networks.useful_flops(work[FLOOR])
@@ -135,7 +137,8 @@ def _seed_work(setting: Setting, count: int, bench: Bench) -> dict[str, Work]:
     alone = [setting.network().to(bench.device) for _ in range(count)]
     shown, labels = networks.images(setting, bench.device)
     steps = [networks.training_step(network, shown, labels) for network in alone]
-    together = stack(alone, Streams(bench.device)).train()
+    together = stack(alone, Streams(bench.device))
+    together.train()
     each, all_labels = torch.cat([shown] * count, 1), labels.repeat_interleave(count)
 
     def grouped() -> None:
@@ -143,7 +146,7 @@ def _seed_work(setting: Setting, count: int, bench: Bench) -> dict[str, Work]:
         logits = together(each).unflatten(1, (count, -1)).flatten(0, 1)
         (F.cross_entropy(logits, all_labels) * count).backward()
 
-    plain = [networks.plain(network, torch.channels_last).train() for network in alone]
+    plain = [_limit_in_training(network, torch.channels_last) for network in alone]
     parameters, buffers = torch.func.stack_module_state(plain)
     stacked = torch.stack([shown] * count)
 
@@ -165,7 +168,14 @@ def _seed_work(setting: Setting, count: int, bench: Bench) -> dict[str, Work]:
 
 
 def _leaf(conv: GroupConv, layout: torch.memory_format) -> nn.Module:
-    return networks.plain(nn.Sequential(conv), layout).train()
+    return _limit_in_training(nn.Sequential(conv), layout)
+
+
+def _limit_in_training(network: nn.Module, layout: torch.memory_format) -> nn.Module:
+    """The limit of `networks.plain`, as it is trained."""
+    limit = networks.plain(network, layout)
+    limit.train()
+    return limit
 
 
 def _p4_conv(group: Group) -> nn.Module:

@@ -186,7 +186,8 @@ def load_network(registry: Registry, claim: WeightsClaim, tensors: Mapping[str, 
     if left:
         raise UserError(f"{claim.id}: nothing is said of {left[0]}; every tensor of both sides must be moved or named")
     network.load_state_dict(state)
-    return network.eval()
+    network.eval()
+    return network
 
 
 def _moves(claim: WeightsClaim) -> Iterator[tuple[str, str, float, float]]:

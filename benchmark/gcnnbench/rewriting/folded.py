@@ -57,7 +57,9 @@ def for_scoring(network: nn.Module) -> nn.Module:
         A network in evaluation mode, equal to the given one but for rounding.
     """
     chain = isinstance(network, nn.Sequential) and not isinstance(network, Network)
-    return (network if chain else _scoring(network)).eval()
+    scoring = network if chain else _scoring(network)
+    scoring.eval()
+    return scoring
 
 
 def _scoring(module: nn.Module) -> nn.Module:

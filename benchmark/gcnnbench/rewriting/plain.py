@@ -43,7 +43,8 @@ def to_plain(network: nn.Module, keep: tuple[type[nn.Module], ...] = ()) -> nn.M
         UserError: a layer of this suite has no plain form: there is none, or the layer is of a subclass with a forward
             pass of its own, or has hooks.
     """
-    plain = _plain(copy.deepcopy(network)).eval()
+    plain = _plain(copy.deepcopy(network))
+    plain.eval()
     for name, module in plain.named_modules():
         ours = any(base.__module__.startswith("gcnnbench.") for base in type(module).__mro__)
         if ours and not isinstance(module, keep):

@@ -118,7 +118,8 @@ def expected_macs(cell: Cell) -> int:
         nearest = min(rows, key=lambda row: abs(row.size - size))
         return max(1, int((nearest.macs or 1) * (size / nearest.size) ** 2))
     with torch.device("cpu" if cell.model.requires else "meta"), torch.inference_mode():
-        network = cell.registry.build(cell.entry, cell.card).eval()
+        network = cell.registry.build(cell.entry, cell.card)
+        network.eval()
         return max(1, forward_macs(network, torch.zeros(1, cell.card.input.channels, size, size)))
 
 

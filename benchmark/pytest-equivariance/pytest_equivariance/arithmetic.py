@@ -18,7 +18,11 @@ ONEDNN: Any = torch.backends.mkldnn
 def as_dtype(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy on the CPU, in this arithmetic and in evaluation mode, which some layers prepare when they enter it.
 
-    Complex numbers stay complex; `Module.to` would drop their imaginary parts.
+    Complex numbers stay complex; `Module.to` would drop their imaginary parts. What `train` and the like return is not
+    used, for a network's own may return nothing.
+
+    Raises:
+        ValueError: it cannot be copied.
     """
 
     def converted(tensor: Tensor) -> Tensor:
@@ -26,9 +30,27 @@ def as_dtype(network: nn.Module, dtype: torch.dtype) -> nn.Module:
             return tensor.to(dtype.to_complex())
         return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
-    copied = copy.deepcopy(network).cpu()
+    copied = copy_of(network)
+    copied.cpu()
     copied._apply(converted)
-    return copied.train().eval()
+    copied.train()
+    copied.eval()
+    return copied
+
+
+def copy_of(network: nn.Module) -> nn.Module:
+    """A copy that shares nothing with it.
+
+    Raises:
+        ValueError: it holds something that cannot be copied, as what a pass with gradients left in it.
+    """
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:  # whatever what it holds raises
+        raise ValueError(
+            f"{type(network).__name__} cannot be copied ({error}): give a function that makes a new one, which holds "
+            "nothing of an earlier pass"
+        ) from error
 
 
 @contextmanager

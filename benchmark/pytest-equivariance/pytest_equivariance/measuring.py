@@ -7,7 +7,6 @@ a small change of the input (Higham, *Accuracy and Stability of Numerical Algori
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_equivariance.arithmetic import as_dtype, full_precision
+from pytest_equivariance.arithmetic import as_dtype, copy_of, full_precision
 
 IMAGES = 4
 CHANGE = 0.2
@@ -85,7 +84,8 @@ def judge(
 
     Raises:
         TypeError: this is no network, and makes none.
-        ValueError: the size is 1, or the output is no tensor, not finite, or the same for all images.
+        ValueError: the size is 1, the network cannot be copied, or the output is no tensor of real or complex numbers,
+            not finite, or the same for all images.
     """
     if size < 2:
         raise ValueError(f"size (={size}) must be at least 2: no element moves a single pixel")
@@ -136,24 +136,37 @@ def example(size: int, channels: int) -> Tensor:
 def changed(network: nn.Module, size: int, channels: int) -> nn.Module:
     """A copy with noise on every trainable parameter, and norm statistics of its own on the images."""
     generator = torch.Generator().manual_seed(1)
-    other = copy.deepcopy(network).train()
+    other = copy_of(network)
+    other.train()
     for parameter in other.parameters():
         if parameter.requires_grad and parameter.numel():
             scale = parameter.abs().square().mean().sqrt().clamp(min=0.1)
             parameter.add_(CHANGE * scale * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
-    norms = [one for one in other.eval().modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    other.eval()
+    norms = [one for one in other.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
     before = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.train().momentum = 1.0
+        norm.train()
+        norm.momentum = 1.0
     run(other, example(size, channels))
     for norm, momentum in zip(norms, before, strict=True):
-        norm.eval().momentum = momentum
+        norm.eval()
+        norm.momentum = momentum
     return other
 
 
 def fan_in(network: nn.Module) -> int:
-    """How many products go into one output: the fan-ins of all weights that are no vectors."""
-    return sum(one[0].numel() for one in network.state_dict().values() if one.ndim > 1 and len(one))
+    """How many products go into one output: the fan-ins of all weights that are no vectors.
+
+    Weights are what the `state_dict` of `torch.nn` holds of a network: those of a layer with two names count twice.
+    """
+    weights = (
+        tensor
+        for _, layer in network.named_modules(remove_duplicate=False)
+        for name, tensor in (*layer._parameters.items(), *layer._buffers.items())
+        if tensor is not None and name not in layer._non_persistent_buffers_set
+    )
+    return sum(one[0].numel() for one in weights if one.ndim > 1 and len(one))
 
 
 @torch.no_grad()
@@ -186,11 +199,14 @@ def run(network: nn.Module, images: Tensor) -> Tensor:
     """The output of a network on a copy of the images.
 
     Raises:
-        ValueError: it is not one tensor, or not finite.
+        ValueError: it is not one tensor, holds whole numbers, or is not finite.
     """
     output = tensor_of(network(images.clone()))
     if output is None:
         raise ValueError(f"{type(network).__name__} must put out one tensor")
+    if not (output.is_floating_point() or output.is_complex()):
+        kind = str(output.dtype).removeprefix("torch.")
+        raise ValueError(f"{type(network).__name__} puts out {kind}: it must put out the scores behind it")
     if not output.isfinite().all():
         raise ValueError(f"{type(network).__name__} puts out numbers that are not finite: nothing can be told from it")
     return output

@@ -45,7 +45,8 @@ def assert_equivariant(
 
     Raises:
         AssertionError: it is not, or could not be told; says at which layer and size, and which sizes would do.
-        ValueError: the group, the sizes or the arithmetics are none, a size is 1, or the output tells nothing.
+        ValueError: the group, the sizes or the arithmetics are none, a size is 1, the network cannot be copied, or its
+            output tells nothing.
     """
     defaults = _defaults(request)
 

@@ -37,9 +37,12 @@ class Probe:
     images: Images
     report: Report = field(default_factory=dict)
 
-    def network(self) -> nn.Module:
-        """A new network, with the weights that were given where there are any."""
-        return self.subject.load(self.subject.build())
+    def network(self, *, training: bool | None = None) -> nn.Module:
+        """A new network in the mode that is asked for, with the weights that were given where there are any."""
+        network = self.subject.load(self.subject.build())
+        if training is not None:
+            network.train(training)
+        return network
 
     @property
     def configuration(self) -> tuple[int, int, int]:
@@ -69,10 +72,10 @@ def parameters(probe: Probe) -> Iterator[Finding]:
 
 def costs(probe: Probe) -> Iterator[Finding]:
     """MACs of one image are those of the card, and scoring a batch takes no more of them than training on it."""
-    macs = forward_macs(probe.network().eval(), probe.images.batch(slice(1)))
-    scored = forward_macs(probe.network().eval(), probe.images.batch(slice(BATCH)))
+    macs = forward_macs(probe.network(training=False), probe.images.batch(slice(1)))
+    scored = forward_macs(probe.network(training=False), probe.images.batch(slice(BATCH)))
     with seeded(CPU, STREAM):
-        trained = forward_macs(probe.network().train(), probe.images.batch(slice(BATCH)))
+        trained = forward_macs(probe.network(training=True), probe.images.batch(slice(BATCH)))
     passes = scored / trained if trained else 1.0
     probe.report.update(macs=macs, passes=round(passes, 3))
     said = probe.stated.macs if probe.stated else None

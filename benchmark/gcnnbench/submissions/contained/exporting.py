@@ -72,8 +72,8 @@ def export_network(
     passes: dict[bool, list[Graph]] = {True: [], False: []}
     with as_operators():
         for mode, sizes in ((True, training), (False, evaluation)):
-            network.train(mode)
-            shown, prefix = (network, "") if mode else (_Scored(network).eval(), "network.")
+            shown, prefix = (network, "") if mode else (_Scored(network), "network.")
+            shown.train(mode)
             for batch in sizes:
                 passes[mode].append(_graph(shown, prefix, images[:batch].clone(), constants))
     graphs = Graphs(
@@ -214,7 +214,8 @@ def _name(node: fx.Node) -> str | None:
 def _compare(network: nn.Module, graph: GraphNetwork, images: Tensor) -> None:
     """One training step of both, which must leave the same logits, gradients and statistics."""
     found = []
-    for one in (network.train(), graph.train()):
+    for one in (network, graph):
+        one.train()
         with seeded(CPU, _STREAM):
             logits = one(images.clone())
         F.cross_entropy(logits, torch.arange(len(images)) % logits.shape[1]).backward()
@@ -227,7 +228,8 @@ def _compare(network: nn.Module, graph: GraphNetwork, images: Tensor) -> None:
 def _compare_scores(network: nn.Module, graph: GraphNetwork, images: Tensor) -> None:
     with torch.inference_mode():
         scored = for_scoring(network)(images.clone())
-        again = graph.eval()(images.clone())
+        graph.eval()
+        again = graph(images.clone())
     _same({"logits": scored}, {"logits": again}, "in evaluation")
 
 

@@ -56,7 +56,7 @@ def probe_job(subject: Subject, before: Snapshot) -> tuple[list[Finding], Report
 
 def _interface(probe: Probe) -> Iterator[Finding]:
     remedy = f"give float32 logits (batch, {probe.subject.classes})"
-    network = probe.network().eval()
+    network = probe.network(training=False)
     with torch.inference_mode():
         for count in (1, BATCH):
             logits = network(probe.images.batch(slice(count)))
@@ -78,7 +78,7 @@ def _interface(probe: Probe) -> Iterator[Finding]:
 
 
 def _gradient(probe: Probe) -> Iterator[Finding]:
-    network = probe.network().train()
+    network = probe.network(training=True)
     held = contents(network)
     logits = _step(probe, network)
     without = [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None]
@@ -108,12 +108,14 @@ def _determinism(probe: Probe) -> Iterator[Finding]:
         what = f"two networks built from one seed differ in {(differing or ['their tensors'])[0]}"
         yield Finding(check="determinism", what=what, remedy=remedy)
         return
-    steps = [_step(probe, network.train()) for network in (one, other)]
+    for network in (one, other):
+        network.train()
+    steps = [_step(probe, network) for network in (one, other)]
     if not torch.equal(*steps):
         probe.report["deterministic"] = False
         what = f"the same training step from the same seed gives logits that differ by {_apart(*steps):.2g}"
         yield Finding(check="determinism", what=what, remedy=remedy)
-    scoring = probe.network().eval()
+    scoring = probe.network(training=False)
     with torch.inference_mode():
         twice = [scoring(probe.images.batch(slice(BATCH))) for _ in range(2)]
     if not torch.equal(*twice):
@@ -137,7 +139,8 @@ def _apart(one: Tensor, other: Tensor) -> float:
 def _portability(probe: Probe) -> Iterator[Finding]:
     """A forward pass on the meta device, which holds no numbers: a tensor that stayed behind on the CPU shows."""
     try:
-        network = probe.network().eval().to("meta")
+        network = probe.network(training=False)
+        network.to("meta")
         with torch.no_grad():
             network(probe.images.batch(slice(2)).to("meta"))
     except Exception as error:
