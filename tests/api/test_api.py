@@ -13,6 +13,8 @@ from gcnnbench import api
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.errors import UserError
+from gcnnbench.runs.cell import Cell
+from gcnnbench.runs.store import Store
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 
@@ -71,8 +73,24 @@ def test_a_superseded_version_has_networks_of_its_own_and_is_not_run() -> None:
     for name, version in (("mnist-upright", 2), ("mnist-upright@1", 1)):
         kept = load_file(results / f"mnist-upright@{version}" / "p4cnn@28" / "seed-0.safetensors")
         assert torch.equal(found[name].state_dict()["norm7.weight"], kept["norm7.weight"])
+    with pytest.raises(UserError, match="mnist-upright@1 is of version 1 of p4cnn, which this suite no longer init"):
+        api.build("p4cnn@28", "mnist-upright@1")
+    assert api.build("z2cnn@28", "mnist-upright@1"), "of a version that began as today's does"
     with pytest.raises(UserError, match="mnist-upright@1 is superseded by version 2"):
         api.run_cell("mnist-upright@1", "p4cnn@28")
+
+
+def test_a_cell_that_has_its_record_gets_a_further_one(cards: Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny@1" / "z2cnn@8"
+    api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, cards=cards)
+    first = (folder / "seed-0.json").read_bytes()
+    api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, cards=cards)
+    assert sorted(path.name for path in folder.glob("*.json")) == ["seed-0.json", "seed-0.repeat-1.json"]
+    assert (folder / "seed-0.json").read_bytes() == first
+    with Store(tmp_path).claim(Cell(cards, "tiny", "z2cnn@8", 1, "cpu", 1, tmp_path)) as free:
+        assert free
+        with pytest.raises(UserError, match="seed 1 is running in another process"):
+            api.run_cell("tiny", "z2cnn@8", 1, device="cpu", threads=1, results=tmp_path, cards=cards)
 
 
 def test_other_weights_are_refused(cards: Registry, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import ClaimsCard
 from gcnnbench.claims.evidence import gather, set_aside
 from gcnnbench.claims.families import with_families
@@ -22,6 +24,8 @@ from tests.toy_claims import NUMBER, card, judged, reading
 
 if TYPE_CHECKING:
     from tests.toy_results import Study
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def test_a_number_is_judged_with_pooled_variances_against_its_tolerance(study: Study) -> None:
@@ -164,6 +168,15 @@ def test_a_record_of_another_protocol_says_where_it_differs(study: Study) -> Non
     why = "p4cnn@28: its record of seed 0 has another protocol: recipe.optimiser.weight_decay is 0.5, now 0.0"
     assert (row.verdict, row.next) == ("not run", f"gcnnbench run toy --entry p4cnn@28; {why}")
     assert [entry for _, entry in aside] == ["p4cnn@28"]
+
+
+def test_records_of_a_superseded_version_alone_are_told_with_the_difference() -> None:
+    """The committed records of `p4cnn@29` under rotated training are those of version 1."""
+    aside = set_aside(Registry.load(), RESULTS)
+    assert ("mnist-uniform", "p4cnn@28") not in aside, "version 2 has records of it"
+    told = aside["mnist-uniform", "p4cnn@29"]
+    assert told.startswith("p4cnn@29: its record of seed 0 is of mnist-uniform@1: ")
+    assert "model_version is 1, now 2" in told
 
 
 def test_the_number_of_parameters_is_right_or_wrong(study: Study) -> None:

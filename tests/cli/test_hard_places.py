@@ -20,6 +20,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cli.app import main
 from gcnnbench.cli.progress import RunReport
 from gcnnbench.data.copies import recorded_copy
+from gcnnbench.leaderboard.tables import stale_tables
 from gcnnbench.runs import outcomes
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.events import Event
@@ -95,6 +96,14 @@ def test_an_error_of_the_file_system_is_a_users_error_for_every_verb(
     assert code == 2
     assert said.strip().endswith(": Read-only file system")
     assert len(said.strip().splitlines()) == 1
+
+
+def test_a_board_without_a_record_is_shown_and_not_kept(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results" / "quickstart@1", tmp_path / "quickstart@1")
+    shown = called("leaderboard", "quickstart", "rotmnist", "--write", "--results", tmp_path)
+    assert "## rotmnist@1" in shown.stdout
+    assert {path.name.partition("@")[0] for path in (tmp_path / "tables").iterdir()} == {"quickstart"}
+    assert not stale_tables(Registry.load(), tmp_path)
 
 
 def test_tables_are_all_new_or_all_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,12 +147,21 @@ def test_versions_of_a_benchmark_are_compared_each_with_itself(toy: Toy, study: 
     assert compared(tmp_path, [older, newer], [newer]).notes == ("toy@1 is gone",)
 
 
+LONE_RECORD = json.dumps(
+    {
+        **{"entry": "p4cnn@28", "rank": 1, "equivariance": "exact", "numeric_mode": None, "metrics": {}},
+        **{"seeds": [0, 1], "records": ["a"]},
+    }
+)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         (None, "cannot be read"),
         ("[", "no leaderboard: EOF while parsing"),
         ('[{"rows": []}]', r"no leaderboard: 0.benchmark"),
+        (f'[{{"benchmark": "b@1", "rank_by": "x", "rows": [{LONE_RECORD}]}}]', "2 seeds and 1 record"),
     ],
 )
 def test_files_that_hold_no_leaderboard(

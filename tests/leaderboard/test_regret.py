@@ -97,7 +97,16 @@ def test_families_are_found_by_name() -> None:
 def test_no_fixed_entry_with_every_seed_no_table(learnt: set[str], seeds: int) -> None:
     table = regrets("toy", {"only": {"a": {0: 0.5}}}, learnt, {"only": seeds})
     assert (table.best, table.rows) == ({}, ())
-    with pytest.raises(UserError, match="no fixed entry has every seed of a benchmark of the family toy"):
+    with pytest.raises(UserError, match="has every seed of every condition; no fixed one has those of only"):
+        as_markdown(table)
+
+
+def test_without_a_condition_no_worst_case_is_known() -> None:
+    """The exact network is the best of the circle, where all are complete, and the worst of the halves."""
+    late = {**ACCURACIES, "halves": {entry: {0: own[0]} for entry, own in ACCURACIES["halves"].items()}}
+    table = regrets("toy", late, {"learnt"}, SEEDS)
+    assert (table.rows, table.incomplete) == ((), ("exact", "plain", "learnt", "late"))
+    with pytest.raises(UserError, match="no fixed one has those of halves"):
         as_markdown(table)
 
 

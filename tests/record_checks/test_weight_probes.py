@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cli import main
@@ -14,6 +16,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.record_checks import weight_probes
 from gcnnbench.record_checks.weight_probes import Layer, Merge, Probed, probe_records
 from gcnnbench.record_checks.weight_probes_text import as_markdown, reading
+from gcnnbench.runs.cell import Cell
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 QUICK = "quickstart@1"
@@ -38,7 +41,7 @@ def test_exact_records_are_perfect_and_ordinary_ones_stand_beside_their_controls
         assert all(layer.trained == pytest.approx((1, 1), abs=1e-6) and layer.seeds == (0, 1) for layer in exact)
     ordinary = {(one.layer, one.quantity): one for one in found.layers if one.entry == "z2cnn@12"}
     assert 0 < max(ordinary["relu4", "correlation"].trained) < 0.9
-    assert 0 < max(ordinary["relu4", "correlation"].untrained) < 0.9
+    assert 0 < max(ordinary["relu4", "correlation"].untrained or ()) < 0.9
     merges = {one.entry: one for one in found.merges}
     assert merges["p4cnn@12"].fresh == merges["p4cnn@12"].moved
     assert all(one.fresh == pytest.approx(one.moved, abs=0.01) for one in merges.values() if one.entry != "z2cnn@12")
@@ -46,6 +49,20 @@ def test_exact_records_are_perfect_and_ordinary_ones_stand_beside_their_controls
     assert sum(ordinary_merge.fresh) - sum(ordinary_merge.moved) > 0.4
     assert len(ordinary_merge.other) == 2
     assert all(other < fresh for other, fresh in zip(ordinary_merge.other, ordinary_merge.fresh, strict=True))
+
+
+def test_records_of_an_earlier_model_version_have_no_untrained_network_beside_them(tmp_path: Path) -> None:
+    registry = Registry.load()
+    card = registry.benchmark(QUICK).model_copy(update={"model_versions": {"p4cnn": 1}})
+    earlier = replace(registry, benchmarks={**registry.benchmarks, "quickstart": card})
+    weights = load_file(RESULTS / QUICK / "p4cnn@12" / "seed-0.safetensors")
+    now, then = (
+        weight_probes._read(Cell(cards, QUICK, "p4cnn@12", 0, "cpu", 1, tmp_path), "subspace", weights, 20)
+        for cards in (registry, earlier)
+    )
+    assert now.trained == then.trained
+    assert now.untrained is not None
+    assert then.untrained is None
 
 
 def test_the_pool_at_an_odd_size_shows_in_features_and_not_in_weights(tmp_path: Path) -> None:
@@ -77,11 +94,12 @@ def test_tables_have_a_row_for_each_entry_and_what_is_rounded_says_so() -> None:
     layers = [
         Layer("b@1", "a@9", "relu1", "law", (0, 1), (1.0, 1.0), (0.5, 0.0)),
         Layer("b@1", "a@9", "relu2", "law", (0, 1), (0.25, 0.75), (1.0, 0.998)),
+        Layer("b@1", "a@9", "relu3", "law", (0, 1), (0.25, 0.75), None),
     ]
     merge = Merge("b@1", "a@9", (0, 1), own=(0.9, 0.92), fresh=(0.9, 0.8), moved=(0.5, 0.6), other=())
     text = as_markdown(Probed("alignment", 8, 9, layers, [merge], ["b@1 c@9: no chain"]))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
-    assert rows[2] == ["law", "b@1", "a@9", "2", "1 (0.25)", "0.50 (>0.99)"]
+    assert rows[2] == ["law", "b@1", "a@9", "2", "1 (0.25)", "0.50 (>0.99)", "0.50 (–)"]
     assert rows[-1] == ["b@1", "a@9", "2", "91.0 ± 1.4", "85.0 ± 7.1", "55.0 ± 7.1", "+30.0 ± 14.1", "–"]
     assert text.endswith("- not read: b@1 c@9: no chain")
     assert [reading(one) for one in (0, 1e-12, 1e-3, -1e-3, -0.5, 0.999, 1.001)] == [

@@ -171,6 +171,13 @@ def test_other_seeds_are_refused(text: str) -> None:
         seeds_from(text)
 
 
+@pytest.mark.parametrize("text", ["0-999999999", "0-9999,10000", "0-5000,0-5000"])
+def test_more_seeds_than_anybody_runs_are_refused_before_they_are_counted(text: str) -> None:
+    assert len(seeds_from("1-10000")) == 10_000
+    with pytest.raises(UserError, match="more than 10,000 at once"):
+        seeds_from(text)
+
+
 @pytest.mark.parametrize("text", ["2000000000,0", "0-1000000001"])
 def test_a_seed_that_no_record_could_say_is_told_before_the_work(text: str, make_cell: Callable[..., Cell]) -> None:
     assert seeds_from("1000000000") == (10**9,)

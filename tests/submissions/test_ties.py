@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.data.parts import Part
+from gcnnbench.equivariance.results import EquivarianceState, Exactness
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import prepare_material
+from gcnnbench.runs.measuring import Measured
 from gcnnbench.scoring.conditions import EvaluationState
 from gcnnbench.submissions import rescoring
 from gcnnbench.submissions.contained.metamorphic import contents, scoring_findings
@@ -50,12 +54,52 @@ def test_scores_that_float_noise_decides_are_refused(
 ) -> None:
     """Also where the logits of one class alone are so large that those of the others are within the noise of them."""
     offset = offset * 1e3 if offset is ALL else offset
-    report = SimpleNamespace(after="", parameters=1, macs=1, probes=None, test_seconds=1.0, scored=1)
-    monkeypatch.setattr(rescoring, "run_job_or_refuse", lambda *_: SimpleNamespace(report="", tensors={}))
-    monkeypatch.setattr(rescoring, "read_report", lambda *_: report)
-    monkeypatch.setattr(rescoring, "evaluation_of", lambda *_: outputs(offset))
-    with pytest.raises(Refused, match=r"two classes are equal but for float noise for .* of 200 images"):
-        rescoring.score(cell, {}, {}, torch.zeros(200, 1, 8, 8, dtype=torch.uint8), trust=False)
+    assert "two classes are equal but for float noise for" in refused(cell, monkeypatch, outputs(offset))
+
+
+def refused(cell: Cell, monkeypatch: pytest.MonkeyPatch, found: EvaluationState) -> str:
+    """Why a network that gives these outputs of 200 images of two classes is refused; empty where it is not."""
+    measured = EquivarianceState(depths=(), invariance_error=0.0, flips=0.0, dtype="float64")
+    exact = Exactness(
+        grid="symmetric",
+        certificate="exact",
+        decision="exact",
+        first_break=None,
+        error=0.0,
+        nearest_exact_sizes=(),
+        reason=None,
+    )
+    after = Measured(state=measured, exactness=exact).model_dump_json()
+    report = {"after": after, "parameters": 1, "macs": 1, "test_seconds": 1.0, "scored": 1}
+    monkeypatch.setattr(rescoring, "run_job_or_refuse", lambda *_: SimpleNamespace(report=report, tensors={}))
+    monkeypatch.setattr(rescoring, "evaluation_of", lambda *_: found)
+    test = Part(torch.zeros(200, 1, 8, 8, dtype=torch.uint8), torch.arange(200) % 2)
+    try:
+        rescoring.score(cell, {}, {}, test, trust=False)
+    except Refused as error:
+        return "\n".join(finding.what for finding in error.findings)
+    return ""
+
+
+def two_levels(noise: float) -> EvaluationState:
+    """Logits of 200 images of two classes, most of one class, on two levels but for noise of that share of them."""
+    drawn = torch.Generator().manual_seed(0)
+    side = torch.where(torch.rand(200, generator=drawn) < 0.95, 1.0, -1.0)
+    scores = side + noise * torch.randn(200, generator=drawn)
+    return EvaluationState(logits={"upright": torch.stack([-scores, scores], 1)})
+
+
+@pytest.mark.parametrize("auc", [True, False])
+def test_an_order_that_float_noise_decides_is_refused_where_the_auc_counts_it(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch, auc: bool
+) -> None:
+    """No class is a tie, and within each level the order is free: a bundle could state the AUC that it likes."""
+    card = cell.card.model_copy(update={"evaluation": cell.card.evaluation.model_copy(update={"auc": auc})})
+    registry = replace(cell.registry, benchmarks={**cell.registry.benchmarks, "tiny": card})
+    ranked = replace(cell, registry=registry)
+    told = refused(ranked, monkeypatch, two_levels(1e-6))
+    assert ("of the 10,000 pairs of images that the AUC counts" in told) is auc
+    assert refused(ranked, monkeypatch, two_levels(0.1)) == ""
 
 
 class BesideOthers(nn.Module):

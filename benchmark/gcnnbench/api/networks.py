@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from gcnnbench.api.folders import Folder, data_folder, results_folder
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.copies import lacks_digests, on_copies, settle
 from gcnnbench.data.registered import load_dataset
@@ -21,7 +22,7 @@ from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_to_end
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
-from gcnnbench.runs.plan import plan
+from gcnnbench.runs.plan import is_done, plan
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.weights import load_weights
@@ -49,10 +50,19 @@ def build(entry: str, benchmark: str, *, seed: int = 0, cards: Registry | None =
         A network from images (batch, channels, size, size) to logits (batch, classes).
 
     Raises:
-        UserError: there is no such entry or benchmark, or the network cannot be built.
+        UserError: there is no such entry or benchmark, the network cannot be built, or a superseded benchmark is of a
+            version of it that began with other weights.
     """
     cards = cards or registry()
     card = cards.benchmark(benchmark)
+    model = cards.model(entry)
+    if card.version_of(model) != model.model_version:
+        then = f"version {card.version_of(model)} of {model.name}, which this suite no longer initialises"
+        raise UserError(f"{card.full_name} is of {then}; its trained networks are loaded by load_model")
+    return _initialised(entry, card, seed, cards)
+
+
+def _initialised(entry: str, card: BenchmarkCard, seed: int, cards: Registry) -> nn.Module:
     with seeded(torch.device("cpu"), derive(card.name, seed, "initialisation")):
         return cards.build(entry, card)
 
@@ -85,9 +95,10 @@ def load_model(
     content = read_plain(path, WEIGHTS_BYTES)
     if hashlib.sha256(content).hexdigest() != record.weights.sha256:
         raise UserError(f"{path}: not the weights that the record of {cell.name} names")
-    network = build(entry, benchmark, seed=seed, cards=cards)
+    network = _initialised(entry, card, seed, cards)
     load_weights(network, safetensors.torch.load(content))
-    return network.eval()
+    network.eval()
+    return network
 
 
 def run_cell(
@@ -104,6 +115,8 @@ def run_cell(
 ) -> Record:
     """Train and score one cell here and now; its record and weights are kept only where `results` is given.
 
+    Of a cell that has its record there a further one is kept, `seed-0.repeat-1.json`.
+
     Args:
         benchmark: its name.
         entry: `slug@size`.
@@ -116,7 +129,7 @@ def run_cell(
         cards: the registry, read anew where none is given.
 
     Raises:
-        UserError: there is no such cell, the benchmark is superseded, or its data is missing.
+        UserError: there is no such cell, the benchmark is superseded, its data is missing, or another process runs it.
         DivergedError: the loss is not finite.
         UnusableError: the predictions cannot be scored.
     """
@@ -135,7 +148,12 @@ def run_cell(
         data=folder,
         limit=limit,
     )
-    finished = run_to_end(cell)
-    if results is not None:
-        Store(Path(results)).add(cell, finished)
+    if results is None:
+        return run_to_end(cell).record
+    store = Store(Path(results))
+    with store.claim(cell) as free:
+        if not free:
+            raise UserError(f"{cell.name} is running in another process on {store.results}")
+        finished = run_to_end(cell)
+        store.add(cell, finished, repeat=is_done(store, cell, store.record(cell)))
     return finished.record

@@ -61,23 +61,27 @@ def gather(registry: Registry, results: Path) -> dict[tuple[str, str], list[Evid
 
 
 def set_aside(registry: Registry, results: Path) -> dict[tuple[str, str], str]:
-    """Why records of an entry that are there do not speak to claims, by (benchmark's name, entry).
+    """Why none of the records of an entry that are there speaks to claims, by (benchmark's name, entry).
 
     For records of another protocol, the items in which it differs from the one that the benchmark has now.
     """
     registry = on_copies(registry, results)
     told: dict[tuple[str, str], str] = {}
+    speaking: set[tuple[str, str]] = set()
     for file in read_files(results):
         record = file.content
         card = registry.benchmarks.get(file.place.parts[0].partition("@")[0])
         if not isinstance(record, Record) or card is None or record.entry not in card.entries:
             continue
         why = f"its record of seed {record.seed} is unofficial" if file.kind == "unofficial" else ""
-        if differing := difference_from_now(registry, record):
-            why = f"its record of seed {record.seed} has another protocol: {differing}"
+        if differing := difference_from_now(registry, record, card):
+            of = "has another protocol" if record.benchmark == card.full_name else f"is of {record.benchmark}"
+            why = f"its record of seed {record.seed} {of}: {differing}"
         if why:
             told.setdefault((card.name, record.entry), f"{record.entry}: {why}")
-    return told
+        else:
+            speaking.add((card.name, record.entry))
+    return {cell: why for cell, why in told.items() if cell not in speaking}
 
 
 def evidence(record: Record, made: Run) -> Evidence:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.spec import spec
 
 
-def difference_from_now(registry: Registry, record: Record) -> str:
-    """How a record's protocol differs from the one that its benchmark has now; empty where it does not.
+def difference_from_now(registry: Registry, record: Record, card: BenchmarkCard) -> str:
+    """How a record's protocol differs from the one that a benchmark has now; empty where it does not.
 
     Args:
         registry: the cards.
-        record: a record of a registered benchmark; of an entry that is not registered there is nothing to tell.
+        record: a record; of an entry that is not registered there is nothing to tell.
+        card: the benchmark, of the record's own version or of another.
     """
     if record.entry.partition("@")[0] not in registry.models:
-        return ""
-    card = registry.card_of(record.benchmark)
-    if card is None:
         return ""
     return ", ".join(differences(record.spec, spec(registry, card, record.entry)))
 

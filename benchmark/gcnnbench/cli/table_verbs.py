@@ -106,6 +106,7 @@ def _keep(registry: Registry, results: Path, boards: list[Board], *, everything:
     made = {
         results / tables.TABLES / name: text.encode()
         for board in boards
+        if board.has_records
         for name, text in tables.table_files(board).items()
     }
     if everything:

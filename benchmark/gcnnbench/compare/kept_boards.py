@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from gcnnbench.errors import UserError
+from gcnnbench.formatting import how_many
 from gcnnbench.strict_json import mistakes, parse_json
 
 
@@ -36,6 +38,12 @@ class KeptRow(Tolerant):
     test_images: int | None = None
     spec_digest: str | None = None
     records: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _a_record_for_each_seed(self) -> Self:
+        if self.records is not None and len(self.records) != len(self.seeds):
+            raise ValueError(f"{how_many(len(self.seeds), 'seed')} and {how_many(len(self.records), 'record')}")
+        return self
 
 
 class KeptBoard(Tolerant):

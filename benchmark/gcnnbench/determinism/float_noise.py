@@ -137,6 +137,18 @@ def possible_orders(found: Tensor, labels: Tensor, allowed: float) -> tuple[int,
     return least, most
 
 
+def tied_pairs(found: Tensor, labels: Tensor, allowed: float) -> tuple[int, int]:
+    """How many pairs (image of class 1, image of class 0) float noise may order either way, and how many there are.
+
+    Args:
+        found: logits (images, 2).
+        labels: true classes (images,).
+        allowed: what each logit may move by, once they are centred.
+    """
+    least, most = possible_orders(found, labels, allowed)
+    return most - least, int((labels == 1).sum()) * int((labels == 0).sum())
+
+
 def one_hot(labels: Tensor, classes: int) -> Tensor:
     """The true class as the only choice: bool (images, classes)."""
     return torch.arange(classes) == labels.cpu()[:, None]

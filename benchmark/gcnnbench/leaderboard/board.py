@@ -153,6 +153,11 @@ class Board:
         return any(row.seeds for row in self.rows) or bool(self.weights_only)
 
     @property
+    def has_records(self) -> bool:
+        """Whether it has runs, or records that do not count."""
+        return self.has_runs or bool(self.not_counted)
+
+    @property
     def cross_tested(self) -> bool:
         """Whether each seed is tested on a fold of its own, so that rows are compared fold by fold."""
         return any(row.folds for row in self.rows)

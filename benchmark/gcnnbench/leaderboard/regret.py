@@ -45,7 +45,7 @@ class Regret:
 class RegretTable:
     """The regrets of a family, smallest worst case first, and the best fixed entry of each condition.
 
-    Without a best entry there is no row: no fixed entry has every seed of any condition.
+    A condition without a best entry has no fixed one with every seed; then no worst case is known, and there is no row.
     """
 
     family: str
@@ -66,9 +66,9 @@ def regrets(family: str, accuracies: Accuracies, learnt: set[str], seeds: Mappin
 
     Args:
         family: its name.
-        accuracies: shares in [0, 1]; a condition in which no fixed entry has every seed is left out.
+        accuracies: shares in [0, 1].
         learnt: the entries whose symmetry is learnt; all others are fixed.
-        seeds: how many seeds the protocol of each condition has, from 0 upwards.
+        seeds: how many seeds the protocol of each condition of the family has, from 0 upwards.
     """
     best: dict[str, str] = {}
     complete: dict[str, dict[str, list[float]]] = {}
@@ -87,14 +87,14 @@ def regrets(family: str, accuracies: Accuracies, learnt: set[str], seeds: Mappin
             if entry in here:
                 champion = here[best[condition]]
                 found[condition] = paired([one - own for one, own in zip(champion, here[entry], strict=True)])
-        if best and len(found) == len(best):
+        if found.keys() == seeds.keys():
             worst = max(found, key=lambda condition: found[condition].difference)
             rows.append(Regret(entry, entry in learnt, found, worst))
         else:
             incomplete.append(entry)
     adjusted = holm({(row.entry, where): found.p for row in rows for where, found in row.regrets.items()})
     ranked = sorted((replace(row, p=adjusted[row.entry, row.worst]) for row in rows), key=lambda row: row.largest)
-    return RegretTable(family, best, tuple(ranked), tuple(incomplete), {where: seeds[where] for where in best})
+    return RegretTable(family, best, tuple(ranked), tuple(incomplete), seeds)
 
 
 def regret_table(registry: Registry, results: Path, family: str) -> RegretTable:
@@ -148,8 +148,12 @@ def as_markdown(table: RegretTable) -> str:
     Raises:
         UserError: it has no row.
     """
-    if not table.best:
-        raise UserError(f"no fixed entry has every seed of a benchmark of the family {table.family}")
+    if not table.rows:
+        lacking = [condition for condition in table.seeds if condition not in table.best]
+        raise UserError(
+            f"no entry of the family {table.family} has every seed of every condition"
+            + (f"; no fixed one has those of {', '.join(lacking)}" if lacking else "")
+        )
     conditions = list(table.best)
     rows = [
         [

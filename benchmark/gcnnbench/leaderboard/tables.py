@@ -47,7 +47,7 @@ def leaderboard(registry: Registry, results: Path, names: Sequence[str] = ()) ->
     made = [replace(board, weights_only=trained_elsewhere.get(board.benchmark, ())) for board in made]
     if not any(board.has_runs for board in made):
         raise UserError(_nothing(results, cards[0] if names else None, made, found.findings))
-    return [board for board in made if names or board.has_runs or board.not_counted], found.findings
+    return [board for board in made if names or board.has_records], found.findings
 
 
 def render(boards: Sequence[Board], form: FormatName, *, wide: bool = False, top: int | None = None) -> str:
@@ -90,7 +90,7 @@ def stale_tables(registry: Registry, results: Path) -> list[str]:
     findings = []
     for path in kept:
         if path.name not in made:
-            findings.append(f"{TABLES}/{path.name}: there is no record from which it could be made; {again}")
+            findings.append(f"{TABLES}/{path.name}: there is no record from which it could be made; delete it")
         elif _content(path) != made[path.name].encode():
             findings.append(f"{TABLES}/{path.name}: not the table that the records make; {again}")
     return findings

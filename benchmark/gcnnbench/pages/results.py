@@ -122,7 +122,7 @@ def _regrets(
     found = []
     for family in sorted({card.family for card in cards if card.family}):
         table = regret_table(registry, results, family)
-        if not table.best:
+        if not table.rows:
             continue
         learnt = any(row.learnt for row in table.rows)
         figures = [draw(registry, results, "degree", None, folder, family)] if learnt else []

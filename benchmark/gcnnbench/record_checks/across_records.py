@@ -8,29 +8,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.formatting import how_many, listed
 from gcnnbench.record_checks.rows import RecordRow
 from gcnnbench.runs.files import Kind
 from gcnnbench.runs.record import Failure, Record
+from gcnnbench.runs.spec import training_digests
 
 
 @dataclass(frozen=True)
 class _Cell:
     """Whose record it is, the losses and accuracies of its training, and the digest of its counts.
 
-    The name is that of benchmark, entry and seed, from which random streams are derived. The version of the benchmark
-    is no part of it: versions that train alike give one cell the same weights.
+    The protocol is the benchmark's name, from which random streams are derived, and the digest of how it trains; the
+    network is the entry and the digest of what is built. The version of the benchmark is no part of them: versions that
+    train alike give one cell the same weights.
     """
 
-    name: tuple[str, str, int]
+    protocol: tuple[str, str]
+    network: tuple[str, str]
+    seed: int
     course: tuple[tuple[float | None, ...], ...]
     counts: str
 
+    def is_same(self, other: _Cell) -> bool:
+        """Whether both are the same training."""
+        return (self.protocol, self.network, self.seed) == (other.protocol, other.network, other.seed)
+
     def trained_alike(self, other: _Cell) -> bool:
         """Whether two entries of a benchmark train alike and are scored otherwise, as a network and its average are."""
-        (benchmark, entry, seed), (its_benchmark, its_entry, its_seed) = self.name, other.name
-        same = (benchmark, seed, self.course) == (its_benchmark, its_seed, other.course)
-        return same and entry != its_entry and self.counts != other.counts
+        same = (self.protocol, self.seed, self.course) == (other.protocol, other.seed, other.course)
+        return same and self.network[0] != other.network[0] and self.counts != other.counts
 
 
 class Cells:
@@ -53,7 +61,9 @@ class Cells:
         """Take note of a record and where it stands."""
         counts = hashlib.sha256(record.counts.model_dump_json().encode()).hexdigest()
         course = tuple((one.train_loss, one.train_accuracy, one.train_penalty) for one in record.training.history)
-        cell = _Cell((record.benchmark.partition("@")[0], record.entry, record.seed), course, counts)
+        trained, built = training_digests(record.spec)
+        protocol, network = (record.benchmark.partition("@")[0], trained), (record.entry, built)
+        cell = _Cell(protocol, network, record.seed, course, counts)
         if kind == "seed" and self._is_current(record):
             self.seeds[record.benchmark, record.entry].add(record.seed)
         self.weights[record.weights.sha256].append((place, cell))
@@ -78,7 +88,7 @@ class Cells:
         for what, groups in (("weights", self.weights), ("counts", self.contents)):
             for group in groups.values():
                 for place, cell in group:
-                    others = [other for other, its in group if its.name != cell.name and not its.trained_alike(cell)]
+                    others = [other for other, its in group if not (its.is_same(cell) or its.trained_alike(cell))]
                     if others:
                         copies[place].append(f"{what}: the same as those of {others[0]}, a cell of its own")
         later = dict(self.to_come(protocol_seeds))
@@ -104,15 +114,20 @@ class Cells:
                 told = f"{len(seeds)} of {how_many(asked, 'seed')}: {listed(tuple(left))} not run yet"
                 yield f"{benchmark}/{entry}/seed-{last}.json", (told,)
 
-    def gaps(self) -> Iterator[tuple[str, str]]:
-        """Entries that lack seeds below the highest one they have, unless these failed."""
+    def gaps(self, cards: Mapping[str, BenchmarkCard]) -> Iterator[tuple[str, str]]:
+        """Entries that lack seeds below the highest one they have, unless these failed, and how to run them.
+
+        Args:
+            cards: the benchmarks by full name; no command is told for another one.
+        """
         for (benchmark, entry), seeds in sorted(self.seeds.items()):
             lacking = [s for s in range(max(seeds)) if s not in seeds and (benchmark, entry, s) not in self.accounted]
             if lacking:
                 told = listed(tuple(lacking))
                 why = "missing below others and not failed: seeds are all run, none is picked"
-                command = f"gcnnbench run {benchmark.partition('@')[0]} --entry {entry}"
-                yield f"{benchmark}/{entry}", f"{told} {why}; {command} --seeds {','.join(map(str, lacking))}"
+                options = f" --entry {entry} --seeds {','.join(map(str, lacking))}"
+                how = f"; {cards[benchmark].how_to_run(options)}" if benchmark in cards else ""
+                yield f"{benchmark}/{entry}", f"{told} {why}{how}"
 
 
 def orphans(results: Path) -> Iterator[str]:

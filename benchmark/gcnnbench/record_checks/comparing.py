@@ -14,6 +14,7 @@ from gcnnbench.determinism.float_noise import (
     choices,
     one_hot,
     possible_orders,
+    tied_pairs,
     ties,
     too_many,
     unexplained,
@@ -24,7 +25,6 @@ from gcnnbench.record_checks.conditions import Outcome
 from gcnnbench.record_checks.rescoring import Scores, Start
 from gcnnbench.runs.measuring import Measured
 from gcnnbench.runs.record import Record
-from gcnnbench.scoring.metrics import pairs
 
 CLOSE, ZERO = 1e-6, 1e-9
 """Errors of equivariance are measured in float64: they repeat to a millionth, and below a thousand-millionth are 0."""
@@ -44,7 +44,7 @@ def compare(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> Ou
         *_start(record, scores.start),
         *_equivariance("after", measured.after, measured.exactness_after, scores.after),
         *_cost(record, scores),
-        *_probes(record.probes, scores.probes, "probes"),
+        *other_readings(record.probes, scores.probes, "probes"),
         *_validation(record, scores),
         *_counts(record, scores),
         *_outputs(record, scores, outputs),
@@ -93,10 +93,9 @@ def _left_open(record: Record, scores: Scores) -> Iterator[str]:
     if too_many(tied[most], images):
         yield f"{most}: {tied[most]} of {how_many(images, 'image')} within float noise of a tie, and {allowed}"
     if record.counts.ordered is not None:
-        first, last = possible_orders(scores.elements["upright"], scores.labels, scores.tolerance)
-        every = pairs(record.counts)
-        if too_many(last - first, every):
-            yield f"order: {last - first} of {how_many(every, 'pair')} within float noise of a tie, and {allowed}"
+        orders, every = tied_pairs(scores.elements["upright"], scores.labels, scores.tolerance)
+        if too_many(orders, every):
+            yield f"order: {orders} of {how_many(every, 'pair')} within float noise of a tie, and {allowed}"
 
 
 def _told(elements: list[str], angles: int) -> str:
@@ -154,14 +153,20 @@ def _cost(record: Record, scores: Scores) -> Iterator[str]:
         yield f"cost.macs: {record.cost.macs}, but one image takes {scores.macs}"
 
 
-def _probes(stated: Any, found: Any, where: str) -> Iterator[str]:
-    """Readings that the stored weights do not give: other names, or numbers that are further off than they repeat."""
+def other_readings(stated: Any, found: Any, where: str) -> Iterator[str]:
+    """Readings of probes that the stored weights do not give: other names, or numbers further off than they repeat.
+
+    Args:
+        stated: what the record has, null where it has none.
+        found: what is read now.
+        where: their name in messages.
+    """
     if isinstance(found, Mapping) and isinstance(stated, Mapping) and set(found) == set(stated):
         for name in found:
-            yield from _probes(stated[name], found[name], f"{where}.{name}")
+            yield from other_readings(stated[name], found[name], f"{where}.{name}")
     elif isinstance(found, list) and isinstance(stated, list) and len(found) == len(stated):
         for index, (one, other) in enumerate(zip(stated, found, strict=True)):
-            yield from _probes(one, other, f"{where}[{index}]")
+            yield from other_readings(one, other, f"{where}[{index}]")
     elif isinstance(found, float) and isinstance(stated, int | float):
         if not same_error(stated, found):
             yield f"{where}: {stated}, but the stored weights give {found}"

@@ -50,7 +50,8 @@ def verify_records(
         each: goes through the files, as a bar that shows how far it is.
     """
     registry, chosen = on_copies(registry, results), chosen or Chosen()
-    rows, cells = [], Cells(current_digests(registry, registry.versions().values()))
+    cards = registry.versions()
+    rows, cells = [], Cells(current_digests(registry, cards.values()))
     for file in each(list(read_files(results, checked=False))):
         place = str(file.place)
         if isinstance(file.content, str):
@@ -67,8 +68,8 @@ def verify_records(
             if further is not None and not row.findings and chosen.covers(place):
                 row = further(row, file, file.content)
             rows.append(row)
-    rows = cells.compared(rows, {name: card.seeds for name, card in registry.versions().items()})
-    rows += [RecordRow(id_, "refused", (what,)) for id_, what in cells.gaps()]
+    rows = cells.compared(rows, {name: card.seeds for name, card in cards.items()})
+    rows += [RecordRow(id_, "refused", (what,)) for id_, what in cells.gaps(cards)]
     rows += [RecordRow(place, "refused", (what,)) for place, what in weights_only_findings(registry, results)]
     rows += [_refused(finding) for finding in [*orphans(results), *stale_tables(registry, results)]]
     return [row for row in rows if chosen.covers(row.id)]
@@ -141,7 +142,7 @@ def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
     else:
         why, _ = excluded(run(record, kind, card), card, current_digests(registry, [card]))
         if why is not None:
-            differing = difference_from_now(registry, record) if why in ("stale", "superseded") else ""
+            differing = difference_from_now(registry, record, card) if why in ("stale", "superseded") else ""
             yield f"{why}: not on the leaderboard" + (f" ({differing})" if differing else "")
         elif card.superseded_by is not None:
             yield f"of {card.full_name}, which version {card.superseded_by} superseded"

@@ -169,6 +169,8 @@ def different(record: Record, made: Record) -> Iterator[str]:
         yield f"training.tested_epoch: {record.training.tested_epoch}, now {made.training.tested_epoch}"
     if record.equivariance != made.equivariance:
         yield "equivariance: not the recorded errors"
+    if record.probes != made.probes:
+        yield "probes: not the recorded readings"
 
 
 def other_stack(then: Provenance, now: Provenance) -> Iterator[str]:

@@ -36,7 +36,10 @@ TEST_IMAGES = 500
 
 @dataclass(frozen=True)
 class Layer:
-    """One quantity of one layer of an entry, of the trained and of the untrained network of each seed."""
+    """One quantity of one layer of an entry, of the trained and of the untrained network of each seed.
+
+    `untrained` is null where the records are of an earlier version of the model, which began with other weights.
+    """
 
     benchmark: str
     entry: str
@@ -44,7 +47,7 @@ class Layer:
     quantity: str
     seeds: tuple[int, ...]
     trained: tuple[float, ...]
-    untrained: tuple[float, ...]
+    untrained: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Probed:
 class _Trained:
     seed: int
     trained: dict[str, dict[str, float]]
-    untrained: dict[str, dict[str, float]]
+    untrained: dict[str, dict[str, float]] | None
     chain: Chain
     images: Tensor
     test: tuple[Tensor, Tensor]
@@ -151,7 +154,8 @@ def probe_records(
 def _read(cell: Cell, name: str, weights: dict[str, Tensor], images: int) -> _Trained:
     material: Material = prepare_material(cell, torch.device("cpu"))
     acting, shown = group(cell.card.evaluation.group).point, material.train.batch(slice(images))
-    untrained = read((name,), material.network, shown, acting, "end")[name]
+    began = cell.card.version_of(cell.model) == cell.model.model_version
+    untrained = read((name,), material.network, shown, acting, "end")[name] if began else None
     load_weights(material.network, weights)
     trained = read((name,), material.network, shown, acting, "end")[name]
     test = material.test.batch(slice(TEST_IMAGES)), material.test.labels[:TEST_IMAGES]
@@ -162,8 +166,8 @@ def _layers(benchmark: str, entry: str, here: Sequence[_Trained]) -> Iterator[La
     for layer, quantities in here[0].trained.items():
         for quantity in quantities:
             trained = tuple(one.trained[layer][quantity] for one in here)
-            untrained = tuple(one.untrained[layer][quantity] for one in here)
-            yield Layer(benchmark, entry, layer, quantity, _seeds(here), trained, untrained)
+            untrained = tuple(one.untrained[layer][quantity] for one in here if one.untrained is not None)
+            yield Layer(benchmark, entry, layer, quantity, _seeds(here), trained, untrained or None)
 
 
 def _merge(benchmark: str, entry: str, here: Sequence[_Trained], element: Element) -> Merge:

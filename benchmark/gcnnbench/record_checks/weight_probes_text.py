@@ -30,7 +30,8 @@ def _layer_table(layers: Sequence[Layer]) -> str:
         for one in layers:
             if one.quantity == quantity:
                 row = rows.setdefault((quantity, one.benchmark, one.entry), [str(len(one.seeds))])
-                row.append(f"{reading(summary(one.trained).mean)} ({reading(summary(one.untrained).mean)})")
+                untrained = NOTHING if one.untrained is None else reading(summary(one.untrained).mean)
+                row.append(f"{reading(summary(one.trained).mean)} ({untrained})")
     depth = max(len(row) for row in rows.values()) - 1
     headings = ["quantity", "benchmark", "entry", "seeds", *(f"layer {place + 1}" for place in range(depth))]
     return _table([[*key, *row] for key, row in rows.items()], headings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from gcnnbench.cards.registry import Registry
 from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import WEIGHTS_BYTES
+from gcnnbench.runs.self_checks import other_probes
 from gcnnbench.runs.spec import spec
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only, weights_of
 from gcnnbench.scoring.metrics import differences, inconsistencies, metrics
@@ -41,6 +42,7 @@ def _findings(registry: Registry, results: Path, found: WeightsOnly) -> Iterator
         yield f"counts: {problem}"
         return
     yield from differences(found.metrics, made)
+    yield from other_probes(card.evaluation.probes, {"probes": found.probes})
     path = weights_of(results, found)
     try:
         content = read_plain(path, WEIGHTS_BYTES) if path.exists() else None

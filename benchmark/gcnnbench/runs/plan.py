@@ -19,11 +19,15 @@ from gcnnbench.runs.store import Store
 CellStatus = Literal["planned", "interrupted", "running", "done", "failed", "stale", "incomplete", "unreadable"]
 
 
+MOST_SEEDS = 10_000
+"""Seeds that one text may name."""
+
+
 def seeds_from(text: str) -> tuple[int, ...]:
     """The seeds that a text like `0-4` or `0,2,5-7` names, in order.
 
     Raises:
-        UserError: the text has another form, or no record could say one of its seeds.
+        UserError: the text has another form, names too many, or no record could say one of its seeds.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -32,6 +36,8 @@ def seeds_from(text: str) -> tuple[int, ...]:
         if last < first:
             raise UserError(f"seeds {text!r}: write single seeds and ranges, as in 0-4 or 0,2,5-7")
         _refuse_beyond(last)
+        if len(seeds) + last - first >= MOST_SEEDS:
+            raise UserError(f"seeds {text!r}: more than {MOST_SEEDS:,} at once")
         seeds.extend(range(first, last + 1))
     return tuple(dict.fromkeys(seeds))
 

@@ -6,9 +6,10 @@ registry, the weights, or a network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil, isclose
+from typing import Any
 
 from gcnnbench.cards.elements import ELEMENTS
 from gcnnbench.equivariance.results import relaxation
@@ -107,11 +108,20 @@ def _training(record: Record) -> Iterator[str]:
 
 def _probes(record: Record) -> Iterator[str]:
     """What was read from the network, after every epoch and at the end, is what the protocol asks for."""
-    asked = set(record.spec["evaluation"].get("probes") or ())
     readings = {f"training.history[{epoch.epoch}].probes": epoch.probes for epoch in record.training.history}
-    for place, reading in {**readings, "probes": record.probes}.items():
-        if set(reading or ()) != asked:
-            read, wanted = (", ".join(sorted(names)) or "nothing" for names in (reading or (), asked))
+    yield from other_probes(record.spec["evaluation"].get("probes"), {**readings, "probes": record.probes})
+
+
+def other_probes(asked: Sequence[str] | None, readings: Mapping[str, Any]) -> Iterator[str]:
+    """Readings of other probes than a protocol asks for.
+
+    Args:
+        asked: the names of the probes, null for none.
+        readings: what was read, by probe, under the name of its place; null where nothing was.
+    """
+    for place, reading in readings.items():
+        if set(reading or ()) != set(asked or ()):
+            read, wanted = (", ".join(sorted(names)) or "nothing" for names in (reading or (), asked or ()))
             yield f"{place}: {read}, but the protocol asks for {wanted}"
 
 

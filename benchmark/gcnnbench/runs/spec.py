@@ -19,6 +19,11 @@ NUMERICS_VERSION = 1
 NUMERIC_MODE_VERSIONS = {"bf16": 2}
 """Modes whose numbers changed while those of others did not: since 2, bf16 reads the weights anew in every step."""
 
+NETWORK = ("entry", "hyperparameters", "model_version")
+"""What of a spec says which network it is."""
+SCORING = ("evaluation", "metric_versions")
+"""What of a spec no trained weight depends on."""
+
 
 def spec(registry: Registry, benchmark: BenchmarkCard, entry: str) -> dict[str, Any]:
     """What determines the numbers of one entry of a benchmark, as plain JSON data.
@@ -74,6 +79,34 @@ def spec_digest(spec: Mapping[str, Any]) -> str:
     """
     text = json.dumps(_canonical(spec), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def training_digests(spec: Mapping[str, Any]) -> tuple[str, str]:
+    """Digests of what a spec says of training: of the protocol, and of the network.
+
+    With the benchmark's name and the seed, from which random streams are derived, they determine the trained weights.
+    Evaluation and metrics do not, nor do the images that only test: with folds these are of the part that trains.
+
+    Args:
+        spec: what `spec` gives, or any plain data that a record has in its place.
+
+    Returns:
+        Two times 64 hexadecimal digits.
+    """
+    split = {role: share for role, share in _object(spec, "split").items() if role != "test"}
+    parts = [_object(split, role).get("part") for role in split]
+    learning = {
+        "split": split,
+        "data": {part: digest for part, digest in _object(spec, "data").items() if part in parts},
+    }
+    protocol = {key: value for key, value in spec.items() if key not in (*NETWORK, *SCORING)}
+    return spec_digest({**protocol, **learning}), spec_digest({key: spec.get(key) for key in NETWORK})
+
+
+def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The object under a key; empty where there is none."""
+    found = data.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _plain(card: Model) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class WeightsOnly(Model):
     scored: Time
     weights: Weights
     outputs: Outputs
+    probes: PlainData | None = None
+    """What was read from the network, by probe and by module; null where the benchmark asks for nothing."""
 
 
 def protocol_of(spec: Mapping[str, Any]) -> dict[str, Any]:

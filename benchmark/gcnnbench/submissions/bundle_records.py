@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gcnnbench.cards.base import split_entry
 from gcnnbench.equivariance.results import EquivarianceState, Exactness
@@ -46,6 +47,7 @@ class Stated:
     macs: int
     after: EquivarianceState
     exactness: Exactness | None
+    probes: dict[str, Any] | None
     outputs: Path | None
     weights: Path
 
@@ -67,6 +69,7 @@ def stated_by(bundle: Bundle, cell: Cell) -> Stated:
             record.cost.macs,
             record.equivariance.after,
             record.equivariance.exactness_after,
+            record.probes,
             blob(results, record.outputs.sha256) if record.outputs else None,
             weights_path(place, results, record),
         )
@@ -79,6 +82,7 @@ def stated_by(bundle: Bundle, cell: Cell) -> Stated:
         found.macs,
         found.equivariance,
         found.exactness,
+        found.probes,
         blob(results, found.outputs.sha256),
         weights_of(results, found),
     )

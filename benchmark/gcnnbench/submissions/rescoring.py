@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gcnnbench.cards.base import Model
 from gcnnbench.cards.values import PlainData, Positive
-from gcnnbench.determinism.float_noise import centred, choices, root_mean_square, ties, too_many
+from gcnnbench.data.parts import Part
+from gcnnbench.determinism.float_noise import centred, choices, root_mean_square, tied_pairs, ties, too_many
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
@@ -50,25 +51,25 @@ class Scored:
     measured: Measurements
 
 
-def score(cell: Cell, code: Code, weights: Tensors, images: Tensor, *, trust: bool) -> Scored:
+def score(cell: Cell, code: Code, weights: Tensors, test: Part, *, trust: bool) -> Scored:
     """Score weights in a fresh process that holds no label.
 
     Args:
         cell: says benchmark and entry.
         code: the submission's files.
         weights: of its network, by name.
-        images: the test images as the data set holds them (images, channels, height, width).
+        test: the test share as the data set holds it; the process is given its images alone.
         trust: whether its code may run where there is no isolation.
 
     Raises:
         UserError: there is no isolation and no trust.
-        Refused: the weights do not fit, a check found something wrong, or float noise may decide too many classes.
+        Refused: the weights do not fit, a check found something wrong, or float noise may decide too much.
     """
-    tensors = {"test.images": images} | prefixed(WEIGHTS, weights)
-    outcome = run_job_or_refuse("score", cell, code, tensors, scoring_seconds(cell, len(images)), trust)
+    tensors = {"test.images": test.images} | prefixed(WEIGHTS, weights)
+    outcome = run_job_or_refuse("score", cell, code, tensors, scoring_seconds(cell, len(test)), trust)
     report = read_report(_Scoring, outcome.report)
-    evaluation = evaluation_of(cell, outcome.tensors, len(images))
-    if tied := list(_ties(cell, evaluation)):
+    evaluation = evaluation_of(cell, outcome.tensors, len(test))
+    if tied := list(_ties(cell, evaluation, test.labels)):
         raise Refused(tied)
     evaluation.seconds, evaluation.scored = report.test_seconds, report.scored
     try:
@@ -139,12 +140,21 @@ def differences(recorded: EvaluationState, found: EvaluationState) -> Iterator[s
             yield f"put into other classes at {angle}°: {off} of {how_many(len(classes), 'image')}"
 
 
-def _ties(cell: Cell, found: EvaluationState) -> Iterator[Finding]:
-    """The condition with the most images whose class float noise may decide, where they are too many."""
+def _ties(cell: Cell, found: EvaluationState, labels: Tensor) -> Iterator[Finding]:
+    """The condition with the most images whose class float noise may decide, and the pairs that the AUC counts."""
+    apart = f"by more than {NOISE:g} of the logits' root mean square"
     tied = {name: ties([choices(one, NOISE * root_mean_square(one))]) for name, one in found.logits.items()}
     name = max(tied, key=tied.__getitem__)
     images = len(found.logits[name])
     if too_many(tied[name], images):
         what = f"{cell.name}: under {name} two classes are equal but for float noise for {tied[name]} of "
-        remedy = f"tell the classes apart by more than {NOISE:g} of the logits' root mean square"
+        remedy = f"tell the classes apart {apart}"
         yield Finding(check="ties", what=f"{what}{how_many(images, 'image')}", remedy=remedy)
+    if not cell.card.evaluation.auc:
+        return
+    upright = next(iter(found.logits.values()))
+    orders, pairs = tied_pairs(upright, labels, NOISE * root_mean_square(upright))
+    if too_many(orders, pairs):
+        counted = f"the {how_many(pairs, 'pair')} of images that the AUC counts"
+        what = f"{cell.name}: float noise may order {orders:,} of {counted}"
+        yield Finding(check="ties", what=what, remedy=f"tell the images of the two classes apart {apart}")

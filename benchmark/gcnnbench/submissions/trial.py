@@ -89,7 +89,7 @@ def try_cell(cell: Cell, code: Code, *, trust: bool) -> Finished:
     findings = list(_wrong_course(cell, len(found.train), course))
     if findings:
         raise Refused(findings)
-    scored = score(cell, code, weights, found.test.images, trust=trust)
+    scored = score(cell, code, weights, found.test, trust=trust)
     _same_outputs(cell, evaluation_of(cell, trained, len(found.test)), scored.evaluation)
     state.before, state.peak_memory = network.before, course.peak_memory
     state.training = TrainingState(

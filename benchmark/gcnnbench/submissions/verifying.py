@@ -17,7 +17,7 @@ import torch
 from gcnnbench.cards.base import Model
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import how_many
-from gcnnbench.record_checks.comparing import same_error
+from gcnnbench.record_checks.comparing import other_readings, same_error
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.measured import BESIDE_CODE, Checked, Grade
 from gcnnbench.runs.measuring import Measurements
@@ -171,7 +171,7 @@ def _rescored(bundle: Bundle, cell: Cell, found: Stated, trust: bool) -> Iterato
         yield Finding(check="outputs", what=what, remedy=REMEDY)
     weights = safetensors.torch.load(_read(bundle, found.weights))
     try:
-        scored = score(cell, bundle.submission.code, weights, test.images, trust=trust)
+        scored = score(cell, bundle.submission.code, weights, test, trust=trust)
     except Refused as error:
         yield from error.findings
         return
@@ -181,7 +181,7 @@ def _rescored(bundle: Bundle, cell: Cell, found: Stated, trust: bool) -> Iterato
 
 
 def _other_measurements(stated: Stated, now: Measurements) -> Iterator[str]:
-    """Where stated costs and equivariance are not those that the weights have."""
+    """Where stated costs, equivariance and readings of probes are not those that the weights have."""
     if stated.parameters != now.parameters:
         yield f"{how_many(now.parameters, 'parameter')}, not {stated.parameters:,}"
     if stated.macs != now.macs:
@@ -191,6 +191,7 @@ def _other_measurements(stated: Stated, now: Measurements) -> Iterator[str]:
     then, error = stated.after.invariance_error, now.after.state.invariance_error
     if not same_error(then, error):
         yield f"invariance error {error}, not {then}"
+    yield from other_readings(stated.probes, now.probes, "probes")
 
 
 def _outputs(bundle: Bundle, cell: Cell, found: Stated, labels: torch.Tensor) -> EvaluationState | None:

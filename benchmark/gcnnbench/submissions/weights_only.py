@@ -42,7 +42,7 @@ def score_weights(cell: Cell, code: Code, weights: Tensors, *, trust: bool) -> S
         Refused: the weights do not fit, or a check found something wrong.
     """
     test, card = shares(cell).test, cell.card
-    found = score(cell, code, weights, test.images, trust=trust)
+    found = score(cell, code, weights, test, trust=trust)
     counts, after = counts_of(cell, found.evaluation, test.labels), found.measured.after
     content = safetensors.torch.save(weights)
     outputs = safetensors.torch.save(
@@ -64,6 +64,7 @@ def score_weights(cell: Cell, code: Code, weights: Tensors, *, trust: bool) -> S
         exactness=after.exactness,
         parameters=found.measured.parameters,
         macs=found.measured.macs,
+        probes=found.measured.probes,
         environment=provenance.versions(),
         scored=provenance.now(),
         weights=Weights(

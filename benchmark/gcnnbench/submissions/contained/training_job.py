@@ -214,6 +214,7 @@ def _score(subject: Subject, network: nn.Module, test: Images) -> Done:
         "after": measured.after.model_dump_json(),
         "parameters": measured.parameters,
         "macs": measured.macs,
+        "probes": measured.probes,
     }
     return findings, report, tensors
 
