@@ -12,7 +12,7 @@ from gcnnbench.equivariance.certificate.verdict import certify
 from gcnnbench.equivariance.deviations import OUTPUT, deviations
 from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.exactness import exactness
-from gcnnbench.equivariance.judgement import CEILING, NEGLIGIBLE, verdict_of
+from gcnnbench.equivariance.judgement import CEILING, NEGLIGIBLE, judge, verdict_of
 from gcnnbench.equivariance.precision import tensors
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.steering import symmetrised
@@ -34,12 +34,64 @@ from gcnnbench.nn.pooling import CosetPool
         (1e-9, 1e-2, 1e-11, "unknown"),  # above the bound, but it falls
         (1e-9, 1e-2, 1e-8, "exact"),  # below the bound, and it falls
         (1e-9, 1e-9, 1e-8, "unknown"),  # below the bound, but it does not fall
+        (2e-12, 0.0, 1e-12, "unknown"),  # above the bound, but float32 shows nothing
+        (1e-9, 1e-13, 1e-11, "unknown"),
         (1e-9, None, 1e-8, "unknown"),
         (NEGLIGIBLE / 2, None, NEGLIGIBLE / 4, "unknown"),
     ],
 )
 def test_a_verdict_by_bound_and_by_fall(error: float, single: float | None, bound: float, verdict: str) -> None:
     assert verdict_of(error, single, bound) == verdict
+
+
+class Normed(nn.Module):
+    """Pixel by pixel but for a norm, which takes off again what a bias adds, and with it most of small images."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.norm, self.linear = nn.Conv2d(1, 2, 1), norm, nn.Linear(2, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(self.norm(self.conv(images)).relu().mean((-2, -1)))
+        return logits
+
+
+def test_rounding_behind_a_norm_breaks_no_symmetry() -> None:
+    for seed in range(4):
+        torch.manual_seed(seed)
+        network = Normed(nn.InstanceNorm2d(2, affine=True))
+        found = exactness(network, sample_images(4, 1, 8), P4)
+        assert (found.certificate, found.decision) == ("exact", "exact"), (seed, found.reason)
+
+
+@pytest.mark.parametrize(
+    ("norm", "additions"),
+    [
+        (nn.BatchNorm2d(2), 1),
+        (nn.BatchNorm2d(2, track_running_stats=False), 2 * 64),  # two images
+        (nn.InstanceNorm2d(2), 64),
+        (nn.GroupNorm(1, 2), 2 * 64),
+        (nn.LayerNorm((2, 8, 8), elementwise_affine=False), 2 * 64),
+    ],
+)
+def test_the_statistics_of_a_norm_are_sums(norm: nn.Module, additions: int) -> None:
+    found = certify(Normed(norm), sample_images(2, 1, 8), P4.elements)
+    without = certify(Normed(nn.Identity()), sample_images(2, 1, 8), P4.elements)
+    assert additions <= found.fan_in - without.fan_in <= additions + 2  # a view counts as one
+
+
+def test_a_network_that_takes_no_float32_is_judged_without() -> None:
+    class InDoublePrecision(nn.Module):
+        """Broken by a billionth of its output, which float32 alone could tell from rounding."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            weight = torch.ones(64, 2, dtype=torch.float64)
+            weight[27] += 1e-7
+            return images.flatten(1) @ weight
+
+    found = judge(InDoublePrecision(), "given", tensors, sample_images(4, 1, 8), P4, fan_in=64, output=Invariant())
+    assert NEGLIGIBLE < max(one.error for one in found.judged) < CEILING
+    assert found.verdict(P4) == "unknown"
 
 
 class Head(nn.Module):

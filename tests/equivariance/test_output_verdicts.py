@@ -9,13 +9,14 @@ from torch.nn import functional as F
 
 from gcnnbench.equivariance.decision import decide
 from gcnnbench.equivariance.errors import measure
+from gcnnbench.equivariance.exactness import exactness
 from gcnnbench.equivariance.judgement import CEILING, judge
 from gcnnbench.equivariance.precision import tensors
 from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.errors import UserError
 from gcnnbench.nn.fields import Field, Invariant, ScalarField
-from gcnnbench.nn.groups import P4, Element
+from gcnnbench.nn.groups import P2, P4, Element, Group
 from tests.equivariance.small_network import Network, audited, made
 from tests.equivariance.symmetric import brute_force
 
@@ -164,3 +165,23 @@ def test_nothing_can_be_told_from_a_single_pixel() -> None:
         decide(network, pixel, P4, fan_in=27)
     with pytest.raises(UserError, match="no element moves a single pixel"):
         measure(network, pixel, P4.elements)
+
+
+def test_maps_reduced_along_one_axis_move_under_half_turns_alone() -> None:
+    class Rows(nn.Module):
+        """The means of the columns, as a map of one row."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            mean: Tensor = self.conv(images).sigmoid().mean(2, keepdim=True)
+            return mean
+
+    def verdicts(group: Group) -> tuple[str, str]:
+        found = exactness(made(Rows), sample_images(4, 3, 8), group, output=ScalarField())
+        return found.certificate, found.decision
+
+    assert verdicts(P4) == ("unknown", "approximate")
+    assert verdicts(P2) == ("exact", "exact")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from e2cnn import nn as enn
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.nn.convolution import GroupConv
@@ -93,7 +94,16 @@ def exchanged(conv: nn.Module) -> None:
     vars(conv)["forward"] = lambda features: by_channel(forward(features))
 
 
-@pytest.mark.parametrize("change", [hooked, hooked_before, exchanged])
+def with_another_bank(conv: nn.Module) -> None:
+    bank: Any = conv.bank
+    vars(conv)["bank"] = lambda: (by_channel(bank()[0].mT).mT, *bank()[1:])
+
+
+def with_a_forward_of_torch(conv: nn.Module) -> None:
+    vars(conv)["forward"] = nn.Conv2d(8, 8, 3).forward
+
+
+@pytest.mark.parametrize("change", [hooked, hooked_before, exchanged, with_another_bank, with_a_forward_of_torch])
 def test_a_layer_that_somebody_changed_is_not_known(change: Callable[[nn.Module], None]) -> None:
     def make(change: Callable[[nn.Module], None]) -> nn.Module:
         lift, conv = GroupConv(1, 2, 3, group=P4, in_group=TRIVIAL), GroupConv(2, 2, 3, group=P4)
@@ -102,3 +112,16 @@ def test_a_layer_that_somebody_changed_is_not_known(change: Callable[[nn.Module]
 
     assert certificate(lambda: make(change)) == "unknown"
     assert certificate(lambda: make(lambda _: None)) == "exact"
+
+
+def test_a_hook_on_all_modules_leaves_no_layer_known() -> None:
+    def hook(layer: nn.Module, _given: Any, made: Tensor) -> Any:
+        return by_channel(made) if isinstance(layer, GroupConv) else None
+
+    def make() -> nn.Module:
+        lift = GroupConv(1, 2, 3, group=P4, in_group=TRIVIAL)
+        return nn.Sequential(lift, nn.ReLU(), CosetPool(P4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    assert certificate(make) == "exact"
+    with register_module_forward_hook(hook):
+        assert certificate(make) == "unknown"

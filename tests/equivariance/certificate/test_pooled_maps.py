@@ -28,6 +28,12 @@ def transposed(x: Tensor) -> Tensor:
     return F.conv_transpose2d(x, weight, stride=2, output_padding=1, groups=4)
 
 
+def apart(x: Tensor, kernel: int = 2, stride: int = 3, dilation: int = 1) -> Tensor:
+    """Transposed by windows that do not meet."""
+    weight = numbers(4, 1, kernel, kernel).to(x)
+    return F.conv_transpose2d(x, weight, stride=stride, output_padding=1, groups=4, dilation=dilation).sigmoid()
+
+
 def convolved(x: Tensor) -> Tensor:
     return F.conv2d(x, numbers(4, 4, 3, 3).to(x))
 
@@ -45,6 +51,13 @@ COVERED: dict[str, tuple[int, Something]] = {
     "means with zeros": (7, lambda x: mean(F.avg_pool2d(x.relu(), 2, 2, 1))),
     "windows as channels": (7, lambda x: F.unfold(x.relu(), 2, stride=2, padding=1).mean(-1).view(-1, 4, 4).mean(-1)),
     "a transposed convolution": (8, lambda x: mean(transposed(x))),
+    "windows apart, the largest": (8, lambda x: apart(x).amax((-2, -1))),
+    "windows apart, their spread": (8, lambda x: apart(x).std((-2, -1))),
+    "windows apart, their exponentials": (8, lambda x: apart(x).logsumexp((-2, -1))),
+    "windows apart, adaptively": (8, lambda x: F.adaptive_max_pool2d(apart(x), 1).flatten(1)),
+    "windows apart, repeated": (8, lambda x: F.interpolate(apart(x), scale_factor=2).std((-2, -1))),
+    "single pixels apart": (8, lambda x: apart(x, 1, stride=2).amax((-2, -1))),
+    "a row of nothing behind": (8, lambda x: mean(apart(x, 1, stride=1, dilation=2))),
 }
 
 
@@ -65,6 +78,7 @@ BROKEN: dict[str, tuple[int, Something]] = {
         8,
         lambda x: mean(F.conv2d(F.avg_pool2d(x, 3, 2, 1), numbers(4, 4, 3, 3).to(x)).relu()),
     ),
+    "the spread of windows that meet": (8, lambda x: transposed(x).std((-2, -1))),
 }
 
 
@@ -72,6 +86,11 @@ BROKEN: dict[str, tuple[int, Something]] = {
 def test_another_reduction_tells_where_windows_lie(name: str) -> None:
     size, something = BROKEN[name]
     assert verdicts(something, size) == ("approximate", "approximate")
+
+
+def test_a_transposed_convolution_may_add_a_row_that_is_no_pixel() -> None:
+    row = audited(lambda x: mean(apart(x, 1, stride=1, dilation=2) * torch.arange(1.0, 10.0).to(x)))
+    assert (row.certificate, row.decision) == ("unknown", "approximate")
 
 
 def test_an_exact_network_with_windows_off_the_centre_is_asserted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,16 @@ def indexed_by_pixels(x: Tensor) -> Tensor:
     return x.mean((-2, -1))[:, (x[0, 0].flatten() > 0).long()].relu() @ numbers(64, 4).to(x)
 
 
+def gates(x: Tensor) -> Tensor:
+    """One number for each image times one for each row."""
+    return mean(x)[:, :, None, None] * torch.arange(8.0).to(x)[:, None]
+
+
+def normed_by_rows(x: Tensor) -> Tensor:
+    rows = x.transpose(1, 2)
+    return F.group_norm(rows.flatten(0, 1), 2).view(rows.shape).transpose(1, 2)
+
+
 POSITIONS: dict[str, Something] = {
     "einsum with weights for each pixel": lambda x: torch.einsum("bchw,hwco->bohw", x, numbers(8, 8, 4, 4).to(x)),
     "weights for each row": lambda x: (x.movedim(1, -1) @ numbers(8, 4, 4).to(x)).movedim(-1, 1),
@@ -46,6 +58,9 @@ POSITIONS: dict[str, Something] = {
     "a bias for each pixel behind weights on the left": lambda x: biased_on_the_left(x, 4, 64),
     "a mask over channels and rows": masked,
     "channels that the pixels choose": indexed_by_pixels,
+    "statistics of each row": normed_by_rows,
+    "gates for each row": lambda x: x * gates(x),
+    "a sparse mask": lambda x: (x * torch.eye(8).expand(4, 8, 8).to_sparse().to(x)).to_dense().relu(),
 }
 SHARED: dict[str, Something] = {
     "einsum": lambda x: torch.einsum("bchw,co->bohw", x, numbers(4, 4).to(x)),
@@ -55,6 +70,8 @@ SHARED: dict[str, Something] = {
     "a vector": lambda x: (x.movedim(1, -1) @ numbers(4).to(x))[:, None].expand(-1, 4, -1, -1),
     "a mask over channels": lambda x: mean(x[:, torch.tensor([True, False, True, True])]).relu() @ numbers(3, 4).to(x),
     "the images as a tensor": lambda x: torch.as_tensor(x),
+    "gates for each channel": lambda x: x * mean(x)[:, :, None, None].expand_as(x),
+    "new numbers": lambda x: x * x.new_tensor([1.0, 2.0, 3.0, 4.0])[:, None, None],
 }
 
 
@@ -68,15 +85,28 @@ def test_numbers_that_all_pixels_share_are_exact(name: str) -> None:
     assert verdicts(SHARED[name]) == ("exact", "exact")
 
 
+def as_written(number: Tensor) -> float:
+    return float(repr(number.detach())[7:].split(",")[0].strip(")"))
+
+
 LEAVING: dict[str, Something] = {
     "tolist": lambda x: torch.tensor(x[:, 0, 0, 0].tolist()),
     "numpy": lambda x: torch.from_numpy(x[:, 0, 0, 0].detach().numpy()),
     "numpy.asarray": lambda x: torch.from_numpy(np.asarray(x[:, 0, 0, 0].detach())),
     "DLPack": lambda x: torch.utils.dlpack.from_dlpack(x[:, 0, 0, 0].detach()),
     "a list of tensors": lambda x: torch.tensor([image[0, 0, 0] for image in x]),
+    "a list for new_tensor": lambda x: x.new_tensor([image[0, 0, 0] for image in x]),
+    "a list for new": lambda x: x.new([image[0, 0, 0] for image in x]),
+    "a list for a legacy constructor": lambda x: torch.FloatTensor([image[0, 0, 0] for image in x]),
+    "a deep copy": lambda x: copy.deepcopy(x.detach())[:, 0, 0, 0],
+    "a shallow copy": lambda x: copy.copy(x.detach())[:, 0, 0, 0],
+    "a storage": lambda x: torch.tensor(list(x[:, 0, 0, 0].clone().storage())),
+    "an untyped storage": lambda x: torch.empty(0).to(x).set_(x[:, 0, 0, 0].clone().untyped_storage()),
+    "its text": lambda x: torch.tensor([as_written(image[0, 0, 0]) for image in x]),
 }
 
 
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 @pytest.mark.parametrize("name", LEAVING)
 def test_features_that_leave_torch_are_never_exact(name: str) -> None:
     assert verdicts(lambda x: mean(x.relu()) + LEAVING[name](x).to(x)[:, None]) == ("unknown", "approximate")

@@ -11,6 +11,7 @@ from torch import Tensor
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.nn.groups import P4
+from tests.equivariance.certificate.pointwise import Something, verdicts
 from tests.equivariance.mutants.networks import REGULAR, Function
 
 
@@ -84,3 +85,83 @@ def test_a_write_that_breaks_the_symmetry_is_never_certified(name: str) -> None:
 @pytest.mark.parametrize("name", SOUND)
 def test_a_write_to_all_pixels_alike_is_certified(name: str) -> None:
     assert certificate(SOUND[name]) == "exact"
+
+
+def ramps(x: Tensor) -> Tensor:
+    return torch.arange(1.0, 9.0).to(x).expand(len(x), 1, 8, 8)
+
+
+def beside_ramps(x: Tensor) -> Tensor:
+    """One channel of the features in memory that held positions before."""
+    made = x.new_empty(len(x), 2, 8, 8)
+    made[:, 1:] = ramps(x)
+    made[:, :1] = x[:, :1]
+    return made.prod(1)
+
+
+def beside_numbers_of_numpy(x: Tensor) -> Tensor:
+    made = torch.zeros(len(x), 2, 8, 8).to(x)
+    made.numpy()[:, 1:] = ramps(x).numpy()
+    made[:, :1] = x[:, :1]
+    return made.prod(1)
+
+
+def over_positions(x: Tensor) -> Tensor:
+    """One channel of the features in memory that held one number for each image and row."""
+    made = (x.mean((1, 2, 3))[:, None, None, None] * ramps(x)).expand(-1, 2, -1, -1).clone()
+    made[:, :1] = x[:, :1]
+    return made.prod(1)
+
+
+def vectors_over_features(x: Tensor) -> Tensor:
+    made = x.clone()
+    made[:, :1] = x[:, :1].mean((-2, -1), keepdim=True)
+    return made * ramps(x)
+
+
+def seen_from_before(x: Tensor) -> Tensor:
+    """Gates by positions, through a view that is older than what was written."""
+    made = x.new_zeros(x.shape)
+    view = made.flatten(2)
+    made.copy_(x)
+    return x * (view * ramps(x)[:, 0].flatten(1)[:, None]).mean(-1)[:, :, None, None]
+
+
+def seen_transposed(x: Tensor) -> Tensor:
+    made = x.new_zeros(len(x), 4, 8, 8)
+    view = made.mT
+    made[:, :3] = x[:, :3]
+    return x.square() * view
+
+
+MEMORY: dict[str, Something] = {
+    "beside positions": beside_ramps,
+    "beside numbers of numpy": beside_numbers_of_numpy,
+    "over positions": over_positions,
+    "vectors over features": vectors_over_features,
+    "seen from before": seen_from_before,
+    "seen transposed": seen_transposed,
+}
+
+
+@pytest.mark.parametrize("name", MEMORY)
+def test_features_in_memory_of_something_else_are_never_certified(name: str) -> None:
+    def something(x: Tensor) -> Tensor:
+        return MEMORY[name](x).relu().reshape(len(x), -1, 64).mean(-1).mean(1, keepdim=True).expand(-1, 4)
+
+    assert verdicts(something) == ("unknown", "approximate")
+
+
+def into_zeros(x: Tensor) -> Tensor:
+    made = x.new_zeros(len(x), 6, 8, 8)
+    made[:, 1:5] = x
+    return made[:, 1:5]
+
+
+def into_empty(x: Tensor) -> Tensor:
+    return torch.empty_like(x).fill_(1).copy_(x)
+
+
+@pytest.mark.parametrize("something", [into_zeros, into_empty])
+def test_features_in_memory_of_one_number_are_certified(something: Something) -> None:
+    assert verdicts(something) == ("exact", "exact")

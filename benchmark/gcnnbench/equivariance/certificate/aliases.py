@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import Dimensions, pixels, plain
 from gcnnbench.equivariance.certificate.tracked import Tracked
 from gcnnbench.nn.fields import ScalarField
+
+
+def memory_of(tensor: Tensor) -> torch.UntypedStorage | None:
+    """The memory of a tensor; None of one that has none that can be asked for: sparse, MKL-DNN's, or functorch's."""
+    with torch._C.DisableTorchFunction(), suppress(NotImplementedError):
+        return tensor.untyped_storage()
+    return None
 
 
 def written_by(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
@@ -40,16 +50,18 @@ def all_pixels(tensor: Tensor, state: Tracked, alias: Tensor, held: Tracked) -> 
     return own == others and (tensor.numel() >= alias.numel() or state.field == held.field == ScalarField())
 
 
-def inherited(dimensions: Dimensions | None, shape: Sequence[int]) -> Dimensions | None:
-    """The dimensions of a tensor that shares memory with one of these, where both hold the same pixels."""
-    if dimensions is None or len(dimensions) != len(shape):
+def inherited(dimensions: Dimensions | None, strides: Sequence[int], tensor: Tensor) -> Dimensions | None:
+    """The dimensions of a tensor that shares memory with one of these and these strides.
+
+    Returns:
+        None where it holds other pixels than that one, or in another order.
+    """
+    if dimensions is None or len(dimensions) != tensor.ndim:
         return None
     found = []
-    for dimension, size in zip(dimensions, shape, strict=True):
-        length = 1
-        for factor in dimension:
-            length *= factor.size
-        if length != size and pixels([dimension]):
+    for dimension, old, size, new in zip(dimensions, strides, tensor.shape, tensor.stride(), strict=True):
+        length = math.prod(factor.size for factor in dimension)
+        if pixels([dimension]) and (length != size or (old != new and size > 1)):
             return None
         found.append(dimension if length == size else plain(size))
     return tuple(found)

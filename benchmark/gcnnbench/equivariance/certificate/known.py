@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from gcnnbench.equivariance.certificate.tracked import Known, Tracked
 from gcnnbench.equivariance.depths import GeometricField, is_geometric
+from gcnnbench.equivariance.steering import symmetric_filters
 from gcnnbench.nn.bank import BankConv
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import CyclicField, Field, Invariant, ScalarField, feature_field
@@ -23,9 +25,23 @@ KNOWN_CODE = ("torch.nn.", "e2cnn.", *SUITE_LAYERS)
 
 
 def known_code(module: nn.Module) -> bool:
-    """Whether a module's class, `forward` and hooks are code of torch, e2cnn or the suite; its children aside."""
+    """Whether a module's class, `forward` and hooks are code of torch, e2cnn or the suite; its children aside.
+
+    No method may be replaced on the module itself but by `symmetric_filters`, and no hook run in every module.
+    """
     code = (type(module), module.forward, *module._forward_pre_hooks.values(), *module._forward_hooks.values())
-    return all(str(getattr(one, "__module__", None)).startswith(KNOWN_CODE) for one in code)
+    return (
+        all(str(getattr(one, "__module__", None)).startswith(KNOWN_CODE) for one in code)
+        and all(getattr(one, "__module__", None) == symmetric_filters.__module__ for one in _replaced_methods(module))
+        and not _has_any_global_hook()
+    )
+
+
+def _replaced_methods(module: nn.Module) -> list[Any]:
+    """What stands in the place of methods of its class on a module itself."""
+    return [
+        value for name, value in vars(module).items() if callable(value) and callable(getattr(type(module), name, None))
+    ]
 
 
 def turns_or_mirrors(element: Element) -> bool:

@@ -22,10 +22,20 @@ from gcnnbench.nn.fields import Field, ScalarField
 ModuleRule = Callable[[nn.Module], Known | None]
 """What a module is known to do; None where nothing is known."""
 
-READ_OUT = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}
-"""They give a tensor's numbers to Python, and no operation of torch shows it."""
-MADE_ANEW = {torch.tensor, torch.as_tensor, torch.asarray}
-"""They make a tensor of numbers; of a list that holds tensors they read these in Python."""
+READ_OUT = {
+    *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.__cuda_array_interface__.__get__),
+    *(Tensor.storage, Tensor.untyped_storage, Tensor.data_ptr, Tensor.__deepcopy__, Tensor.__reduce_ex__),
+    *(Tensor.__float__, Tensor.__index__, Tensor.__int__, Tensor.__complex__, Tensor.__repr__, Tensor.__format__),
+}
+"""They give a tensor's numbers or its memory to Python, and no operation of torch shows it.
+
+`torch.utils.dlpack.to_dlpack` and what reads a storage that was taken from a parameter before are not seen.
+"""
+MADE_ANEW = {torch.tensor: 0, torch.as_tensor: 0, torch.asarray: 0, Tensor.new_tensor: 1, Tensor.new: 1}
+"""They make a tensor of numbers, their argument of this place; of a list with tensors they read these in Python.
+
+Of torch's legacy constructors (`torch.FloatTensor`) only `__float__` and its like show that they do.
+"""
 
 
 @contextmanager
@@ -125,9 +135,11 @@ class _InPython(TorchFunctionMode):
         pads = func is F.pad or func is vars(torch._C)["_nn"].pad
         if pads and (kwargs.get("mode") or (args[2] if len(args) > 2 else None)) == "circular":
             return self.tracer.wrap_round(func, args, kwargs)
-        given = (*args, *kwargs.values())
+        given = (*args, *kwargs.values())[MADE_ANEW.get(func, 0) :]
         if func in READ_OUT or (func in MADE_ANEW and not isinstance(given[0], Tensor)):
             leaves = [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor)]
-            if any(self.tracer.state(leaf) is not None for leaf in leaves):
+            if any(self.tracer.may_hold_features(leaf) for leaf in leaves):
                 self.tracer.unseen(func.__name__)
+            for leaf in leaves:
+                self.tracer.memory.used(leaf)
         return func(*args, **kwargs)

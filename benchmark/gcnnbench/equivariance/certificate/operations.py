@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import Dimension, Dimensions, axes_of, expanded, pixels, plain
@@ -68,7 +69,8 @@ def joined_fields(tracer: Tracer, call: Call, result: Tracked, states: Sequence[
 
 def varies(tensor: Tensor, ndim: int) -> list[bool]:
     """For each dimension of what a tensor is broadcast to, `ndim` in all, whether its numbers differ along it."""
-    own = [size > 1 and stride != 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
+    strides = tensor.stride() if tensor.layout is torch.strided else (1,) * tensor.ndim
+    own = [size > 1 and stride != 0 for size, stride in zip(tensor.shape, strides, strict=True)]
     return [False] * (ndim - tensor.ndim) + own
 
 
@@ -112,11 +114,13 @@ def pointwise(tracer: Tracer, call: Call) -> None:
                         joined[place] = dimension
     for value in call.arguments.values():
         known = tracer.trusted and not tracer.shifts  # of a layer of ours, under the symmetries of the square
-        if isinstance(value, Tensor) and tracer.state(value) is None and not known:
-            varying = varies(value, out.ndim)
-            if by_position(varying, joined):
+        if isinstance(value, Tensor) and not known:
+            state, varying = tracer.state(value), varies(value, out.ndim)
+            own = () if state is None else expanded(dimensions_of(state), out.shape)
+            elsewhere = [vary and not (own and axes_of(own[place])) for place, vary in enumerate(varying)]
+            if by_position(elsewhere, joined):
                 return tracer.lose(call, BY_POSITION)
-            if any(varying) and not tracer.trusted:
+            if state is None and any(varying) and not tracer.trusted:
                 strange = "has numbers of its own for each channel of a field that mixes under the group"
     frames = {state.frames for state in call.tracked if pixels(dimensions_of(state))}
     if len(frames) > 1:
@@ -131,6 +135,12 @@ def pointwise(tracer: Tracer, call: Call) -> None:
         result = tracer.unknown_action(call, result, strange)
     tracer.outputs(call, result)
     return None
+
+
+def set_first(tracer: Tracer, call: Call, out: Tensor, state: Tracked) -> None:
+    """The features that an operation puts out; what comes with them (places, statistics) is not followed."""
+    tracer.outputs(call, replace(call.merged, past=state.past))
+    tracer.set(out, state)
 
 
 @of_first_input
@@ -157,7 +167,7 @@ def copy(tracer: Tracer, call: Call) -> None:
     if source is None:
         return tracer.lose(call, "writes other numbers into the features")
     dimensions = expanded(dimensions_of(source), target.shape)
-    return tracer.write(target, replace(source, dimensions=dimensions))
+    return tracer.memory.write(call, target, replace(source, dimensions=dimensions))
 
 
 def otherwise(tracer: Tracer, call: Call) -> None:

@@ -17,6 +17,7 @@ from gcnnbench.equivariance.certificate.operations import (
     one_field,
     otherwise,
     places_of,
+    set_first,
     varies,
 )
 from gcnnbench.equivariance.certificate.pooling import EXTREMA, KINDS, NEITHER, reduced
@@ -25,6 +26,7 @@ from gcnnbench.equivariance.certificate.tracked import STRAIGHT, Call, Frame, Tr
 from gcnnbench.nn.fields import ScalarField
 
 BOTH = frozenset({"y", "x"})
+ALONG_ONE = "works along one axis of the image only"
 UNEVEN = "takes statistics over pixels that were padded or cropped differently on their sides"
 
 
@@ -86,14 +88,17 @@ def _as_sampling(state: Tracked, axis: int) -> AxisSampling:
 @of_first_input
 def batch_norm(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None:
     """A scale and a shift for each channel; group norm also takes its statistics over all pixels."""
-    if axes_of(dimensions_of(state)[1]):
+    known = dimensions_of(state)
+    if axes_of(known[1]):
         return otherwise(tracer, call)
+    if call.name == "native_group_norm" and pixels(known[:1]) and pixels(known[2:]):
+        return tracer.lose(call, ALONG_ONE)
     if state.uneven and (call.name == "native_group_norm" or call.arguments.get("training")):
         return tracer.lose(call, UNEVEN)
     if state.field != ScalarField():
         state = tracer.unknown_action(call, state, "has numbers of its own for each channel of a field that mixes")
     main = call.out[0] if isinstance(call.out, (list, tuple)) else call.out
-    return tracer.set(main, state)
+    return set_first(tracer, call, main, state)
 
 
 @of_first_input
@@ -109,7 +114,7 @@ def layer_norm(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> N
         return tracer.lose(call, UNEVEN)
     if state.field != ScalarField() and affine:
         state = tracer.unknown_action(call, state, "has numbers of its own for each channel of a field that mixes")
-    return tracer.set(call.out[0], state)
+    return set_first(tracer, call, call.out[0], state)
 
 
 @of_first_input
@@ -118,7 +123,7 @@ def softmax(tracer: Tracer, call: Call, _tensor: Tensor, state: Tracked) -> None
     place = call.arguments["dim"] % len(dimensions_of(state))
     inside = axes_of(dimensions_of(state)[place])
     if inside and inside != BOTH:
-        return tracer.lose(call, "works along one axis of the image only")
+        return tracer.lose(call, ALONG_ONE)
     if inside and state.uneven:
         return tracer.lose(call, UNEVEN)
     if state.field != ScalarField() and not inside:

@@ -13,7 +13,17 @@ from torch import Tensor
 
 from gcnnbench.equivariance.certificate.axes import Dimension, axes_of, plain, pure_axis, resized
 from gcnnbench.equivariance.certificate.grid import AxisSampling, Sampling, by_rule, identity
-from gcnnbench.equivariance.certificate.pooling import MEAN, NEITHER, behind, kind_of_pool, pooled, reduced
+from gcnnbench.equivariance.certificate.operations import set_first
+from gcnnbench.equivariance.certificate.pooling import (
+    ENTRIES,
+    MEAN,
+    NEITHER,
+    behind,
+    kind_of_pool,
+    over_all,
+    pooled,
+    reduced,
+)
 from gcnnbench.equivariance.certificate.tracing import Handler, Tracer
 from gcnnbench.equivariance.certificate.tracked import Call, Frame, Tracked
 from gcnnbench.nn.fields import ScalarField
@@ -65,10 +75,11 @@ def _windows(
     if found is None:
         return None
     tensor, state, dimensions = found
-    if all(number == 1 for number in (*kernel, *stride)) and not any(padding):
-        return state, dimensions
     out: Tensor = call.out if result is None else result
     count = len(kernel)
+    same_places = not any(padding) and out.shape[-count:] == tensor.shape[-count:]
+    if all(number == 1 for number in (*kernel, *stride)) and same_places:
+        return state, dimensions
     places = range(len(dimensions) - count, len(dimensions))
     along: dict[str, AxisSampling] = {}
     mixed = not state.agreeing
@@ -102,7 +113,7 @@ def _windows(
         y, x = (Frame() if axis in along else frame for axis, frame in zip(AXES, state.frames, strict=True))
         state = replace(state, frames=(y, x))
         if all(side.output == 1 for side in along.values()):
-            state = reduced(state, call, kind)
+            state = reduced(state, call, over_all(kind))
     return replace(state, dimensions=tuple(dimensions)), dimensions
 
 
@@ -126,14 +137,15 @@ def convolution(tracer: Tracer, call: Call) -> None:
     count = weight.ndim - 2
     kernel = list(weight.shape[2:])
     transposed = bool(arguments.get("transposed", False))
+    stride, dilation = (one_for_each_axis(arguments[name], count, 1) for name in ("stride", "dilation"))
     found = _windows(
         tracer,
         call,
         kernel,
-        one_for_each_axis(arguments["stride"], count, 1),
+        stride,
         one_for_each_axis(arguments["padding"], count, 0),
-        one_for_each_axis(arguments["dilation"], count, 1),
-        MEAN if transposed else NEITHER,
+        dilation,
+        _kind_of_convolution(kernel, stride, dilation, transposed=transposed),
         transposed=transposed,
     )
     if found is None:
@@ -150,6 +162,19 @@ def convolution(tracer: Tracer, call: Call) -> None:
     elif math.prod(kernel) > 1 and tracer.turns:
         state = tracer.unknown_action(call, state, "convolves with weights that need not be symmetric")
     return tracer.outputs(call, state)
+
+
+def _kind_of_convolution(
+    kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], *, transposed: bool
+) -> frozenset[str]:
+    """The reductions over all pixels that forget where a transposed convolution puts them.
+
+    A mean does; where the windows of two pixels never meet, so that each output comes from one, every other does, too.
+    """
+    apart = all(
+        place * gap % step for size, step, gap in zip(kernel, stride, dilation, strict=True) for place in range(1, size)
+    )
+    return NEITHER if not transposed else MEAN | ENTRIES if apart else MEAN
 
 
 def pool(tracer: Tracer, call: Call) -> None:
@@ -170,13 +195,7 @@ def pool(tracer: Tracer, call: Call) -> None:
     )
     if found is None:
         return
-    _set_first(tracer, call, out, found[0])
-
-
-def _set_first(tracer: Tracer, call: Call, out: Tensor, state: Tracked) -> None:
-    """The pooled features; the places of the maxima that come with them tell positions and are lost."""
-    tracer.outputs(call, replace(call.merged, past=state.past))
-    tracer.set(out, state)
+    set_first(tracer, call, out, found[0])
 
 
 @of_only_input
@@ -210,6 +229,8 @@ def tried(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions
 
     symmetric, periodic = (mirrored[0], mirrored[1]), (rolled(-2), rolled(-1))
     sampling, kind = Sampling(call.layer, call.name, rows, columns, symmetric, turns, periodic), kind_of_pool(call.name)
+    if "nearest" in call.name and not any(side.output % side.input for side in (rows, columns)):
+        kind |= MEAN | ENTRIES  # it repeats every pixel as often
     bit = tracer.add(sampling)
     dimensions[-2:] = [resized(dimensions[place], out.shape[place]) for place in (-2, -1)]
     y, x = (
@@ -218,6 +239,6 @@ def tried(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked, dimensions
     )
     windows = pooled(state, sampling, kind)
     if rows.output == columns.output == 1:
-        state = reduced(state, call, kind)
+        state = reduced(state, call, over_all(kind))
     state = replace(state, past=state.past | bit, dimensions=tuple(dimensions), lattices=(y, x), pooled=windows)
-    return _set_first(tracer, call, out, state)
+    return set_first(tracer, call, out, state)

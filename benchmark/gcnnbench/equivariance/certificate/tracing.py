@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from gcnnbench.equivariance.certificate.aliases import all_pixels, inherited, layout, written_by
+from gcnnbench.equivariance.certificate.aliases import memory_of, written_by
 from gcnnbench.equivariance.certificate.axes import pixels
-from gcnnbench.equivariance.certificate.tracked import Call, Finding, Obstacle, Tracked, UnknownAction, merged
+from gcnnbench.equivariance.certificate.memory import BLANK, Memory
+from gcnnbench.equivariance.certificate.tracked import Call, Finding, Obstacle, Tracked, UnknownAction
 
 MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
 HALF_WAY = frozenset((*MOVES, "mean", "sum", "amax", "amin", "max", "min"))
@@ -89,39 +89,25 @@ class Tracer(TorchDispatchMode):
         self.turns, self.shifts, self.paused = turns, shifts, False
         self.notes = Notes()
         self.image: Tensor | None = None
-        self._states = WeakTensorKeyDictionary()
-        self._written: dict[int, tuple[Any, Tracked]] = {}
+        self.memory = Memory(self.add)
 
     # what is known of a tensor
 
     def state(self, tensor: Tensor) -> Tracked | None:
         """What is known of a tensor; None where it does not come from the image."""
-        written = self._written.get(tensor.untyped_storage()._cdata)
-        if written is None:
-            return self._states.get(tensor)  # type: ignore[no-any-return]
-        state = written[1]
-        return replace(state, dimensions=inherited(state.dimensions, tensor.shape))
+        return self.memory.state(tensor)
 
     def set(self, tensor: Tensor, state: Tracked) -> None:
-        """Say what is known of a tensor."""
-        key = tensor.untyped_storage()._cdata
-        if key in self._written:
-            self._written[key] = (self._written[key][0], state)
-        self._states[tensor] = state
+        """Say what is known of a tensor; of one without memory that can be followed, nothing is."""
+        if state.dimensions is not None and memory_of(tensor) is None:
+            op = str(tensor.layout)
+            bit = self.add(Obstacle(self._label(op), op, "holds the features in memory that cannot be followed"))
+            state = replace(state, dimensions=None, past=state.past | bit)
+        self.memory.set(tensor, state)
 
-    def write(self, tensor: Tensor, state: Tracked) -> None:
-        """Say that this was written into a tensor, which may be a view into a larger one."""
-        storage = tensor.untyped_storage()
-        if tensor.numel() * tensor.element_size() == storage.nbytes() and storage._cdata not in self._written:
-            self.set(tensor, state)
-            return
-        before = self.state(tensor)
-        if before is not None:
-            both = merged([state, before], "writing into a tensor")
-            alike = before.dimensions is not None and before.frames == state.frames
-            state = replace(both, dimensions=state.dimensions if alike else None, frames=state.frames)
-        whole = None if tensor._base is None else inherited(state.dimensions, tensor._base.shape)
-        self._written[storage._cdata] = (storage, replace(state, dimensions=whole))
+    def may_hold_features(self, tensor: Tensor) -> bool:
+        """Whether a tensor comes from the image, or has no memory, so that it may hide one that does."""
+        return self.state(tensor) is not None or memory_of(tensor) is None
 
     def outputs(self, call: Call, state: Tracked) -> None:
         """Say the same of every tensor that an operation puts out."""
@@ -171,51 +157,49 @@ class Tracer(TorchDispatchMode):
         found = [self.state(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         out = func(*args, **kwargs)
         tracked = tuple(state for state in found if state is not None)
+        name = func.overloadpacket.__name__
+        name = name.removesuffix("_") if not name.startswith("__") else name
+        if not tracked and not func._schema.is_mutable and name not in BLANK:
+            return out
+        arguments = {
+            argument.name: args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
+            for place, argument in enumerate(func._schema.arguments)
+        }
+        written = written_by(func, arguments)
         if tracked:
-            name = func.overloadpacket.__name__
-            name = name.removesuffix("_") if not name.startswith("__") else name
-            arguments = {
-                argument.name: args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
-                for place, argument in enumerate(func._schema.arguments)
-            }
+            before = [self.state(tensor) for tensor in written]
             call = Call(name, func, arguments, out, tracked, self._label(name))
-            before = [(tensor, self.state(tensor)) for tensor in written_by(func, arguments)]
             self._follow(call)
-            for tensor, state in before:
+            for tensor, state in zip(written, before, strict=True):
                 self._notice_write(call, tensor, state)
+        for tensor in written:
+            self.memory.used(tensor)
+        if name in BLANK:
+            self.memory.allocated(out)
         return out
 
     def wrap_round(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Do circular padding as one operation; torch writes its pieces into new memory, in which none can be told."""
+        """Do circular padding as one operation; torch writes its pieces into new memory, in which none can be told.
+
+        Of features that have no memory of their own it is seen piece by piece.
+        """
+        given = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | kwargs
+        if memory_of(given["input"]) is None:
+            return func(*args, **kwargs)
         self.paused = True
         try:
             out = func(*args, **kwargs)
         finally:
             self.paused = False
-        given = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | kwargs
         state = self.state(given["input"])
         if state is not None:
             self._follow(Call("pad_circular", func, given, out, (state,), self._label("pad_circular")))
         return out
 
     def _notice_write(self, call: Call, tensor: Tensor, before: Tracked | None) -> None:
-        """A tensor was written into: what shares its memory is changed with it."""
-        storage, after = tensor.untyped_storage(), self.state(tensor)
-        if self.image is not None and self.image.untyped_storage()._cdata == storage._cdata:
+        if self.image is not None and self.memory.share(self.image, tensor):
             self.notes.changes_input = self.notes.changes_input or self._label(call.func.overloadpacket.__name__)
-        if after is None or storage._cdata in self._written:
-            return
-        aliases = [one for one in self._states if one.untyped_storage()._cdata == storage._cdata and one is not tensor]
-        if tensor._base is not None and all(one is not tensor._base for one in aliases):
-            aliases.append(tensor._base)
-        for alias in aliases:
-            held = self._states.get(alias)
-            if layout(alias) == layout(tensor):
-                self._states[alias] = after
-            elif held is None or after != before or not all_pixels(tensor, after, alias, held):
-                bit = self.add(Obstacle(call.layer, call.name, "writes into a part or another view of the features"))
-                both = after if held is None else merged([after, held], call.layer)
-                self._states[alias] = replace(both, dimensions=None, field=None, past=both.past | bit)
+        self.memory.changed(call, tensor, before)
 
     def _follow(self, call: Call) -> None:
         self.notes.fan_in += call.additions

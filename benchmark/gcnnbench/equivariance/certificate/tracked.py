@@ -16,6 +16,8 @@ from gcnnbench.equivariance.certificate.lattice import WHOLE, Lattices
 from gcnnbench.nn.fields import Field
 
 PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "linear", "dot")
+OWN_STATISTICS = ("native_group_norm", "native_layer_norm")
+"""Norms that always take statistics of their input; batch norms do where their argument `training` says so."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class Call:
 
     @property
     def additions(self) -> int:
-        """How many products one entry of the output sums up, in a convolution, a matrix product, pool or reduction."""
+        """How many products one entry of the output sums up, in a convolution, product, pool, reduction or norm."""
         weight = self.arguments.get("weight")
         if "convolution" in self.name and isinstance(weight, Tensor):
             return weight.numel() // weight.shape[1 if self.arguments.get("transposed") else 0]
@@ -210,6 +212,8 @@ class Call:
         if self.name in PRODUCTS:
             return max(value.shape[-1] for value in given)
         outputs = [value.numel() for value in tree_leaves(self.out) if isinstance(value, Tensor)]
+        if self.name in OWN_STATISTICS or ("batch_norm" in self.name and self.arguments.get("training")):
+            outputs = outputs[1:2]  # the means, beside the features
         return max(1, max((value.numel() for value in given), default=1) // max(1, *outputs, 1))
 
 

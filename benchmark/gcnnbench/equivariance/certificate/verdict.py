@@ -147,6 +147,8 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
         unknown = ["the output lies on a grid that was chosen by the features, and is known up to a shift"]
     if not unknown and spatial and tracer.shifts and not _as_large(tracer, state):
         unknown = ["the output has other pixels than the image, and how a shift moves them is not known"]
+    if not unknown and state.half and any(element.turns % 2 for element in elements):
+        unknown = [f"the output was reduced along one axis of the image only ({state.half})"]
     if unknown:
         return result("symmetric", "unknown", unknown)
     return result("symmetric", "exact", [])
