@@ -119,7 +119,7 @@ def _opened(path: Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(content)) as image:
                 return image.copy()
-    except (MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError):
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         most = f"{Image.MAX_IMAGE_PIXELS:,} pixels"
         raise UserError(f"{path}: an image of more than {most} is not read; cut or resize it") from None
     except Exception as error:  # a decoder fails on a damaged file in any way it likes
