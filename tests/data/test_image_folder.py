@@ -76,13 +76,21 @@ def spoil_depth(folder: Path) -> None:
     Image.fromarray(np.full((8, 8), 4000, np.uint16)).save(folder / "test" / "two" / "odd.png")
 
 
-def spoil_header(folder: Path) -> None:
-    """A picture of 30,000 × 30,000 pixels in a file of a few dozen bytes."""
+def sized(folder: Path, side: int) -> None:
+    """A picture of side × side pixels by its header, in a file of a few dozen bytes."""
     place = folder / "test" / "two" / "odd.png"
     Image.new("RGB", (8, 8)).save(place, "BMP")
     content = bytearray(place.read_bytes())
-    content[18:26] = struct.pack("<ii", 30_000, 30_000)
+    content[18:26] = struct.pack("<ii", side, side)
     place.write_bytes(content)
+
+
+def spoil_header(folder: Path) -> None:
+    sized(folder, 30_000)
+
+
+def spoil_header_where_pillow_only_warns(folder: Path) -> None:
+    sized(folder, 10_000)
 
 
 def spoil_decoder(folder: Path) -> None:
@@ -118,6 +126,7 @@ def spoil_levels(folder: Path) -> None:
         (spoil_content, "odd.png: no image that Pillow reads"),
         (spoil_depth, "odd.png: its pixels are of mode I;16; save all images with 8 bits a channel"),
         (spoil_header, "odd.png: an image of more than 89,478,485 pixels is not read"),
+        (spoil_header_where_pillow_only_warns, "odd.png: an image of more than 89,478,485 pixels is not read"),
         (spoil_decoder, "odd.png: no image that Pillow reads (maxval must be"),
         (spoil_file, "odd.png: cannot be read: it is no plain file"),
         (spoil_classes, "the class three is not in every part"),
