@@ -106,6 +106,19 @@ def test_a_board_without_a_record_is_shown_and_not_kept(tmp_path: Path) -> None:
     assert not stale_tables(Registry.load(), tmp_path)
 
 
+def test_a_call_that_runs_the_last_cell_does_not_wait_for_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of its workers is idle while another one runs it."""
+    monkeypatch.setattr("gcnnbench.cli.progress.LINE_SECONDS", -1)
+    with RunReport(1) as report:
+        report(Event("waiting", total=1))
+        report(Event("started", "a cell"))
+        report(Event("waiting", total=1))
+        report(Event("finished", "a cell", text="done"))
+    assert capsys.readouterr().err == "waiting for 1 cell of other processes\n[1/1] a cell: done\n"
+
+
 def test_tables_are_all_new_or_all_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ends the command before everything is made, no kept file of the set is another one."""
     results = tmp_path / "results"

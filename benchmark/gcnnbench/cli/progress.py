@@ -92,7 +92,8 @@ class RunReport:
                 self.progress.update(self.running[event.cell], completed=event.done, total=event.total, rate=rate)
                 self._now_and_then(f"{event.cell}: {event.done}/{event.total} {rate}")
             case "waiting":
-                self._now_and_then(f"waiting for {how_many(event.total, 'cell')} of other processes")
+                if not self.running:  # else an idle worker of this call waits for another one
+                    self._now_and_then(f"waiting for {how_many(event.total, 'cell')} of other processes")
             case "said":
                 self._say(f"{event.cell}: {event.text}")
             case "finished" | "failed" | "stopped":
