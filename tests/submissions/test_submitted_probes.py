@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gcnnbench.runs.measuring import Measured, Measurements
 from gcnnbench.runs.record import Record, sealed
 from gcnnbench.runs.self_checks import self_findings
 from gcnnbench.runs.weights_only import WeightsOnly, weights_only_path
+from gcnnbench.scoring.metrics import Counts, Ordered
 from gcnnbench.submissions import cell_jobs
 from gcnnbench.submissions.bundle_records import Stated
 from gcnnbench.submissions.folder import read_submission
@@ -111,9 +113,34 @@ def test_weights_that_came_trained_keep_what_is_read_from_them(tried: Tried, tmp
     assert score.probes == tried.record.probes
     _keep(tmp_path, tried.scored)
     registry = tried.cell.registry
-    assert list(weights_only_findings(registry, tmp_path)) == []
+    few = "counts: 64 test images, but the protocol has 400"
+    assert [found for _, found in weights_only_findings(registry, tmp_path)] == [few]
     path = weights_only_path(tmp_path, score.benchmark, score.entry)
     without: WeightsOnly = score.model_copy(update={"probes": None})
     path.write_text(without.model_dump_json(), "utf-8")
-    ((_, found),) = weights_only_findings(registry, tmp_path)
-    assert found == "probes: nothing, but the protocol asks for degree"
+    found = [found for _, found in weights_only_findings(registry, tmp_path)]
+    assert found == [few, "probes: nothing, but the protocol asks for degree"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda counts: counts.angles.popitem(), "counts.angles: not every"),
+        (lambda counts: (counts.elements.popitem(), counts.flips.popitem()), "counts.elements: "),
+    ],
+)
+def test_conditions_that_weights_which_came_trained_were_not_scored_under_are_found(
+    tried: Tried, tmp_path: Path, change: Callable[[Counts], object], what: str
+) -> None:
+    score = tried.scored.score.model_copy(deep=True)
+    change(score.counts)
+    _keep(tmp_path, replace(tried.scored, score=score))
+    assert any(wrong.startswith(what) for _, wrong in weights_only_findings(tried.cell.registry, tmp_path))
+
+
+def test_an_order_of_scores_that_the_protocol_does_not_ask_for_is_found(tried: Tried, tmp_path: Path) -> None:
+    score = tried.scored.score
+    counts = score.counts.model_copy(update={"ordered": Ordered(concordant=1, tied=0)})
+    _keep(tmp_path, replace(tried.scored, score=score.model_copy(update={"counts": counts})))
+    found = [wrong for _, wrong in weights_only_findings(tried.cell.registry, tmp_path)]
+    assert any(wrong.startswith("counts.ordered") for wrong in found)

@@ -9,10 +9,10 @@ from pathlib import Path
 from gcnnbench.cards.registry import Registry
 from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import WEIGHTS_BYTES
-from gcnnbench.runs.self_checks import other_probes
+from gcnnbench.runs.self_checks import other_conditions, other_metrics, other_probes
 from gcnnbench.runs.spec import spec
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only, weights_of
-from gcnnbench.scoring.metrics import differences, inconsistencies, metrics
+from gcnnbench.scoring.metrics import inconsistencies, metrics
 
 
 def weights_only_findings(registry: Registry, results: Path) -> Iterator[tuple[str, str]]:
@@ -28,20 +28,24 @@ def weights_only_findings(registry: Registry, results: Path) -> Iterator[tuple[s
 
 
 def _findings(registry: Registry, results: Path, found: WeightsOnly) -> Iterator[str]:
-    yield from inconsistencies(found.counts)
     card = registry.benchmarks.get(found.benchmark.partition("@")[0])
     if card is None or card.full_name != found.benchmark or found.entry.partition("@")[0] not in registry.models:
         yield "of a benchmark or a model that is not registered"
         return
-    if protocol_of(spec(registry, card, found.entry)) != found.protocol:
+    asked = protocol_of(spec(registry, card, found.entry))
+    if asked != found.protocol:
         yield f"protocol: not the one that {found.benchmark} has for {found.entry}"
+    if contradictions := inconsistencies(found.counts):
+        yield from contradictions
+        return
+    yield from other_conditions(asked, found.counts, whole=True)
     try:
         error = found.equivariance.invariance_error
         made = metrics(found.counts, card.evaluation.seen, invariance_error=error)
     except ValueError as problem:
         yield f"counts: {problem}"
         return
-    yield from differences(found.metrics, made)
+    yield from other_metrics(found.metrics, made)
     yield from other_probes(card.evaluation.probes, {"probes": found.probes})
     path = weights_of(results, found)
     try:

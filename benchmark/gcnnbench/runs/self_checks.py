@@ -18,7 +18,7 @@ from gcnnbench.outside_text import as_line
 from gcnnbench.runs.provenance import EARLIEST
 from gcnnbench.runs.record import Record, checksum
 from gcnnbench.runs.spec import spec_digest
-from gcnnbench.scoring.metrics import differences, images, inconsistencies, metrics
+from gcnnbench.scoring.metrics import Counts, differences, images, inconsistencies, metrics
 
 CLOCKS = timedelta(days=1)
 """By how much another machine's clock may be ahead of ours."""
@@ -60,24 +60,39 @@ def _metrics(record: Record) -> Iterator[str]:
     seen: Sequence[str] = record.spec["evaluation"]["seen"]
     error = record.equivariance.after.invariance_error
     made = metrics(record.counts, seen, invariance_error=error)
-    yield from differences(record.metrics, made)
-    if lacking := sorted(name for name in made if name not in record.metrics and name.startswith("accuracy.")):
+    yield from other_metrics(record.metrics, made)
+
+
+def other_metrics(stated: Mapping[str, float | None], made: Mapping[str, float | None]) -> Iterator[str]:
+    """Where metrics are not those that are made of the counts, and the accuracies that they lack."""
+    yield from differences(stated, made)
+    if lacking := sorted(name for name in made if name not in stated and name.startswith("accuracy.")):
         yield f"metrics: {', '.join(lacking)} missing"
 
 
 def _conditions(record: Record) -> Iterator[str]:
-    """The group's elements, the curve's angles and the number of test images are those of the protocol."""
-    protocol = record.spec["evaluation"]
-    if set(record.counts.elements) != set(ELEMENTS[protocol["group"]]):
-        yield f"counts.elements: {', '.join(record.counts.elements)} are not the elements of {protocol['group']}"
-    if {int(angle) for angle in record.counts.angles} != set(range(0, 360, protocol["curve"]["step"])):
+    yield from other_conditions(record.spec, record.counts, whole=record.official)
+
+
+def other_conditions(spec: Mapping[str, Any], counts: Counts, *, whole: bool) -> Iterator[str]:
+    """Where the group's elements, the curve's angles, classes, images or the AUC's order are not those of a protocol.
+
+    Args:
+        spec: the protocol, or what of it weights follow that came trained.
+        counts: what was counted.
+        whole: whether all test images that the protocol names were to be scored.
+    """
+    protocol = spec["evaluation"]
+    if set(counts.elements) != set(ELEMENTS[protocol["group"]]):
+        yield f"counts.elements: {', '.join(counts.elements)} are not the elements of {protocol['group']}"
+    if {int(angle) for angle in counts.angles} != set(range(0, 360, protocol["curve"]["step"])):
         yield f"counts.angles: not every {protocol['curve']['step']} degrees, as the protocol asks"
-    asked, counted = record.spec["split"]["test"].get("images"), images(record.counts)
-    if record.official and asked is not None and counted != asked:
+    asked, counted = spec["split"]["test"].get("images"), images(counts)
+    if whole and asked is not None and counted != asked:
         yield f"counts: {how_many(counted, 'test image')}, but the protocol has {asked}"
-    if len(record.counts.elements["upright"]) != record.spec["classes"]:
-        yield f"counts: not the {record.spec['classes']} classes of the data set"
-    if bool(protocol.get("auc")) != (record.counts.ordered is not None):
+    if len(counts.elements["upright"]) != spec["classes"]:
+        yield f"counts: not the {spec['classes']} classes of the data set"
+    if bool(protocol.get("auc")) != (counts.ordered is not None):
         what = "missing, but the protocol asks" if protocol.get("auc") else "there, but the protocol does not ask"
         yield f"counts.ordered: {what} for the AUC"
 
