@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from gcnnbench import api
+from gcnnbench.api import networks
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.store import Store
+from gcnnbench.runs.store import Store, read_record
 
 TINY = Path(__file__).parents[1] / "runs" / "tiny.yaml"
 
@@ -91,6 +92,30 @@ def test_a_cell_that_has_its_record_gets_a_further_one(cards: Registry, tmp_path
         assert free
         with pytest.raises(UserError, match="seed 1 is running in another process"):
             api.run_cell("tiny", "z2cnn@8", 1, device="cpu", threads=1, results=tmp_path, cards=cards)
+
+
+def test_what_is_no_record_goes_aside_and_costs_no_training(cards: Registry, tmp_path: Path) -> None:
+    path = tmp_path / "tiny@1" / "z2cnn@8" / "seed-0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"half": ')
+    record = api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, cards=cards)
+    assert read_record(path) == record
+    assert path.with_name("seed-0.stale-unreadable.json").read_text() == '{"half": '
+
+
+def test_a_limited_cell_is_replaced_and_is_no_repeat(cards: Registry, tmp_path: Path) -> None:
+    for _ in range(2):
+        api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, limit=40, cards=cards)
+    assert [path.name for path in tmp_path.glob("tiny@1/z2cnn@8/*.json")] == ["seed-0.unofficial.json"]
+
+
+def test_where_no_record_can_be_kept_nothing_is_trained(
+    cards: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny@1").write_text("a file in the place of the folder")
+    monkeypatch.setattr(networks, "run_to_end", lambda _: pytest.fail("it was trained"))
+    with pytest.raises(UserError, match="tiny@1: "):
+        api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, cards=cards)
 
 
 def test_other_weights_are_refused(cards: Registry, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,6 +130,20 @@ def test_single_runs_of_ones_own_that_do_not_fit_are_named(
     monkeypatch.setattr(judging, "claims_file", lambda *_: tmp_path / "cohen2016.yaml")
     with pytest.raises(UserError, match=told):
         curve(study, [90.2] * 4, seeds=3)
+
+
+def test_single_runs_that_changed_are_read_anew(tmp_path: Path) -> None:
+    """A session that goes on judges by the file that is there, not by the one that was."""
+    card, written = tmp_path / "mine.yaml", tmp_path / "mine.runs.json"
+    claim: Any = SimpleNamespace(**{key: RUNS[key] for key in ("benchmark", "entry", "quantity")}, at=[0], id="curve")
+    assert published_runs(card, claim) is None
+    for number in (900, 800):
+        curves = [{**RUNS, "at": [0], "runs": [[number]] * 2}]
+        source = {"source": "mine", "where": "my notes", "about": "my runs", "curves": curves}
+        written.write_text(json.dumps(source), "utf-8")
+        runs = published_runs(card, claim)
+        assert runs is not None
+        assert runs.tolist() == [[number / 1000]] * 2
 
 
 def test_numbers_computed_from_logs_are_those_of_the_single_runs() -> None:

@@ -179,6 +179,33 @@ def test_records_of_a_superseded_version_alone_are_told_with_the_difference() ->
     assert "model_version is 1, now 2" in told
 
 
+def test_a_record_of_a_superseded_version_is_told_where_its_protocol_is_todays_word_for_word(study: Study) -> None:
+    """It is not gathered, so it must be told."""
+    for seed in range(3):
+        path = study.path("p4cnn@28", seed)
+        data = json.loads(path.read_text("utf-8")) | {"benchmark": "toy@1"}
+        older = study.results / "toy@1" / "p4cnn@28" / path.name
+        older.parent.mkdir(parents=True, exist_ok=True)
+        older.write_text(json.dumps(data), "utf-8")
+        path.unlink()
+    assert ("toy", "p4cnn@28") not in gather(study.registry, study.results)
+    aside = set_aside(study.registry, study.results)
+    assert aside == {("toy", "p4cnn@28"): "p4cnn@28: its record of seed 0 is of toy@1, which is superseded"}
+
+
+def test_a_repeat_alone_is_told(study: Study) -> None:
+    for seed in range(3):
+        study.path("p4cnn@28", seed).rename(study.path("p4cnn@28", seed).with_suffix(".repeat-1.json"))
+    aside = set_aside(study.registry, study.results)
+    assert aside["toy", "p4cnn@28"] == "p4cnn@28: its record of seed 0 is a repeat"
+
+
+def test_where_no_command_helps_the_reason_stands_alone(study: Study) -> None:
+    row = replace(judged(study, NUMBER)[0], judgement=Judgement("not run"), next="")
+    (told,) = with_set_aside([row], {("toy", "p4cnn@28"): "reason"})
+    assert told.next == "reason"
+
+
 def test_the_number_of_parameters_is_right_or_wrong(study: Study) -> None:
     claim = {
         **NUMBER,

@@ -16,6 +16,8 @@ from gcnnbench.cli.app import build_app
 from gcnnbench.compare.directories import SetComparison, compare_sets
 from gcnnbench.compare.text import sets_as_markdown
 from gcnnbench.errors import UserError
+from gcnnbench.runs.record import sealed
+from gcnnbench.runs.store import read_record
 from gcnnbench.statistics import paired, summary, welch
 from gcnnbench.strict_json import json_document
 
@@ -79,6 +81,15 @@ def test_other_machines_with_the_same_numbers(toy: Toy, folders: tuple[Path, Pat
     (change,) = found.surroundings
     assert (change.field, change.first, change.second, change.cells) == ("device_name", "a CPU", "another CPU", 1)
     assert found.comparisons == ()
+
+
+def test_readings_of_probes_are_numbers_too(toy: Toy, tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "results" / "degree-digits-halves@1" / "p4cnn-free@12" / "seed-0.json"
+    record = read_record(path)
+    for name, reading in (("first", 0.25), ("second", 0.5)):
+        toy.write(tmp_path / name, sealed(record.model_copy(update={"probes": {"degree": {"layer": reading}}})))
+    found = compare_sets(tmp_path / "first", tmp_path / "second")
+    assert states(found, "p4cnn-free@12") == [("other numbers", ("probes",))]
 
 
 def test_another_protocol_is_told_field_by_field(toy: Toy, folders: tuple[Path, Path]) -> None:

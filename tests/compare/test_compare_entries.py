@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from gcnnbench.cards.registry import Registry
@@ -27,13 +28,13 @@ RIGHT = {"p4cnn@28": ([900, 905, 910], 0), "p4cnn@27": ([950, 940, 945], 40)}
 """Upright hits of each seed, and how many images from the start an entry gets wrong first."""
 
 
-def outputs(hits: int, offset: int) -> bytes:
+def outputs(hits: int, offset: int, labels: NDArray[np.int64] = LABELS) -> bytes:
     right = np.zeros(1000, dtype=bool)
     right[offset : offset + hits] = True
     right[: max(0, offset + hits - 1000)] = True
-    predicted = np.where(right, LABELS, 1 - LABELS)
+    predicted = np.where(right, labels, 1 - labels)
     logits = np.eye(2, dtype=np.float32)[predicted]
-    return save({"logits": np.stack([logits] * 4), "labels": LABELS, "angle_classes": np.zeros((4, 1000), np.int16)})
+    return save({"logits": np.stack([logits] * 4), "labels": labels, "angle_classes": np.zeros((4, 1000), np.int16)})
 
 
 @pytest.fixture
@@ -112,6 +113,26 @@ def test_image_by_image(kept: tuple[Registry, Path]) -> None:
     assert found.bootstrap is not None
     low, high = found.bootstrap
     assert low < -0.04 < high < 0
+
+
+@pytest.mark.parametrize("folds", [3, None])
+def test_other_images_for_each_seed_are_not_averaged(toy: Toy, tmp_path: Path, folds: int | None) -> None:
+    """In folds of one size labels may even be the same; where the seed draws the test images they are not."""
+    split = {"train": {"part": "all"}, "test": {"part": "all"}, "shuffle": "seed", "folds": folds}
+    card = toy.card(entries=list(RIGHT), **({"split": split} if folds else {}))
+    registry = toy.registry(card)
+    (tmp_path / "outputs").mkdir()
+    for entry, (hits, offset) in RIGHT.items():
+        for seed, right in enumerate(hits):
+            content = outputs(right, offset, LABELS if folds else np.roll(LABELS, seed))
+            sha256 = hashlib.sha256(content).hexdigest()
+            (tmp_path / "outputs" / f"{sha256}.safetensors").write_bytes(content)
+            made = {"sha256": sha256, "bytes": len(content)}
+            toy.write(tmp_path, toy.record(entry, seed, right / 1000, spec=spec(registry, card, entry), outputs=made))
+    found = compared((registry, tmp_path))
+    assert len(found.images) == 3
+    assert found.bootstrap is None
+    assert found.gaps == ("no bootstrap: the seeds are tested on different images",)
 
 
 def test_what_cannot_be_compared_is_named(kept: tuple[Registry, Path]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gcnnbench.determinism.float_noise import choices, one_hot, possible_orders, unexplained
+from gcnnbench.determinism.float_noise import Orders, choices, one_hot, orders, unexplained
+from gcnnbench.scoring.metrics import Ordered
 
 LABELS = torch.tensor([0, 0, 1, 2])
 CLEAR = torch.tensor([[5.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 5.0]])
@@ -68,6 +69,29 @@ def test_joint_counts_may_be_tied_on_both_sides() -> None:
 def test_pairs_within_noise_may_be_ordered_either_way() -> None:
     labels = torch.tensor([0, 0, 1, 1])
     logits = torch.tensor([[0.0, 1.0], [0.0, 3.0], [0.0, 1.03], [0.0, 4.0]])
-    assert possible_orders(logits, labels, 0.0) == (3, 3)
-    assert possible_orders(logits, labels, 0.01) == (2, 3)
-    assert possible_orders(torch.tensor([[0.0, 0.0]] * 4), labels, 0.01) == (0, 4)
+    assert orders(logits, labels, 0.0) == Orders(above=3, equal=0, free=0, pairs=4)
+    assert orders(logits, labels, 0.01) == Orders(above=2, equal=0, free=1, pairs=4)
+    for allowed in (0.0, 0.01):
+        assert orders(torch.tensor([[0.0, 0.0]] * 4), labels, allowed) == Orders(above=0, equal=4, free=0, pairs=4)
+
+
+@pytest.mark.parametrize(
+    ("concordant", "tied", "explained"),
+    [
+        (500, 300, True),
+        (502, 300, True),
+        (503, 300, False),
+        (499, 300, False),
+        (651, 0, True),
+        (656, 0, True),
+        (657, 0, False),
+        (646, 0, True),
+        (645, 0, False),
+    ],
+)
+def test_pairs_of_equal_scores_are_ties_and_few_of_them_may_be_apart(
+    concordant: int, tied: int, explained: bool
+) -> None:
+    """Of 1,000 pairs ten may be open: two that noise orders, and eight of the equal ones."""
+    found = Orders(above=500, equal=300, free=2, pairs=1000)
+    assert found.explain(Ordered(concordant=concordant, tied=tied)) is explained

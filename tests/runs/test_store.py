@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gcnnbench.errors import UserError
+from gcnnbench.runs import files
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_cell
-from gcnnbench.runs.files import _record, blob, read_files, weights_path
+from gcnnbench.runs.files import blob, read_files, weights_path
 from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.plan import plan, seeds_from, status, unfinished
 from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record, sealed
 from gcnnbench.runs.store import Store, read_record
+from gcnnbench.strict_json import parse_model
 from tests.stored_records import failures, records
 
 
@@ -81,7 +85,8 @@ def test_repeats_and_try_outs_stand_beside_the_record(
     store: Store, finished: Finished, make_cell: Callable[..., Cell]
 ) -> None:
     cell, limited = make_cell("z2cnn@8"), make_cell("z2cnn@8", limit=10)
-    store.add(limited, finished)
+    for repeat in (False, True):
+        store.add(limited, finished, repeat=repeat)
     assert status(store, cell) == "planned"
     for _ in range(3):
         store.add(cell, finished, repeat=True)
@@ -130,15 +135,29 @@ def test_what_is_no_record_is_named(
         store.record(make_cell("z2cnn@8"))
 
 
-def test_records_are_read_once_and_one_that_changed_anew(
-    store: Store, finished: Finished, make_cell: Callable[..., Cell]
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The records that `read_files` parses from here on, where nothing is known yet."""
+    found: list[bytes] = []
+
+    def parse(written: bytes, form: type[Any]) -> Any:
+        found.append(written)
+        return parse_model(written, form)
+
+    monkeypatch.setattr(files, "_parsed", {})
+    monkeypatch.setattr(files, "_sound", set())
+    monkeypatch.setattr(files, "parse_model", parse)
+    return found
+
+
+def test_records_are_parsed_once_and_one_that_changed_anew(
+    store: Store, finished: Finished, make_cell: Callable[..., Cell], parsed: list[bytes]
 ) -> None:
     path = store.add(make_cell("z2cnn@8"), finished)
-    before = _record.cache_info().misses
     (first,), (second,) = read_files(store.results), read_files(store.results)
     assert first == second
     assert isinstance(first.content, Record)
-    assert _record.cache_info().misses <= before + 1
+    assert len(parsed) == 1
     text = path.read_text()
     path.write_text(text.replace(f'"tested_epoch": {finished.record.training.tested_epoch}', '"tested_epoch": 77'))
     (changed,) = read_files(store.results)
@@ -195,3 +214,34 @@ def test_a_limited_record_is_done_for_its_own_limit_only(
     store.add(limited, replace(finished, record=finished.record.model_copy(update=unofficial)))
     assert (status(store, limited), status(store, replace(limited, limit=128))) == ("done", "stale")
     assert [cell.limit for cell in unfinished(store, [limited, replace(limited, limit=128)])] == [128]
+
+
+def test_more_records_than_are_remembered_push_out_none(
+    store: Store,
+    finished: Finished,
+    make_cell: Callable[..., Cell],
+    parsed: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All are passed in one order: where the oldest made room, none would be met again."""
+    monkeypatch.setattr(files, "REMEMBERED", 2)
+    for seed in range(3):
+        record = finished.record.model_copy(update={"seed": seed})
+        store.add(make_cell("z2cnn@8", seed=seed), replace(finished, record=sealed(record)))
+    for _ in range(2):
+        assert len(records(store)) == 3
+    assert len(parsed) == 4, "the third alone is parsed again"
+
+
+def test_a_record_that_contradicts_itself_is_asked_again(
+    store: Store, finished: Finished, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that was behind calls a record's end yet to come, and does no more once it is set."""
+    made = finished.record.provenance.model_copy(update={"finished": "2099-01-01T00:00:00+00:00"})
+    record = sealed(finished.record.model_copy(update={"provenance": made}))
+    store.add(make_cell("z2cnn@8"), replace(finished, record=record))
+    (early,) = read_files(store.results)
+    assert isinstance(early.content, str)
+    monkeypatch.setattr("gcnnbench.runs.self_checks.CLOCKS", timedelta(days=36_500))
+    (late,) = read_files(store.results)
+    assert late.content == record

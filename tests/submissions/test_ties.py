@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from gcnnbench.cards.registry import Registry
@@ -17,10 +19,10 @@ from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import prepare_material
 from gcnnbench.runs.measuring import Measured
 from gcnnbench.scoring.conditions import EvaluationState
-from gcnnbench.submissions import rescoring
+from gcnnbench.submissions import rescoring, verifying
 from gcnnbench.submissions.contained.metamorphic import contents, scoring_findings
 from gcnnbench.submissions.findings import Refused
-from gcnnbench.submissions.rescoring import differences
+from gcnnbench.submissions.rescoring import counts_of, differences
 from tests.tiny_benchmark import TINY
 
 
@@ -89,17 +91,68 @@ def two_levels(noise: float) -> EvaluationState:
     return EvaluationState(logits={"upright": torch.stack([-scores, scores], 1)})
 
 
+def counting(cell: Cell, *, auc: bool = True) -> Cell:
+    """The cell of a benchmark that counts the AUC, or does not."""
+    card = cell.card.model_copy(update={"evaluation": cell.card.evaluation.model_copy(update={"auc": auc})})
+    return replace(cell, registry=replace(cell.registry, benchmarks={**cell.registry.benchmarks, "tiny": card}))
+
+
 @pytest.mark.parametrize("auc", [True, False])
 def test_an_order_that_float_noise_decides_is_refused_where_the_auc_counts_it(
     cell: Cell, monkeypatch: pytest.MonkeyPatch, auc: bool
 ) -> None:
     """No class is a tie, and within each level the order is free: a bundle could state the AUC that it likes."""
-    card = cell.card.model_copy(update={"evaluation": cell.card.evaluation.model_copy(update={"auc": auc})})
-    registry = replace(cell.registry, benchmarks={**cell.registry.benchmarks, "tiny": card})
-    ranked = replace(cell, registry=registry)
+    ranked = counting(cell, auc=auc)
     told = refused(ranked, monkeypatch, two_levels(1e-6))
     assert ("of the 10,000 pairs of images that the AUC counts" in told) is auc
     assert refused(ranked, monkeypatch, two_levels(0.1)) == ""
+
+
+LABELS = torch.arange(200) % 2
+
+
+def partly_dead(dead: int) -> EvaluationState:
+    """Logits of 200 images of two classes, to the first of which a network gives its last bias alone."""
+    drawn = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    return EvaluationState(logits={"upright": torch.cat([torch.tensor([[0.3, -0.2]]).expand(dead, 2), drawn[dead:]])})
+
+
+@pytest.mark.parametrize("dead", [60, 200])
+def test_a_seed_that_learnt_nothing_blocks_no_entry(cell: Cell, monkeypatch: pytest.MonkeyPatch, dead: int) -> None:
+    """No seed may be left out, and scores that are equal to the bit are ties, which the AUC counts one half."""
+    ranked, found = counting(cell), partly_dead(dead)
+    assert refused(ranked, monkeypatch, found) == ""
+    assert other(ranked, monkeypatch, found, found) == ""
+
+
+def test_no_bundle_orders_what_is_equal(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept logits that tell the dead images apart by less than the noise would have their AUC for the asking."""
+    found, forged = partly_dead(60), partly_dead(60)
+    forged.logits["upright"][:60, 1] += 1e-6 * LABELS[:60]
+    assert list(differences(forged, found)) == [], "they are within the noise"
+    told = other(counting(cell), monkeypatch, forged, found)
+    assert "900 tied, and 0 that float noise may order, not" in told
+    assert other(cell, monkeypatch, forged, found) == "", "where no AUC is counted"
+
+
+def test_few_equal_pairs_may_be_apart_elsewhere(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of one image twice, computed in another batch: 25 pairs of 10,000."""
+    found, moved = partly_dead(10), partly_dead(10)
+    moved.logits["upright"][:10, 1] += 1e-6 * LABELS[:10]
+    assert other(counting(cell), monkeypatch, moved, found) == ""
+
+
+def other(cell: Cell, monkeypatch: pytest.MonkeyPatch, kept: EvaluationState, found: EvaluationState) -> str:
+    """What `verify bundle` finds in outputs that state their own counts, where its weights give the other ones here."""
+    stated: Any = SimpleNamespace(counts=counts_of(cell, kept, LABELS), weights=None)
+    test = Part(torch.zeros(200, 1, 8, 8, dtype=torch.uint8), LABELS)
+    monkeypatch.setattr(verifying, "shares", lambda *_: SimpleNamespace(test=test))
+    monkeypatch.setattr(verifying, "_outputs", lambda *_: kept)
+    monkeypatch.setattr(verifying, "_read", lambda *_: save({}))
+    monkeypatch.setattr(verifying, "_other_measurements", lambda *_: ())
+    monkeypatch.setattr(verifying, "score", lambda *_, **__: SimpleNamespace(evaluation=found, measured=None))
+    bundle: Any = SimpleNamespace(submission=SimpleNamespace(code={}))
+    return "\n".join(finding.what for finding in verifying._rescored(bundle, cell, stated, False))
 
 
 class BesideOthers(nn.Module):

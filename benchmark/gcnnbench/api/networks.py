@@ -17,12 +17,12 @@ from gcnnbench.data.copies import lacks_digests, on_copies, settle
 from gcnnbench.data.registered import load_dataset
 from gcnnbench.data.streams import derive
 from gcnnbench.device import choose, seeded
-from gcnnbench.errors import UserError
+from gcnnbench.errors import UserError, told
 from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_to_end
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
-from gcnnbench.runs.plan import is_done, plan
+from gcnnbench.runs.plan import plan, status
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.weights import load_weights
@@ -115,7 +115,8 @@ def run_cell(
 ) -> Record:
     """Train and score one cell here and now; its record and weights are kept only where `results` is given.
 
-    Of a cell that has its record there a further one is kept, `seed-0.repeat-1.json`.
+    Of a cell that has its record there a further one is kept, `seed-0.repeat-1.json`; with `limit` it replaces the last
+    one. What is no record goes aside as `seed-0.stale-unreadable.json`.
 
     Args:
         benchmark: its name.
@@ -129,7 +130,8 @@ def run_cell(
         cards: the registry, read anew where none is given.
 
     Raises:
-        UserError: there is no such cell, the benchmark is superseded, its data is missing, or another process runs it.
+        UserError: there is no such cell, the benchmark is superseded, its data is missing, another process runs it, or
+            its record could not be kept.
         DivergedError: the loss is not finite.
         UnusableError: the predictions cannot be scored.
     """
@@ -151,9 +153,14 @@ def run_cell(
     if results is None:
         return run_to_end(cell).record
     store = Store(Path(results))
+    try:
+        store.require_writable(*store.places(cell))
+    except OSError as error:
+        raise UserError(told(error)) from error
     with store.claim(cell) as free:
         if not free:
             raise UserError(f"{cell.name} is running in another process on {store.results}")
+        repeat = status(store, cell) == "done"  # asked before training, which nothing that stands there may cost
         finished = run_to_end(cell)
-        store.add(cell, finished, repeat=is_done(store, cell, store.record(cell)))
+        store.add(cell, finished, repeat=repeat)
     return finished.record

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.protocols import difference_from_now
 from gcnnbench.data.copies import on_copies
@@ -55,7 +56,7 @@ def gather(registry: Registry, results: Path) -> dict[tuple[str, str], list[Evid
         if not isinstance(file.content, Record) or card is None:
             continue
         made = run(file.content, file.kind, card)
-        if excluded(made, card, expected)[0] in (None, "extra seed"):
+        if _why_aside(made, card, expected) is None:
             found.setdefault((card.name, made.entry), []).append(evidence(file.content, made))
     return {key: _countable(runs, registry.benchmark(key[0]).seeds) for key, runs in found.items()}
 
@@ -66,6 +67,7 @@ def set_aside(registry: Registry, results: Path) -> dict[tuple[str, str], str]:
     For records of another protocol, the items in which it differs from the one that the benchmark has now.
     """
     registry = on_copies(registry, results)
+    expected = current_digests(registry, registry.benchmarks.values())
     told: dict[tuple[str, str], str] = {}
     speaking: set[tuple[str, str]] = set()
     for file in read_files(results):
@@ -73,15 +75,23 @@ def set_aside(registry: Registry, results: Path) -> dict[tuple[str, str], str]:
         card = registry.benchmarks.get(file.place.parts[0].partition("@")[0])
         if not isinstance(record, Record) or card is None or record.entry not in card.entries:
             continue
-        why = f"its record of seed {record.seed} is unofficial" if file.kind == "unofficial" else ""
-        if differing := difference_from_now(registry, record, card):
-            of = "has another protocol" if record.benchmark == card.full_name else f"is of {record.benchmark}"
-            why = f"its record of seed {record.seed} {of}: {differing}"
-        if why:
-            told.setdefault((card.name, record.entry), f"{record.entry}: {why}")
-        else:
+        why = _why_aside(run(record, file.kind, card), card, expected)
+        if why is None:
             speaking.add((card.name, record.entry))
+            continue
+        differing = difference_from_now(registry, record, card)
+        if record.benchmark != card.full_name:
+            text = f"is of {record.benchmark}" + (f": {differing}" if differing else f", which is {why}")
+        else:
+            text = f"has another protocol: {differing}" if differing else f"is {why}"
+        told.setdefault((card.name, record.entry), f"{record.entry}: its record of seed {record.seed} {text}")
     return {cell: why for cell, why in told.items() if cell not in speaking}
+
+
+def _why_aside(made: Run, card: BenchmarkCard, expected: Mapping[tuple[str, str], str]) -> str | None:
+    """Why a run speaks to no claim; null where it does. Seeds beyond the protocol's do."""
+    why, _ = excluded(made, card, expected)
+    return None if why == "extra seed" else "a repeat" if why == "repeat" else why
 
 
 def evidence(record: Record, made: Run) -> Evidence:

@@ -133,7 +133,8 @@ def with_set_aside(rows: Sequence[ClaimRow], aside: Mapping[tuple[str, str], str
     told = []
     for row in rows:
         reasons = [aside[row.benchmark or "", entry] for entry in row.entries if (row.benchmark, entry) in aside]
-        told.append(replace(row, next="; ".join([row.next, *reasons])) if row.verdict == "not run" else row)
+        says = "; ".join(text for text in (row.next, *reasons) if text)
+        told.append(replace(row, next=says) if row.verdict == "not run" else row)
     return told
 
 

@@ -61,7 +61,7 @@ def published_runs(path: Path, claim: CurveClaim) -> NDArray[np.float64] | None:
         UserError: the file beside the card is not what `RunsFile` says, or its runs lack a place of the claim.
     """
     file = path.with_suffix(".runs.json")
-    for found in _curves(file):
+    for found in _curves(file) if file.exists() else ():
         if (found.benchmark, found.entry, found.quantity) == (claim.benchmark, claim.entry, claim.quantity):
             if lacking := sorted(set(claim.at) - set(found.at)):
                 raise UserError(f"{file}: the runs of {claim.entry} say nothing at {lacking[0]}, where {claim.id} does")
@@ -70,11 +70,13 @@ def published_runs(path: Path, claim: CurveClaim) -> NDArray[np.float64] | None:
     return None
 
 
-@lru_cache(maxsize=8)
 def _curves(path: Path) -> Sequence[PublishedRuns]:
-    if not path.exists():
-        return ()
     try:
-        return parse_model(read_plain(path), RunsFile).curves
+        return _parsed(read_plain(path)).curves
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no single runs of a source: {error}") from None
+
+
+@lru_cache(maxsize=8)
+def _parsed(written: bytes) -> RunsFile:
+    return parse_model(written, RunsFile)

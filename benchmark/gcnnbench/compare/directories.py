@@ -137,6 +137,7 @@ def _numbers(record: Record) -> dict[str, Any]:
         "equivariance": record.equivariance,
         "outputs": record.outputs,
         "parameters and MACs": (record.cost.parameters, record.cost.macs),
+        "probes": record.probes,
     }
 
 
@@ -152,6 +153,7 @@ def _surroundings(record: Record) -> dict[str, str]:
         "platform",
         "seeds_at_once",
         "cuda_graphs",
+        "beside_code",
     )
     plain = {"official": record.official, **{name: getattr(made, name) for name in fields}}
     return _flat({**plain, "dirty": made.dirty, "versions": made.versions})

@@ -130,7 +130,7 @@ def compare_runs(benchmark: str, first: Side, second: Side, *, cross_tested: boo
     seeds = sorted(set(first.runs) & set(second.runs))
     names = [name for name in next(iter(first.runs.values())).metrics if name not in SKIPPED]
     metrics = [_metric(name, first.runs, second.runs, seeds, cross_tested) for name in names]
-    images, differences = [], []
+    images, differences, labels = [], [], []
     problems: dict[str, list[int]] = defaultdict(list)
     for seed in seeds:
         found = _image_by_image(seed, first, second)
@@ -139,7 +139,9 @@ def compare_runs(benchmark: str, first: Side, second: Side, *, cross_tested: boo
         else:
             images.append(found[0])
             differences.append(found[1])
-    bootstrap = paired_bootstrap(np.mean(differences, axis=0), seed=0) if _one_test_set(differences) else None
+            labels.append(found[2])
+    same = not cross_tested and all(np.array_equal(labels[0], other) for other in labels)
+    bootstrap = paired_bootstrap(np.mean(differences, axis=0), seed=0) if differences and same else None
     gaps = [] if seeds else ["no seed is common to both, so nothing is paired"]
     gaps += [SINGLE] if 1 in (len(first.runs), len(second.runs)) else []
     across = [seed for seed in seeds if first.runs[seed].machine.device != second.runs[seed].machine.device]
@@ -158,12 +160,10 @@ def _one_mode(runs: Iterable[Run]) -> None:
         raise UserError(f"the records are of several numeric modes ({', '.join(modes)}), which share no mean")
 
 
-def _one_test_set(differences: Sequence[NDArray[np.float64]]) -> bool:
-    return len({found.size for found in differences}) == 1
-
-
-def _image_by_image(seed: int, first: Side, second: Side) -> tuple[ImageComparison, NDArray[np.float64]] | str:
-    """McNemar's test of one seed, and first minus second for each image (images,); or in words why there is none."""
+def _image_by_image(
+    seed: int, first: Side, second: Side
+) -> tuple[ImageComparison, NDArray[np.float64], NDArray[np.int64]] | str:
+    """McNemar's test of one seed, first minus second and the label of each image (images,); or why there is none."""
     outputs = [_upright(side, seed) for side in (first, second)]
     for found in outputs:
         if isinstance(found, str):
@@ -172,7 +172,7 @@ def _image_by_image(seed: int, first: Side, second: Side) -> tuple[ImageComparis
     if not np.array_equal(labels, other_labels):
         return "their test images are not the same"
     only = int((right & ~other_right).sum()), int((other_right & ~right).sum())
-    return ImageComparison(seed, *only, mcnemar(*only)), right.astype(np.float64) - other_right
+    return ImageComparison(seed, *only, mcnemar(*only)), right.astype(np.float64) - other_right, labels
 
 
 def _metric(

@@ -12,6 +12,7 @@ themselves make the noise, so the share of ties is bounded: beyond `MOST_TIED` a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from gcnnbench.data.images import Images
 from gcnnbench.device import CPU_SCORING_BATCH, arithmetic, scoring_batch
 from gcnnbench.equivariance.precision import best_dtype, evaluating, forward, tensors
 from gcnnbench.rewriting.folded import for_scoring
-from gcnnbench.scoring.metrics import Confusion
+from gcnnbench.scoring.metrics import Confusion, Ordered
 
 FACTOR = 10
 NOISE_IMAGES = 256
@@ -126,27 +127,53 @@ def unexplained(recorded: Confusion, rows: Tensor, columns: Tensor) -> int:
     return max(over, int(images) - matched, int(places_left) - matched)
 
 
-def possible_orders(found: Tensor, labels: Tensor, allowed: float) -> tuple[int, int]:
-    """Between how many and how many pairs (image of class 1, image of class 0) may the former score higher or alike.
+@dataclass(frozen=True)
+class Orders:
+    """How the scores of pairs (image of class 1, image of class 0) lie, `pairs` in all.
 
-    The score is logit 1 − logit 0; as each logit may move by `allowed`, a difference of two scores may by four times.
+    In `above` the former is higher by more than float noise. In `equal` both are the same to the bit, as for images to
+    which a network gives its last bias alone: a tie, which the AUC counts one half. `free` are others noise may order.
     """
-    scores, labels = found[:, 1].double() - found[:, 0].double(), labels.cpu()
-    lower, upper = scores[labels == 0].sort().values, scores[labels == 1]
-    least, most = (int(torch.searchsorted(lower, upper + shift).sum()) for shift in (-4 * allowed, 4 * allowed))
-    return least, most
+
+    above: int
+    equal: int
+    free: int
+    pairs: int
+
+    def __str__(self) -> str:
+        return f"{self.above:,} concordant, {self.equal:,} tied, and {self.free:,} that float noise may order"
+
+    def explain(self, stated: Ordered) -> bool:
+        """Whether noise accounts for a stated order.
+
+        Up to `MOST_TIED` of the pairs may be open in all, equal ones among them, as those of one image twice: computed
+        in another batch they may be apart. No more of them are anybody's to order.
+        """
+        open_too = min(self.equal, max(0, _bound(self.pairs) - self.free))
+        level = 2 * self.above + self.free + self.equal
+        return (
+            self.above <= stated.concordant
+            and stated.concordant + stated.tied <= self.above + self.free + self.equal
+            and abs(2 * stated.concordant + stated.tied - level) <= self.free + open_too
+        )
 
 
-def tied_pairs(found: Tensor, labels: Tensor, allowed: float) -> tuple[int, int]:
-    """How many pairs (image of class 1, image of class 0) float noise may order either way, and how many there are.
+def orders(found: Tensor, labels: Tensor, allowed: float) -> Orders:
+    """How the scores of the pairs lie: logit 1 − logit 0, so a difference of two may move by four times `allowed`.
 
     Args:
         found: logits (images, 2).
         labels: true classes (images,).
         allowed: what each logit may move by, once they are centred.
     """
-    least, most = possible_orders(found, labels, allowed)
-    return most - least, int((labels == 1).sum()) * int((labels == 0).sum())
+    scores, labels = found[:, 1].double() - found[:, 0].double(), labels.cpu()
+    lower, upper = scores[labels == 0].sort().values, scores[labels == 1]
+
+    def below(shift: float, *, alike: bool) -> int:
+        return int(torch.searchsorted(lower, upper + shift, right=alike).sum())
+
+    above, equal = below(-4 * allowed, alike=False), below(0.0, alike=True) - below(0.0, alike=False)
+    return Orders(above, equal, below(4 * allowed, alike=True) - above - equal, len(lower) * len(upper))
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
@@ -164,4 +191,8 @@ def too_many(tied: int, counted: int) -> bool:
 
     One may always be: among few images it is a large share.
     """
-    return tied > max(1, MOST_TIED * counted)
+    return tied > _bound(counted)
+
+
+def _bound(counted: int) -> int:
+    return max(1, int(MOST_TIED * counted))

@@ -13,8 +13,7 @@ from gcnnbench.determinism.float_noise import (
     centred,
     choices,
     one_hot,
-    possible_orders,
-    tied_pairs,
+    orders,
     ties,
     too_many,
     unexplained,
@@ -93,9 +92,9 @@ def _left_open(record: Record, scores: Scores) -> Iterator[str]:
     if too_many(tied[most], images):
         yield f"{most}: {tied[most]} of {how_many(images, 'image')} within float noise of a tie, and {allowed}"
     if record.counts.ordered is not None:
-        orders, every = tied_pairs(scores.elements["upright"], scores.labels, scores.tolerance)
-        if too_many(orders, every):
-            yield f"order: {orders} of {how_many(every, 'pair')} within float noise of a tie, and {allowed}"
+        order = orders(scores.elements["upright"], scores.labels, scores.tolerance)
+        if too_many(order.free, order.pairs):
+            yield f"order: {order.free} of {how_many(order.pairs, 'pair')} within float noise of a tie, and {allowed}"
 
 
 def _told(elements: list[str], angles: int) -> str:
@@ -207,9 +206,10 @@ def _counts(record: Record, scores: Scores) -> Iterator[str]:
         if off := unexplained(counts.angles[name], truth, choices(found, scores.tolerance)):
             yield f"counts.angles.{name}: {how_many(off, 'image')} put elsewhere by the stored weights, ties apart"
     if counts.ordered is not None:
-        least, most = possible_orders(scores.elements["upright"], scores.labels, scores.tolerance)
-        if not least <= counts.ordered.concordant <= counts.ordered.concordant + counts.ordered.tied <= most:
-            yield f"counts.ordered: {counts.ordered.concordant} concordant, but the weights give {least} to {most}"
+        order = orders(scores.elements["upright"], scores.labels, scores.tolerance)
+        if not order.explain(counts.ordered):
+            then = f"{counts.ordered.concordant} concordant and {counts.ordered.tied} tied"
+            yield f"counts.ordered: {then}, but the weights give {order}"
 
 
 def _outputs(record: Record, scores: Scores, outputs: Mapping[str, Tensor]) -> Iterator[str]:

@@ -17,7 +17,6 @@ import hashlib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -37,8 +36,11 @@ WEIGHTS_BYTES = 4_000_000_000
 OUTPUTS_BYTES = 32_000_000_000
 """The largest files of weights and of per-image outputs that are read."""
 
-REMEMBERED = 1024
-"""How many records a process keeps as it read them: a command makes tables, figures and verdicts of the same ones."""
+REMEMBERED = 4096
+"""How many records a process keeps as it parsed them, 0.1 MB each: tables, figures and verdicts are of the same ones.
+
+Those beyond are parsed at each call and push out none: all are passed in one order, and none would be met again.
+"""
 
 FOLDER_NAME = re.compile(r"[a-z0-9-]+@[1-9][0-9]*")
 """The names of a benchmark's and of an entry's folder."""
@@ -58,6 +60,8 @@ class File:
 def read_files(results: Path, *, of: Collection[str] | None = None, checked: bool = True) -> Iterator[File]:
     """Every record and failure below a results directory, in the order of the paths; one at a time, as they are large.
 
+    The bytes are read at each call; what they say is parsed and checked once in a process (`REMEMBERED`).
+
     Args:
         results: the directory; one that is not there holds nothing.
         of: only of these benchmarks, by name; null for all.
@@ -74,7 +78,8 @@ def read_files(results: Path, *, of: Collection[str] | None = None, checked: boo
         failed = (name["kind"] or "").endswith("failed")
         try:
             written = read_plain(path)
-            content = parse_model(written, Failure) if failed else _record(written)
+            sha256 = hashlib.sha256(written).hexdigest()
+            content = parse_model(written, Failure) if failed else _record(written, sha256)
         except OSError as error:
             yield File(place, "seed", f"cannot be read: {error.strerror}")
         except ValueError as error:
@@ -83,11 +88,11 @@ def read_files(results: Path, *, of: Collection[str] | None = None, checked: boo
             stated = (content.benchmark, content.entry, str(content.seed))
             if stated != (place.parts[0], place.parts[1], name["seed"]):
                 yield File(place, "seed", f"says that it is {stated[0]} {stated[1]} seed {stated[2]}")
-            elif checked and isinstance(content, Record) and (found := _contradictions(written)):
+            elif checked and isinstance(content, Record) and (found := _contradictions(content, sha256)):
                 more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
                 yield File(place, "seed", f"contradicts itself: {found[0]}{more}")
             else:
-                yield File(place, _kind(name["kind"], content), content, hashlib.sha256(written).hexdigest())
+                yield File(place, _kind(name["kind"], content), content, sha256)
 
 
 def seed_of(place: Path) -> tuple[str, str, int] | None:
@@ -108,14 +113,28 @@ def blob(results: Path, sha256: str) -> Path:
     return results / "outputs" / f"{sha256}.safetensors"
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _record(written: bytes) -> Record:
-    return parse_model(written, Record)
+_parsed: dict[str, Record] = {}
+"""Records by the sha256 of their bytes."""
+_sound: set[str] = set()
+"""Those of them that do not contradict themselves; one that does is asked again, as a clock may have been wrong."""
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _contradictions(written: bytes) -> list[str]:
-    return self_findings(_record(written))
+def _record(written: bytes, sha256: str) -> Record:
+    if sha256 in _parsed:
+        return _parsed[sha256]
+    record = parse_model(written, Record)
+    if len(_parsed) < REMEMBERED:
+        _parsed[sha256] = record
+    return record
+
+
+def _contradictions(record: Record, sha256: str) -> list[str]:
+    if sha256 in _sound:
+        return []
+    found = self_findings(record)
+    if not found and sha256 in _parsed:
+        _sound.add(sha256)
+    return found
 
 
 def _kind(named: str | None, content: Record | Failure) -> Kind:

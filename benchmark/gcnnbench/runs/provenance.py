@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -34,16 +35,23 @@ def now() -> str:
     return found
 
 
-@cache
 def versions() -> dict[str, str]:
-    """Versions of the suite, of Python and of the libraries that numbers could depend on."""
+    """Versions of the suite, of Python and of the libraries that numbers could depend on, as this process found them.
+
+    What was not installed is looked for again: a notebook may install it between two cells.
+    """
     found = {"gcnnbench": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            found[package] = _version(package)
         except PackageNotFoundError:
             continue
     return found
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)
 
 
 def platform_name() -> str:
@@ -51,11 +59,34 @@ def platform_name() -> str:
     return as_line(f"{platform.system()} {platform.release()} {platform.machine()}")
 
 
-@cache
+@dataclass
+class _Checkout:
+    """What this process knows of the checkout that its code comes from."""
+
+    commit: str | None
+    dirty: bool | None = None
+
+
 def commit() -> tuple[str | None, bool | None]:
-    """The checkout's commit, and whether anything that can change numbers differs from it; nulls outside a checkout."""
-    if not (CHECKOUT / ".git").exists():
-        return None, None
-    head = git_text(CHECKOUT, "rev-parse", "HEAD")
-    changed = git_text(CHECKOUT, "status", "--porcelain", "--", *CHANGES_NUMBERS)
-    return (head.strip() if head else None), (None if changed is None else bool(changed.strip()))
+    """The commit that this process began with, and whether anything that can change numbers differs from it.
+
+    It is asked anew at each call, as modules are imported late; once something differed it stays so, as what was
+    imported stays. Nulls outside a checkout.
+    """
+    here = _checkout()
+    if here.commit is not None and not here.dirty:
+        here.dirty = _differs_from(here.commit)
+    return here.commit, here.dirty
+
+
+@cache
+def _checkout() -> _Checkout:
+    head = git_text(CHECKOUT, "rev-parse", "HEAD") if (CHECKOUT / ".git").exists() else None
+    return _Checkout(head.strip() if head else None)
+
+
+def _differs_from(head: str) -> bool | None:
+    """Whether a file that can change numbers is another than in this commit, or new; null where git does not say."""
+    asked = (("diff", "--name-only", head), ("ls-files", "--others", "--exclude-standard"))
+    told = [git_text(CHECKOUT, *words, "--", *CHANGES_NUMBERS) for words in asked]
+    return True if any(told) else None if None in told else False

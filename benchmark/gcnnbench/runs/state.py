@@ -39,9 +39,11 @@ class CellState:
 
     def resumed(self) -> CellState:
         """This state in a further session; a clock that was set back since its start does not end before it began."""
+        provenance.commit()
         return replace(self, sessions=self.sessions + 1, started=min(self.started, provenance.now()))
 
 
 def start(cell: Cell) -> CellState:
     """The state of a cell of which nothing is done."""
+    provenance.commit()  # asked before the network is imported, and again at the end: a change may be taken back
     return CellState(cell.digest, cell.machine, provenance.now())

@@ -134,7 +134,7 @@ class Store:
         Args:
             cell: the cell.
             finished: its record and files.
-            repeat: keep it as a further record of a cell that has one.
+            repeat: keep it as a further record of a cell that has one; that of a limited cell is replaced all the same.
 
         Returns:
             The record's path.
@@ -147,7 +147,7 @@ class Store:
         if unread := [part for part, digest in record.spec.get("data", {}).items() if digest == UNKNOWN]:
             raise UserError(f"{cell.name}: its spec names no copy of part {unread[0]}; a record that does is wanted")
         path = self.record_path(cell)
-        if path.exists() and repeat:
+        if path.exists() and repeat and cell.limit is None:
             taken = [int(found[1]) for found in self._siblings(path, rf"seed-{cell.seed}\.repeat-(\d+)\.json")]
             path = self.path(cell, f"repeat-{max(taken, default=0) + 1}")
         files = {weights_path(path, self.results, record): finished.weights}

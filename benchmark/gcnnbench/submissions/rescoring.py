@@ -13,7 +13,7 @@ from torch import Tensor
 from gcnnbench.cards.base import Model
 from gcnnbench.cards.values import PlainData, Positive
 from gcnnbench.data.parts import Part
-from gcnnbench.determinism.float_noise import centred, choices, root_mean_square, tied_pairs, ties, too_many
+from gcnnbench.determinism.float_noise import Orders, centred, choices, orders, root_mean_square, ties, too_many
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.groups import group
 from gcnnbench.runs.cell import Cell
@@ -140,8 +140,23 @@ def differences(recorded: EvaluationState, found: EvaluationState) -> Iterator[s
             yield f"put into other classes at {angle}°: {off} of {how_many(len(classes), 'image')}"
 
 
+def other_order(stated: Counts, found: EvaluationState, labels: Tensor) -> Iterator[str]:
+    """Where the order of scores that a bundle states is not that of the logits found here, float noise apart."""
+    if stated.ordered is not None and not (order := _orders(found, labels)).explain(stated.ordered):
+        then = f"{stated.ordered.concordant:,} concordant and {stated.ordered.tied:,} tied"
+        yield f"of {how_many(order.pairs, 'pair')} of images {order}, not {then}"
+
+
+def _orders(found: EvaluationState, labels: Tensor) -> Orders:
+    upright = next(iter(found.logits.values()))
+    return orders(upright, labels, NOISE * root_mean_square(upright))
+
+
 def _ties(cell: Cell, found: EvaluationState, labels: Tensor) -> Iterator[Finding]:
-    """The condition with the most images whose class float noise may decide, and the pairs that the AUC counts."""
+    """The condition with the most images whose class float noise may decide, and the pairs that the AUC counts.
+
+    Pairs of scores that are equal to the bit are no such: they are ties, which the AUC counts one half (`other_order`).
+    """
     apart = f"by more than {NOISE:g} of the logits' root mean square"
     tied = {name: ties([choices(one, NOISE * root_mean_square(one))]) for name, one in found.logits.items()}
     name = max(tied, key=tied.__getitem__)
@@ -152,9 +167,8 @@ def _ties(cell: Cell, found: EvaluationState, labels: Tensor) -> Iterator[Findin
         yield Finding(check="ties", what=f"{what}{how_many(images, 'image')}", remedy=remedy)
     if not cell.card.evaluation.auc:
         return
-    upright = next(iter(found.logits.values()))
-    orders, pairs = tied_pairs(upright, labels, NOISE * root_mean_square(upright))
-    if too_many(orders, pairs):
-        counted = f"the {how_many(pairs, 'pair')} of images that the AUC counts"
-        what = f"{cell.name}: float noise may order {orders:,} of {counted}"
+    order = _orders(found, labels)
+    if too_many(order.free, order.pairs):
+        counted = f"the {how_many(order.pairs, 'pair')} of images that the AUC counts"
+        what = f"{cell.name}: float noise may order {order.free:,} of {counted}"
         yield Finding(check="ties", what=what, remedy=f"tell the images of the two classes apart {apart}")

@@ -27,7 +27,7 @@ from gcnnbench.submissions.bundle_records import REMEDY, Stated, record_findings
 from gcnnbench.submissions.cell_jobs import shares
 from gcnnbench.submissions.checking import check
 from gcnnbench.submissions.findings import Finding, Refused, guarded
-from gcnnbench.submissions.rescoring import counts_of, differences, outputs_of, score
+from gcnnbench.submissions.rescoring import counts_of, differences, other_order, outputs_of, score
 from gcnnbench.submissions.retraining import Wanted, draw, drawn_in_words, grades_of
 from gcnnbench.submissions.submitting import cells_of
 from gcnnbench.submissions.tree import WEIGHTS_BYTES, read_inside
@@ -175,7 +175,11 @@ def _rescored(bundle: Bundle, cell: Cell, found: Stated, trust: bool) -> Iterato
     except Refused as error:
         yield from error.findings
         return
-    for difference in (*differences(recorded, scored.evaluation), *_other_measurements(found, scored.measured)):
+    for difference in (
+        *differences(recorded, scored.evaluation),
+        *other_order(found.counts, scored.evaluation, test.labels),
+        *_other_measurements(found, scored.measured),
+    ):
         what = f"{cell.name}: its weights, scored again, give something else: {difference}"
         yield Finding(check="rescore", what=what, remedy=REMEDY)
 
