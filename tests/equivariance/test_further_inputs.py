@@ -124,7 +124,11 @@ def _fails(_: Tensor) -> Tensor:
 OF_MANY: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "constant": (lambda y: y * 0 + 1, "the output is the same for all images, so nothing can be told from it"),
     "fewer": (lambda y: y[:2], "the output for 128 images has the shape (2, 6)"),
-    "one number": (lambda y: y.sum(), "the output for 128 images has the shape ()"),
+    "one number": (
+        lambda y: y.sum(),
+        "the output is one number; the audit needs one or more for each image: wrap the network in a module whose "
+        "forward returns the logits",
+    ),
     "classes": (lambda y: y.argmax(1), "the output is torch.int64, not floating point; put out the scores behind it"),
     "complex": (lambda y: y + 1j, "the output is complex; put out its real and imaginary part as channels"),
     "infinite": (lambda y: y * float("inf"), "the output is not finite"),

@@ -32,7 +32,8 @@ from gcnnbench.nn.pooling import CosetPool
         (float("inf"), None, 1e-9, "approximate"),
         (1e-9, 1e-9, 1e-11, "approximate"),  # above the bound, and it does not fall
         (1e-9, 1e-2, 1e-11, "unknown"),  # above the bound, but it falls
-        (1e-9, 1e-2, 1e-8, "exact"),  # below the bound, and it falls
+        (1e-9, 0.1, 1e-8, "exact"),  # below the bound, and it falls as rounding does
+        (1e-9, 1e-3, 1e-8, "unknown"),  # below the bound, and float32 may only hide it
         (1e-9, 1e-9, 1e-8, "unknown"),  # below the bound, but it does not fall
         (2e-12, 0.0, 1e-12, "unknown"),  # above the bound, but float32 shows nothing
         (1e-9, 1e-13, 1e-11, "unknown"),

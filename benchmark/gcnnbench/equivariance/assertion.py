@@ -10,7 +10,6 @@ from gcnnbench.equivariance.factories import Model, factory
 from gcnnbench.equivariance.wording import Reader
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
-from gcnnbench.nn.groups import group as group_of_name
 
 
 def assert_equivariant(
@@ -30,17 +29,16 @@ def assert_equivariant(
 
     Args:
         model: a network, or a class or function that makes one (`factories.factory`).
-        group: p2, pm, p4 or p4m.
+        group: p2, pm, p4 or p4m, or circular shifts; or its name.
         sizes: heights and widths of square inputs.
         channels: of the input; tried out where None.
         output: how the output should transform; invariant logits where None.
 
     Raises:
         AssertionError: it is not; names the layer, the size, and the sizes at which it was measured exact.
-        UserError: the group is unknown, or no number of channels fits.
+        UserError: the group is unknown, no number of channels fits, or sizes or output are none.
     """
-    wanted = group_of_name(group) if isinstance(group, str) else group
-    found = audit(model, sizes, wanted, channels=channels, output=output, nearest=True)
+    found = audit(model, sizes, group, channels=channels, output=output, nearest=True)
     make = factory(model, name=found.network)
     reader = Reader(found, make, output)
     messages = []
@@ -51,9 +49,10 @@ def assert_equivariant(
         verdict = reader.words(row)
         message = f"{found.network} is {verdict} under {found.group} at input size {row.size}{at}: {row.reason}"
         wrong = row.decision != "exact"  # of a size that is measured exact no other one is any better
-        advice = [f"  use {line}" for line in sizes_that_do(make, row, found.channels, wanted)] if wrong else []
+        near = sizes_that_do(make, row, found.channels, found.acting_group) if wrong else []
+        advice = [f"  use {line}" for line in near]
         if not advice and verdict in ("approximate", "not equivariant"):
-            advice = ["  no input size nearby repairs this"]
+            advice = [f"  {row.advice or 'no input size nearby repairs this'}"]
         messages.append("\n".join([message, *advice]))
     if messages:
         raise AssertionError("\n".join(messages))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from operator import index
 from typing import Literal
 
 from torch import Tensor
 
-from gcnnbench.equivariance.certificate.verdict import Certificate
+from gcnnbench.equivariance.certificate.verdict import OTHER_AXES, Certificate
 from gcnnbench.equivariance.channels import find_channels
 from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
 from gcnnbench.equivariance.deviations import ONE_PIXEL
@@ -17,15 +18,18 @@ from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
 from gcnnbench.equivariance.further_inputs import in_words
 from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.unconverted import unconverted
 from gcnnbench.errors import UserError
 from gcnnbench.foreign_code import REFUSALS, said
-from gcnnbench.nn.fields import Field
+from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import P4, ActingGroup
+from gcnnbench.nn.groups import group as group_of_name
 
 Images = Callable[[int, int, int], Tensor]
 """Makes images (count, channels, size, size) from count, channels and size."""
 
 SMALL = 64
+MAP = "the output is a map, judged as logits, which do not move: ask with --output scalar or output=ScalarField()"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class SizeAudit:
         reason: why, in words.
         nearest: the nearest sizes at which the network is measured exact.
         disagreement: whether certificate and decision contradict each other.
+        advice: what else should be asked, in words.
         seen: the certificate behind it.
         measured: the decision behind it.
     """
@@ -59,6 +64,7 @@ class SizeAudit:
     reason: str | None = None
     nearest: tuple[int, ...] = ()
     disagreement: bool = False
+    advice: str | None = None
     seen: Certificate | None = field(default=None, repr=False)
     measured: Decision | None = field(default=None, repr=False)
 
@@ -121,7 +127,7 @@ class Audit:
 def audit(
     model: Model,
     sizes: Iterable[int],
-    group: ActingGroup = P4,
+    group: ActingGroup | str = P4,
     *,
     channels: int | None = None,
     output: Field | None = None,
@@ -136,7 +142,7 @@ def audit(
     Args:
         model: a network that takes all sizes, or a class or function that makes one (`factories.factory`).
         sizes: heights and widths of square inputs.
-        group: a subgroup of p4m.
+        group: a subgroup of p4m, or circular shifts; or its name.
         channels: of the input; tried out (3, 1, 2, 4) where None.
         output: how the output should transform; invariant logits where None.
         images: makes real images; digits where not given.
@@ -146,12 +152,13 @@ def audit(
         nearest: whether to look for the nearest sizes at which it is exact, where the grid is broken.
 
     Raises:
-        UserError: it cannot be made at any of the sizes, no number of channels fits, or there are no sizes.
+        UserError: it cannot be made at any of the sizes, no number of channels fits, or an argument is wrong.
         ControlError: a control network fell on the wrong side.
     """
-    wanted, called = tuple(sizes), name or name_of(model)
-    if not wanted:
-        raise UserError("an audit needs at least one input size, as in sizes=range(24, 41)")
+    wanted, called = _sizes(sizes), name or name_of(model)
+    if output is not None and not isinstance(output, Field):
+        raise UserError(f"output (={output!r}) must be a field of gcnnbench.nn.fields, as ScalarField()")
+    group = group_of_name(group) if isinstance(group, str) else group
     make = factory(model, name=called)
     if channels is None:
         channels = find_channels(make, wanted, called)
@@ -160,6 +167,19 @@ def audit(
     if nearest:
         rows = [_with_nearest(row, make, group, channels, output, images) for row in rows]
     return Audit(called, group, tuple(rows), channels, tuple(claims))
+
+
+def _sizes(given: Iterable[int]) -> tuple[int, ...]:
+    """The input sizes, at least one; a user's mistake where these are none."""
+    try:
+        sizes = tuple(map(index, given))
+    except TypeError:
+        sizes = ()
+    if min(sizes, default=0) < 1:
+        raise UserError(
+            f"sizes (={given!r}) must be at least one input size, a whole number, as in [32] or range(24, 41)"
+        )
+    return sizes
 
 
 def audit_size(
@@ -191,7 +211,8 @@ def audit_size(
     except ControlError:
         raise
     except REFUSALS as error:  # so this is no matter of the size
-        reason = f"it ran on noise in its own arithmetic, but not on the images in float64: {said(error)}"
+        why = unconverted(network) or said(error)
+        reason = f"it ran on noise in its own arithmetic, but not on the images in float64: {why}"
         return SizeAudit(size, seen.grid, certificate, decision="unknown", reason=reason, seen=seen)
     found = Verdict(seen, measured)
     return SizeAudit(
@@ -205,9 +226,17 @@ def audit_size(
         drawn_error=measured.output_error(DRAWN),
         reason=found.reason,
         disagreement=found.contradictory,
+        advice=_advice(seen, output) if measured.verdict == "approximate" else None,
         seen=seen,
         measured=measured,
     )
+
+
+def _advice(seen: Certificate, output: Field | None) -> str | None:
+    """What should be asked of an output with pixels instead, where it is judged as what it is not."""
+    if seen.gives_map and isinstance(output, Invariant | None):
+        return MAP
+    return OTHER_AXES if OTHER_AXES in seen.reasons else None
 
 
 def _with_nearest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gcnnbench.equivariance.depths import OutputError
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.sample import sample_images
@@ -17,7 +18,7 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
     """The first number of channels, of 3, 1, 2 and 4, with which the network runs at one of the sizes.
 
     Raises:
-        UserError: it cannot be made at any of the sizes, or takes none of these numbers.
+        UserError: it cannot be made at any of the sizes, takes none of these numbers, or puts out no tensor.
     """
     unmade, refused = list[str](), list[list[str]]()
     for size in sizes:
@@ -30,6 +31,8 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
         for channels in (3, 1, 2, 4):
             try:
                 watch(network, sample_images(2, channels, size), P4.elements)
+            except OutputError as error:  # it ran, so this is no matter of channels
+                raise UserError(f"{name}: {error}") from None
             except REFUSALS as error:
                 refused[-1].append(f"{size} with {how_many(channels, 'channel')}: {said(error)}")
             else:

@@ -6,7 +6,8 @@ A subclass may refuse its own methods, as frozen dicts do, or do something else 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain, starmap, zip_longest
 from operator import is_
 from typing import Any
 
@@ -40,34 +41,41 @@ def _fill_nothing(held: Any, contents: list[Any]) -> None:
     """It cannot have changed."""
 
 
-KINDS: dict[type, tuple[Callable[[Any], list[Any]], Callable[[Any, list[Any]], None]]] = {
-    OrderedDict: (lambda held: [*OrderedDict.keys(held), *OrderedDict.values(held)], _fill_ordered),
-    dict: (lambda held: [*dict.keys(held), *dict.values(held)], _fill_dict),
-    list: (list.copy, _fill_list),
-    deque: (lambda held: list(deque.__iter__(held)), _fill_deque),
-    set: (lambda held: list(set.__iter__(held)), _fill_set),
-    tuple: (lambda held: list(tuple.__iter__(held)), _fill_nothing),
-    frozenset: (lambda held: list(frozenset.__iter__(held)), _fill_nothing),
+NOTHING = object()
+"""What no container holds."""
+
+KINDS: dict[type, tuple[Callable[[Any], Iterable[Any]], Callable[[Any, list[Any]], None]]] = {
+    OrderedDict: (lambda held: chain(OrderedDict.keys(held), OrderedDict.values(held)), _fill_ordered),
+    dict: (lambda held: chain(dict.keys(held), dict.values(held)), _fill_dict),
+    list: (list.__iter__, _fill_list),
+    deque: (deque.__iter__, _fill_deque),
+    set: (set.__iter__, _fill_set),
+    tuple: (tuple.__iter__, _fill_nothing),
+    frozenset: (frozenset.__iter__, _fill_nothing),
 }
 """How the contents of each kind are read and set; an ordered dict is a dict, and stands before it."""
 
 
-def kind_of(thing: object) -> type | None:
-    """Which kind of container it is, or None."""
-    return next((kind for kind in KINDS if isinstance(thing, kind)), None)
+def kind_of(kind: type) -> type | None:
+    """Which kind of container things of a class are, or None."""
+    return next((one for one in KINDS if issubclass(kind, one)), None)
 
 
 def contents_of(container: Any) -> list[Any]:
     """What a container holds, in its order: of a dict its keys and then its values. What is none holds nothing."""
-    kind = kind_of(container)
-    return [] if kind is None else KINDS[kind][0](container)
+    return list(each_of(container))
+
+
+def each_of(container: Any) -> Iterable[Any]:
+    """The same, one after the other, without a list of them."""
+    kind = kind_of(type(container))
+    return () if kind is None else KINDS[kind][0](container)
 
 
 def refill(container: Any, contents: list[Any]) -> None:
     """Make a container hold what `contents_of` gave of it; nothing is done where it still holds that, in that order."""
-    kind = kind_of(container)
-    now = contents_of(container)
-    if kind is not None and (len(now) != len(contents) or not all(map(is_, now, contents))):
+    kind = kind_of(type(container))
+    if kind is not None and not all(starmap(is_, zip_longest(each_of(container), contents, fillvalue=NOTHING))):
         KINDS[kind][1](container, contents)
 
 

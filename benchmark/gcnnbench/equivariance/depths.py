@@ -65,18 +65,22 @@ def is_geometric(value: object) -> bool:
     return type(value).__name__ == "GeometricTensor" and type(value).__module__.startswith("e2cnn.")
 
 
+class OutputError(UserError):
+    """The output is of no form that can be judged."""
+
+
 def output_tensor(output: Any) -> Tensor:
     """The tensor that a network or layer puts out; e2cnn's is taken from its wrapping.
 
     Raises:
-        UserError: the output is no single tensor.
+        OutputError: it is no single tensor, or one number for all images.
     """
     tensor = output.tensor if is_geometric(output) else output
+    wrap = "wrap the network in a module whose forward returns the logits"
     if not isinstance(tensor, Tensor):
-        raise UserError(
-            f"the network puts out a {type(output).__name__}; the audit needs one tensor: "
-            "wrap the network in a module whose forward returns the logits"
-        )
+        raise OutputError(f"the output is of class {type(output).__name__}; the audit needs one tensor: {wrap}")
+    if tensor.ndim == 0:
+        raise OutputError(f"the output is one number; the audit needs one or more for each image: {wrap}")
     return tensor
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gcnnbench.equivariance.depths import See, known_layers, observed, output_tensor
 from gcnnbench.equivariance.precision import Tensors, evaluating, forward
 from gcnnbench.equivariance.restoring import generator_states
+from gcnnbench.foreign_code import said
 from gcnnbench.nn.fields import Field, known_action
 from gcnnbench.nn.groups import Element
 
@@ -103,7 +104,7 @@ def deviations(
         def see(name: str, features: Tensor, field: Field) -> None:
             if name in scales and known_action(field, g, features, images.shape[-2:]):
                 here = scales[name]
-                error = _apart(field.act(here.upright, g), features) / here.size
+                error = _apart(_acted(name, field, here.upright, g), features) / here.size
                 found.append(Deviation(name, g.name, error, here.condition))
 
         return see
@@ -135,6 +136,21 @@ def deviations(
             if g != Element():
                 run(g.act(images), compare(g))
     return found
+
+
+def _acted(name: str, field: Field, features: Tensor, element: Element) -> Tensor:
+    """The features of a layer or of the output as the field has them transform.
+
+    Raises:
+        UnjudgedError: the output has not the dimensions or the channels of such a field.
+    """
+    try:
+        return field.act(features, element)
+    except (RuntimeError, IndexError) as error:
+        if name != OUTPUT:
+            raise
+        shape = " × ".join(map(str, features.shape[1:])) or "one number"
+        raise UnjudgedError(f"an output of {shape} an image is no {type(field).__name__}: {said(error)}") from None
 
 
 def judgeable(output: Tensor) -> Tensor:

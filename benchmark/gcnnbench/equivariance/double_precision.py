@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
+
+from gcnnbench.equivariance.certificate.modes import OperationMode
 
 WIDER = {
     torch.bfloat16: torch.float64,
@@ -27,11 +28,11 @@ WIDER = {
 WIDE = frozenset(WIDER.values())
 
 
-class _DoublePrecision(TorchDispatchMode):
+class _DoublePrecision(OperationMode):
     """Gives every operation double precision: the `dtype` it is asked for, and its inputs where one is wide already."""
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+    def operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run it in double precision."""
         if kwargs.get("dtype") in WIDER:
             kwargs = {**kwargs, "dtype": WIDER[kwargs["dtype"]]}
         found = {one.dtype for one in _tensors(args)}
@@ -50,7 +51,7 @@ def double_precision() -> Iterator[None]:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with _DoublePrecision():  # type: ignore[no-untyped-call]
+        with _DoublePrecision():
             yield
     finally:
         torch.set_default_dtype(before)

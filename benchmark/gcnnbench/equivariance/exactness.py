@@ -104,12 +104,21 @@ def watch(
 ) -> Certificate:
     """The certificate at the size of these images or at another one; only their shape is used.
 
+    They are shown in the arithmetic of most of the network's numbers, or else in that of its first parameter: which of
+    them it takes is not known where it has several.
+
     Raises:
         Exception: whatever the network raises at this input size.
     """
-    side = size or images.shape[-1]
-    shown = example(images.shape[1], side, dtype_of(network, images), device_of(network, images))
-    return certify(network, shown, elements, output)
+    side, device = size or images.shape[-1], device_of(network, images)
+    prevailing = dtype_of(network, images)
+    first = next((one.dtype.to_real() for one in network.parameters() if one.is_floating_point()), prevailing)
+    try:
+        return certify(network, example(images.shape[1], side, prevailing, device), elements, output)
+    except REFUSALS:
+        if first == prevailing:
+            raise
+        return certify(network, example(images.shape[1], side, first, device), elements, output)
 
 
 def nearest_sizes(

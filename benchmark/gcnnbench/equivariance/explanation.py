@@ -131,6 +131,8 @@ def _repaired(row: SizeAudit, sizes: list[str], words: Words, mended: list[Repai
     if sizes:
         yield "sizes at which it is exact, measured:"
         yield from (f"  {line}" for line in sizes)
+    elif row.advice:
+        yield row.advice
     elif words == "not equivariant":
         yield "no input size repairs this: it is not exact where the sampling is symmetric either"
     else:

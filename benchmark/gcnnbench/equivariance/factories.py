@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gcnnbench.errors import UserError
+from gcnnbench.rewriting.classes import HOOKS, computes_as
 
 Factory = Callable[[int], nn.Module]
 """Makes the network for an input size."""
@@ -81,13 +83,18 @@ def auditable(made: Any, name: str) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise UserError(f"{name} gave a {type(made).__name__}; it must give a torch.nn.Module")
     network: nn.Module = made
-    while (inside := _wrapped(network)) is not None:
+    while (inside := _wrapped(network, name)) is not None:
         network = inside
     for inner in network.modules():
         if isinstance(inner, torch.jit.ScriptModule):
             raise UserError(
                 f"{name} holds a compiled {type(inner).__name__}, in which nothing can be watched or exchanged: "
                 "audit the module that torch.jit.script or torch.jit.trace was given"
+            )
+        if isinstance(inner, torch.fx.GraphModule) and "eval" in vars(inner):
+            raise UserError(
+                f"{name} holds a program of torch.export, which has no evaluation mode: audit the module that "
+                "torch.export.export was given"
             )
         tensors = [tensor for tensor in (*inner._parameters.values(), *inner._buffers.values()) if tensor is not None]
         if any(is_lazy(tensor) for tensor in tensors):
@@ -99,8 +106,28 @@ def auditable(made: Any, name: str) -> nn.Module:
     return network
 
 
-def _wrapped(network: nn.Module) -> nn.Module | None:
-    """What stands in a wrapper for several devices or of torch's compiler."""
-    parallel = isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel))
-    inside = network.module if parallel else getattr(network, "_orig_mod", None)
-    return inside if isinstance(inside, nn.Module) else None
+def _wrapped(network: nn.Module, name: str) -> nn.Module | None:
+    """What stands in a wrapper for several devices or of torch's compiler, which only hands on to it.
+
+    Raises:
+        UserError: the wrapper does more, which no pass through the network inside would show.
+    """
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    if _is_compiled(network):
+        inside, plain = network._modules["_orig_mod"], not any(getattr(network, hooks) for hooks in HOOKS)
+    elif isinstance(network, parallel):
+        inside, plain = network.module, any(computes_as(network, kind) for kind in parallel)
+    else:
+        return None
+    if not plain:
+        raise UserError(
+            f"{name} is a {type(network).__name__} with hooks or a forward pass of its own, which would be left out: "
+            "audit a module that does the same without it"
+        )
+    return cast("nn.Module", inside)
+
+
+def _is_compiled(network: nn.Module) -> bool:
+    """Whether torch.compile gave it; its module is imported where anything was compiled, and takes seconds else."""
+    compiler = sys.modules.get("torch._dynamo.eval_frame")
+    return compiler is not None and type(network) is compiler.OptimizedModule

@@ -9,8 +9,9 @@ symmetry could pass for each other: only an error above the bound, or below 1e-1
 
 **The cross-check.** Rounding falls with precision, by 2²⁹ from float32 to float64; a broken symmetry does not. Where an
 error lies between 1e-12, below which nothing but rounding is ever seen, and 1e-6, the network is measured in float32 as
-well: an error above the bound that fell by a thousand or more, or one below it that did not, is neither, and the
-verdict is *unknown*. So it is where float32 shows next to no error: a broken symmetry would be as broken there.
+well: an error below the bound that did not fall so far, five bits allowed, or one above it that fell by a thousand or
+more, is neither, and the verdict is *unknown*. So it is where float32 shows next to no error: a broken symmetry would
+be as broken there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from gcnnbench.nn.groups import ActingGroup, Element
 ROUNDOFF = 2.0**-53
 CEILING = 1e-6
 FALL = 1e3
+"""By how much less a broken symmetry falls from float32 to float64."""
+ROUNDING_FALL = 2.0**24
+"""By how much more rounding does."""
 NEGLIGIBLE = 1e-12
 
 
@@ -157,9 +161,9 @@ def verdict_of(error: float, single: float | None, bound: float) -> DecisionVerd
         return "approximate" if error > bound else "unknown"
     if bound > CEILING or single is None:
         return "unknown"
-    fell, rose = error * FALL <= single, single * FALL <= error
     if error <= bound:
-        return "exact" if fell else "unknown"
+        return "exact" if error * ROUNDING_FALL <= single else "unknown"
+    fell, rose = error * FALL <= single, single * FALL <= error
     return "unknown" if fell or rose else "approximate"
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.double_precision import double_precision
 from gcnnbench.equivariance.restoring import restored
-from gcnnbench.equivariance.steering import symmetric_filters
+from gcnnbench.equivariance.steering import steerable_convolutions, symmetric_filters
 from gcnnbench.float32_precision import FULL, float32_precision
 
 Tensors = dict[str, Tensor]
@@ -94,25 +94,39 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
     `eval()` is called, not imitated, for a network may override what it does. As such code may do anything (fold, merge
     or cache weights), all that the modules hold is put back, and so are the random generators (`restoring.py`).
-    Modules that would read filters cached by that call instead of the tensors that are swapped in (e2cnn's; they have
-    `expand_parameters`) run in training mode, in which they differ in nothing else.
+    Convolutions that would read filters cached by that call instead of the tensors that are swapped in (e2cnn's) run in
+    training mode, in which they differ in nothing else.
     """
     with float32_precision(FULL), restored(network), torch.no_grad():
-        network.eval()
-        for module in network.modules():
-            module.training = module.training or hasattr(module, "expand_parameters")
+        _evaluate(network)
+        for module in steerable_convolutions(network):
+            module.training = True
         with symmetric_filters(network):
             yield
+
+
+def _evaluate(network: nn.Module) -> None:
+    """Call `eval()`; what could be learnt before it still can, for a network may freeze itself there."""
+    learns = {name: tensor.requires_grad for name, tensor in slots(network).items()}
+    network.eval()
+    for name, tensor in slots(network).items():
+        if isinstance(tensor, nn.Parameter) and tensor.requires_grad != learns.get(name, tensor.requires_grad):
+            tensor.requires_grad_(learns[name])
 
 
 def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -> Any:
     """The network's output with these tensors in the place of its own, on a copy of the images.
 
     Moved images are views; the copy lies in memory row by row, for code that reads it so. The network may change its
-    images and its buffers in place: neither the caller's nor the next pass's are touched.
+    images and its buffers in place, and ask for gradients of its parameters: neither the caller's nor the next pass's
+    are touched.
     """
-    buffers = {name for name, tensor in slots(network).items() if not isinstance(tensor, nn.Parameter)}
-    copies = {id(swapped[name]): swapped[name].clone() for name in buffers if name in swapped}
+    copies: dict[int, Tensor] = {}
+    for name, tensor in slots(network).items():
+        if name in swapped and not isinstance(tensor, nn.Parameter):
+            copies[id(swapped[name])] = swapped[name].clone()
+        elif name in swapped and tensor.requires_grad and not torch.is_grad_enabled():
+            copies.setdefault(id(swapped[name]), nn.Parameter(swapped[name].detach()))
     own = {name: copies.get(id(tensor), tensor) for name, tensor in swapped.items()}
     with double_precision() if images.dtype == torch.float64 else nullcontext():
         shown = images.clone(memory_format=torch.contiguous_format)

@@ -35,14 +35,19 @@ def symmetrised(filters: Tensor, in_type: Any, out_type: Any) -> Tensor:
     return mean if float((mean - filters).abs().max()) <= ROUNDING * float(filters.abs().max()) else filters
 
 
+def steerable_convolutions(network: nn.Module) -> list[nn.Module]:
+    """The modules of e2cnn, and of classes derived from its, that expand their filters from weights."""
+    return [module for module in network.modules() if any(map(_expands, type(module).__mro__))]
+
+
+def _expands(kind: type) -> bool:
+    return kind.__module__.startswith("e2cnn.") and hasattr(kind, "expand_parameters")
+
+
 @contextmanager
 def symmetric_filters(network: nn.Module) -> Iterator[None]:
     """Let e2cnn's convolutions make their filters symmetric to the last bit of the arithmetic they run in."""
-    convolutions = [
-        module
-        for module in network.modules()
-        if type(module).__module__.startswith("e2cnn.") and hasattr(module, "expand_parameters")
-    ]
+    convolutions = steerable_convolutions(network)
 
     def expansion(module: Any) -> Callable[[], tuple[Tensor, Tensor | None]]:
         def expand() -> tuple[Tensor, Tensor | None]:

@@ -131,6 +131,11 @@ def legend(found: Audit, words: list[Words]) -> list[str]:
                 left_open[doubt].append(row.size)
         elif row.measured is not None and row.measured.on_further_inputs_only:
             lines.append(f"{row.size}: {row.measured.reason}")
+    advised = [row for row in found.sizes if row.advice]
+    lines += [
+        f"{ranges([row.size for row in advised if row.advice == advice])}: {advice}"
+        for advice in dict.fromkeys(row.advice for row in advised)
+    ]
     lines += [f"measured exact at {ranges(sizes)} for inputs from {text}" for text, sizes in inputs.items()]
     lines += [f"left open at {ranges(sizes)}, {doubt}" for doubt, sizes in left_open.items()]
     controls = [row.measured.control for row in found.sizes if row.measured and row.measured.control is not None]

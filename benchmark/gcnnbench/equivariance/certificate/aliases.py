@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from gcnnbench.equivariance.certificate.axes import Dimensions, pixels, plain
 from gcnnbench.equivariance.certificate.tracked import Tracked
@@ -23,7 +24,7 @@ def memory_of(tensor: Tensor) -> torch.UntypedStorage | None:
 
 
 def written_by(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
-    """The tensors that an operation writes into."""
+    """The tensors that an operation writes into, alone or in a list."""
     if not func._schema.is_mutable:
         return []
     written = (
@@ -31,7 +32,7 @@ def written_by(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
         for argument in func._schema.arguments
         if argument.alias_info is not None and argument.alias_info.is_write
     )
-    return [value for value in written if isinstance(value, Tensor)]
+    return [leaf for leaf in tree_leaves(list(written)) if isinstance(leaf, Tensor)]
 
 
 def layout(tensor: Tensor) -> tuple[Sequence[int], Sequence[int], int]:

@@ -47,6 +47,11 @@ def pixels(dimensions: Sequence[Dimension]) -> frozenset[AxisName]:
     return frozenset().union(*(axes_of(dimension) for dimension in dimensions))
 
 
+def fit(dimensions: Sequence[Dimension], shape: Sequence[int]) -> bool:
+    """Whether these can be the dimensions of a tensor of this shape."""
+    return list(map(_size, dimensions)) == list(shape)
+
+
 def pure_axis(dimension: Dimension) -> AxisName | None:
     """The only axis of a dimension: `y`, `x`, or empty without pixels; None where pixels are merged with others."""
     factors = [factor for factor in dimension if factor.size > 1] or list(dimension)
@@ -59,9 +64,10 @@ def reshaped(dimensions: Dimensions, shape: Sequence[int]) -> Dimensions | None:
     """The dimensions after a view, squeeze or unsqueeze, which keep the order of the entries.
 
     Returns:
-        None where the view cuts rows or columns into pieces, so that pixels can no longer be told.
+        None where the view cuts rows or columns into pieces, or numbers into their bytes, so that pixels can no longer
+        be told.
     """
-    if [_size(dimension) for dimension in dimensions] == list(shape):
+    if fit(dimensions, shape):
         return dimensions
     waiting = [factor for dimension in dimensions for factor in dimension if factor.size > 1]
     found: list[Dimension] = []
@@ -69,6 +75,8 @@ def reshaped(dimensions: Dimensions, shape: Sequence[int]) -> Dimensions | None:
         taken: list[Factor] = []
         left = size
         while left > 1:
+            if not waiting:
+                return None
             factor = waiting.pop(0)
             if left % factor.size == 0:
                 taken.append(factor)
@@ -80,7 +88,7 @@ def reshaped(dimensions: Dimensions, shape: Sequence[int]) -> Dimensions | None:
             else:
                 return None
         found.append(tuple(taken) or plain(size))
-    return tuple(found)
+    return None if waiting else tuple(found)
 
 
 def expanded(dimensions: Dimensions, shape: Sequence[int]) -> Dimensions:

@@ -32,6 +32,15 @@ class _Written:
     strides: Sequence[int]
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What was last said of a tensor with this memory, and how that tensor lies in it."""
+
+    storage: StorageWeakRef
+    state: Tracked
+    layout: tuple[Sequence[int], Sequence[int], int]
+
+
 class Memory:
     """The states of tensors.
 
@@ -45,6 +54,7 @@ class Memory:
         self._written: dict[int, _Written] = {}
         self._entered: dict[int, tuple[StorageWeakRef, Tracked]] = {}
         self._blank: dict[int, StorageWeakRef] = {}
+        self._held: dict[int, _Held] = {}
 
     def state(self, tensor: Tensor) -> Tracked | None:
         """What is known of a tensor; None where it does not come from the image."""
@@ -57,7 +67,22 @@ class Memory:
         found: Tracked | None = self._states.get(tensor)
         if found is None and storage._cdata in self._entered:
             return self._entered[storage._cdata][1]
-        return found
+        return found or self._unseen(tensor, storage)
+
+    def _unseen(self, tensor: Tensor, storage: torch.UntypedStorage) -> Tracked | None:
+        """What is known of a tensor in the memory of another, of which no operation shows how it was made.
+
+        So are objects of subclasses made, parameters among them.
+        """
+        held = self._held.get(storage._cdata)
+        if held is None:
+            return None
+        if held.layout == layout(tensor):
+            return held.state
+        kind = type(tensor).__name__
+        bit = self.add(Obstacle(kind, kind, "has the memory of features, and no operation shows how it came to it"))
+        self._states[tensor] = replace(held.state, dimensions=None, field=None, past=held.state.past | bit)
+        return self._states[tensor]  # type: ignore[no-any-return]
 
     def set(self, tensor: Tensor, state: Tracked) -> None:
         """Say what is known of a tensor."""
@@ -65,6 +90,8 @@ class Memory:
         if storage is not None and storage._cdata in self._written:
             self._written[storage._cdata] = _Written(storage, state, tensor.stride())
         self._states[tensor] = state
+        if storage is not None:
+            self._held[storage._cdata] = _Held(StorageWeakRef(storage), state, layout(tensor))
 
     def write(self, call: Call, tensor: Tensor, state: Tracked) -> None:
         """Say that this was written into a tensor, which may be a view into a larger one."""

@@ -25,9 +25,10 @@ ModuleRule = Callable[[nn.Module], Known | None]
 READ_OUT = {
     *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.__cuda_array_interface__.__get__),
     *(Tensor.storage, Tensor.untyped_storage, Tensor.data_ptr, Tensor.__deepcopy__, Tensor.__reduce_ex__),
+    *(Tensor.apply_, Tensor.map_, Tensor.map2_, Tensor.data.__set__),  # type: ignore[attr-defined]
     *(Tensor.__float__, Tensor.__index__, Tensor.__int__, Tensor.__complex__, Tensor.__repr__, Tensor.__format__),
 }
-"""They give a tensor's numbers or its memory to Python, and no operation of torch shows it.
+"""They give a tensor's numbers or memory to Python, or other memory to a tensor, and no operation of torch shows it.
 
 `torch.utils.dlpack.to_dlpack` and what reads a storage that was taken from a parameter before are not seen.
 """
@@ -136,7 +137,7 @@ class _InPython(TorchFunctionMode):
         if pads and (kwargs.get("mode") or (args[2] if len(args) > 2 else None)) == "circular":
             return self.tracer.wrap_round(func, args, kwargs)
         given = (*args, *kwargs.values())[MADE_ANEW.get(func, 0) :]
-        if func in READ_OUT or (func in MADE_ANEW and not isinstance(given[0], Tensor)):
+        if func in READ_OUT or (func in MADE_ANEW and given and not isinstance(given[0], Tensor)):
             leaves = [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor)]
             if any(self.tracer.may_hold_features(leaf) for leaf in leaves):
                 self.tracer.unseen(func.__name__)

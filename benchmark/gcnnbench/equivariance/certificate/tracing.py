@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from gcnnbench.equivariance.certificate.aliases import memory_of, written_by
-from gcnnbench.equivariance.certificate.axes import pixels
+from gcnnbench.equivariance.certificate.axes import fit, pixels
 from gcnnbench.equivariance.certificate.memory import BLANK, Memory
+from gcnnbench.equivariance.certificate.modes import OperationMode, arguments_of, name_of
 from gcnnbench.equivariance.certificate.tracked import Call, Finding, Obstacle, Tracked, UnknownAction
 
 MOVES = ("view", "_unsafe_view", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "detach", "alias")
@@ -64,7 +64,7 @@ class Notes:
     stack: list[Running] = field(default_factory=list)
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(OperationMode):
     """The mode that follows the image through the operations; the handlers say what each of them does to it.
 
     Args:
@@ -84,11 +84,12 @@ class Tracer(TorchDispatchMode):
         turns: bool = True,
         shifts: bool = False,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.handlers, self.pointwise, self.otherwise = handlers, pointwise, otherwise
         self.turns, self.shifts, self.paused = turns, shifts, False
         self.notes = Notes()
         self.image: Tensor | None = None
+        self.op = ""
         self.memory = Memory(self.add)
 
     # what is known of a tensor
@@ -99,9 +100,13 @@ class Tracer(TorchDispatchMode):
 
     def set(self, tensor: Tensor, state: Tracked) -> None:
         """Say what is known of a tensor; of one without memory that can be followed, nothing is."""
+        why = None
         if state.dimensions is not None and memory_of(tensor) is None:
-            op = str(tensor.layout)
-            bit = self.add(Obstacle(self._label(op), op, "holds the features in memory that cannot be followed"))
+            op, why = str(tensor.layout), "holds the features in memory that cannot be followed"
+        elif state.dimensions is not None and not fit(state.dimensions, tensor.shape):
+            op, why = self.op, "gives features of another shape than is known here"
+        if why is not None:
+            bit = self.add(Obstacle(self._label(op), op, why))
             state = replace(state, dimensions=None, past=state.past | bit)
         self.memory.set(tensor, state)
 
@@ -110,8 +115,8 @@ class Tracer(TorchDispatchMode):
         return self.state(tensor) is not None or memory_of(tensor) is None
 
     def outputs(self, call: Call, state: Tracked) -> None:
-        """Say the same of every tensor that an operation puts out."""
-        for tensor in tree_leaves(call.out):
+        """Say the same of every tensor that an operation puts out or writes into."""
+        for tensor in tree_leaves((call.out, list(call.written))):
             if isinstance(tensor, Tensor):
                 self.set(tensor, state)
 
@@ -132,9 +137,10 @@ class Tracer(TorchDispatchMode):
         bit, before = self.add(Obstacle(call.layer, call.name, why)), call.merged
         self.outputs(call, replace(before, past=before.past | bit))
 
-    def unseen(self, op: str) -> None:
+    def unseen(
+        self, op: str, why: str = "hands numbers of the features to Python, which may do anything with them"
+    ) -> None:
         """The features leave torch by this operation, so that nothing downstream can be followed."""
-        why = "hands numbers of the features to Python, which may do anything with them"
         self.notes.always |= self.add(Obstacle(self._label(op), op, why))
 
     def unknown_action(self, call: Call, state: Tracked, why: str) -> Tracked:
@@ -145,33 +151,31 @@ class Tracer(TorchDispatchMode):
 
     # watching
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # torch would import its compiler, seconds of work, only to keep it out of a method nobody compiles
-        return False
+    def higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator that is given functions; what it does with them cannot be followed."""
+        self.unseen(func.name(), f"calls torch's {func.name()}, which chooses what to do with the features")
+        return super().higher_order(func, args, kwargs)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+    def operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a single operation and follow what comes from the image."""
         if self.paused:
             return func(*args, **kwargs)
         found = [self.state(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         out = func(*args, **kwargs)
         tracked = tuple(state for state in found if state is not None)
-        name = func.overloadpacket.__name__
-        name = name.removesuffix("_") if not name.startswith("__") else name
-        if not tracked and not func._schema.is_mutable and name not in BLANK:
+        name = name_of(func)
+        if not tracked and not func._schema.is_mutable and name not in BLANK and not self.notes.always:
             return out
-        arguments = {
-            argument.name: args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
-            for place, argument in enumerate(func._schema.arguments)
-        }
+        arguments = arguments_of(func, args, kwargs)
         written = written_by(func, arguments)
+        call = Call(name, func, arguments, out, tracked, self._label(name), written)
         if tracked:
             before = [self.state(tensor) for tensor in written]
-            call = Call(name, func, arguments, out, tracked, self._label(name))
             self._follow(call)
             for tensor, state in zip(written, before, strict=True):
                 self._notice_write(call, tensor, state)
+        elif self.notes.always:  # it may work on what was made of features that left torch
+            self.notes.fan_in += call.additions
         for tensor in written:
             self.memory.used(tensor)
         if name in BLANK:
@@ -202,7 +206,14 @@ class Tracer(TorchDispatchMode):
         self.memory.changed(call, tensor, before)
 
     def _follow(self, call: Call) -> None:
+        self.op = call.name
         self.notes.fan_in += call.additions
+        try:
+            self._handle(call)
+        except Exception as error:
+            self.lose(call, f"is not understood here, please report it: {type(error).__name__}: {error}")
+
+    def _handle(self, call: Call) -> None:
         if any(state.dimensions is None for state in call.tracked):
             self.outputs(call, call.merged)
         elif any(state.half for state in call.tracked) and call.name not in HALF_WAY:
@@ -211,7 +222,7 @@ class Tracer(TorchDispatchMode):
             self.lose(call, why)
         elif call.name in self.handlers:
             self.handlers[call.name](self, call)
-        elif torch.Tag.pointwise in call.func.tags:
+        elif torch.Tag.pointwise in call.func.tags and "::" not in call.name:
             self.pointwise(self, call)
         else:
             self.otherwise(self, call)

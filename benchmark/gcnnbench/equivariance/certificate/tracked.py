@@ -188,7 +188,10 @@ def merged(states: Sequence[Tracked], where: str = "") -> Tracked:
 
 @dataclass(frozen=True)
 class Call:
-    """One operation: its name without the underscore of in-place forms, its arguments by name, its output."""
+    """One operation: its name, its arguments by name, its output, and what it writes into.
+
+    The name is torch's own without the underscore of in-place forms; of somebody else's operation it has its namespace.
+    """
 
     name: str
     func: Any
@@ -196,6 +199,7 @@ class Call:
     out: Any
     tracked: tuple[Tracked, ...]
     layer: str
+    written: Sequence[Tensor] = ()
 
     @property
     def merged(self) -> Tracked:
@@ -206,7 +210,7 @@ class Call:
     def additions(self) -> int:
         """How many products one entry of the output sums up, in a convolution, product, pool, reduction or norm."""
         weight = self.arguments.get("weight")
-        if "convolution" in self.name and isinstance(weight, Tensor):
+        if "convolution" in self.name and isinstance(weight, Tensor) and weight.ndim > 2:
             return weight.numel() // weight.shape[1 if self.arguments.get("transposed") else 0]
         given = [value for value in self.arguments.values() if isinstance(value, Tensor)]
         if self.name in PRODUCTS:

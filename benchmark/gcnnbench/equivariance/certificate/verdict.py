@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.certificate.axes import pixels
+from gcnnbench.equivariance.certificate.axes import Dimensions, fit, pixels, pure_axis
 from gcnnbench.equivariance.certificate.grid import Sampling
 from gcnnbench.equivariance.certificate.handlers import HANDLERS
 from gcnnbench.equivariance.certificate.known import known_rule, own_field, turns_or_mirrors
@@ -26,6 +26,8 @@ from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
 from gcnnbench.nn.fields import Field, Invariant, ScalarField
 from gcnnbench.nn.groups import Element
 
+OTHER_AXES = "the output's pixels are not its last two axes, which are what its field turns: permute its axes"
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -39,6 +41,7 @@ class Certificate:
         reasons: what is wrong or not known, one sentence each.
         fan_in: the longest chain of additions that one output entry can go through, summed over the layers.
         changes_input: the first operation that writes into the network's input, or None.
+        gives_map: whether the output is known to have pixels.
     """
 
     samplings: tuple[Sampling, ...]
@@ -48,6 +51,7 @@ class Certificate:
     reasons: tuple[str, ...]
     fan_in: int
     changes_input: str | None = None
+    gives_map: bool = False
 
 
 def certify(
@@ -124,7 +128,8 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     def result(
         grid: GridVerdict, verdict: CertificateVerdict, reasons: Sequence[str], first: Sampling | None = None
     ) -> Certificate:
-        return Certificate(samplings, grid, verdict, first, tuple(reasons), notes.fan_in, notes.changes_input)
+        fan_in, spatial = max(1, notes.fan_in), bool(pixels(state.dimensions or ()))
+        return Certificate(samplings, grid, verdict, first, tuple(reasons), fan_in, notes.changes_input, spatial)
 
     open_ones = [f"{sampling}: it works along one axis" for sampling in samplings if sampling.breaks(elements) is None]
     if broken is not None:
@@ -143,6 +148,8 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     fits = state.field == (ScalarField() if isinstance(output, Invariant) or not tracer.turns else output)
     if not unknown and (not fits or spatial == isinstance(output, Invariant)):
         unknown = [f"the output is {'features' if spatial else 'a vector'} with the field {state.field}, not {output}"]
+    if not unknown and spatial and not _as_an_image(state.dimensions):
+        unknown = [OTHER_AXES]
     if not unknown and spatial and state.chosen:
         unknown = ["the output lies on a grid that was chosen by the features, and is known up to a shift"]
     if not unknown and spatial and tracer.shifts and not _as_large(tracer, state):
@@ -152,6 +159,14 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     if unknown:
         return result("symmetric", "unknown", unknown)
     return result("symmetric", "exact", [])
+
+
+def _as_an_image(dimensions: Dimensions) -> bool:
+    """Whether the last two dimensions run over rows and columns, or have one entry, and no other runs over pixels."""
+    axes = [*[""] * (len(dimensions) - 2), "y", "x"]
+    return len(dimensions) > 1 and all(
+        pure_axis(dimension) == axis or fit([dimension], [1]) for dimension, axis in zip(dimensions, axes, strict=True)
+    )
 
 
 def _as_large(tracer: Tracer, state: Tracked) -> bool:

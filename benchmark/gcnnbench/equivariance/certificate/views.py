@@ -37,10 +37,11 @@ def strided(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
 
 @of_first_input
 def view(tracer: Tracer, call: Call, tensor: Tensor, state: Tracked) -> None:
-    """A new shape for entries in the old order."""
+    """A new shape for entries in the old order, or the bits of each read as another number."""
     dimensions = reshaped(dimensions_of(state), call.out.shape)
     if dimensions is None:
-        return tracer.lose(call, "cuts rows or columns of pixels into pieces")
+        cut = "numbers into their bytes" if "dtype" in call.arguments else "rows or columns of pixels into pieces"
+        return tracer.lose(call, f"cuts {cut}")
     if vanish(state, dimensions):
         return tracer.lose(call, VANISHED)
     state = replace(state, dimensions=dimensions)
