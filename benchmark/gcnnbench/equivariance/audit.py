@@ -211,7 +211,7 @@ def audit_size(
     except ControlError:
         raise
     except REFUSALS as error:  # so this is no matter of the size
-        why = unconverted(network) or said(error)
+        why = "; ".join(filter(None, (said(error), unconverted(network))))
         reason = f"it ran on noise in its own arithmetic, but not on the images in float64: {why}"
         return SizeAudit(size, seen.grid, certificate, decision="unknown", reason=reason, seen=seen)
     found = Verdict(seen, measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,12 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 from torchvision import tv_tensors
 
+from gcnnbench.equivariance.certificate.axes import plain
+from gcnnbench.equivariance.certificate.handlers import HANDLERS
+from gcnnbench.equivariance.certificate.modules import start
+from gcnnbench.equivariance.certificate.operations import otherwise, pointwise
+from gcnnbench.equivariance.certificate.tracing import Tracer
+from gcnnbench.equivariance.certificate.tracked import Call
 from tests.equivariance.certificate.pointwise import Something, audited, verdicts
 
 
@@ -237,3 +244,16 @@ def double(x: Tensor) -> Tensor:
 
 def test_casts_under_inference_mode_are_in_double_precision() -> None:
     assert verdicts(double) == ("exact", "exact")
+
+
+def test_features_of_another_shape_than_their_handler_says_are_lost() -> None:
+    def of_another_shape(tracer: Tracer, call: Call) -> None:
+        tracer.outputs(call, replace(call.tracked[0], dimensions=(plain(7), plain(3))))
+
+    images = torch.rand(2, 1, 4, 4)
+    with Tracer({**HANDLERS, "relu": of_another_shape}, pointwise, otherwise) as tracer:
+        start(tracer, images)
+        seen = tracer.state(images.relu())
+    assert seen is not None
+    assert seen.dimensions is None
+    assert "relu: gives features of another shape" in str(tracer.notes.findings[-1])
