@@ -212,7 +212,8 @@ def test_a_long_list_of_names_is_not_walked_through_in_python() -> None:
         run()
         return calls_of_python(run)
 
-    assert calls([f"class {number}" for number in range(1000)]) == calls(["class 0"])
+    # A collection of garbage may fall into either run and call a few functions of its own.
+    assert calls([f"class {number}" for number in range(1000)]) < calls(["class 0"]) + 100
 
 
 def test_a_long_list_is_put_back() -> None:
