@@ -9,13 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.explanation import explain
 from gcnnbench.equivariance.repairs import Repair, Resized, repairs
+from gcnnbench.equivariance.windows import equivariantly_subsampled, even
 from gcnnbench.equivariance.wording import Reader
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, TRIVIAL
+from gcnnbench.nn.pathway import ResidualPathwayConv
 from gcnnbench.nn.pooling import CosetPool
 from tests.equivariance.symmetric import brute_force, isotropic
 
@@ -114,3 +117,45 @@ def test_a_network_whose_layers_never_were_reads_not_equivariant() -> None:
     plain = nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert read(plain, 16, 17) == ["not equivariant", "not equivariant"]
     assert read(plain, 16) == ["not equivariant"]
+
+
+class Rectified(nn.Conv2d):
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).abs()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        nn.AvgPool2d(3, 2, 1, divisor_override=2),
+        nn.MaxPool2d(3, 2, 1, return_indices=True),
+        nn.Conv2d(1, 4, 3, 2, 1, padding_mode="circular"),
+        nn.Conv2d(1, 4, 3, 2, 1, dilation=2),
+        nn.Conv2d(1, 4, (3, 5), 2, 1),
+        Rectified(1, 4, 3, 2, 1),
+        ResidualPathwayConv(
+            1, 4, 3, group=P4, in_group=TRIVIAL, stride=2, padding=1, equivariant_strength=0.1, free_strength=0.1
+        ),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_layer_that_is_more_than_its_window_is_not_replaced(layer: nn.Module) -> None:
+    assert even(layer) is None
+    assert equivariantly_subsampled(layer) is None
+
+
+def test_a_constrained_layer_is_replaced_with_its_constraint() -> None:
+    layer = parametrize.register_parametrization(nn.Conv2d(1, 4, 3, 2, 1), "weight", nn.Softplus())
+    changed = even(layer)
+    assert changed is not None
+    assert parametrize.is_parametrized(changed[0], "weight")
+
+
+def test_a_network_that_begins_with_a_dilated_layer_has_its_other_repairs() -> None:
+    class Dilated(Strided):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = isotropic(nn.Conv2d(1, 4, 3, padding=2, dilation=2))  # type: ignore[assignment]
+
+    assert "equivariant sub-sampling in the layers that break" in found(Dilated, 16)

@@ -164,9 +164,10 @@ def _other_stem(case: _Case) -> Iterator[Repair | None]:
     if stem is None:
         return
     layer = network.get_submodule(stem)
-    kernel, stride, padding = window_of(layer)
-    if stride != 1:
+    window = window_of(layer)
+    if window is None or window[1] != 1:
         return
+    kernel, _, padding = window
     for other, border in ((kernel - 1, padding), (kernel - 1, 0), (kernel, 0), (kernel + 1, padding)):
         if other < 1:
             continue
@@ -184,7 +185,9 @@ def _other_stem(case: _Case) -> Iterator[Repair | None]:
                 return
 
 
-def _mended(case: _Case, change: Callable[[nn.Module], tuple[nn.Module, str] | None]) -> Any:
+def _mended(
+    case: _Case, change: Callable[[nn.Module], tuple[nn.Module, str] | None]
+) -> tuple[nn.Module, list[str]] | None:
     """A copy whose breaking layers are changed, one after the other until none breaks, and the changes in code.
 
     Returns:

@@ -11,6 +11,17 @@ from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field, RegularField
 from gcnnbench.nn.groups import TRIVIAL
 from gcnnbench.nn.subsampling import EquivariantMaxPool, EquivariantSubsample
+from gcnnbench.rewriting.classes import computes_as
+
+KINDS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+USUAL: dict[str, tuple[object, ...]] = {
+    "dilation": (1, (1, 1)),
+    "padding_mode": ("zeros",),
+    "count_include_pad": (True,),
+    "divisor_override": (None,),
+    "return_indices": (False,),
+}
+"""Settings that `with_window` does not carry over, each with what it is where nobody has set it."""
 
 
 def even(layer: nn.Module) -> tuple[nn.Module, str] | None:
@@ -37,19 +48,19 @@ def equivariantly_subsampled(layer: nn.Module) -> tuple[nn.Module, str] | None:
     return nn.Sequential(dense, EquivariantSubsample(own)), code
 
 
-def window_of(layer: nn.Module) -> Any:
-    """(kernel, stride, padding) of a square convolution or pool without dilation, else None."""
-    if not isinstance(layer, (nn.Conv2d, GroupConv, nn.MaxPool2d, nn.AvgPool2d)):
+def window_of(layer: nn.Module) -> tuple[int, int, int] | None:
+    """(kernel, stride, padding) of a layer that is a square convolution or pool and nothing more, else None."""
+    plain = computes_as(layer, GroupConv, "bank") or any(computes_as(layer, kind) for kind in KINDS)
+    if not plain or any(getattr(layer, name, usual[0]) not in usual for name, usual in USUAL.items()):
         return None
-    settings = [getattr(layer, name) for name in ("kernel_size", "stride", "padding")]
     numbers = []
-    for setting in settings:
+    for setting in (getattr(layer, name) for name in ("kernel_size", "stride", "padding")):
         pair = setting if isinstance(setting, tuple) else (setting, setting)
         if len(set(pair)) != 1 or not isinstance(pair[0], int):
             return None
         numbers.append(pair[0])
-    dilation = getattr(layer, "dilation", 1)
-    return tuple(numbers) if dilation in (1, (1, 1)) else None
+    kernel, stride, padding = numbers
+    return kernel, stride, padding
 
 
 def with_window(layer: Any, kernel: int, stride: int, padding: int) -> nn.Module:
