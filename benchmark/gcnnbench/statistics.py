@@ -1,4 +1,4 @@
-"""Statistics: spreads, intervals and tests; no other module computes any.
+"""Statistics: spreads, intervals and tests of samples.
 
 Every spread is the sample standard deviation (ddof = 1) and says its n. What is undefined is null, never zero: one
 seed has no spread, and samples without any spread have no test. A spread below `ROUNDING` is none.
@@ -206,12 +206,7 @@ def paired_bootstrap(
     return float(low), float(high)
 
 
-def detectable(first: Summary, second: Summary, power: float = 0.8) -> float | None:
-    """The smallest true difference that Welch's test finds with this probability, given these spreads and n."""
-    return seen_by(welch(first, second), power)
-
-
-def seen_by(test: Difference, power: float = 0.8) -> float | None:
+def detectable(test: Difference, power: float = 0.8) -> float | None:
     """The smallest true difference that a two-sided t-test at the level `ALPHA` finds with this probability.
 
     The δ at which `P(T > t(1 − α/2, df)) = power`, T noncentral t with the test's df and noncentrality `δ / se`.

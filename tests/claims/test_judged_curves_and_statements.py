@@ -10,6 +10,7 @@ import pytest
 
 from gcnnbench.claims import judging
 from gcnnbench.claims.evidence import gather
+from gcnnbench.claims.text import claims_as_markdown
 from tests.toy_claims import curve, judged, reading
 
 if TYPE_CHECKING:
@@ -76,3 +77,6 @@ def test_identity_and_growth(study: Study) -> None:
         study.edit("p4cnn@27", seed, equivariance__after__invariance_error=error, metrics__invariance_error=error)
         study.edit("p4cnn@27", seed, equivariance__relaxation__logits=error - before["invariance_error"])
     assert judged(study, grows)[0].verdict == "reproduced"
+    (row,) = judged(study, grows)
+    assert row.judgement.difference is not None
+    assert f"+{row.judgement.difference:.2f} [" in claims_as_markdown([row]), "an error is no share: not in points"

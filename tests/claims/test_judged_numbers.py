@@ -11,16 +11,17 @@ import pytest
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import ClaimsCard
-from gcnnbench.claims.evidence import gather, set_aside
+from gcnnbench.claims.evidence import failed_seeds, gather, set_aside
 from gcnnbench.claims.families import with_families
 from gcnnbench.claims.judging import judge_claims
-from gcnnbench.claims.rows import ClaimRow, with_set_aside
+from gcnnbench.claims.rows import ClaimRow, with_failed, with_set_aside
 from gcnnbench.claims.summary import summary_text
 from gcnnbench.claims.text import claims_as_markdown
 from gcnnbench.claims.verdicts import Judgement
-from gcnnbench.runs.spec import spec_digest
+from gcnnbench.runs.spec import spec, spec_digest
 from gcnnbench.statistics import holm, pooled, sample_std, summary, welch
 from tests.toy_claims import NUMBER, card, judged, reading
+from tests.toy_records import Toy, failure
 
 if TYPE_CHECKING:
     from tests.toy_results import Study
@@ -198,6 +199,28 @@ def test_a_repeat_alone_is_told(study: Study) -> None:
         study.path("p4cnn@28", seed).rename(study.path("p4cnn@28", seed).with_suffix(".repeat-1.json"))
     aside = set_aside(study.registry, study.results)
     assert aside["toy", "p4cnn@28"] == "p4cnn@28: its record of seed 0 is a repeat"
+
+
+def test_a_seed_that_failed_is_told_with_the_verdict_of_those_that_did_not(study: Study) -> None:
+    study.path("p4cnn@28", 1).unlink()
+    digest = spec_digest(spec(study.registry, study.card, "p4cnn@28"))
+    Toy.write(study.results, failure("p4cnn@28", 1, "the loss is not finite", digest))
+    Toy.write(study.results, failure("p4cnn@28", 2, "of another protocol", "0" * 64))
+    failed = failed_seeds(study.registry, study.results)
+    (row,) = with_failed(judged(study, NUMBER), failed)
+    assert row.warning == "p4cnn@28: left out as failed, seed 1"
+    assert row.warning in claims_as_markdown([row])
+
+
+def test_a_verdict_that_welchs_interval_would_not_give_says_so(study: Study) -> None:
+    """Our seeds scatter ten times as much as the published ones, and the pooled interval is theirs."""
+    narrow = {**NUMBER, "printed": "90.2 ± 0.02", "spread": {"value": 0.02, "kind": "population"}}
+    (row,) = judged(study, narrow, points=0.3)
+    assert (row.verdict, row.by_welch) == ("reproduced", "inconclusive")
+    assert "by Welch's interval inconclusive" in claims_as_markdown([row])
+    (row,) = judged(study, NUMBER)
+    assert (row.verdict, row.by_welch) == ("reproduced", None)
+    assert "by Welch's interval" not in claims_as_markdown([row])
 
 
 def test_where_no_command_helps_the_reason_stands_alone(study: Study) -> None:

@@ -17,7 +17,7 @@ from gcnnbench.compare.entries import Comparison, compare
 from gcnnbench.compare.text import comparison_as_markdown
 from gcnnbench.errors import UserError
 from gcnnbench.runs.spec import spec
-from gcnnbench.statistics import detectable, mcnemar, paired, seen_by, summary, welch
+from gcnnbench.statistics import detectable, mcnemar, paired, summary, welch
 from gcnnbench.strict_json import json_document
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_across_seeds_and_within_them(kept: tuple[Registry, Path]) -> None:
     upright = next(metric for metric in found.metrics if metric.metric == "accuracy.upright")
     one, two = summary([0.9, 0.905, 0.91]), summary([0.95, 0.94, 0.945])
     assert upright.welch == welch(one, two)
-    assert upright.detectable == detectable(one, two)
+    assert upright.detectable == detectable(welch(one, two))
     assert upright.paired == paired([0.9 - 0.95, 0.905 - 0.94, 0.91 - 0.945])
     assert "invariance_error" not in {metric.metric for metric in found.metrics}
     assert found.gaps == ()
@@ -79,7 +79,7 @@ def test_cross_tested_entries_are_compared_by_fold(toy: Toy, tmp_path: Path) -> 
     upright = next(metric for metric in found.metrics if metric.metric == "accuracy.upright")
     assert upright.paired is not None
     assert (upright.welch.separates, upright.paired.separates) == (False, True)
-    assert upright.detectable == seen_by(upright.paired)
+    assert upright.detectable == detectable(upright.paired)
     text = " ".join(comparison_as_markdown(found).split())
     assert "| 95% (by fold) |" in text
     assert "Welch" not in text
@@ -99,7 +99,7 @@ def test_seeds_that_ran_on_different_devices_are_told(kept: tuple[Registry, Path
     data["provenance"]["device"] = "cuda"
     path.write_text(json.dumps(data), "utf-8")
     (told,) = compared(kept).gaps
-    assert told.startswith("seed 1 ran on different kinds of device: a seed draws other dropout masks")
+    assert told.startswith("seed 1 ran on different kinds of device: dropout draws other masks")
 
 
 def test_image_by_image(kept: tuple[Registry, Path]) -> None:

@@ -27,7 +27,7 @@ def ahead(metric: str) -> str:
 def of_rotated_digits() -> Iterator[str]:
     """Both networks upright and over the curve, and what could have been told."""
     exact, ordinary = networks("accuracy.upright")
-    least = detectable(exact, ordinary)
+    least = detectable(welch(exact, ordinary))
     assert least is not None
     told = f"{ahead('accuracy.upright')} points (p = {probability(welch(exact, ordinary).p)})"
     yield f"{percent(exact)} of the test images as they are beside {percent(ordinary)}, {told}"

@@ -56,7 +56,7 @@ def test_distances_of_banks_are_those_of_the_committed_weights(entry: str) -> No
     registry, benchmark, size = Registry.load(), "mnist-upright@1", int(entry.partition("@")[2])
     network = registry.build(entry, registry.benchmark(benchmark))
     load_weights(network, load_file(RESULTS / benchmark / entry / "seed-1.safetensors"))
-    again = subspace.measure(network, sample_images(4, 3, size), P4, "end")
+    again = subspace.measure(network, sample_images(4, 3, size), P4)
     readings = {
         one.layer: one.trained[one.seeds.index(1)]
         for one in kept("subspace").layers

@@ -120,8 +120,8 @@ def test_a_network_whose_layers_never_were_reads_not_equivariant() -> None:
 
 
 class Rectified(nn.Conv2d):
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input).abs()
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).abs()
 
 
 @pytest.mark.parametrize(

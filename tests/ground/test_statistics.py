@@ -69,7 +69,7 @@ def test_without_a_spread_there_is_no_test() -> None:
     assert all((test.interval, test.p, test.separates) == (None, None, False) for test in undefined)
     assert s.welch(equal, spread).df == 1
     assert s.prediction_interval(single) is s.prediction_interval(equal) is None
-    assert s.detectable(equal, equal) is None
+    assert s.detectable(s.welch(equal, equal)) is None
 
 
 @pytest.mark.parametrize(("n", "spread"), [((3, 3), (1.0, 1.0)), ((5, 20), (3.0, 1.0)), ((10, 100), (0.5, 1.0))])
@@ -143,12 +143,12 @@ def test_paired_bootstrap_is_the_bootstrap_over_images() -> None:
 def test_detectable_as_in_cohens_tables(n: int, effect: float) -> None:
     """Cohen (1988), table 2.4.1: group sizes that find an effect d with power 0.80 at the two-sided level 0.05."""
     sample = s.from_moments(0.0, 1.0, n)
-    assert s.detectable(sample, sample) == pytest.approx(effect, rel=0.02)
+    assert s.detectable(s.welch(sample, sample)) == pytest.approx(effect, rel=0.02)
 
 
 def test_detectable_with_two_seeds_each() -> None:
     sample = s.from_moments(0.0, 1.0, 2)
-    effect = s.detectable(sample, sample)
+    effect = s.detectable(s.welch(sample, sample))
     assert effect is not None
     draws = np.random.default_rng(5).normal(0, 1, (4000, 4))
     p = stats.ttest_ind(draws[:, :2] + effect, draws[:, 2:], axis=1).pvalue

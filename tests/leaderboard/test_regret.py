@@ -112,7 +112,7 @@ def test_without_a_condition_no_worst_case_is_known() -> None:
 
 def test_seeds_of_several_kinds_of_device_do_not_pair() -> None:
     table = regrets("toy", ACCURACIES, {"learnt"}, SEEDS)
-    told = "Records are of several kinds of device (cpu, cuda): a seed draws other dropout masks"
+    told = "Records are of several kinds of device (cpu, cuda): dropout draws other masks"
     assert told in " ".join(as_markdown(replace(table, devices=("cpu", "cuda"))).split())
     assert "device" not in as_markdown(replace(table, devices=("cpu",)))
 

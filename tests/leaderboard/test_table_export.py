@@ -1,4 +1,4 @@
-"""JSON and CSV: numbers as numbers, accuracies as fractions, in the form that DESIGN gives."""
+"""JSON and CSV: numbers as numbers, accuracies as fractions."""
 
 from __future__ import annotations
 

@@ -144,8 +144,11 @@ def test_means_and_pairs_that_mix_devices_are_told(toy: Toy) -> None:
     runs = [toy.record(seed=seed, device=device) for seed, device in enumerate(["cpu", "cuda"])]
     text = unfolded(as_markdown([toy.board(*runs, toy.record("p4cnn@27", device="cuda", exactness=broken))]))
     assert "- p4cnn@28: its mean mixes devices (cpu, cuda)." in text
-    assert "- p4cnn@28 − p4cnn@27 mixes devices (cpu, cuda); a seed draws other dropout masks" in text
+    assert "- p4cnn@28 − p4cnn@27 mixes devices (cpu, cuda); dropout draws other masks" in text
     assert "p4cnn@27: its mean" not in text
+    apart = unfolded(as_markdown([toy.board(toy.record(), toy.record("p4cnn@27", device="cuda", exactness=broken))]))
+    assert "- p4cnn@28 ran on cpu, p4cnn@27 on cuda: what the device does is not separated" in apart
+    assert "mixes devices" not in apart
     assert "mixes devices" not in as_markdown([toy.board(toy.record(), toy.record("p4cnn@27", exactness=broken))])
 
 

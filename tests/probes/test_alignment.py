@@ -63,16 +63,16 @@ def test_matchings_of_an_exact_network_are_the_action_of_the_group(element: Elem
 
 
 def test_an_exact_network_is_perfect_and_an_ordinary_one_is_not() -> None:
-    exact = alignment.measure(small(P4), images(), P4, "end")
+    exact = alignment.measure(small(P4), images(), P4)
     assert list(exact) == ["relu1", "relu2", "relu3"]
     assert all(one == {"correlation": pytest.approx(1, abs=1e-9), "law": 1.0} for one in exact.values())
-    assert all(max(one.values()) < 1e-12 for one in subspace.measure(small(P4), images(), P4, "end").values())
-    ordinary = alignment.measure(small(TRIVIAL, 9), images(), P4, "end")
+    assert all(max(one.values()) < 1e-12 for one in subspace.measure(small(P4), images(), P4).values())
+    ordinary = alignment.measure(small(TRIVIAL, 9), images(), P4)
     assert all(one["correlation"] < 0.8 and one["law"] < 1 for one in ordinary.values())
-    for one in subspace.measure(small(TRIVIAL, 9), images(), P4, "end").values():
+    for one in subspace.measure(small(TRIVIAL, 9), images(), P4).values():
         assert 0.5 < one["outside"] < 1  # √(1 − 3/9) = 0.82 of random kernels, which have three orbits
         assert 0.6 < one["matched"] < 1.2
-    assert alignment.measure(small(P4), images(), TRIVIAL, "end") == {}
+    assert alignment.measure(small(P4), images(), TRIVIAL) == {}
 
 
 @pytest.mark.parametrize("acting", [P4, TRIVIAL], ids=["p4", "trivial"])
@@ -152,16 +152,16 @@ def test_dead_channels_count_for_nothing() -> None:
     network = small(P4)
     with torch.no_grad():
         dict(network.named_parameters())["norm2.bias"][0] = -100.0
-    found = alignment.measure(network, images(), P4, "end")
+    found = alignment.measure(network, images(), P4)
     assert found["relu2"] == {"correlation": pytest.approx(1, abs=1e-9), "law": 1.0}
-    assert max(one["matched"] for one in subspace.measure(network, images(), P4, "end").values()) < 1e-12
+    assert max(one["matched"] for one in subspace.measure(network, images(), P4).values()) < 1e-12
 
 
 def test_weights_are_blind_to_the_grid() -> None:
     """At 13 pixels the pool breaks the symmetry: features see it, distances of weights do not."""
     shown = sample_images(24, 1, 13).double()
-    assert alignment.measure(small(P4), shown, P4, "end")["relu3"]["correlation"] < 0.999
-    assert all(one["outside"] < 1e-12 for one in subspace.measure(small(P4), shown, P4, "end").values())
+    assert alignment.measure(small(P4), shown, P4)["relu3"]["correlation"] < 0.999
+    assert all(one["outside"] < 1e-12 for one in subspace.measure(small(P4), shown, P4).values())
 
 
 def test_networks_that_are_no_chains_are_refused_by_name() -> None:

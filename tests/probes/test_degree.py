@@ -23,7 +23,7 @@ def layer() -> ProjectedConv:
 
 
 def outside(conv: ProjectedConv) -> float:
-    found = degree.measure(nn.Sequential(OrderedDict(conv=conv)), IMAGES, P4, "end")
+    found = degree.measure(nn.Sequential(OrderedDict(conv=conv)), IMAGES, P4)
     assert list(found) == ["conv"]
     reading: float = found["conv"]["outside"]
     return reading
@@ -50,4 +50,4 @@ def test_a_bank_that_only_the_half_turn_keeps_is_not_called_symmetric() -> None:
 
 
 def test_a_layer_without_a_degree_is_left_out() -> None:
-    assert degree.measure(nn.Sequential(nn.Conv2d(1, 2, 3)), IMAGES, P4, "end") == {}
+    assert degree.measure(nn.Sequential(nn.Conv2d(1, 2, 3)), IMAGES, P4) == {}

@@ -1,1 +1,4 @@
-"""Cards: what they may say, how they are read strictly, and the registry they form. Nothing in here imports torch."""
+"""Cards: what they may say, how they are read strictly, and the registry they form.
+
+Only `entries` needs torch, and imports it when asked.
+"""

@@ -11,10 +11,11 @@ from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.protocols import difference_from_now
 from gcnnbench.data.copies import on_copies
+from gcnnbench.formatting import listed
 from gcnnbench.leaderboard.frame import current_digests, excluded
 from gcnnbench.leaderboard.reading import Run, run
 from gcnnbench.runs.files import read_files
-from gcnnbench.runs.record import Record
+from gcnnbench.runs.record import Failure, Record
 from gcnnbench.scoring.metrics import angle_accuracies
 
 QUARTER_TURNS = ("accuracy.rot90", "accuracy.rot180", "accuracy.rot270")
@@ -86,6 +87,21 @@ def set_aside(registry: Registry, results: Path) -> dict[tuple[str, str], str]:
             text = f"has another protocol: {differing}" if differing else f"is {why}"
         told.setdefault((card.name, record.entry), f"{record.entry}: its record of seed {record.seed} {text}")
     return {cell: why for cell, why in told.items() if cell not in speaking}
+
+
+def failed_seeds(registry: Registry, results: Path) -> dict[tuple[str, str], str]:
+    """The seeds that the evidence lacks as they failed under the protocol of today, by (benchmark's name, entry)."""
+    registry = on_copies(registry, results)
+    cards = {card.full_name: card for card in registry.benchmarks.values()}
+    expected = current_digests(registry, cards.values())
+    found: dict[tuple[str, str], list[int]] = {}
+    for file in read_files(results):
+        failure = file.content
+        if not isinstance(failure, Failure) or not failure.official or failure.benchmark not in cards:
+            continue
+        if failure.spec_digest == expected.get((failure.benchmark, failure.entry)):
+            found.setdefault((cards[failure.benchmark].name, failure.entry), []).append(failure.seed)
+    return {cell: f"{cell[1]}: left out as failed, {listed(tuple(sorted(seeds)))}" for cell, seeds in found.items()}
 
 
 def _why_aside(made: Run, card: BenchmarkCard, expected: Mapping[tuple[str, str], str]) -> str | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from gcnnbench.claims.quantities import CurveQuantity
-from gcnnbench.claims.verdicts import Judgement, VerdictName
+from gcnnbench.claims.verdicts import Judgement, VerdictName, placed
 from gcnnbench.formatting import probability
 from gcnnbench.statistics import ALPHA, Summary
 
@@ -17,7 +17,7 @@ Counted = Literal["evidence", "calibration", "count", "construction", "repeat"]
 `construction` holds for every exact network, `repeat` is another rounding or a part of a claim that is counted."""
 
 NOT_RUN = Judgement("not run")
-
+DECIDED: tuple[VerdictName, ...] = ("reproduced", "refuted")
 
 TURNED = frozenset({"accuracy.quarter_turns", "identical"})
 ALSO_ABOUT: Mapping[str, frozenset[str]] = {
@@ -113,6 +113,26 @@ class ClaimRow:
         return self.under if self.verdict in ("reproduced", "refuted", "inconclusive", "calibration") else ()
 
     @property
+    def shown(self) -> Judgement:
+        """The judgement as it is printed, in points; what grows is an error and no share, of which 0.25 reads +0.25."""
+        found = self.judgement
+        if self.quantity != "grows":
+            return found
+        low, high = found.interval or (0.0, 0.0)
+        return replace(
+            found,
+            difference=found.difference and found.difference / 100,
+            interval=found.interval and (low / 100, high / 100),
+            seen=found.seen and found.seen / 100,
+        )
+
+    @property
+    def by_welch(self) -> VerdictName | None:
+        """What Welch's interval would say; null where it says the same, or was not asked."""
+        told = placed(self.judgement.welch, self.tolerance) if self.tolerance is not None else None
+        return told if self.judgement.welch and told != self.verdict and self.verdict in DECIDED else None
+
+    @property
     def curve(self) -> bool:
         """Whether it is a curve, not a number or a statement."""
         return self.quantity in get_args(CurveQuantity)
@@ -135,6 +155,20 @@ def with_set_aside(rows: Sequence[ClaimRow], aside: Mapping[tuple[str, str], str
         reasons = [aside[row.benchmark or "", entry] for entry in row.entries if (row.benchmark, entry) in aside]
         says = "; ".join(text for text in (row.next, *reasons) if text)
         told.append(replace(row, next=says) if row.verdict == "not run" else row)
+    return told
+
+
+def with_failed(rows: Sequence[ClaimRow], failed: Mapping[tuple[str, str], str]) -> list[ClaimRow]:
+    """The rows, each saying which seeds of its entries failed.
+
+    Args:
+        rows: rows of claims.
+        failed: sentences by (benchmark, entry), as `failed_seeds` gives them.
+    """
+    told = []
+    for row in rows:
+        lost = [failed[row.benchmark or "", entry] for entry in row.entries if (row.benchmark, entry) in failed]
+        told.append(replace(row, warning="; ".join(text for text in (row.warning, *lost) if text)))
     return told
 
 

@@ -48,10 +48,12 @@ def claims_as_markdown(rows: Sequence[ClaimRow]) -> str:
 LEGEND = (
     "Per cent and points; mean ± sample standard deviation (ddof = 1), in brackets n. Ours − published with the 90% "
     "interval that both one-sided tests make (variances pooled from ten published runs on, with Welch's as a check), "
-    "at the place of a curve that decides; what a statement compares with Welch's 95% interval. Seen: the smallest "
-    "true shift that the test of equality finds with probability 0.8 (σ: of the whole curve, in deviations of a run). "
-    "Needs: seeds at which a true claim is reproduced with probability 0.8. p is adjusted (Holm) over the numbers and "
-    "curves of one source and benchmark, and over its primary statements; it differs if that is below 0.05."
+    "at the place of a curve that decides; what a statement compares with Welch's 95% interval, and what grows, an "
+    "error, as it is. Seen: the smallest true shift that the test of equality, unadjusted, finds with probability 0.8 "
+    "given the spreads (σ: of the whole curve, in deviations of a run). Needs: seeds at which a true claim is "
+    "reproduced with probability 0.8. A verdict is of the seeds that are there, and no correction is made for looking "
+    "more than once; reproduced and refuted are not adjusted. p is adjusted (Holm) over the numbers and curves of one "
+    "source and benchmark, and over its primary statements; it differs if that is below 0.05."
 )
 
 
@@ -116,6 +118,7 @@ def _notes(row: ClaimRow) -> list[str]:
             "calibration": f"calibration: chose the assumption {row.because}" if row.because else "",
             "construction": "holds by construction for every exact network",
         }.get(row.counted, ""),
+        f"by Welch's interval {row.by_welch}" if row.by_welch else "",
         _mixed(row) if len(row.devices) > 1 else "",
         row.warning,
         row.next,
@@ -154,7 +157,7 @@ def _ours(row: ClaimRow) -> str:
 
 
 def _difference(row: ClaimRow) -> str:
-    found = row.judgement
+    found = row.shown
     if row.counted == "count" or found.difference is None:
         return formatting.NOTHING
     return f"{formatting.points(found.difference)}" + (
@@ -163,7 +166,7 @@ def _difference(row: ClaimRow) -> str:
 
 
 def _seen(row: ClaimRow) -> str:
-    seen = row.judgement.seen
+    seen = row.shown.seen
     if seen is None:
         return formatting.NOTHING
     return f"{seen:.1f} σ" if row.curve else formatting.share(seen)

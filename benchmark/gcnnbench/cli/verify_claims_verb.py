@@ -50,10 +50,10 @@ def claims(
         refuse_these("without --rerun", "device")
 
     from gcnnbench.claims.claims import claims_file
-    from gcnnbench.claims.evidence import gather, set_aside
+    from gcnnbench.claims.evidence import failed_seeds, gather, set_aside
     from gcnnbench.claims.judging import judge_claims
     from gcnnbench.claims.reading import read_claims
-    from gcnnbench.claims.rows import warn_of_edits, with_set_aside
+    from gcnnbench.claims.rows import warn_of_edits, with_failed, with_set_aside
     from gcnnbench.claims.text import claims_as_json, claims_as_markdown
     from gcnnbench.claims.tolerances import tolerances_since
     from gcnnbench.data.copies import on_copies
@@ -72,7 +72,7 @@ def claims(
 
     def judged() -> list[ClaimRow]:
         rows = warn_of_edits(judge_claims(registry, chosen, gather(registry, results)), since)
-        rows = with_set_aside(rows, set_aside(registry, results))
+        rows = with_failed(with_set_aside(rows, set_aside(registry, results)), failed_seeds(registry, results))
         return [row for row in rows if name in (None, row.benchmark)]
 
     rows = judged()

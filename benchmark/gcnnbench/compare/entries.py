@@ -18,11 +18,11 @@ from gcnnbench.data.copies import on_copies
 from gcnnbench.errors import UserError
 from gcnnbench.formatting import listed
 from gcnnbench.leaderboard.frame import current_digests, excluded
-from gcnnbench.leaderboard.notes import SINGLE, UNPAIRED
+from gcnnbench.leaderboard.notes import SEPARATED, SINGLE, UNPAIRED
 from gcnnbench.leaderboard.reading import Run, read_results
 from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.files import OUTPUTS_BYTES, blob
-from gcnnbench.statistics import Difference, Summary, mcnemar, paired, paired_bootstrap, seen_by, summary, welch
+from gcnnbench.statistics import Difference, Summary, detectable, mcnemar, paired, paired_bootstrap, summary, welch
 
 SKIPPED = {"invariance_error"}
 """Metrics that span many orders of magnitude, for which a difference of means says nothing."""
@@ -146,7 +146,8 @@ def compare_runs(benchmark: str, first: Side, second: Side, *, cross_tested: boo
     gaps += [SINGLE] if 1 in (len(first.runs), len(second.runs)) else []
     across = [seed for seed in seeds if first.runs[seed].machine.device != second.runs[seed].machine.device]
     if across:
-        gaps.append(f"{listed(tuple(across))} ran on different kinds of device: {UNPAIRED}")
+        told = SEPARATED if cross_tested else f"{UNPAIRED}; {SEPARATED}"
+        gaps.append(f"{listed(tuple(across))} ran on different kinds of device: {told}")
     gaps += [f"{listed(tuple(at))} not compared image by image: {problem}" for problem, at in problems.items()]
     if differences and bootstrap is None:
         gaps.append("no bootstrap: the seeds are tested on different images")
@@ -188,7 +189,7 @@ def _metric(
     differences = [here - there for here, there in common if here is not None and there is not None]
     across, within = welch(one, two), paired(differences) if differences else None
     test = within if cross_tested else across
-    return MetricComparison(name, one, two, across, within, seen_by(test) if test else None)
+    return MetricComparison(name, one, two, across, within, detectable(test) if test else None)
 
 
 def _upright(side: Side, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | str:

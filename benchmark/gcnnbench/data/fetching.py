@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from filelock import FileLock, Timeout
+from rich.filesize import decimal
 
 from gcnnbench.cards.dataset_card import DatasetCard
 from gcnnbench.data.files import Fault, faults, fetch_command, load_parts
@@ -58,12 +59,12 @@ def _download(
     there = [folder / file.path for file in card.files if folder / file.path not in wanting]
     needed = max(0, card.disk_bytes - sum(path.stat().st_size for path in there))
     say(
-        f"{card.name}: {size(card.download_bytes)} to download at most, {size(needed)} more on disk "
-        f"below {folder}, {size(free)} free"
+        f"{card.name}: {decimal(card.download_bytes)} to download at most, {decimal(needed)} more on disk "
+        f"below {folder}, {decimal(free)} free"
     )
     if free < needed:
         raise UserError(
-            f"{card.name} needs {size(needed)} more below {folder}, where {size(free)} are free; "
+            f"{card.name} needs {decimal(needed)} more below {folder}, where {decimal(free)} are free; "
             "make room, or name another folder with --data"
         )
     make_folder(folder)
@@ -126,20 +127,3 @@ def _by_hand(card: DatasetCard, folder: Path) -> str:
 def _free(folder: Path) -> int:
     standing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     return shutil.disk_usage(standing).free
-
-
-def size(count: int) -> str:
-    """A number of bytes as people read it, in powers of ten: `11.6 MB`.
-
-    Args:
-        count: bytes.
-
-    Returns:
-        The number with its unit.
-    """
-    value, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"

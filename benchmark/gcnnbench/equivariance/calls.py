@@ -129,10 +129,7 @@ def _place(tracer: Tracer, value: Any) -> Place | None:
     state = tracer.state(value) if isinstance(value, Tensor) else None
     if state is None:
         return None
-    y, x = (
-        lattice.framed(frame.lead, frame.trail) for lattice, frame in zip(state.lattices, state.frames, strict=True)
-    )
-    return Place(tuple(value.shape), state.dimensions, (y, x), state.field)
+    return Place(tuple(value.shape), state.dimensions, state.framed_lattices(), state.field)
 
 
 def moved_at(features: Tensor, place: Place | None, motion: Motion, stencil: Stencil, *, as_scalar: bool) -> Tensor:

@@ -125,13 +125,7 @@ def over(states: Sequence[Judgement], group: ActingGroup) -> DecisionVerdict:
 
 
 def decide(
-    network: nn.Module,
-    images: Tensor,
-    group: ActingGroup,
-    *,
-    fan_in: int,
-    output: Field | None = None,
-    controls: bool = True,
+    network: nn.Module, images: Tensor, group: ActingGroup, *, fan_in: int, output: Field | None = None
 ) -> Decision:
     """Decide by measurement whether a network is exactly equivariant at the size of these images.
 
@@ -141,7 +135,6 @@ def decide(
         group: a subgroup of p4m, or circular shifts; its subgroups are decided as well.
         fan_in: N, the sum over the layers of the number of products in one entry.
         output: how the output should transform, invariant logits where None.
-        controls: whether the two control networks run along.
 
     Raises:
         UserError: the images are not square, too few, or of one pixel.
@@ -149,7 +142,7 @@ def decide(
     """
     if len(images) < 2 or images.shape[-1] != images.shape[-2] or images.shape[-1] == 1:
         raise UserError(f"a decision needs at least two square images of several pixels; got {tuple(images.shape)}")
-    broken = run_controls(images, group) if controls else None
+    broken = run_controls(images, group)
     found, drawn = _decide(network, images, group, fan_in, output or Invariant())
     found = replace(found, control=broken, inputs=(inputs_of(images),))
     if found.verdict != "exact":

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.depths import See, known_layers, observed, output_tensor
-from gcnnbench.equivariance.precision import Tensors, evaluating, forward
+from gcnnbench.equivariance.precision import Tensors, evaluating, forward, on_device
 from gcnnbench.equivariance.restoring import generator_states
 from gcnnbench.foreign_code import said
 from gcnnbench.nn.fields import Field, known_action
@@ -115,7 +115,7 @@ def deviations(
         see(OUTPUT, judgeable(result), output)
 
     with evaluating(network):
-        swapped = {name: tensor.to(images.device) for name, tensor in state(network, images.dtype).items()}
+        swapped = on_device(state(network, images.dtype), images.device)
         numbers = generator_states(network)
         run(images, keep)
         if OUTPUT not in scales:
@@ -198,7 +198,7 @@ def keeps_the_order(network: nn.Module, state: State, images: Tensor) -> bool:
     is no function of the image, and the same for moved images may mean nothing.
     """
     with evaluating(network):
-        swapped = {name: tensor.to(images.device) for name, tensor in state(network, images.dtype).items()}
+        swapped = on_device(state(network, images.dtype), images.device)
         first, second = (output_tensor(forward(network, swapped, shown)) for shown in (images, images.flip(0)))
     if first.shape != second.shape or len(first) != len(images):
         return True

@@ -20,6 +20,7 @@ from gcnnbench.nn.groups import P4, ActingGroup, Element
 from gcnnbench.outside_text import as_line
 
 REACH = 16
+"""How far from a size the nearest ones with a symmetric grid are looked for."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,6 @@ def nearest_sizes(
     images: Tensor,
     elements: Sequence[Element],
     certificate: Certificate,
-    reach: int = REACH,
 ) -> tuple[int, ...]:
     """The nearest input sizes with a symmetric grid: this one, or the next below and the next above it.
 
@@ -137,14 +137,13 @@ def nearest_sizes(
         images: of the size that was judged.
         elements: the group's elements.
         certificate: at that size.
-        reach: how far to look.
     """
     size = images.shape[-1]
     if certificate.grid == "symmetric":
         return (size,)
     if certificate.grid == "unknown":
         return ()
-    below, above = range(size - 1, max(1, size - 1 - reach), -1), range(size + 1, size + 1 + reach)
+    below, above = range(size - 1, max(1, size - 1 - REACH), -1), range(size + 1, size + 1 + REACH)
     found = (
         next((near for near in sizes if _symmetric(make, images, elements, near)), None) for sizes in (below, above)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from gcnnbench.equivariance.audit import Audit, Images, SizeAudit, audit
+from gcnnbench.equivariance.audit import Audit, SizeAudit, audit
 from gcnnbench.equivariance.certificate.grid import Sampling
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import Decision
@@ -25,7 +25,6 @@ def explain(
     *,
     channels: int | None = None,
     output: Field | None = None,
-    images: Images = sample_images,
     name: str | None = None,
     claims_trivial: bool = False,
 ) -> str:
@@ -37,7 +36,6 @@ def explain(
         group: a subgroup of p4m.
         channels: of the input; tried out where None.
         output: how the output should transform; invariant logits where None.
-        images: makes real images.
         name: of the network.
         claims_trivial: whether it claims no symmetry at all.
     """
@@ -47,16 +45,15 @@ def explain(
         group,
         channels=channels,
         output=output,
-        images=images,
         name=name,
         claims_trivial=claims_trivial,
         nearest=True,
     )
     make, row = factory(model, name=found.network), found.sizes[0]
-    reader = Reader(found, make, output, images)
+    reader = Reader(found, make, output)
     mended: list[Repair] = []
     if reader.words(row) == "approximate":
-        mended = repairs(make, row, found.acting_group, found.channels, output=output, images=images)
+        mended = repairs(make, row, found.acting_group, found.channels, output=output)
     return "\n".join(_lines(found, row, make, reader.words(row), mended))
 
 

@@ -24,7 +24,7 @@ from gcnnbench.equivariance.depths import output_tensor
 from gcnnbench.equivariance.deviations import OUTPUT, State, UnjudgedError, judgeable, rms, spread_of
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
 from gcnnbench.equivariance.macs import macs
-from gcnnbench.equivariance.precision import best_dtype, device_of, evaluating, forward, tensors
+from gcnnbench.equivariance.precision import evaluating, float64_device, forward, on_device, tensors
 from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, known_action
@@ -163,14 +163,12 @@ def _in_one_batch(
     """
     if macs(network, images[:2]) * size > MOST_MACS:
         raise UnjudgedError(f"it takes more than {MOST_MACS:.0e} multiply-accumulates")
-    device = device_of(network, images)
-    if best_dtype(device) != torch.float64:
-        device = torch.device("cpu")
+    device = float64_device(network, images)
     few = images[: max(1, size // len(group))].to(device, torch.float64)
     every = torch.cat([g.act(few) for g in group.elements])
     shown = every[torch.arange(max(size, len(every))) % len(every)]
     with evaluating(network):
-        swapped = {key: tensor.to(device) for key, tensor in state(network, torch.float64).items()}
+        swapped = on_device(state(network, torch.float64), device)
         result = judgeable(output_tensor(forward(network, swapped, shown)))
     if result.shape[:1] != shown.shape[:1]:
         raise UnjudgedError(f"the output for {how_many(len(shown), 'image')} has the shape {tuple(result.shape)}")

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.deviations import OUTPUT, Deviation, State, UnjudgedError, deviations
-from gcnnbench.equivariance.precision import best_dtype, device_of
+from gcnnbench.equivariance.precision import float64_device
 from gcnnbench.equivariance.results import DecisionVerdict
 from gcnnbench.foreign_code import REFUSALS, raise_if_told_to_end
 from gcnnbench.nn.fields import Field
@@ -127,9 +127,7 @@ def judge(
         batches: sizes of the batches in which the images are shown, all at once where None; then the output alone is
             judged.
     """
-    device = device_of(network, images)
-    if best_dtype(device) != torch.float64:  # Apple's devices have no float64; the tensors are swapped in anyway
-        device = torch.device("cpu")
+    device = float64_device(network, images)
 
     def measured(dtype: torch.dtype) -> list[Deviation]:
         return deviations(network, state, images.to(device, dtype), group.elements, output, batches)

@@ -53,6 +53,17 @@ def best_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
+def float64_device(network: nn.Module, images: Tensor) -> torch.device:
+    """The network's device where that computes in float64, else the CPU, to which tensors are swapped in (Apple's)."""
+    device = device_of(network, images)
+    return device if best_dtype(device) == torch.float64 else torch.device("cpu")
+
+
+def on_device(found: Mapping[str, Tensor], device: torch.device) -> Tensors:
+    """The same tensors there."""
+    return {name: tensor.to(device) for name, tensor in found.items()}
+
+
 def slots(network: nn.Module) -> Tensors:
     """Every place of a parameter or buffer by one name: shared modules once, shared tensors as often as they stand.
 

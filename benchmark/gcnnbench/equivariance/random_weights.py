@@ -16,9 +16,7 @@ FLOOR = 1e-3
 """The smallest running variance of a channel, as a share of the mean over channels."""
 
 
-def draw_weights(
-    network: nn.Module, dtype: torch.dtype, *, images: Tensor | None = None, seed: int = 0, draw: int = 0
-) -> Tensors:
+def draw_weights(network: nn.Module, dtype: torch.dtype, *, images: Tensor | None = None, draw: int = 0) -> Tensors:
     """The network's tensors with every parameter and every batch norm's running statistics drawn anew.
 
     In the first draw filters and matrices become normal with their old root mean square, so that the size of the
@@ -36,10 +34,9 @@ def draw_weights(
         network: stays as it is.
         dtype: of the tensors that are not whole numbers.
         images: (images, channels, height, width), for the statistics from the second draw on.
-        seed: of the numbers drawn.
         draw: which draw, 0 to `DRAWS` − 1; the later the gentler.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     found = tensors(network, dtype)
 
     def normal(like: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcnnbench.equivariance.audit import Images, SizeAudit, audit_size
+from gcnnbench.equivariance.audit import SizeAudit, audit_size
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
@@ -59,22 +59,21 @@ class _Case:
     group: ActingGroup
     channels: int
     output: Field | None
-    images: Images
 
     def tried(self, what: str, code: list[str], network: nn.Module) -> Repair | None:
         """The repair, if the audit finds the changed network exact at this size."""
-        found = audit_size(lambda _: network, self.row.size, self.group, self.channels, self.output, self.images)
+        found = audit_size(lambda _: network, self.row.size, self.group, self.channels, self.output)
         if found.decision != "exact" or found.disagreement:
             return None
         return Repair(what, tuple(code), self.macs(network), self.macs(self.make(self.row.size)), found.error)
 
     def macs(self, network: nn.Module) -> int:
         """Multiply-accumulates of one image of this size."""
-        return macs(network, self.images(1, self.channels, self.row.size))
+        return macs(network, sample_images(1, self.channels, self.row.size))
 
     def certificate(self, network: nn.Module) -> Certificate:
         """Of a changed network at this size."""
-        return watch(network, self.images(2, self.channels, self.row.size), self.group.elements, self.output)
+        return watch(network, sample_images(2, self.channels, self.row.size), self.group.elements, self.output)
 
 
 def repairs(
@@ -84,7 +83,6 @@ def repairs(
     channels: int,
     *,
     output: Field | None = None,
-    images: Images = sample_images,
 ) -> list[Repair]:
     """The changes that make a network exact at a size where its sampling breaks it.
 
@@ -98,11 +96,10 @@ def repairs(
         group: under which it is to be exact.
         channels: of its input.
         output: how its output should transform.
-        images: makes real images.
     """
     if row.seen is None or row.seen.grid != "broken" or row.decision != "approximate":
         return []
-    case = _Case(make, row, group, channels, output, images)
+    case = _Case(make, row, group, channels, output)
     found = (
         attempt for way in (_other_sizes, _even_kernels, _other_stem, _subsampling) for attempt in _safe(way, case)
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gcnnbench.equivariance.audit import Audit, Images, SizeAudit, audit_size
+from gcnnbench.equivariance.audit import Audit, SizeAudit, audit_size
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.sample import sample_images
@@ -54,13 +54,11 @@ class Reader:
         found: the audit.
         make: the network for a size.
         output: how the output should transform; invariant logits where None.
-        images: makes real images.
     """
 
     found: Audit
     make: Factory
     output: Field | None = None
-    images: Images = sample_images
     _known: dict[int, SizeAudit | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,12 +99,12 @@ class Reader:
             self._known[size] = None
             group = self.found.acting_group
             try:
-                shown = self.images(2, self.found.channels, size)
+                shown = sample_images(2, self.found.channels, size)
                 seen = watch(self.make(size), shown, group.elements, self.output, size)
             except REFUSALS:
                 return None
             if seen.grid != "broken":
-                self._known[size] = audit_size(self.make, size, group, self.found.channels, self.output, self.images)
+                self._known[size] = audit_size(self.make, size, group, self.found.channels, self.output)
         other = self._known[size]
         return None if other is None or other.decision == "inapplicable" else other
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gcnnbench.scoring.metrics import UPRIGHT, Confusion, Counts
+from gcnnbench.scoring.metrics import UPRIGHT, Confusion, Counts, shown, trace
 
 ELSEWHERE: Mapping[str, str] = {
     "invariance_error": "equivariance.after.invariance_error: measured in float64 where the device has it",
@@ -46,28 +46,28 @@ def tally(metric: str, counts: Counts, seen: Sequence[str]) -> Tally | None:
     """
     if metric == "flips":
         joint = {name: table for name, table in counts.flips.items() if name != UPRIGHT}
-        total = sum(map(_total, joint.values()))
-        return _tally(total - sum(map(_diagonal, joint.values())), "flips", joint, "classes other than upright / shown")
+        total = sum(map(shown, joint.values()))
+        return _tally(total - sum(map(trace, joint.values())), "flips", joint, "classes other than upright / shown")
     if metric == "auc":
         return _pairs(counts)
     name = metric.removeprefix("accuracy.")
     if metric == name:
         return None
     if name == "curve_mean":
-        return _tally(sum(map(_diagonal, counts.angles.values())), "angles", counts.angles, "right / shown")
+        return _tally(sum(map(trace, counts.angles.values())), "angles", counts.angles, "right / shown")
     chosen = {
         "seen": list(seen),
         "unseen": [element for element in counts.elements if element not in seen],
         "orbit": list(counts.elements),
     }.get(name, [name])
     tables = {element: counts.elements[element] for element in chosen if element in counts.elements}
-    return _tally(sum(map(_diagonal, tables.values())), "elements", tables, "right / shown")
+    return _tally(sum(map(trace, tables.values())), "elements", tables, "right / shown")
 
 
 def _tally(part: int, kind: str, tables: Mapping[str, Confusion], formula: str) -> Tally | None:
     if not tables:
         return None
-    return Tally(part, sum(map(_total, tables.values())), tuple(f"counts.{kind}.{name}" for name in tables), formula)
+    return Tally(part, sum(map(shown, tables.values())), tuple(f"counts.{kind}.{name}" for name in tables), formula)
 
 
 def _pairs(counts: Counts) -> Tally | None:
@@ -78,11 +78,3 @@ def _pairs(counts: Counts) -> Tally | None:
     ordered = 2 * counts.ordered.concordant + counts.ordered.tied
     formula = "(2 · concordant + tied) / (2 · pairs of the two classes)"
     return Tally(ordered, 2 * class_0 * class_1, ("counts.ordered", f"counts.elements.{UPRIGHT}"), formula)
-
-
-def _diagonal(table: Confusion) -> int:
-    return sum(row[place] for place, row in enumerate(table))
-
-
-def _total(table: Confusion) -> int:
-    return sum(map(sum, table))

@@ -13,8 +13,7 @@ from gcnnbench.escaping import mathtext
 from gcnnbench.figures.drawing import Drawing
 from gcnnbench.figures.style import BLUE, legend_below, new_figure
 from gcnnbench.formatting import points
-from gcnnbench.leaderboard.board import Board, Contrast, Pair
-from gcnnbench.leaderboard.pairs import COMPARED
+from gcnnbench.leaderboard.board import ACCURACIES, Board, Contrast, Pair
 from gcnnbench.statistics import ALPHA
 
 Line = tuple[Board, Pair]
@@ -29,7 +28,7 @@ def draw_pairs(boards: Sequence[Board]) -> Drawing:
     lines = [(board, pair) for board in boards for pair in board.pairs if pair.contrasts]
     if not lines:
         raise UserError("there is no pair of an exact and an approximate network with records to draw")
-    metrics = [name for name in COMPARED if any(_contrast(pair, name) for _, pair in lines)]
+    metrics = [name for name in ACCURACIES if any(_contrast(pair, name) for _, pair in lines)]
     titles = len({board.benchmark for board, _ in lines})
     figure = new_figure(1.2 + 0.22 * (len(lines) + titles))
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]

@@ -10,6 +10,15 @@ from gcnnbench.leaderboard.reading import EquivarianceName, Machine
 from gcnnbench.runs.measured import Grade
 from gcnnbench.statistics import Summary
 
+ACCURACIES = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
+"""The accuracies that every table shows and that pairs are compared in."""
+HEADINGS = {"accuracy.curve_mean": "curve mean", "auc": "AUC"}
+
+
+def heading(metric: str) -> str:
+    """What a metric's column is called."""
+    return HEADINGS.get(metric, metric.removeprefix("accuracy."))
+
 
 @dataclass(frozen=True)
 class Missing:

@@ -12,7 +12,8 @@ from gcnnbench.leaderboard.reading import Machine
 from gcnnbench.statistics import ALPHA, all_or_none
 
 SINGLE = "one seed gives a difference and no interval, and it may be the seed's"
-UNPAIRED = "a seed draws other dropout masks on another kind of device, so seeds do not pair across them"
+UNPAIRED = "dropout draws other masks on another kind of device, so seeds do not pair across them"
+SEPARATED = "what the device does is not separated from what the network does"
 
 
 def notes(board: Board) -> list[str]:
@@ -103,9 +104,19 @@ def _mixed(board: Board) -> Iterator[str]:
         if len(kinds) > 1:
             yield f"{entry}: its mean mixes devices ({', '.join(kinds)})."
     for pair in board.pairs:
-        kinds = tuple(dict.fromkeys((*devices[pair.exact], *devices[pair.approximate])))
-        if len(kinds) > 1 and pair.contrasts:
-            yield f"{pair.exact} − {pair.approximate} mixes devices ({', '.join(kinds)}); {UNPAIRED}."
+        exact, approximate = devices[pair.exact], devices[pair.approximate]
+        kinds = tuple(dict.fromkeys((*exact, *approximate)))
+        if len(kinds) < 2 or not pair.contrasts:
+            continue
+        if set(exact).isdisjoint(approximate):
+            ran = f"{pair.exact} ran on {', '.join(exact)}, {pair.approximate} on {', '.join(approximate)}"
+            yield f"{ran}: {SEPARATED}."
+        else:
+            yield f"{pair.exact} − {pair.approximate} mixes devices ({', '.join(kinds)}){_paired(board)}."
+
+
+def _paired(board: Board) -> str:
+    return "" if board.cross_tested else f"; {UNPAIRED}"
 
 
 def _measured(board: Board) -> Iterator[str]:

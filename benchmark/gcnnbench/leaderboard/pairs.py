@@ -7,11 +7,9 @@ from dataclasses import replace
 
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.model_card import ModelCard
-from gcnnbench.leaderboard.board import Contrast, Pair, Row
+from gcnnbench.leaderboard.board import ACCURACIES, Contrast, Pair, Row
 from gcnnbench.leaderboard.row_difference import common_seeds, compared, difference
 from gcnnbench.statistics import holm
-
-COMPARED = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
 
 
 def pairs(rows: Sequence[Row], models: Mapping[str, ModelCard]) -> tuple[Pair, ...]:
@@ -30,7 +28,7 @@ def pairs(rows: Sequence[Row], models: Mapping[str, ModelCard]) -> tuple[Pair, .
     ordered = sorted(
         found, key=lambda pair: (pair.architecture, split_entry(pair.exact), split_entry(pair.approximate))
     )
-    for metric in COMPARED:
+    for metric in ACCURACIES:
         tests = {
             (place, number): contrast.p
             for place, pair in enumerate(ordered)
@@ -58,7 +56,7 @@ def _same_architecture(exact: Row, approximate: Row) -> bool:
 
 def _pair(exact: Row, approximate: Row) -> Pair:
     contrasts = []
-    for metric in COMPARED:
+    for metric in ACCURACIES:
         samples, test = compared(metric, exact, approximate), difference(metric, exact, approximate)
         if samples and test:
             contrasts.append(Contrast(metric, *samples, test.difference, test.interval, test.p, None))

@@ -9,15 +9,13 @@ from gcnnbench import formatting
 from gcnnbench.escaping import latex, latex_comment, markdown
 from gcnnbench.formatting import how_many
 from gcnnbench.layout import WIDTH, Table, bullets, folded, pipes, width
-from gcnnbench.leaderboard.board import Board, Row
+from gcnnbench.leaderboard.board import ACCURACIES, Board, Row, heading
 from gcnnbench.leaderboard.folds import FOLDS_CAPTION, folds_table
 from gcnnbench.leaderboard.notes import machines, notes
 from gcnnbench.leaderboard.weights_only import WEIGHTS_ONLY_CAPTION, weights_only_table
 from gcnnbench.statistics import Summary
 
-NARROW = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
 RANKED_ELSEWHERE = {"accuracy.seen", "auc"}
-HEADINGS = {"accuracy.curve_mean": "curve mean", "auc": "AUC"}
 REASONS = ("failed", "unusable", "stale", "limited")
 """Why a row has no numbers; the note below says it in full."""
 SHORT = {"approximate": "approx.", "equivariance": "equiv.", "curve mean": "curve"}
@@ -107,7 +105,7 @@ def _fitting(board: Board, wide: bool) -> str:
 def _accuracies(board: Board, wide: bool, tight: bool = False) -> Table:
     names = _columns(board, wide)
     headings = ["#", "entry", "equivariance", "n"]
-    headings += [HEADINGS.get(name, name.removeprefix("accuracy.")) for name in names]
+    headings += [heading(name) for name in names]
     rows = []
     for row in board.rows:
         n = str(len(row.seeds)) if not row.missing else f"{len(row.seeds)}/{board.protocol_seeds}"
@@ -127,8 +125,8 @@ def _columns(board: Board, wide: bool) -> list[str]:
     if wide:
         found = dict.fromkeys(name for row in board.rows for name in row.metrics)
         some = [name for name in found if any(row.metrics.get(name) for row in board.rows)]
-        return [name for name in some if name.startswith("accuracy.") or name == "auc"] or list(NARROW)
-    return [*NARROW, board.rank_by] if board.rank_by in RANKED_ELSEWHERE else list(NARROW)
+        return [name for name in some if name.startswith("accuracy.") or name == "auc"] or list(ACCURACIES)
+    return [*ACCURACIES, board.rank_by] if board.rank_by in RANKED_ELSEWHERE else list(ACCURACIES)
 
 
 def _accuracy(row: Row, found: Summary | None, wide: bool, tight: bool) -> str:

@@ -9,14 +9,13 @@ from pathlib import Path
 from gcnnbench import formatting
 from gcnnbench.cards.registry import Registry
 from gcnnbench.layout import Table
-from gcnnbench.leaderboard.board import WeightsOnlyRow
+from gcnnbench.leaderboard.board import ACCURACIES, WeightsOnlyRow, heading
 from gcnnbench.leaderboard.reading import decided
 from gcnnbench.runs.measured import Measurement
 from gcnnbench.runs.spec import spec
 from gcnnbench.runs.weights_only import WeightsOnly, protocol_of, read_weights_only
 from gcnnbench.scoring.metrics import metrics
 
-COLUMNS = ("accuracy.upright", "accuracy.unseen", "accuracy.orbit", "accuracy.curve_mean")
 WEIGHTS_ONLY_CAPTION = (
     "Weights-only: networks that came trained, scored by the same protocol, never trained here and never ranked; one "
     "network each, accuracies in per cent."
@@ -71,7 +70,7 @@ def _problem(registry: Registry, score: WeightsOnly) -> str:
 
 def weights_only_table(networks: Sequence[WeightsOnlyRow]) -> Table:
     """Headings, rows and alignment."""
-    headings = ["entry", "equivariance", "parameters", *(name.removeprefix("accuracy.") for name in COLUMNS)]
+    headings = ["entry", "equivariance", "parameters", *map(heading, ACCURACIES)]
     rows = [
         [
             network.entry,
@@ -81,8 +80,8 @@ def weights_only_table(networks: Sequence[WeightsOnlyRow]) -> Table:
         ]
         for network in networks
     ]
-    return [*headings[:-1], "curve mean"], rows, "llr" + "r" * len(COLUMNS)
+    return headings, rows, "llr" + "r" * len(ACCURACIES)
 
 
 def _accuracies(network: WeightsOnlyRow) -> list[float | None]:
-    return [network.metrics.get(name) for name in COLUMNS]
+    return [network.metrics.get(name) for name in ACCURACIES]

@@ -160,7 +160,7 @@ def steerable_block(
     padding: int = 1,
     dropout: float | None = None,
 ) -> Layers:
-    """Convolution – batch norm – ReLU, and dropout where a rate is given, named as in `network.conv_block`."""
+    """Convolution – batch norm – ReLU, and dropout where a rate is given, named as by `sequence.conv_block`."""
     layers: Layers = {
         f"conv{number}": SteerableConv(in_type, out_type, kernel_size, padding=padding),
         f"norm{number}": Steerable(enn.InnerBatchNorm(out_type)),

@@ -144,14 +144,13 @@ def law(matching: Matching, element: Element) -> float:
 
 
 @torch.no_grad()
-def measure(network: nn.Module, images: Tensor, group: Group, when: str) -> dict[str, dict[str, Any]]:  # noqa: ARG001
+def measure(network: nn.Module, images: Tensor, group: Group) -> dict[str, dict[str, Any]]:
     """The held-out correlation and the law of each stage, in float64 on a copy; nothing where the group is trivial.
 
     Args:
         network: a chain, see `chains.py`.
         images: (images, channels, size, size), at least two.
         group: an element of it is taken, see `probed_element`.
-        when: not looked at.
 
     Raises:
         UserError: the network is no chain.

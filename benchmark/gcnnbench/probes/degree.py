@@ -20,14 +20,13 @@ from gcnnbench.rewriting.classes import computes_as
 
 
 @torch.no_grad()
-def measure(network: nn.Module, images: Tensor, group: Group, when: str) -> dict[str, dict[str, Any]]:  # noqa: ARG001
+def measure(network: nn.Module, images: Tensor, group: Group) -> dict[str, dict[str, Any]]:  # noqa: ARG001
     """For each module with a `degree`, what it says, and for those with a bank `outside`; in float64 on a copy.
 
     Args:
         network: in any mode.
         images: not looked at.
         group: not looked at: a bank is measured under its own.
-        when: not looked at.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, module in copy.deepcopy(network).cpu().double().named_modules():

@@ -23,14 +23,13 @@ from gcnnbench.probes.chains import chain, conjugated
 
 
 @torch.no_grad()
-def measure(network: nn.Module, images: Tensor, group: Group, when: str) -> dict[str, dict[str, Any]]:  # noqa: ARG001
+def measure(network: nn.Module, images: Tensor, group: Group) -> dict[str, dict[str, Any]]:
     """`outside` and `matched` of each convolution, in float64 on a copy; nothing where the group is trivial.
 
     Args:
         network: a chain, see `chains.py`.
         images: (images, channels, size, size), on which channels are matched.
         group: that of layers without one of their own; an element of it is taken for `matched`.
-        when: not looked at.
 
     Raises:
         UserError: the network is no chain.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from gcnnbench.runs.record import SCHEMA_VERSION, Failure, Record
 from gcnnbench.runs.self_checks import guarded, self_findings
 from gcnnbench.strict_json import parse_json
 
+Digests = Mapping[tuple[str, str], str]
+"""The spec digest of today by (full name of the benchmark, entry)."""
 DeeperCheck = Callable[[RecordRow, File, Record], RecordRow]
 """A deeper check: from a recomputed record's row to its row after the check."""
 
@@ -51,7 +53,8 @@ def verify_records(
     """
     registry, chosen = on_copies(registry, results), chosen or Chosen()
     cards = registry.versions()
-    rows, cells = [], Cells(current_digests(registry, cards.values()))
+    expected = current_digests(registry, cards.values())
+    rows, cells = [], Cells(expected)
     for file in each(list(read_files(results, checked=False))):
         place = str(file.place)
         if isinstance(file.content, str):
@@ -63,7 +66,7 @@ def verify_records(
             cells.add_failure(file.content)
             rows.append(RecordRow(place, "not checkable", notes=(f"{failed}: {file.content.reason}",)))
         else:
-            row = _recomputed(registry, results, file, file.content, count)
+            row = _recomputed(registry, results, file, file.content, expected, count)
             cells.add(place, file.kind, file.content)
             if further is not None and not row.findings and chosen.covers(place):
                 row = further(row, file, file.content)
@@ -87,14 +90,16 @@ def _unread(results: Path, file: File, why: str) -> RecordRow:
     return RecordRow(as_line(str(file.place)), "refused", (why,))
 
 
-def _recomputed(registry: Registry, results: Path, file: File, record: Record, count: MacCount | None) -> RecordRow:
+def _recomputed(
+    registry: Registry, results: Path, file: File, record: Record, expected: Digests, count: MacCount | None
+) -> RecordRow:
     path = results / file.place
     found = (
         *_findings(registry, record, count),
         *weights_findings(path, results, record),
         *outputs_findings(results, record),
     )
-    notes = tuple(_notes(registry, record, file.kind))
+    notes = tuple(_notes(registry, record, file.kind, expected))
     return RecordRow(str(file.place), "refused" if found else "recomputed", found, notes)
 
 
@@ -134,13 +139,13 @@ def _macs(count: MacCount, record: Record) -> Iterator[str]:
         yield f"cost.macs: {record.cost.macs}, but {record.entry} makes {counted}"
 
 
-def _notes(registry: Registry, record: Record, kind: Kind) -> Iterator[str]:
+def _notes(registry: Registry, record: Record, kind: Kind, expected: Digests) -> Iterator[str]:
     """Why a record that is right in itself may still not count."""
     card = registry.card_of(record.benchmark)
     if card is None:
         yield "of a benchmark that is not registered"
     else:
-        why, _ = excluded(run(record, kind, card), card, current_digests(registry, [card]))
+        why, _ = excluded(run(record, kind, card), card, expected)
         if why is not None:
             differing = difference_from_now(registry, record, card) if why in ("stale", "superseded") else ""
             yield f"{why}: not on the leaderboard" + (f" ({differing})" if differing else "")

@@ -86,7 +86,7 @@ def score(cell: Cell, weights: Mapping[str, Tensor], conditions: Conditions, kno
         after = equivariance_now(network, test, card, cell.model)
         allowed = tolerance(network, test, cell.threads, known_noise)
         macs = multiply_accumulates(network, test.batch(slice(1)))
-        probe = probing(card.evaluation, test, "end")
+        probe = probing(card.evaluation, test)
         probes = probe(network) if probe else None
     elements = group(card.evaluation.group).elements
     angles = card.evaluation.curve.angles if conditions is Conditions.all else ()

@@ -155,9 +155,9 @@ def _read(cell: Cell, name: str, weights: dict[str, Tensor], images: int) -> _Tr
     material: Material = prepare_material(cell, torch.device("cpu"))
     acting, shown = group(cell.card.evaluation.group).point, material.train.batch(slice(images))
     began = cell.card.version_of(cell.model) == cell.model.model_version
-    untrained = read((name,), material.network, shown, acting, "end")[name] if began else None
+    untrained = read((name,), material.network, shown, acting)[name] if began else None
     load_weights(material.network, weights)
-    trained = read((name,), material.network, shown, acting, "end")[name]
+    trained = read((name,), material.network, shown, acting)[name]
     test = material.test.batch(slice(TEST_IMAGES)), material.test.labels[:TEST_IMAGES]
     return _Trained(cell.seed, trained, untrained, chain(material.network), shown.double(), test)
 

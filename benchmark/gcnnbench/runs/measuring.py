@@ -58,7 +58,7 @@ def measurements(network: nn.Module, test: Images, card: BenchmarkCard, model: M
         after=equivariance_now(network, test, card, model),
         parameters=trainable_parameters(network),
         macs=multiply_accumulates(network, test.batch(slice(1))),
-        probes=probe(network) if (probe := probing(card.evaluation, test, "end")) else None,
+        probes=probe(network) if (probe := probing(card.evaluation, test)) else None,
     )
 
 

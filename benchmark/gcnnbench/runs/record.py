@@ -35,7 +35,7 @@ SCHEMA_VERSION: Literal[1] = 1
 
 
 class Equivariance(Model):
-    """Item 3 and 4 of what a cell measures: errors and exactness before and after training on the same images.
+    """Errors and exactness before and after training, on the same images.
 
     `relaxation` maps each depth, and `logits`, to the relative error after training minus the one before.
     """

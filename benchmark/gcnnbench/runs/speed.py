@@ -156,7 +156,7 @@ def _scoring_seconds(network: nn.Module, images: Images, fill: Fill, device: tor
 def _probing_seconds(network: nn.Module, protocol: Evaluation, images: Images) -> float:
     """Seconds that a benchmark's probes take after an epoch."""
     start = time.perf_counter()
-    read(protocol.probes or (), network, images.batch(slice(None)), group(protocol.group).point, "epoch")
+    read(protocol.probes or (), network, images.batch(slice(None)), group(protocol.group).point)
     return time.perf_counter() - start
 
 

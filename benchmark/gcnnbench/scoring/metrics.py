@@ -78,17 +78,15 @@ def metrics(counts: Counts, seen: Sequence[str], *, invariance_error: float | No
     """
     if missing := sorted(set(seen) - set(counts.elements)):
         raise ValueError(f"seen names {missing[0]!r}, which was not counted: one of {', '.join(counts.elements)}")
-    hits = {name: (_trace(matrix), _total(matrix)) for name, matrix in counts.elements.items()}
+    hits = {name: (trace(matrix), shown(matrix)) for name, matrix in counts.elements.items()}
     unseen = [hit for name, hit in hits.items() if name not in seen]
-    moved = [
-        (_total(matrix) - _trace(matrix), _total(matrix)) for name, matrix in counts.flips.items() if name != UPRIGHT
-    ]
+    moved = [(shown(matrix) - trace(matrix), shown(matrix)) for name, matrix in counts.flips.items() if name != UPRIGHT]
     return {
         **{f"accuracy.{name}": _mean([hit]) for name, hit in hits.items()},
         "accuracy.seen": _mean([hits[name] for name in seen]),
         "accuracy.unseen": _mean(unseen),
         "accuracy.orbit": _mean(list(hits.values())),
-        "accuracy.curve_mean": _mean([(_trace(matrix), _total(matrix)) for matrix in counts.angles.values()]),
+        "accuracy.curve_mean": _mean([(trace(matrix), shown(matrix)) for matrix in counts.angles.values()]),
         "auc": _auc(counts),
         "invariance_error": invariance_error,
         "flips": _mean(moved),
@@ -97,7 +95,7 @@ def metrics(counts: Counts, seen: Sequence[str], *, invariance_error: float | No
 
 def images(counts: Counts) -> int:
     """The number of test images counted upright."""
-    return _total(counts.elements[UPRIGHT])
+    return shown(counts.elements[UPRIGHT])
 
 
 def pairs(counts: Counts) -> int:
@@ -112,7 +110,7 @@ def angle_accuracies(counts: Counts) -> dict[int, float]:
     Raises:
         ValueError: a condition counts no image.
     """
-    shares = {int(angle): _mean([(_trace(matrix), _total(matrix))]) for angle, matrix in counts.angles.items()}
+    shares = {int(angle): _mean([(trace(matrix), shown(matrix))]) for angle, matrix in counts.angles.items()}
     return {angle: share for angle, share in sorted(shares.items()) if share is not None}
 
 
@@ -169,7 +167,7 @@ def _flips_findings(name: str, joint: Confusion, upright: Confusion, turned: Con
         findings.append(f"counts.flips.{name}: its row sums are not the classes predicted in elements.{UPRIGHT}")
     if _columns(joint) != _columns(turned):
         findings.append(f"counts.flips.{name}: its column sums are not the classes predicted in elements.{name}")
-    gained, changed = abs(_trace(turned) - _trace(upright)), _total(joint) - _trace(joint)
+    gained, changed = abs(trace(turned) - trace(upright)), shown(joint) - trace(joint)
     if gained > changed:
         findings.append(f"counts.flips.{name}: {changed} classes change, yet {gained} more or fewer are right")
     return findings
@@ -211,11 +209,13 @@ def _mean(shares: Sequence[tuple[int, int]]) -> float | None:
     return float(sum(Fraction(part, total) for part, total in shares) / len(shares))
 
 
-def _trace(matrix: Confusion) -> int:
+def trace(matrix: Confusion) -> int:
+    """How many images the two classifications agree on."""
     return sum(row[index] for index, row in enumerate(matrix))
 
 
-def _total(matrix: Confusion) -> int:
+def shown(matrix: Confusion) -> int:
+    """How many images were classified."""
     return sum(map(sum, matrix))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +12,7 @@ from gcnnbench.cards.base import Channels, Hyperparameter, Line, Model, Name, Re
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.elements import GridGroupName
 from gcnnbench.cards.model_card import HyperparameterName
-from gcnnbench.cards.reading import CardFile, CardsError, Finding, open_card
+from gcnnbench.cards.reading import CardFile, Finding, open_cards
 
 FOLDER = REGISTRY / "zoo"
 
@@ -110,17 +111,9 @@ def read_zoo(folder: Path = FOLDER) -> list[ZooCard]:
     Raises:
         CardsError: any card is wrong; all at once.
     """
-    files: list[CardFile[ZooCard]] = []
-    findings: list[Finding] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            file = open_card(path, ZooCard)
-        except CardsError as error:
-            findings += error.errors
-            continue
-        if file.card.name != path.stem:
-            findings.append(file.error(("name",), f"'{file.card.name}' must be {path.stem}, as the file is called"))
-        files.append(file)
-    if findings:
-        raise CardsError(findings)
-    return [file.card for file in files]
+    return open_cards(sorted(folder.glob("*.yaml")), ZooCard, _named_otherwise)
+
+
+def _named_otherwise(file: CardFile[ZooCard]) -> Iterator[Finding]:
+    if file.card.name != file.path.stem:
+        yield file.error(("name",), f"'{file.card.name}' must be {file.path.stem}, as the file is called")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gcnnbench.equivariance.judgement import NEGLIGIBLE
-from gcnnbench.formatting import NOTHING, how_many
+from gcnnbench.equivariance import wording
+from gcnnbench.formatting import NOTHING, float64_error, how_many
 from gcnnbench.layout import pipes
 from gcnnbench.zoo.auditing import DECIDED, EXACT, ZooRow
 from gcnnbench.zoo.cards import Checkout, Entries, Formula, Package, ZooCard
 
 HEADINGS = ["network", "size", "judged under", "claimed", "found", "error", "first break", "repair"]
-MEANINGS = {
-    "exact": "every operation is known to be equivariant, and measurement agrees",
-    "not proved; measured exact": "measured, with operations that are not known to be equivariant",
-    "approximate": "equivariant but for the sampling: exact at another size",
-    "not equivariant": "not exact at the nearest sizes with symmetric sampling either",
+READ: tuple[wording.Words, ...] = ("exact", "not proved; measured exact", "approximate", "not equivariant")
+MEANINGS = {word: wording.MEANINGS[word] for word in READ} | {
     "not exact": "said of networks that claim nothing",
     "not here": "the code is not on the machine that made this page",
 }
@@ -94,7 +91,6 @@ def _table(rows: Sequence[ZooRow]) -> str:
 def _cells(row: ZooRow) -> list[str]:
     network = row.network
     claimed = network.claims if network.of is None else f"{network.claims} ({network.of})"
-    error = NOTHING if row.error is None else f"{row.error:.0e}" if row.error >= NEGLIGIBLE else f"< {NEGLIGIBLE:.0e}"
     broken = f"`{row.first_break}`" if row.first_break and row.verdict not in EXACT else NOTHING
     return [
         network.name,
@@ -102,7 +98,7 @@ def _cells(row: ZooRow) -> list[str]:
         network.judged,
         claimed,
         f"{row.verdict}{_because(row)}",
-        error,
+        float64_error(row.error, 0),
         broken,
         row.repair or NOTHING,
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from gcnnbench.equivariance.certificate.axes import Dimensions, pixels, plain
+from gcnnbench.equivariance.certificate.axes import Dimensions, pixels, plain, size_of
 from gcnnbench.equivariance.certificate.tracked import Tracked
 from gcnnbench.nn.fields import ScalarField
 
@@ -61,7 +60,7 @@ def inherited(dimensions: Dimensions | None, strides: Sequence[int], tensor: Ten
         return None
     found = []
     for dimension, old, size, new in zip(dimensions, strides, tensor.shape, tensor.stride(), strict=True):
-        length = math.prod(factor.size for factor in dimension)
+        length = size_of(dimension)
         if pixels([dimension]) and (length != size or (old != new and size > 1)):
             return None
         found.append(dimension if length == size else plain(size))

@@ -7,6 +7,7 @@ channels) remembers that its first dimension holds pixels, and a later view find
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -49,7 +50,7 @@ def pixels(dimensions: Sequence[Dimension]) -> frozenset[AxisName]:
 
 def fit(dimensions: Sequence[Dimension], shape: Sequence[int]) -> bool:
     """Whether these can be the dimensions of a tensor of this shape."""
-    return list(map(_size, dimensions)) == list(shape)
+    return list(map(size_of, dimensions)) == list(shape)
 
 
 def pure_axis(dimension: Dimension) -> AxisName | None:
@@ -95,7 +96,7 @@ def expanded(dimensions: Dimensions, shape: Sequence[int]) -> Dimensions:
     """The dimensions after broadcasting to a shape: what is new or was of length one has no pixels."""
     missing = len(shape) - len(dimensions)
     return tuple(
-        plain(size) if place < missing or _size(dimensions[place - missing]) != size else dimensions[place - missing]
+        plain(size) if place < missing or size_of(dimensions[place - missing]) != size else dimensions[place - missing]
         for place, size in enumerate(shape)
     )
 
@@ -105,8 +106,6 @@ def resized(dimension: Dimension, size: int) -> Dimension:
     return (Factor(pure_axis(dimension) or "", size),)
 
 
-def _size(dimension: Dimension) -> int:
-    product = 1
-    for factor in dimension:
-        product *= factor.size
-    return product
+def size_of(dimension: Dimension) -> int:
+    """How many entries a dimension has."""
+    return math.prod(factor.size for factor in dimension)

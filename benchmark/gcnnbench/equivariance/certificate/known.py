@@ -98,7 +98,7 @@ def _suite_rule(module: nn.Module) -> Known | None:
     gives: Field = ScalarField() if isinstance(field, Invariant) else field
     inner = getattr(module, "module", None)
     if inner is not None and hasattr(inner, "in_type"):
-        from gcnnbench.nn.steerable import field_of  # here, for e2cnn is an extra
+        from gcnnbench.nn.steerable import field_of  # here, for e2cnn is slow to import
 
         return Known(field_of(inner.in_type), gives)
     source = getattr(module, "in_group", getattr(module, "group", None))

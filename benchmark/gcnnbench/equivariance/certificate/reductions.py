@@ -71,11 +71,7 @@ def framed(tracer: Tracer, state: Tracked) -> Tracked:
     rows, columns = (_as_sampling(state, axis) for axis in (0, 1))
     symmetric, periodic = (y.even, x.even), (y == Frame(), x == Frame())
     bit = tracer.add(Sampling(named.layer, named.op, rows, columns, symmetric, y == x, periodic))
-    lattices = tuple(
-        lattice.framed(frame.lead, frame.trail, bit)
-        for lattice, frame in zip(state.lattices, state.frames, strict=True)
-    )
-    return replace(state, past=state.past | bit, lattices=(lattices[0], lattices[1]), frames=STRAIGHT)
+    return replace(state, past=state.past | bit, lattices=state.framed_lattices(bit), frames=STRAIGHT)
 
 
 def _as_sampling(state: Tracked, axis: int) -> AxisSampling:

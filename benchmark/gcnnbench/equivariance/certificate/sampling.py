@@ -1,4 +1,4 @@
-"""The operations that sample pixels: convolutions, pools, resizing, padding, strided slices, pixel shuffling."""
+"""The operations that sample pixels: convolutions, pools and resizing."""
 
 from __future__ import annotations
 

@@ -166,6 +166,11 @@ class Tracked:
         sides = [side for frame in self.frames for side in (frame.before, frame.behind)]
         return all(side.agrees(other) for side, other in combinations(sides, 2))
 
+    def framed_lattices(self, bit: int = 0) -> Lattices:
+        """The lattices with its padding and cropping; `bit` stands for them where a lattice cannot hold them."""
+        (rows, columns), (y, x) = self.lattices, self.frames
+        return rows.framed(y.lead, y.trail, bit), columns.framed(x.lead, x.trail, bit)
+
 
 def merged(states: Sequence[Tracked], where: str = "") -> Tracked:
     """What is left when tensors are joined and their pixels and fields are not looked at: everything they depend on.

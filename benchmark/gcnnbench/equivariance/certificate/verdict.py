@@ -91,11 +91,7 @@ def lattices_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dic
     def see(name: str, output: Tensor, field: Field) -> None:  # noqa: ARG001
         state = tracer.state(output)
         if state is not None and state.dimensions is not None and pixels(state.dimensions):
-            y, x = (
-                lattice.framed(frame.lead, frame.trail)
-                for lattice, frame in zip(state.lattices, state.frames, strict=True)
-            )
-            found[name] = (y, x)
+            found[name] = state.framed_lattices()
 
     shown = images[:2].to(dtype_of(network, images), copy=True)
     with evaluating(network), image_tracer(network, shown) as tracer, observed(network, tuple(names), see):

@@ -49,7 +49,7 @@ def run_job(given: Path, job: str, arguments: dict[str, Any]) -> tuple[list[dict
     return [one.model_dump() for one in findings], report, safetensors.torch.save(contiguous) if tensors else b""
 
 
-def finding_of(error: Exception, check: str = "crash") -> Finding:
+def finding_of(error: Exception) -> Finding:
     """What an exception in submitted code says about it; under the name of a limit where it tells of one."""
     limit = broken_limit(error)
     if limit is not None:
@@ -57,4 +57,4 @@ def finding_of(error: Exception, check: str = "crash") -> Finding:
     if isinstance(error, RefusedError):
         return error.finding
     said = " ".join(str(error).split())[:300]
-    return Finding(check=check, what=f"{type(error).__name__}: {said}", remedy="let the code run to its end")
+    return Finding(check="crash", what=f"{type(error).__name__}: {said}", remedy="let the code run to its end")
