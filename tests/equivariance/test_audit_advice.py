@@ -129,3 +129,10 @@ def test_a_map_with_its_channels_last_is_told_to_permute() -> None:
     row = audit(Last(), [12], channels=1, output=ScalarField()).sizes[0]
     assert (row.decision, row.certificate, row.disagreement) == ("approximate", "unknown", False)
     assert "permute its axes" in str(row.advice)
+
+
+def test_logits_of_one_pixel_are_no_map() -> None:
+    layers = (nn.Conv2d(1, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 10, 3))
+    one, several = (audit(nn.Sequential(*layers), [size], channels=1).sizes[0] for size in (15, 19))
+    assert one.advice is None
+    assert "the output is a map" in str(several.advice)

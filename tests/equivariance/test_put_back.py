@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,27 @@ def test_what_was_kept_of_other_weights_or_in_another_arithmetic_is_not_left() -
     assert audit(network, [8], channels=3).sizes[0].decision == "approximate"
     assert (grid.cache_info().currsize, Caching.added.cache_info().currsize) == (0, 0)
     assert network(torch.rand(2, 3, 8, 8)).dtype == torch.float32
+
+
+HELPER = ModuleType("helper_of_a_network")
+"""A module of somebody's own, as the file of a network imports it."""
+
+
+@lru_cache
+def window(shape: torch.Size) -> Tensor:
+    """Numbers in the default arithmetic."""
+    return torch.linspace(0, 1, shape[-1]).mean().expand(shape)
+
+
+def test_caches_of_a_module_that_the_networks_file_imports_are_emptied() -> None:
+    class Windowed(Network):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images * HELPER.window(images.shape))
+
+    vars(HELPER)["window"] = window
+    network = Windowed()
+    audit(network, [8], channels=3)
+    assert all(network(torch.rand(batch, 3, 8, 8)).dtype == torch.float32 for batch in (1, 2, 3, 4, 128))
 
 
 def test_what_the_audit_imports_draws_no_number_of_the_processs() -> None:

@@ -108,6 +108,15 @@ def test_only_e2cnn_s_own_convolutions_are_kept_in_training_mode(right_in: str, 
     assert audit(Lifting(right_in), [12], channels=1).sizes[0].decision == verdict
 
 
+def test_a_hook_on_every_module_of_the_process_is_none_of_the_wrappers() -> None:
+    inner = Inner()
+    hook = torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert auditable(nn.DataParallel(inner), "theirs") is inner
+    finally:
+        hook.remove()
+
+
 class Mixed(nn.Module):
     """First and last layer in float32, most of the weights in bfloat16 between them."""
 
@@ -126,6 +135,20 @@ class Mixed(nn.Module):
 def test_images_come_in_the_arithmetic_of_the_first_layer_where_they_must() -> None:
     torch.manual_seed(0)
     assert audit(Mixed(), [12], channels=1).sizes[0].decision == "exact"
+
+
+def test_what_a_network_of_several_arithmetics_says_of_a_size_is_not_said_of_its_arithmetic() -> None:
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused, self.conv, self.linear = nn.Linear(1, 4).double(), nn.Conv2d(1, 64, 7), nn.Linear(64, 5)
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.linear(self.conv(images).mean((-2, -1)))
+            return logits
+
+    (row,) = audit(Wide(), [5], channels=1).sizes
+    assert "Kernel size: (7 x 7)" in (row.reason or "")
 
 
 @pytest.mark.filterwarnings("ignore")

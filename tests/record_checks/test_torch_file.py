@@ -1,4 +1,4 @@
-"""Files of `torch.save` are read without unpickling: tensors as they were, and nothing that is asked for is run."""
+"""Files of `torch.save` give their tensors as they were, and nothing that they ask for is run."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Evil:
 def test_what_a_file_asks_for_is_not_run(old: bool, tmp_path: Path) -> None:
     folder = tmp_path / "made"
     content = saved({"weight": torch.ones(2), "evil": Evil(folder)}, old=old)
-    with pytest.raises(UserError, match=r"asks for (posix|nt|os)\.mkdir, which no dictionary of tensors needs"):
+    with pytest.raises(UserError, match="asks for something else than tensors; nothing in it was run"):
         read_tensors(content)
     assert not folder.exists()
     pickle.loads(pickle.dumps(Evil(folder)))
@@ -73,7 +73,7 @@ def test_what_a_file_asks_for_is_not_run(old: bool, tmp_path: Path) -> None:
     [
         ([torch.ones(2)], "something else than a dictionary of tensors"),
         ({"epoch": 3}, "something else than a dictionary of tensors"),
-        (nn.Linear(2, 2), "which no dictionary of tensors needs"),
+        (nn.Linear(2, 2), "asks for something else than tensors"),
     ],
 )
 @pytest.mark.parametrize("old", [True, False])
@@ -84,7 +84,7 @@ def test_other_things_are_refused(what: Any, message: str, old: bool) -> None:
 
 
 def test_what_is_no_such_file_is_said() -> None:
-    for content in (b"", b"PK\x03\x04", b"hello", pickle.dumps({}), pickle.dumps(torch_file.MAGIC)):
+    for content in (b"", b"PK\x03\x04", b"hello", pickle.dumps({}), pickle.dumps(7)):
         with pytest.raises(UserError, match=r"the file"):
             read_tensors(content)
 
@@ -113,7 +113,7 @@ def test_damaged_files_end_in_one_sentence_or_in_sane_tensors(old: bool) -> None
 def test_a_view_outside_its_storage_is_refused() -> None:
     content = saved({"w": torch.arange(300.0)[:299]}, old=True)
     assert content.count(b"M+\x01") == 1  # 299 as a pickled number: the length of the view
-    with pytest.raises(UserError, match="reaches outside its storage"):
+    with pytest.raises(UserError, match="the file is damaged"):
         read_tensors(content.replace(b"M+\x01", b"M\x2f\x01"))
 
 

@@ -162,5 +162,8 @@ def run_cell(
             raise UserError(f"{cell.name} is running in another process on {store.results}")
         repeat = status(store, cell) == "done"  # asked before training, which nothing that stands there may cost
         finished = run_to_end(cell)
-        store.add(cell, finished, repeat=repeat)
+        try:
+            store.add(cell, finished, repeat=repeat)
+        except OSError as error:
+            raise UserError(told(error)) from error
     return finished.record

@@ -71,7 +71,6 @@ StateSeconds = Annotated[
         show_default="30",
     ),
 ]
-STATE_SECONDS = 30.0
 
 
 def reserved(cores: float | None, gpus: float | None, *, device: str, threads: int) -> tuple[float, float]:

@@ -14,7 +14,6 @@ from gcnnbench.cli.advice import advised
 from gcnnbench.cli.completion import benchmark_names
 from gcnnbench.cli.engines import (
     LOCAL,
-    STATE_SECONDS,
     Address,
     Cores,
     Gpus,
@@ -162,7 +161,7 @@ def run(
                 engine,
                 parallel=int(together),
                 jobs=jobs,
-                seconds=STATE_SECONDS if state_seconds is None else state_seconds,
+                seconds=state_seconds,
                 data=node_data,
             )
     failed, stopped = ([event for event in ended if event.kind == kind] for kind in ("failed", "stopped"))

@@ -32,7 +32,7 @@ def weights(
 ) -> None:
     """Score weights that others released, and say whether they give their published numbers back.
 
-    Files are fetched by hand and read without unpickling. Ends with 1 if a number does not come back, or if no file is
+    Files are fetched by hand and read as tensors alone. Ends with 1 if a number does not come back, or if no file is
     there.
     """
     from gcnnbench.cards.registry import Registry

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gcnnbench.data.files import md5
 from gcnnbench.data.parts import Part
 from gcnnbench.disk import whole_file
 from gcnnbench.errors import UserError
@@ -109,11 +112,6 @@ def unpack_archives(folder: Path, archives: Mapping[str, str]) -> list[str]:
     Returns:
         The names of the archives that are missing or wrong and whose file is not there either.
     """
-    import gzip
-    import shutil
-
-    from gcnnbench.data.files import md5
-
     wanted = []
     for name, expected in archives.items():
         archive, file = folder / FOLDER / name, folder / FOLDER / name.removesuffix(".gz")

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import chain, starmap, zip_longest
 from operator import is_
-from typing import Any
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
 
 
 def _fill_ordered(held: Any, contents: list[Any]) -> None:
@@ -56,6 +59,12 @@ KINDS: dict[type, tuple[Callable[[Any], Iterable[Any]], Callable[[Any, list[Any]
 """How the contents of each kind are read and set; an ordered dict is a dict, and stands before it."""
 
 
+def by_class(answer: Callable[[type], Answer]) -> Callable[[type], Answer]:
+    """The same function, asked once for each class: of many things there are few classes."""
+    return lru_cache(maxsize=1024)(answer)
+
+
+@by_class
 def kind_of(kind: type) -> type | None:
     """Which kind of container things of a class are, or None."""
     return next((one for one in KINDS if issubclass(kind, one)), None)

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from gcnnbench.equivariance.breaking_parameter import breaking_parameter
 from gcnnbench.equivariance.controls import LARGEST, SMALLEST, ControlNetwork, control_images
-from gcnnbench.equivariance.deviations import OUT_OF_ORDER, OUTPUT, State, keeps_the_order
+from gcnnbench.equivariance.deviations import OUT_OF_ORDER, OUTPUT, keeps_the_order
 from gcnnbench.equivariance.further_inputs import Inputs, further_inputs, inputs_of
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge
-from gcnnbench.equivariance.precision import best_dtype, device_of, tensors
+from gcnnbench.equivariance.precision import State, best_dtype, device_of, tensors
 from gcnnbench.equivariance.random_weights import DRAWS, draw_weights
 from gcnnbench.equivariance.results import DecisionVerdict
 from gcnnbench.errors import UserError

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from gcnnbench.equivariance.depths import See, known_layers, observed, output_tensor
-from gcnnbench.equivariance.precision import Tensors, evaluating, forward, on_device
+from gcnnbench.equivariance.precision import State, evaluating, forward, stated
 from gcnnbench.equivariance.restoring import generator_states
 from gcnnbench.foreign_code import said
 from gcnnbench.nn.fields import Field, known_action
@@ -24,10 +24,6 @@ ALIKE = "the output is the same for all images, so nothing can be told from it"
 OUT_OF_ORDER = "images in another order do not give the outputs in that order: earlier calls or other images count"
 ONE_PIXEL = "no element moves its one pixel"
 COMPLEX = "the output is complex; put out its real and imaginary part as channels"
-
-
-State = Callable[[nn.Module, torch.dtype], Tensors]
-"""Makes the tensors that a network is judged with, in an arithmetic: `precision.tensors` gives its own."""
 
 
 class UnjudgedError(ArithmeticError):
@@ -115,7 +111,7 @@ def deviations(
         see(OUTPUT, judgeable(result), output)
 
     with evaluating(network):
-        swapped = on_device(state(network, images.dtype), images.device)
+        swapped = stated(network, state, images)
         numbers = generator_states(network)
         run(images, keep)
         if OUTPUT not in scales:
@@ -198,7 +194,7 @@ def keeps_the_order(network: nn.Module, state: State, images: Tensor) -> bool:
     is no function of the image, and the same for moved images may mean nothing.
     """
     with evaluating(network):
-        swapped = on_device(state(network, images.dtype), images.device)
+        swapped = stated(network, state, images)
         first, second = (output_tensor(forward(network, swapped, shown)) for shown in (images, images.flip(0)))
     if first.shape != second.shape or len(first) != len(images):
         return True

@@ -6,6 +6,7 @@ They may contradict each other. Then one of them is wrong; both are kept, and no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -116,10 +117,12 @@ def watch(
     first = next((one.dtype.to_real() for one in network.parameters() if one.is_floating_point()), prevailing)
     try:
         return certify(network, example(images.shape[1], side, prevailing, device), elements, output)
-    except REFUSALS:
+    except REFUSALS as error:
         if first == prevailing:
             raise
-        return certify(network, example(images.shape[1], side, first, device), elements, output)
+        with suppress(*REFUSALS):
+            return certify(network, example(images.shape[1], side, first, device), elements, output)
+        raise error from None
 
 
 def nearest_sizes(

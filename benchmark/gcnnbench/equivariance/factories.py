@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gcnnbench.errors import UserError
-from gcnnbench.rewriting.classes import HOOKS, computes_as
+from gcnnbench.rewriting.classes import FORWARD_HOOKS, calls_as
 
 Factory = Callable[[int], nn.Module]
 """Makes the network for an input size."""
@@ -114,9 +114,9 @@ def _wrapped(network: nn.Module, name: str) -> nn.Module | None:
     """
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     if _is_compiled(network):
-        inside, plain = network._modules["_orig_mod"], not any(getattr(network, hooks) for hooks in HOOKS)
+        inside, plain = network._modules["_orig_mod"], not any(getattr(network, hooks) for hooks in FORWARD_HOOKS)
     elif isinstance(network, parallel):
-        inside, plain = network.module, any(computes_as(network, kind) for kind in parallel)
+        inside, plain = network.module, any(calls_as(network, kind) for kind in parallel)
     else:
         return None
     if not plain:

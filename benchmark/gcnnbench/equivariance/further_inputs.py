@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from gcnnbench.device import scoring_batch
 from gcnnbench.equivariance.depths import output_tensor
-from gcnnbench.equivariance.deviations import OUTPUT, State, UnjudgedError, judgeable, rms, spread_of
+from gcnnbench.equivariance.deviations import OUTPUT, UnjudgedError, judgeable, rms, spread_of
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
 from gcnnbench.equivariance.macs import macs
-from gcnnbench.equivariance.precision import evaluating, float64_device, forward, on_device, tensors
+from gcnnbench.equivariance.precision import State, evaluating, float64_device, forward, stated, tensors
 from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.fields import Field, known_action
@@ -168,7 +168,7 @@ def _in_one_batch(
     every = torch.cat([g.act(few) for g in group.elements])
     shown = every[torch.arange(max(size, len(every))) % len(every)]
     with evaluating(network):
-        swapped = on_device(state(network, torch.float64), device)
+        swapped = stated(network, state, shown)
         result = judgeable(output_tensor(forward(network, swapped, shown)))
     if result.shape[:1] != shown.shape[:1]:
         raise UnjudgedError(f"the output for {how_many(len(shown), 'image')} has the shape {tuple(result.shape)}")

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.deviations import OUTPUT, Deviation, State, UnjudgedError, deviations
-from gcnnbench.equivariance.precision import float64_device
+from gcnnbench.equivariance.deviations import OUTPUT, Deviation, UnjudgedError, deviations
+from gcnnbench.equivariance.precision import State, float64_device
 from gcnnbench.equivariance.results import DecisionVerdict
 from gcnnbench.foreign_code import REFUSALS, raise_if_told_to_end
 from gcnnbench.nn.fields import Field

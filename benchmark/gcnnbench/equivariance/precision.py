@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,6 +19,9 @@ from gcnnbench.float32_precision import FULL, float32_precision
 
 Tensors = dict[str, Tensor]
 """Parameters and buffers by their full name in the network."""
+
+State = Callable[[nn.Module, torch.dtype], Tensors]
+"""Makes the tensors that a network is judged with, in an arithmetic: `tensors` gives its own."""
 
 Kind = TypeVar("Kind")
 
@@ -110,10 +113,43 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     """
     with float32_precision(FULL), restored(network), torch.no_grad():
         _evaluate(network)
-        for module in steerable_convolutions(network):
-            module.training = True
         with symmetric_filters(network):
             yield
+
+
+def stated(network: nn.Module, state: State, images: Tensor) -> Tensors:
+    """The tensors of a state where and in which arithmetic the images are, within `evaluating`.
+
+    A network whose modules do something of their own in `eval()` (expand, fold or cache filters) does it again with
+    these tensors in place: what it makes there would else be of the tensors that it was given.
+    """
+    made = on_device(state(network, images.dtype), images.device)
+    if not any(map(_acts_on_its_mode, network.modules())):
+        return made
+    _put_in(network, made)
+    with _arithmetic(images.dtype):
+        network.train()
+        _evaluate(network)
+    return on_device(tensors(network, images.dtype), images.device)
+
+
+def _acts_on_its_mode(module: nn.Module) -> bool:
+    kind = type(module)
+    return kind.train is not nn.Module.train or kind.eval is not nn.Module.eval
+
+
+def _put_in(network: nn.Module, state: Tensors) -> None:
+    """Put tensors into the modules, parameters as such; shared ones stay shared."""
+    made: dict[int, nn.Parameter] = {}
+    for prefix, module in network.named_modules():
+        for own in (module._parameters, module._buffers):
+            for name, tensor in own.items():
+                new = state.get(f"{prefix}.{name}" if prefix else name)
+                if tensor is None or new is None:
+                    continue
+                if isinstance(tensor, nn.Parameter):
+                    new = made.setdefault(id(new), nn.Parameter(new.detach(), tensor.requires_grad))
+                own[name] = new
 
 
 def _evaluate(network: nn.Module) -> None:
@@ -123,6 +159,12 @@ def _evaluate(network: nn.Module) -> None:
     for name, tensor in slots(network).items():
         if isinstance(tensor, nn.Parameter) and tensor.requires_grad != learns.get(name, tensor.requires_grad):
             tensor.requires_grad_(learns[name])
+    for module in steerable_convolutions(network):
+        module.training = True
+
+
+def _arithmetic(dtype: torch.dtype) -> AbstractContextManager[None]:
+    return double_precision() if dtype == torch.float64 else nullcontext()
 
 
 def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -> Any:
@@ -139,6 +181,6 @@ def forward(network: nn.Module, swapped: Mapping[str, Tensor], images: Tensor) -
         elif name in swapped and tensor.requires_grad and not torch.is_grad_enabled():
             copies.setdefault(id(swapped[name]), nn.Parameter(swapped[name].detach()))
     own = {name: copies.get(id(tensor), tensor) for name, tensor in swapped.items()}
-    with double_precision() if images.dtype == torch.float64 else nullcontext():
+    with _arithmetic(images.dtype):
         shown = images.clone(memory_format=torch.contiguous_format)
         return torch.func.functional_call(network, own, (shown,), tie_weights=False)

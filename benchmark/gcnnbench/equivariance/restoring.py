@@ -12,7 +12,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, UntypedStorage, nn
 
 from gcnnbench.equivariance.caches import forgetting
-from gcnnbench.equivariance.containers import contents_of, each_of, kind_of, refill
+from gcnnbench.equivariance.containers import by_class, contents_of, each_of, kind_of, refill
 
 GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     torch.Generator: (
@@ -66,6 +66,7 @@ def _generators_of_the_process() -> tuple[Any, ...]:
     return torch.default_generator, *torch.cuda.default_generators, numpys.__self__, pythons.__self__
 
 
+@by_class
 def _generator(kind: type) -> type | None:
     """Which kind of generator it is; the system's own has no state."""
     if issubclass(kind, random.SystemRandom):
@@ -73,7 +74,7 @@ def _generator(kind: type) -> type | None:
     return next((one for one in GENERATORS if issubclass(kind, one)), None)
 
 
-@lru_cache(maxsize=1024)
+@by_class
 def _may_change(kind: type) -> bool:
     """Whether there is something to put back in things of this class, or in what they hold."""
     looked_into = (nn.Module, Tensor, UntypedStorage, np.ndarray)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.benchmark_card import PURPOSES, BenchmarkCard
@@ -204,7 +204,7 @@ class NetworkView:
 
     card: ModelCard
     audits: tuple[Audited, ...]
-    runs: tuple[str, ...] = field(default=())
+    runs: tuple[str, ...] = ()
 
 
 def networks(registry: Registry, boards: Sequence[Board], kept: Sequence[StoredRecord]) -> list[NetworkView]:

@@ -6,20 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.determinism.audit import known_noise
 from gcnnbench.device import choose
 from gcnnbench.errors import UserError
 from gcnnbench.foreign_code import REFUSALS
+from gcnnbench.plain_files import read_plain
 from gcnnbench.record_checks.comparing import compare
 from gcnnbench.record_checks.conditions import Conditions, NotCheckableError, Outcome, cell_of
 from gcnnbench.record_checks.rescoring import MisfitError, score
 from gcnnbench.record_checks.retraining import retrain
 from gcnnbench.record_checks.rows import Grade, RecordRow
 from gcnnbench.runs.cell import Cell
-from gcnnbench.runs.files import File, blob, read_files, weights_path
+from gcnnbench.runs.files import OUTPUTS_BYTES, WEIGHTS_BYTES, File, blob, read_files, weights_path
 from gcnnbench.runs.outcomes import said_of_network
 from gcnnbench.runs.record import Record
 
@@ -86,11 +87,12 @@ class Grading:
             raise NotCheckableError("its weights are kept outside git and are not here")
         noise = known_noise(self.results, cell.device)
         try:
-            scores = score(cell, load_file(weights), self.conditions or Conditions.upright, noise)
+            scores = score(cell, load(read_plain(weights, WEIGHTS_BYTES)), self.conditions or Conditions.upright, noise)
         except MisfitError as error:
             return Outcome((f"weights: they do not fit {record.entry}: {error}",), ())
         outputs = blob(self.results, record.outputs.sha256) if record.outputs else None
-        return compare(record, scores, load_file(outputs) if outputs and outputs.exists() else {})
+        here = outputs is not None and outputs.exists()
+        return compare(record, scores, load(read_plain(outputs, OUTPUTS_BYTES)) if outputs and here else {})
 
     def _others(self, record: Record) -> list[Record]:
         """The records of the other seeds of this entry under the same protocol."""

@@ -1,6 +1,6 @@
 """Scores weights that a source released, and says whether they give their published number back.
 
-The file is found by its sha256 below a folder, read without unpickling, and its tensors become those of an entry by
+The file is found by its sha256 below a folder, read as tensors alone, and its tensors become those of an entry by
 the moves on the claim. It is scored on the data set that the source used or, where that is not at hand, on a
 look-alike. The same images with rows and columns exchanged are the control: a network that scores alike on both tells
 nothing.

@@ -13,7 +13,7 @@ from gcnnbench.nn.separable import SeparableGroupConv
 
 OURS, ENTRIES = "gcnnbench", "gcnnbench.models"
 """The packages of this suite's classes, and of those among them that a network brings along."""
-HOOKS = ("_forward_pre_hooks", "_forward_hooks")
+FORWARD_HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 """Where a module keeps functions that others hung on its forward pass."""
 
 Convolution = BankConv | SeparableGroupConv
@@ -27,7 +27,7 @@ def is_of_this_suite(kind: type[nn.Module]) -> bool:
 
 
 def computes_as(module: nn.Module, kind: type[Kind], *through: str) -> TypeGuard[Kind]:
-    """Whether a call of the module is one of `kind`: it has no forward pass of its own, and no hooks.
+    """Whether a call of the module is one of `kind`: it has no forward pass of its own, and no hooks run with it.
 
     A subclass may add a constructor, weights and methods; `isinstance` alone does not tell what it computes.
 
@@ -36,13 +36,17 @@ def computes_as(module: nn.Module, kind: type[Kind], *through: str) -> TypeGuard
         kind: the class whose forward pass is known.
         *through: further methods of `kind` that its forward pass goes through, or that its other form is made by.
     """
+    return calls_as(module, kind, *through) and not _has_any_global_hook()
+
+
+def calls_as(module: nn.Module, kind: type[Kind], *through: str) -> TypeGuard[Kind]:
+    """The same, whatever hooks the process has on every module (`computes_as`)."""
     names = ("__call__", "forward", *through)
     return (
         isinstance(module, kind)
         and all(getattr(type(module), name) is getattr(kind, name) for name in names)
         and not any(name in vars(module) for name in names)
-        and not any(getattr(module, hooks) for hooks in HOOKS)
-        and not _has_any_global_hook()
+        and not any(getattr(module, hooks) for hooks in FORWARD_HOOKS)
     )
 
 

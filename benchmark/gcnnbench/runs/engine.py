@@ -27,6 +27,7 @@ from gcnnbench.runs.turns import Ended, Message, Restarted, Saved, Turn
 from gcnnbench.runs.work import ENDS, WAIT_SECONDS, Work, work_on
 
 STATE_SECONDS = 30.0
+"""How often an engine sends a cell's state back where nobody says otherwise."""
 ALONE = 3
 """After so many losses in a row a task runs with no other one beside it, so that it is known which one is at fault."""
 
@@ -86,7 +87,7 @@ def hand_out(
     *,
     parallel: int = 1,
     jobs: int | None = None,
-    seconds: float = STATE_SECONDS,
+    seconds: float | None = None,
     data: Path | None = None,
 ) -> list[Event]:
     """Run every cell that has no record yet on an engine, which is closed at the end.
@@ -100,7 +101,7 @@ def hand_out(
         engine: where the cells run.
         parallel: seeds of an entry that are trained at once.
         jobs: turns at the same time; what the engine has room for without.
-        seconds: between the states that come back: so much a lost worker costs.
+        seconds: between the states that come back, `STATE_SECONDS` where None: so much a lost worker costs.
         data: the data directory on the engine's machines; the cell's own without.
 
     Returns:
@@ -119,7 +120,7 @@ def hand_out(
 
     with closing(engine):
         work = work_on(cells, store, parallel, 1)
-        dispatcher = _Dispatcher(work, told_of, engine, jobs, seconds, data)
+        dispatcher = _Dispatcher(work, told_of, engine, jobs, STATE_SECONDS if seconds is None else seconds, data)
         try:
             dispatcher.run()
         except OSError as error:

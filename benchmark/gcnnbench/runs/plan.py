@@ -10,7 +10,7 @@ from typing import Literal
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.values import LARGEST_SEED
-from gcnnbench.data.copies import UNKNOWN
+from gcnnbench.data.copies import UNKNOWN, lacks_digests, on_copies, settle
 from gcnnbench.errors import OtherCopyError, UnavailableError, UserError
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.record import Record
@@ -141,7 +141,6 @@ def on_read_copies(registry: Registry, cells: Sequence[Cell], results: Path) -> 
         UnavailableError: a data set cannot be read; `OtherCopyError` where the results directory's records, or what was
             read first, are another copy.
     """
-    from gcnnbench.data.copies import on_copies, settle
     from gcnnbench.data.registered import load_dataset
 
     for name, data in dict.fromkeys((cell.card.dataset, cell.data) for cell in cells):
@@ -156,8 +155,6 @@ def other_copies(registry: Registry, cells: Sequence[Cell], results: Path) -> It
 
     Only cards that state no digests are asked about; what is not here at all is needed for nothing.
     """
-    from gcnnbench.data.copies import lacks_digests
-
     for name in dict.fromkeys(cell.card.dataset for cell in cells):
         if lacks_digests(registry.dataset(name)):
             try:

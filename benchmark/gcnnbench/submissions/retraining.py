@@ -86,6 +86,5 @@ def _on_another_stack(cells: Sequence[Cell], recorded: Callable[[Cell], Record],
         raise Refused([Finding(check="retrain", what=what, remedy="bring records that the recipe gives")])
     if found.verdict == "agrees":
         return "re-trained within tolerance", found.why
-    return "undecided", f"{found.why}; --retrain all trains every seed" if len(whole) < cells[
-        0
-    ].card.seeds else found.why
+    more = "; --retrain all trains every seed" if len(whole) < cells[0].card.seeds else ""
+    return "undecided", f"{found.why}{more}"

@@ -124,7 +124,7 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     def result(
         grid: GridVerdict, verdict: CertificateVerdict, reasons: Sequence[str], first: Sampling | None = None
     ) -> Certificate:
-        fan_in, spatial = max(1, notes.fan_in), bool(pixels(state.dimensions or ()))
+        fan_in, spatial = max(1, notes.fan_in), _several_pixels(state.dimensions or ())
         return Certificate(samplings, grid, verdict, first, tuple(reasons), fan_in, notes.changes_input, spatial)
 
     open_ones = [f"{sampling}: it works along one axis" for sampling in samplings if sampling.breaks(elements) is None]
@@ -155,6 +155,10 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     if unknown:
         return result("symmetric", "unknown", unknown)
     return result("symmetric", "exact", [])
+
+
+def _several_pixels(dimensions: Dimensions) -> bool:
+    return any(factor.axis and factor.size > 1 for dimension in dimensions for factor in dimension)
 
 
 def _as_an_image(dimensions: Dimensions) -> bool:
