@@ -165,7 +165,7 @@ def of_corners() -> Iterator[str]:
     yield f"Grey is ruled out ({p['grey']}), and so is no normalisation at all ({p['unnormalised']})"
     yield f"nearest, {off['unnormalised']} official deviations off"
     yield f"black is not ({p['black']}, {off['black']} deviations"
-    yield f"ruled out below {LEVEL}) and is taken"
+    yield f"ruled out below {LEVEL}, at 0.05 it would be) and is taken"
     last = EPOCHS.index(50)
     fits = {name: percent(summary(list(arm.ours[:, last]))) for name, arm in found.items()}
     yield f"{fits['black']} with black, {fits['grey']} with grey and {fits['unnormalised']} without normalisation"
