@@ -102,19 +102,23 @@ def test_a_pickled_cell_is_the_same_cell(make_cell: Callable[..., Cell]) -> None
     assert pickle.loads(pickle.dumps(cell)).digest == cell.digest
 
 
+@pytest.fixture(scope="module")
+def stopped(tiny_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cell, list[Store]]:
+    """A cell and its checkpoints after each of the seven epochs and conditions that it stops after."""
+    cell = Cell(tiny_registry, "tiny", "p4cnn@8", 0, "cpu", 1, Path("unused"))
+    state, stores = start(cell), [Store(tmp_path_factory.mktemp("stopped")) for _ in range(7)]
+    for store, _ in zip(stores, run_cell(cell, state), strict=False):
+        checkpoint_files.save(store, cell, state)
+    return cell, stores
+
+
 @pytest.mark.parametrize("stop_after", range(7))
 def test_a_resumed_cell_ends_with_the_same_bits(
-    once: Finished, make_cell: Callable[..., Cell], tmp_path: Path, stop_after: int
+    once: Finished, stopped: tuple[Cell, list[Store]], stop_after: int
 ) -> None:
     """Stopped after each epoch and each condition, through a checkpoint on disk."""
-    cell, store = make_cell(), Store(tmp_path)
-    state = start(cell)
-    running = run_cell(cell, state)
-    for _ in range(stop_after + 1):
-        next(running)
-    checkpoint_files.save(store, cell, state)
-    del running
-    resumed, why = checkpoint_files.load(store, cell)
+    cell, stores = stopped
+    resumed, why = checkpoint_files.load(stores[stop_after], cell)
     assert resumed is not None, why
     last = finish(cell, resumed)
     assert last.weights == once.weights
