@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -116,6 +117,17 @@ def test_where_no_record_can_be_kept_nothing_is_trained(
     monkeypatch.setattr(networks, "run_to_end", lambda _: pytest.fail("it was trained"))
     with pytest.raises(UserError, match="tiny@1: "):
         api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, cards=cards)
+
+
+def test_a_record_that_the_disk_refuses_is_told_in_a_sentence(
+    cards: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(Store, "add", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, limit=40, cards=cards)
 
 
 def test_other_weights_are_refused(cards: Registry, tmp_path: Path) -> None:

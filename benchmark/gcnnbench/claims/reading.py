@@ -93,8 +93,8 @@ def _within(file: CardFile[ClaimsCard]) -> Iterator[Finding]:
         if not isinstance(claim, NumberClaim) or claim.repeats is None:
             continue
         repeated = numbers.get(claim.repeats)
-        of_another = repeated is None or (repeated.benchmark, repeated.entry) != (claim.benchmark, claim.entry)
-        if repeated is None or repeated.repeats or of_another:
+        own = claim.benchmark, claim.entry
+        if repeated is None or repeated.repeats or (repeated.benchmark, repeated.entry) != own:
             rule = f"'{claim.repeats}' is no number of {claim.entry} in {claim.benchmark} that repeats none itself"
             yield file.error(("claims", place, "repeats"), rule)
 

@@ -150,12 +150,7 @@ def with_set_aside(rows: Sequence[ClaimRow], aside: Mapping[tuple[str, str], str
         rows: rows of claims.
         aside: reasons by (benchmark, entry), as `set_aside` gives them.
     """
-    told = []
-    for row in rows:
-        reasons = [aside[row.benchmark or "", entry] for entry in row.entries if (row.benchmark, entry) in aside]
-        says = "; ".join(text for text in (row.next, *reasons) if text)
-        told.append(replace(row, next=says) if row.verdict == "not run" else row)
-    return told
+    return [replace(row, next=_with(row.next, row, aside)) if row.verdict == "not run" else row for row in rows]
 
 
 def with_failed(rows: Sequence[ClaimRow], failed: Mapping[tuple[str, str], str]) -> list[ClaimRow]:
@@ -165,11 +160,13 @@ def with_failed(rows: Sequence[ClaimRow], failed: Mapping[tuple[str, str], str])
         rows: rows of claims.
         failed: sentences by (benchmark, entry), as `failed_seeds` gives them.
     """
-    told = []
-    for row in rows:
-        lost = [failed[row.benchmark or "", entry] for entry in row.entries if (row.benchmark, entry) in failed]
-        told.append(replace(row, warning="; ".join(text for text in (row.warning, *lost) if text)))
-    return told
+    return [replace(row, warning=_with(row.warning, row, failed)) for row in rows]
+
+
+def _with(text: str, row: ClaimRow, told: Mapping[tuple[str, str], str]) -> str:
+    """A text of a row with what is told of its entries behind it."""
+    of_entries = (told.get((row.benchmark or "", entry), "") for entry in row.entries)
+    return "; ".join(filter(None, (text, *of_entries)))
 
 
 def warn_of_edits(rows: Sequence[ClaimRow], since: Mapping[str, Mapping[str, datetime]]) -> list[ClaimRow]:

@@ -14,7 +14,7 @@ from gcnnbench.strict_json import json_document
 
 
 def as_json(boards: Sequence[Board]) -> str:
-    """One JSON document: a list of boards, a board each (`board_data`)."""
+    """One JSON document: a list with the data of each board (`board_data`)."""
     return json_document([board_data(board) for board in boards])
 
 

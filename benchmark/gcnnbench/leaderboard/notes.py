@@ -112,11 +112,8 @@ def _mixed(board: Board) -> Iterator[str]:
             ran = f"{pair.exact} ran on {', '.join(exact)}, {pair.approximate} on {', '.join(approximate)}"
             yield f"{ran}: {SEPARATED}."
         else:
-            yield f"{pair.exact} − {pair.approximate} mixes devices ({', '.join(kinds)}){_paired(board)}."
-
-
-def _paired(board: Board) -> str:
-    return "" if board.cross_tested else f"; {UNPAIRED}"
+            unpaired = "" if board.cross_tested else f"; {UNPAIRED}"
+            yield f"{pair.exact} − {pair.approximate} mixes devices ({', '.join(kinds)}){unpaired}."
 
 
 def _measured(board: Board) -> Iterator[str]:

@@ -124,8 +124,8 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     def result(
         grid: GridVerdict, verdict: CertificateVerdict, reasons: Sequence[str], first: Sampling | None = None
     ) -> Certificate:
-        fan_in, spatial = max(1, notes.fan_in), _several_pixels(state.dimensions or ())
-        return Certificate(samplings, grid, verdict, first, tuple(reasons), fan_in, notes.changes_input, spatial)
+        fan_in, is_map = max(1, notes.fan_in), _several_pixels(state.dimensions or ())
+        return Certificate(samplings, grid, verdict, first, tuple(reasons), fan_in, notes.changes_input, is_map)
 
     open_ones = [f"{sampling}: it works along one axis" for sampling in samplings if sampling.breaks(elements) is None]
     if broken is not None:
