@@ -178,13 +178,12 @@ HELPER = ModuleType("helper_of_a_network")
 """A module of somebody's own, as the file of a network imports it."""
 
 
-@lru_cache
-def window(shape: torch.Size) -> Tensor:
-    """Numbers in the default arithmetic."""
-    return torch.linspace(0, 1, shape[-1]).mean().expand(shape)
-
-
 def test_caches_of_a_module_that_the_networks_file_imports_are_emptied() -> None:
+    @lru_cache
+    def window(shape: torch.Size) -> Tensor:
+        """Numbers in the default arithmetic; only the imported module has it."""
+        return torch.linspace(0, 1, shape[-1]).mean().expand(shape)
+
     class Windowed(Network):
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images * HELPER.window(images.shape))

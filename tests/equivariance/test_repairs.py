@@ -150,12 +150,3 @@ def test_a_constrained_layer_is_replaced_with_its_constraint() -> None:
     changed = even(layer)
     assert changed is not None
     assert parametrize.is_parametrized(changed[0], "weight")
-
-
-def test_a_network_that_begins_with_a_dilated_layer_has_its_other_repairs() -> None:
-    class Dilated(Strided):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem = isotropic(nn.Conv2d(1, 4, 3, padding=2, dilation=2))  # type: ignore[assignment]
-
-    assert "equivariant sub-sampling in the layers that break" in found(Dilated, 16)
