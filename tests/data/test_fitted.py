@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gcnnbench.cards.benchmark_card import BenchmarkCard, Input
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.fitted import CHUNK, applied, contrast_zca, shares_of, standardised
+from gcnnbench.data.images import prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.splits import order_seed, split_indices
+from gcnnbench.errors import UserError
+
+BILINEAR = Image.Resampling.BILINEAR
 
 
 def noise(images: int, seed: int, channels: int = 2, size: int = 4) -> Part:
@@ -62,9 +68,9 @@ def test_an_image_of_one_value_is_only_centred() -> None:
     assert applied(flat, contrast_zca(train)).images.isfinite().all()
 
 
-def fitting(**changes: Any) -> BenchmarkCard:
+def fitting(resize: Literal["none", "pillow-bilinear"] = "none", **changes: Any) -> BenchmarkCard:
     card = Registry.load().benchmark("quickstart")
-    scale = Input(channels=1, resize="none", mean=(0.0,), std=(1.0,), **changes)
+    scale = Input(channels=1, resize=resize, mean=(0.0,), std=(1.0,), **changes)
     return card.model_copy(update={"input": scale})
 
 
@@ -83,6 +89,26 @@ def test_only_training_images_are_looked_at(kind: str) -> None:
     assert torch.equal(one.train.images, other.train.images)
     assert torch.equal(one.train.labels, plain.train.labels)
     assert (len(one.train), len(one.test)) == (800, 400)
+
+
+def test_images_are_shown_as_if_they_had_been_resized_twice_by_pillow() -> None:
+    draws = torch.Generator().manual_seed(3)
+    part = Part(torch.randint(256, (1300, 1, 8, 8), generator=draws, dtype=torch.uint8), torch.arange(1300) % 2)
+    enlarged = fitting(resize="pillow-bilinear", source_size=14)
+    plain, found = shares_of(fitting(), {"all": part}, seed=0), shares_of(enlarged, {"all": part}, seed=0)
+    for before, after in ((plain.train, found.train), (plain.test, found.test)):
+        assert torch.equal(before.labels, after.labels)
+        shown = prepare(after, enlarged.input, 8).pixels
+        for image, made in zip(before.images[:50, 0], shown[:50, 0], strict=True):
+            twice = Image.fromarray(image.numpy()).resize((14, 14), BILINEAR).resize((8, 8), BILINEAR)
+            assert np.array_equal(np.asarray(twice), made.numpy())
+
+
+def test_a_source_size_asks_for_8_bit_images_and_for_resizing() -> None:
+    with pytest.raises(UserError, match="source_size resizes 8-bit images, but these are float32"):
+        shares_of(fitting(resize="pillow-bilinear", source_size=14), {"all": noise(1300, 0, channels=1)}, seed=0)
+    with pytest.raises(ValueError, match="source_size needs resize: pillow-bilinear"):
+        Input(channels=1, resize="none", source_size=14, mean=(0.0,), std=(1.0,))
 
 
 def test_a_limit_holds_for_every_share() -> None:

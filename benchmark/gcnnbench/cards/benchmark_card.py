@@ -64,6 +64,8 @@ class Input(Model):
 
     channels: Channels
     resize: Literal["none", "pillow-bilinear"]
+    source_size: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Height and width in pixels to which the images are resized before they are resized to the entry's size."""
     fitted: Literal["standardised", "contrast-zca"] | None = None
     """What is fitted to the training images first (`gcnnbench.data.fitted`); mean and std act on what it gives."""
     mean: Annotated[tuple[Pixel, ...], Field(min_length=1)]
@@ -78,6 +80,12 @@ class Input(Model):
     def _fitted_at_the_images_own_size(self) -> Self:
         if self.fitted is not None and self.resize != "none":
             raise broken_rule(f"resize must be none where {self.fitted} is fitted: it gives no 8-bit images", "resize")
+        return self
+
+    @model_validator(mode="after")
+    def _source_size_where_images_are_resized(self) -> Self:
+        if self.source_size is not None and self.resize == "none":
+            raise broken_rule("source_size needs resize: pillow-bilinear", "source_size")
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
-"""Preprocessing fitted to the training images: one scale of all pixels, or contrast and whitening (ZCA).
+"""What is done to images once, before a network sees them: a source size, and what is fitted to those that train.
 
-Worked out in float64 on the CPU, so that every device sees the same images; these are float32.
+Fitted are one scale of all pixels, or contrast and whitening (ZCA), worked out in float64 on the CPU, so that every
+device sees the same images; these are float32.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from gcnnbench.cards.benchmark_card import BenchmarkCard
 from gcnnbench.data.parts import Part
+from gcnnbench.data.resize import resize
 from gcnnbench.data.splits import Splits, order_seed, split
+from gcnnbench.errors import UserError
 
 CHUNK = 4096
 """Images worked on at once."""
@@ -26,7 +29,7 @@ Transform = Callable[[Tensor], Tensor]
 
 
 def shares_of(card: BenchmarkCard, parts: dict[str, Part], seed: int, limit: int | None = None) -> Splits:
-    """The images of a cell to train on, to validate on and to test on, after what is fitted to those that train.
+    """The images of a cell to train on, to validate on and to test on, at their source size and after what is fitted.
 
     Args:
         card: the benchmark.
@@ -35,17 +38,32 @@ def shares_of(card: BenchmarkCard, parts: dict[str, Part], seed: int, limit: int
         limit: at most so many images of each share.
 
     Raises:
-        UserError: a part is missing, or a share wants more images than are left.
+        UserError: a part is missing, a share wants more images than are left, or images to resize are float32.
     """
     shares = split(parts, card.split, order_seed(card.name, seed, card.split), seed)
     if limit is not None:
         validation = shares.validation.select(slice(limit)) if shares.validation else None
         shares = Splits(shares.train.select(slice(limit)), validation, shares.test.select(slice(limit)))
+    if card.input.source_size is not None:
+        size = card.input.source_size
+        validation = at_source_size(shares.validation, size) if shares.validation else None
+        shares = Splits(at_source_size(shares.train, size), validation, at_source_size(shares.test, size))
     if card.input.fitted is None:
         return shares
     transform = standardised(shares.train) if card.input.fitted == "standardised" else contrast_zca(shares.train)
     validation = applied(shares.validation, transform) if shares.validation else None
     return Splits(applied(shares.train, transform), validation, applied(shares.test, transform))
+
+
+def at_source_size(part: Part, size: int) -> Part:
+    """The part with 8-bit images resized to size × size as by Pillow (bilinear).
+
+    Raises:
+        UserError: the images are float32.
+    """
+    if part.images.dtype != torch.uint8:
+        raise UserError("input.source_size resizes 8-bit images, but these are float32")
+    return Part(resize(part.images, size), part.labels)
 
 
 def standardised(train: Part) -> Transform:

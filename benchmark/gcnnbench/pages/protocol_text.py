@@ -55,7 +55,9 @@ def _folds(split: Split, dataset: DatasetCard) -> str:
 
 
 def _input(card: Input, dataset: DatasetCard) -> str:
-    size = "at their own size" if card.resize == "none" else "resized to the entry's size as by Pillow (bilinear)"
+    first = "" if card.source_size is None else f"to {card.source_size}×{card.source_size} pixels and then "
+    resized = f"resized {first}to the entry's size as by Pillow (bilinear)"
+    size = "at their own size" if card.resize == "none" else resized
     copied = f", shown as {card.channels} equal channels" if card.channels > dataset.channels else ""
     fitted = {
         None: "scaled to [0, 1]" if dataset.pixels == "uint8" else "as they are",
