@@ -25,8 +25,10 @@ DETERMINISTIC: Any = torch.utils.deterministic
 
 NumericMode = Literal["fp32", "tf32", "bf16"]
 
-CPU_SCORING_BATCH = 128
+CPU_SCORING_BATCH = 64
 """Images that a CPU scores at once; more only leave its cache."""
+WIDE_SCORING_BATCH = 128
+"""The fewest images that a GPU, or a stack of seeds on any device, scores at once."""
 GPU_SCORING_PIXELS = 2048 * 28**2
 """Pixels that a GPU scores at once; it idles on fewer, and memory bounds them for large images."""
 
@@ -86,7 +88,7 @@ def scoring_batch(device: torch.device, size: int) -> int:
     """How many images of size × size a network scores at once, where nothing is trained."""
     if device.type == "cpu":
         return CPU_SCORING_BATCH
-    return max(CPU_SCORING_BATCH, GPU_SCORING_PIXELS // size**2)
+    return max(WIDE_SCORING_BATCH, GPU_SCORING_PIXELS // size**2)
 
 
 class Settings(NamedTuple):

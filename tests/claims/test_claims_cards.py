@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from docs.studies.biased_corners import QUANTITIES
 from gcnnbench.cards.reading import CardsError
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims import judging
@@ -166,3 +167,16 @@ def test_numbers_computed_from_logs_are_those_of_the_single_runs() -> None:
         assert 100 * values.std() == pytest.approx(claim.spread.value, abs=1.2 * digits), claim.id
         found += 1
     assert found == 52
+
+
+def test_what_a_study_chose_a_fill_by_is_calibration() -> None:
+    """The corners study compares its arms with the official runs by these curves."""
+    (card,) = (one for one in read_claims(Registry.load()) if one.source == "edixhoven2023")
+    chosen = {
+        claim.quantity: claim.calibrates
+        for claim in card.claims
+        if isinstance(claim, CurveClaim) and (claim.benchmark, claim.entry) == ("mnist-biased-20", "z2cnn@28")
+    }
+    assert {quantity for quantity, calibrates in chosen.items() if calibrates == "training-rotation-fill"} == {
+        *QUANTITIES
+    }

@@ -226,7 +226,7 @@ def as_graph(entry: Submission, run: Callable[..., Outcome]) -> tuple[str, Outco
     """Exported in one job, trained in another: why it could not be exported, and what came out last."""
     data = entry.data
     assert data.validation is not None
-    sizes = {size for count in (len(data.validation), len(data.test)) for size in (min(128, count), count % 128)}
+    sizes = {size for count in (len(data.validation), len(data.test)) for size in (min(64, count), count % 64)}
     batch, count = TINY.recipe.batch_size, len(data.train)
     batches = {"training_batches": sorted({batch, count % batch} - {0}), "scoring_batches": sorted(sizes - {0})}
     made = run("export", more=batches)

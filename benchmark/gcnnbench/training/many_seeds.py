@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from gcnnbench.data.images import Images
-from gcnnbench.device import CPU_SCORING_BATCH, arithmetic, scoring_batch, synchronise
+from gcnnbench.device import WIDE_SCORING_BATCH, arithmetic, scoring_batch, synchronise
 from gcnnbench.errors import UserError
 from gcnnbench.rewriting.folded import for_scoring
 from gcnnbench.rewriting.stacked import Streams, stack, unstacked
@@ -149,7 +149,7 @@ def _correct_predictions(network: nn.Module, validation: Sequence[Images | None]
         return [0] * len(validation)
     network = for_scoring(network)
     correct = torch.zeros(len(shares), dtype=torch.int64, device=shares[0].labels.device)
-    size = max(CPU_SCORING_BATCH, scoring_batch(correct.device, shares[0].size) // len(shares))
+    size = max(WIDE_SCORING_BATCH, scoring_batch(correct.device, shares[0].size) // len(shares))
     for start in range(0, len(shares[0]), size):
         batch = slice(start, start + size)
         labels = torch.stack([images.labels[batch] for images in shares], 1)
