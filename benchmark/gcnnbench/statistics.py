@@ -100,7 +100,7 @@ def welch(first: Summary, second: Summary, confidence: float = 1 - ALPHA) -> Dif
     difference = first.mean - second.mean
     if first.std is None or second.std is None or first.std == second.std == 0:
         return Difference(difference, None, None, None)
-    return _difference(difference, *_welch_error(first.std, first.n, second.std, second.n), confidence)
+    return _difference(difference, *welch_error(first.std, first.n, second.std, second.n), confidence)
 
 
 def pooled(first: Summary, second: Summary, confidence: float = 1 - ALPHA) -> Difference:
@@ -219,7 +219,7 @@ def detectable(test: Difference, power: float = 0.8) -> float | None:
     return test.error * float(special.nctdtrinc(test.df, 1 - power, bound))
 
 
-def _welch_error(first_std: float, first_n: int, second_std: float, second_n: int) -> tuple[float, float]:
+def welch_error(first_std: float, first_n: int, second_std: float, second_n: int) -> tuple[float, float]:
     """Standard error and degrees of freedom after Welch and Satterthwaite."""
     one, two = first_std**2 / first_n, second_std**2 / second_n
     return sqrt(one + two), (one + two) ** 2 / (one**2 / (first_n - 1) + two**2 / (second_n - 1))

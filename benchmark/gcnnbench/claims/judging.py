@@ -16,7 +16,7 @@ from gcnnbench.claims.curve_test import CurveTest, curve_power, curve_test
 from gcnnbench.claims.evidence import Evidence
 from gcnnbench.claims.families import with_families
 from gcnnbench.claims.next_steps import next_step
-from gcnnbench.claims.power import POWER, power, seeds_for_power
+from gcnnbench.claims.power import POWER, power, seeds_for_order, seeds_for_power
 from gcnnbench.claims.rows import ClaimRow, Counted
 from gcnnbench.claims.single_runs import published_runs
 from gcnnbench.claims.statements import Equal, Greater, Identical, Reading, Test
@@ -140,6 +140,8 @@ def _reading(card: ClaimsCard, claim: StatementClaim, reading: Reading, gathered
     # Deviations in a tolerance are those of a published number; a statement has none, and our own noise widens nothing.
     tolerance = card.tolerances[test.tolerance].points / 100 if isinstance(test, Equal) else None
     row = replace(row, id=f"{claim.id}/{reading.name}", source_test=reading.source_test, tolerance=tolerance)
+    if isinstance(test, Greater):
+        row = replace(row, needed=_seeds_for_order(card, claim, test))
     runs = _runs(claim, row.entries, gathered)
     if not runs:
         return row
@@ -148,6 +150,18 @@ def _reading(card: ClaimsCard, claim: StatementClaim, reading: Reading, gathered
     if found is None:
         return row
     return replace(_measured(row, runs), judgement=found, seeds=min(map(len, runs)))
+
+
+def _seeds_for_order(card: ClaimsCard, claim: StatementClaim, test: Greater) -> int | None:
+    """At how many seeds the order would be reproduced, were the published means of its quantity the true ones."""
+    published = {
+        one.entry: one.published
+        for one in card.claims
+        if isinstance(one, NumberClaim) and (one.benchmark, one.quantity) == (claim.benchmark, test.quantity)
+    }
+    if not published.keys() >= {*test.about}:
+        return None
+    return seeds_for_order([(published[more], published[less]) for more in test.more for less in test.less])
 
 
 def _reading_counts(registry: Registry, claim: StatementClaim, reading: Reading) -> Counted:

@@ -26,7 +26,7 @@ def next_step(row: ClaimRow, card: BenchmarkCard) -> str:
         return command
     if row.verdict != "inconclusive":
         return ""
-    if row.statement:
+    if row.statement and row.seeds >= (row.needed or 0):
         return f"more seeds: {command} --seeds 0-{2 * row.seeds - 1}"
     if row.curve and row.seeds < CURVE_SEEDS:
         return f"a curve is judged from {CURVE_SEEDS} seeds on: {command} --seeds 0-{CURVE_SEEDS - 1}"

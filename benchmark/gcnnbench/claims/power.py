@@ -7,6 +7,7 @@ deviation is not known either: it has the distribution that the published deviat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import sqrt
 
@@ -14,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from gcnnbench.claims.verdicts import POOLED_RUNS
-from gcnnbench.statistics import ALPHA, Summary
+from gcnnbench.statistics import ALPHA, Summary, welch_error
 
 POWER = 0.8
 MOST_SEEDS = 1_000
@@ -41,6 +42,26 @@ def seeds_for_power(published: Summary, tolerance: float) -> int | None:
     if published.std is None:
         return None
     return _seeds(published.n, tolerance / published.std if published.std else float("inf"))
+
+
+def seeds_for_order(pairs: Sequence[tuple[Summary, Summary]]) -> int | None:
+    """The smallest number of our seeds of each network at which a true order is reproduced with probability `POWER`.
+
+    True means and deviations are taken to be the published ones. An order is reproduced if Welch's interval lies above
+    zero for every pair (greater, less); the probability of all is bounded from below by those of each (Bonferroni).
+    Null if no number up to `MOST_SEEDS` suffices, and where a published spread is not known.
+    """
+    known = [(more.mean - less.mean, more.std, less.std) for more, less in pairs]
+    for seeds in range(2, MOST_SEEDS + 1):
+        missed = 0.0
+        for shift, more, less in known:
+            if more is None or less is None or shift <= 0:
+                return None
+            error, df = welch_error(more, seeds, less, seeds)
+            missed += float(stats.nct.cdf(stats.t.ppf(1 - ALPHA / 2, df), df, shift / error))
+        if 1 - missed >= POWER:
+            return seeds
+    return None
 
 
 @lru_cache(maxsize=1024)

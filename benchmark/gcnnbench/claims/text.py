@@ -60,20 +60,21 @@ LEGEND = (
 def _table(heading: str, rows: Sequence[ClaimRow], marks: Mapping[str, str]) -> tuple[list[str], list[list[str]], str]:
     if rows[0].statement:
         p = "p (Holm)" if rows[0].primary else "p"
-        headings = [heading, "seeds", "difference", "seen", "verdict", p, "see"]
+        headings = [heading, "seeds", "difference", "seen", "needs", "verdict", p, "see"]
         told = [
             [
                 row.id,
                 f"{row.seeds or formatting.NOTHING}",
                 _difference(row),
                 _seen(row),
+                _needs(row),
                 _verdict(row),
                 _p(row),
                 marks[row.id],
             ]
             for row in rows
         ]
-        return headings, told, "lrlrlll"
+        return headings, told, "lrlrrlll"
     headings = [
         heading,
         "published",
@@ -95,13 +96,17 @@ def _table(heading: str, rows: Sequence[ClaimRow], marks: Mapping[str, str]) -> 
             formatting.interval(row.judgement.welch),
             formatting.NOTHING if row.tolerance is None or row.counted == "count" else formatting.share(row.tolerance),
             _seen(row),
-            f"{row.needed or formatting.NOTHING}",
+            _needs(row),
             _verdict(row),
             marks[row.id],
         ]
         for row in rows
     ]
     return headings, told, "lllllrrrll"
+
+
+def _needs(row: ClaimRow) -> str:
+    return f"{row.needed or formatting.NOTHING}"
 
 
 def _numbered(texts: Iterable[str]) -> dict[str, int]:

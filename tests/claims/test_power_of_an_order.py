@@ -1,0 +1,57 @@
+"""How many seeds a true order needs, against a simulation of the rule that judges it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gcnnbench.cards.registry import Registry
+from gcnnbench.claims.judging import judge_claims
+from gcnnbench.claims.power import POWER, seeds_for_order
+from gcnnbench.claims.reading import read_claims
+from gcnnbench.claims.verdicts import judge_order
+from gcnnbench.statistics import Summary, from_moments, summary
+
+DRAWS = 2_000
+UPRIGHT = [(from_moments(0.9852, 0.0026, 100), from_moments(0.9769, 0.0017, 100))]
+NEAR = [(from_moments(0.9700, 0.0060, 100), from_moments(0.9650, 0.0020, 100))]
+
+
+def reproduced(pairs: list[tuple[Summary, Summary]], seeds: int) -> float:
+    """How often the rule reproduces an order whose true means and deviations are these."""
+    random = np.random.default_rng(5)
+    hits = 0
+    for _ in range(DRAWS):
+        drawn = [tuple(summary(list(random.normal(one.mean, one.std, seeds))) for one in pair) for pair in pairs]
+        hits += judge_order(drawn).verdict == "reproduced"
+    return hits / DRAWS
+
+
+@pytest.mark.parametrize("pairs", [UPRIGHT, NEAR])
+def test_they_are_the_fewest_with_the_power(pairs: list[tuple[Summary, Summary]]) -> None:
+    needed = seeds_for_order(pairs)
+    assert needed is not None
+    noise = 2 * (POWER * (1 - POWER) / DRAWS) ** 0.5
+    assert reproduced(pairs, needed) > POWER - noise
+    assert reproduced(pairs, needed - 1) < POWER + noise
+
+
+def test_of_several_pairs_all_must_hold() -> None:
+    both = [*UPRIGHT, *NEAR]
+    needed = seeds_for_order(both)
+    assert needed is not None
+    assert needed >= (seeds_for_order(NEAR) or 0)
+    assert reproduced(both, needed) > POWER - 0.02
+
+
+def test_an_order_that_was_not_published_so_or_without_spread_has_no_number() -> None:
+    ((more, less),) = UPRIGHT
+    assert seeds_for_order([(less, more)]) is None
+    assert seeds_for_order([(more, from_moments(0.9769, None, 1))]) is None
+
+
+def test_statements_say_it_where_the_source_has_the_numbers() -> None:
+    registry = Registry.load()
+    rows = {row.id: row for row in judge_claims(registry, read_claims(registry), {})}
+    assert rows["approximate-beats-exact-upright/accuracy-upright"].needed == 4
+    assert rows["training-breaks-equivariance/invariance-error-grows"].needed is None, "no spread is published"
