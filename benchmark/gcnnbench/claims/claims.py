@@ -48,7 +48,7 @@ def _found(where: str) -> str:
 Where = Annotated[Text, AfterValidator(_found)]
 """Where it is published: `owner/repository@commit:path; row`, or `arXiv 1602.07576, Table 1, row P4CNN`.
 
-The path is that of one file; files beside it are named behind it. A number that others quote may say `table not at hand`.
+The path is that of one file; files beside it are named behind it. A quoted number may say `table not at hand`.
 """
 
 
@@ -86,7 +86,9 @@ class Claim(Model):
         if (self.benchmark is None) == (self.not_covered is None):
             raise broken_rule("either benchmark says which records speak to it, or not_covered why none can", "id")
         if ", table not at hand, " in self.where and self.standing != "quoted":
-            raise broken_rule(f"a {self.standing} number stands in a table; only a quoted one's is not at hand", "where")
+            raise broken_rule(
+                f"a {self.standing} number stands in a table; only a quoted one's is not at hand", "where"
+            )
         return self
 
     @property
