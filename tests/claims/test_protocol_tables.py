@@ -19,11 +19,34 @@ REGISTRY = Registry.load()
 CARDS = read_protocols(REGISTRY)
 
 
-def test_every_source_whose_claims_are_covered_has_its_table() -> None:
+def followed_first(source: str) -> set[str]:
+    """The benchmarks that take their recipe from a source: the first on their card."""
+    return {name for name, card in REGISTRY.benchmarks.items() if card.sources and card.sources[0].key == source}
+
+
+def test_every_benchmark_that_a_source_is_shown_beside_has_its_table() -> None:
+    without = set()
     for source in read_claims(REGISTRY):
         tables = {name for card in CARDS if card.source == source.source for t in card.tables for name in t.benchmarks}
-        compared = {claim.benchmark for claim in source.claims if claim.benchmark and not claim.differs}
-        assert compared <= tables, source.source
+        named = {claim.benchmark for claim in source.claims if claim.benchmark}
+        assert named <= tables, source.source
+        for released in source.weights:
+            assert any(
+                REGISTRY.benchmarks[name].dataset in released.data
+                and released.entry in REGISTRY.benchmarks[name].entries
+                for name in tables
+            ), released.id
+        if not named and not source.weights:
+            assert followed_first(source.source) <= tables, source.source
+        without |= set() if tables else {source.source}
+    assert without == {"weiler2019", "wu2025"}, "no record speaks to their claims, and no benchmark takes their recipe"
+
+
+def test_a_table_that_is_not_followed_is_of_benchmarks_that_follow_another() -> None:
+    followed = {name for card in CARDS for t in card.tables if t.not_followed is None for name in t.benchmarks}
+    shown = [(card.source, name) for card in CARDS for t in card.tables if t.not_followed for name in t.benchmarks]
+    assert shown == [("gecnn", "mnist-upright"), ("romero2020", "rotmnist"), ("romero2020", "rotmnist-300")]
+    assert {name for _, name in shown} <= followed
 
 
 def test_every_assumption_of_a_card_is_a_line_of_its_sources_table() -> None:
@@ -95,5 +118,10 @@ def test_show_prints_the_lines_of_a_benchmark(tmp_path: Path) -> None:
     assert (
         "here: one angle a batch, uniform, bilinear, after the batch is drawn; black corners; known from TFed" in text
     )
+    upright = REGISTRY.benchmarks["mnist-upright"]
+    text = " ".join(describe(REGISTRY, "benchmark", upright, background_of(REGISTRY, upright, tmp_path)).split())
+    assert "- optimiser (gecnn, not followed): Adam, 0.001 by default – here: Adam, 0.01; known from huet" in text
+    assert "- optimiser (edixhoven2023): Adam, 0.01 – here: the same" in text
     assert background_of(REGISTRY, REGISTRY.benchmarks["quickstart"], tmp_path).protocol == ()
     assert [source for source, _ in tables_of(CARDS, "cifar10-plus")] == ["lengyel2021"]
+    assert [source for source, _ in tables_of(CARDS, "mnist-upright")] == ["edixhoven2023", "gecnn"]
