@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from docs.studies.biased_corners import QUANTITIES
 from gcnnbench.cards.reading import CardsError
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims import judging
-from gcnnbench.claims.claims import FOLDER, CurveClaim, NumberClaim
+from gcnnbench.claims.claims import FOLDER, WHERE, CurveClaim, NumberClaim
 from gcnnbench.claims.reading import read_claims
 from gcnnbench.claims.single_runs import published_runs
 from gcnnbench.errors import UserError
@@ -24,6 +25,8 @@ from tests.toy_claims import NUMBER, card, curve, reading
 
 if TYPE_CHECKING:
     from tests.toy_results import Study
+
+LOG = re.compile(r"\w+\.out")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
         ({"surprise": 1}, "surprise"),
         ({"where": "authors' README"}, "OWNER/REPOSITORY@COMMIT:PATH"),
         ({"where": "tscohen/GrouPy at d0c148a"}, "OWNER/REPOSITORY@COMMIT:PATH"),
+        ({"where": "tscohen/GrouPy@d0c148a:logs/*.out; row P4CNN"}, "OWNER/REPOSITORY@COMMIT:PATH"),
+        ({"where": "arXiv 1602.07576, results on digits, row P4CNN"}, "as in arXiv 1602.07576, Table 1, row P4CNN"),
+        ({"where": "arXiv 1602.07576, table not at hand, row P4CNN", "standing": "first-hand"}, "is not at hand"),
         ({"unit": "millions"}, "accuracy.upright and millions do not go together"),
         ({"repeats": "exact-uprigth"}, "'exact-uprigth' is no number of p4cnn@28 in toy"),
         ({"repeats": "exact-upright"}, "'exact-upright' is no number"),
@@ -73,6 +79,19 @@ def test_the_registrys_claims_fit_the_registry() -> None:
     kinds = Counter(claim.kind for card in cards for claim in card.claims)
     assert {"number", "curve", "statement"} == set(kinds)
     assert not any("biased-40" in claim.id for card in cards for claim in card.claims), "kept apart for a blind check"
+
+
+def test_every_log_of_the_study_is_named_and_the_one_kept_for_a_blind_check_is_not() -> None:
+    (source,) = (one for one in read_claims(Registry.load()) if one.source == "edixhoven2023")
+    beside = json.loads((FOLDER / "edixhoven2023.runs.json").read_text("utf-8"))["where"]
+    assert WHERE.fullmatch(beside)
+    logs = {claim.benchmark: set(LOG.findall(claim.where)) for claim in source.claims if LOG.search(claim.where)}
+    assert logs == {
+        "mnist-upright": {"cohen_no_bias.out", *(f"statistical_{number}.out" for number in (1, 2, 3))},
+        "mnist-uniform": {"cohen_uniform.out", *(f"statistical_uni_{number}.out" for number in (1, 2, 3))},
+        "mnist-biased-20": {"cohen_20.out"},
+    }
+    assert set(LOG.findall(beside)) == set().union(*logs.values())
 
 
 def test_a_primary_row_that_is_not_there_is_an_error(study: Study, tmp_path: Path) -> None:

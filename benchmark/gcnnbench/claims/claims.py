@@ -33,8 +33,8 @@ Standing = Literal["first-hand", "computed-from-logs", "quoted"]
 """From the authors themselves; computed by us from logs that they published; quoted by somebody else."""
 
 WHERE = re.compile(
-    r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}:[^\s;]+(; .+)?"
-    r"|arXiv \d{4}\.\d{5}, (abstract|(Table|Figure|section) \d+.*|.+, row .+)"
+    r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}:[^\s;*]+(; .+)?"
+    r"|arXiv \d{4}\.\d{5}, (abstract|(Table|Figure|section) \d+.*|table not at hand, row .+)"
 )
 
 
@@ -46,7 +46,10 @@ def _found(where: str) -> str:
 
 
 Where = Annotated[Text, AfterValidator(_found)]
-"""Where it is published: `owner/repository@commit:path; row`, or `arXiv 1602.07576, Table 1, row P4CNN`."""
+"""Where it is published: `owner/repository@commit:path; row`, or `arXiv 1602.07576, Table 1, row P4CNN`.
+
+The path is that of one file; files beside it are named behind it. A quoted number may say `table not at hand`.
+"""
 
 
 class Tolerance(Model):
@@ -82,6 +85,10 @@ class Claim(Model):
     def _covered_or_not(self) -> Self:
         if (self.benchmark is None) == (self.not_covered is None):
             raise broken_rule("either benchmark says which records speak to it, or not_covered why none can", "id")
+        if ", table not at hand, " in self.where and self.standing != "quoted":
+            raise broken_rule(
+                f"a {self.standing} number stands in a table; only a quoted one's is not at hand", "where"
+            )
         return self
 
     @property

@@ -1,19 +1,22 @@
 """What a source says of its protocol, line by line, beside what this suite does: the audit of a re-implementation.
 
 A table stands in `registry/protocols/SOURCE.yaml`. Each line has its evidence, a place that can be looked up, or is an
-assumption by name. What a machine can compare is said a second time as numbers: parameters, the distribution of the
-first weights, the layers in order and the learning rate of every epoch; the tests compare it for every entry.
+assumption by name, and every assumption of a card has its line. What a machine can compare is said a second time as
+numbers: parameters, the distribution of the first weights, the layers in order and the learning rate of every epoch;
+the tests compare it for every entry. The table of a source whose numbers are shown beside those of a benchmark that
+follows another has the lines alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gcnnbench.cards.base import EntryName, Model, Name, Some, Text, broken_rule
+from gcnnbench.cards.base import Model, Name, Some, Text, broken_rule
 from gcnnbench.cards.card_files import REGISTRY
 from gcnnbench.cards.messages import choice
 from gcnnbench.cards.reading import CardFile, Finding, open_cards
@@ -21,6 +24,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.cards.values import Positive
 from gcnnbench.claims.assumptions import assumptions
 from gcnnbench.claims.claims import WHERE
+from gcnnbench.claims.protocol_networks import OwnEntry, PublishedNetwork
 
 FOLDER = REGISTRY / "protocols"
 
@@ -52,6 +56,12 @@ def _looked_up(evidence: str) -> str:
     return evidence
 
 
+def _done(suite: str) -> str:
+    if re.search(r"\bcard\b", suite):
+        raise broken_rule(f"'{suite}' sends the reader to a card; write what the suite does")
+    return suite
+
+
 class Line(Model):
     """One line of a table: what the source says, what the suite does, and how the former is known.
 
@@ -62,7 +72,7 @@ class Line(Model):
     item: Item
     of: tuple[Name, ...] | None = None
     says: Text
-    suite: Text
+    suite: Annotated[Text, AfterValidator(_done)]
     evidence: Annotated[Text, AfterValidator(_looked_up)] | None = None
     assumption: Name | None = None
 
@@ -73,59 +83,41 @@ class Line(Model):
         return self
 
 
-class FirstWeights(Model):
-    """How parameters are drawn; `scale` is the bound of a uniform and the deviation of a normal distribution.
-
-    `in` and `out` are channels without the group, k the width of the kernel; the fan-in is what one output sees, the
-    group included.
-    """
-
-    draw: Literal["uniform", "normal", "truncated-normal", "zero"]
-    scale: Literal["1/√(in·k²)", "1/√fan-in", "√(2/(out·k²))", "√(2/fan-in)", "√(6/(in+out))"] | float | None = None
-
-
-class Layers(Model):
-    """Layers one after another, all of them several times."""
-
-    of: Annotated[tuple[Text, ...], Field(min_length=1)]
-    times: Positive = 1
-
-
 class Rate(Model):
-    """The learning rate from this epoch on, counted from 1."""
+    """The learning rate from the first step of this epoch on, counted from 1."""
 
     epoch: Positive
     rate: Annotated[float, Field(gt=0)]
 
 
-class PublishedNetwork(Model):
-    """One network of a source, as its code or its logs have it; `parameters` is 0 where no number is published.
-
-    Layers are written as `conv 3 s2 p1` (kernel, stride, padding), `norm`, `relu`, `dropout 0.3`, `max-pool 2`,
-    `average-pool 2`, `mean`, `max`, `coset max`, `coset mean`, `linear`; those of a residual branch, of its shortcut
-    and of a dense block say so first. `deviates` says how the suite draws first weights where it does so otherwise.
-    """
-
-    entries: Some[EntryName]
-    parameters: Annotated[float, Field(ge=0)]
-    parameters_in: Literal["count", "thousands", "millions"] = "count"
-    first_weights: dict[Literal["convolution", "bias", "linear"], FirstWeights]
-    deviates: dict[Literal["convolution", "bias", "linear"], FirstWeights] = Field(default_factory=dict)
-    layers: Annotated[tuple[Layers, ...], Field(min_length=1)]
-
-
 class ProtocolTable(Model):
-    """The protocol of some benchmarks; `own_entries` are this suite's and of no source.
+    """The protocol of some benchmarks, which they follow; `own_entries` are this suite's and of no source.
 
-    `rates` are the learning rates by epoch; none where an assumption stands in for them.
+    `rates` are the learning rates by epoch, of `steps_per_epoch` where the schedule is stepped after every batch;
+    `rates_assumed` names the assumption by which they are the source's, where it does not say them. `not_followed` says
+    of which other protocol the benchmarks are: then nothing is compared by machine.
     """
 
     title: Text
     benchmarks: Some[Name]
-    own_entries: tuple[EntryName, ...] = ()
+    not_followed: Text | None = None
+    own_entries: tuple[OwnEntry, ...] = ()
     lines: tuple[Line, ...]
-    rates: tuple[Rate, ...]
-    networks: Annotated[tuple[PublishedNetwork, ...], Field(min_length=1)]
+    rates: tuple[Rate, ...] = ()
+    rates_assumed: Name | None = None
+    steps_per_epoch: Positive = 1
+    networks: tuple[PublishedNetwork, ...] = ()
+
+    @model_validator(mode="after")
+    def _compared_where_followed(self) -> Self:
+        compared = bool(self.networks), bool(self.rates)
+        if self.not_followed is None and compared != (True, True):
+            raise broken_rule("a protocol that is followed has networks and rates to compare", "benchmarks")
+        if self.not_followed is not None and (any(compared) or self.own_entries):
+            raise broken_rule("of a protocol that is not followed nothing is compared but the lines", "not_followed")
+        if self.rates_assumed is not None and self.rates_assumed not in {line.assumption for line in self.lines}:
+            raise broken_rule(f"no line has the assumption '{self.rates_assumed}'", "rates_assumed")
+        return self
 
     @model_validator(mode="after")
     def _every_item(self) -> Self:
@@ -182,12 +174,15 @@ def _cross_check(file: CardFile[ProtocolCard], registry: Registry) -> Iterator[F
             benchmark = registry.benchmarks[name]
             known |= set(benchmark.entries)
             assumed = assumptions(registry, benchmark, benchmark.entries)
-            for line in table.lines_of(name):
-                if line.assumption is not None and line.assumption not in assumed:
-                    near = choice(line.assumption, sorted(assumed))
-                    yield file.error((*at, "lines"), f"{name} has no assumption '{line.assumption}'; {near}")
-        told = [*table.own_entries, *(entry for network in table.networks for entry in network.entries)]
-        for entry in sorted(known ^ set(told)):
+            told = {line.assumption for line in table.lines_of(name) if line.assumption is not None}
+            for assumption in sorted(told - assumed.keys()):
+                near = choice(assumption, sorted(assumed))
+                yield file.error((*at, "lines"), f"{name} has no assumption '{assumption}'; {near}")
+            for assumption in sorted(assumed.keys() - told) if table.not_followed is None else ():
+                yield file.error((*at, "lines"), f"no line names {name}'s assumption '{assumption}'")
+        own = [one.entry for one in table.own_entries]
+        listed = {*own, *(entry for network in table.networks for entry in network.entries)}
+        for entry in sorted(known ^ listed) if table.not_followed is None else ():
             what = (
                 "is neither a network of the source nor an own entry"
                 if entry in known

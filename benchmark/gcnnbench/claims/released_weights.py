@@ -17,7 +17,7 @@ from gcnnbench.cards.values import Natural
 TensorName = Annotated[str, StringConstraints(pattern=r"^[\w.{}]+$", max_length=200)]
 """The name of a tensor; `{n}` stands for each of the numbers."""
 
-RELEASED = r"^[\w.-]+/[\w.-]+@[0-9a-f]{7,40}:[^\s;]+$"
+RELEASED = r"^[\w.-]+/[\w.-]+@[0-9a-f]{7,40}:[^\s;*]+$"
 
 
 class Move(Model):

@@ -41,9 +41,10 @@ class Claimed:
 
 @dataclass(frozen=True)
 class ProtocolLine:
-    """One line of a source's protocol table that speaks of a benchmark."""
+    """One line of a source's protocol table that speaks of a benchmark, which follows it or another."""
 
     source: str
+    followed: bool
     item: str
     says: str
     suite: str
@@ -86,7 +87,9 @@ def _protocol(registry: Registry, card: Described) -> tuple[ProtocolLine, ...]:
     from gcnnbench.claims.protocol_tables import read_protocols, tables_of
 
     return tuple(
-        ProtocolLine(source, line.item, line.says, line.suite, line.evidence, line.assumption)
+        ProtocolLine(
+            source, table.not_followed is None, line.item, line.says, line.suite, line.evidence, line.assumption
+        )
         for source, table in tables_of(read_protocols(registry), card.name)
         for line in table.lines_of(card.name)
     )

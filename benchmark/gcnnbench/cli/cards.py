@@ -129,7 +129,8 @@ def _audited(line: ProtocolLine) -> str:
     """One line of a protocol table in a sentence."""
     known = f"; known from {line.evidence}" if line.evidence else ""
     assumed = f"; assumption {line.assumption}" if line.assumption else ""
-    return f"{line.item} ({line.source}): {line.says} – here: {line.suite}{known}{assumed}"
+    source = line.source if line.followed else f"{line.source}, not followed"
+    return f"{line.item} ({source}): {line.says} – here: {line.suite}{known}{assumed}"
 
 
 def _section(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
