@@ -67,6 +67,7 @@ DECIDING = [
      "channels: 2\n  resize: pillow-bilinear\n  mean: [0.3, 0.3]\n  std: [0.4, 0.4]"),
     ("resize: pillow-bilinear", "resize: none"),
     ("resize: pillow-bilinear", "resize: none\n  fitted: standardised"),
+    ("resize: pillow-bilinear", "resize: pillow-bilinear\n  source_size: 48"),
     ("mean: [0.3]", "mean: [0.31]"),
     ("std: [0.4]", "std: [0.41]"),
     ("epochs: 5", "epochs: 6"),

@@ -137,6 +137,7 @@ COMPUTED: Mapping[str, Callable[[], Iterator[str]]] = {
     "The MNIST study, trained upright: version 2": findings_of_mnist.of_upright_training,
     "The MNIST study, trained under all rotations: version 2": findings_of_mnist.of_uniform_training,
     "The MNIST study, trained around 45°: version 2": findings_of_mnist.of_biased_training,
+    "The MNIST study, trained around 45° with σ = 40°: blind": findings_of_mnist.of_blind_training,
     "The MNIST study, trained upright: version 1": findings_of_mnist.of_version_1,
     "The MNIST study, trained under rotations: version 1": findings_of_mnist.of_rotated_training,
     "CIFAR-10 in minutes": findings_of_cifar10_and_pcam.of_cifar10,
