@@ -79,7 +79,7 @@ def test_an_exact_network_says_for_which_inputs() -> None:
         network = Network(lambda x: x)
     found = audit(network, [12], P4, channels=3, name="network")
     words = [Reader(found, lambda _: network).words(row) for row in found.sizes]
-    told = "inputs from −1 to 1 in batches of 4, 1, 3 and 64; 0 to 255, −16 to 0 and −0.01 to 0.01 in batches of 2"
+    told = "inputs from −1 to 1 in batches of 4, 1, 3 and 128; 0 to 255, −16 to 0 and −0.01 to 0.01 in batches of 2"
     assert f"measured exact at 12 for {told}" in legend(found, words)
     assert f"inputs from {found.sizes[0].document()['inputs']}" == told
     assert found.sizes[0].left_open == ()
@@ -103,7 +103,7 @@ def test_what_cannot_be_judged_there_is_not_claimed() -> None:
 
     row = audited(only_many)
     assert row.decision == "exact"
-    assert row.inputs == "−1 to 1 in batches of 4 and 64; −16 to 0 and −0.01 to 0.01 in batches of 2"
+    assert row.inputs == "−1 to 1 in batches of 4 and 128; −16 to 0 and −0.01 to 0.01 in batches of 2"
     few, large = row.left_open
     assert few == "with the weights drawn, on −1 to 1 in batches of 1 and 3: RuntimeError: takes no single image"
     assert large.startswith("with the weights drawn, on 0 to 255 in batches of 2: the output is not finite")
@@ -123,7 +123,7 @@ def _fails(_: Tensor) -> Tensor:
 
 OF_MANY: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "constant": (lambda y: y * 0 + 1, "the output is the same for all images, so nothing can be told from it"),
-    "fewer": (lambda y: y[:2], "the output for 64 images has the shape (2, 6)"),
+    "fewer": (lambda y: y[:2], "the output for 128 images has the shape (2, 6)"),
     "one number": (
         lambda y: y.sum(),
         "the output is one number; the audit needs one or more for each image: wrap the network in a module whose "
@@ -150,7 +150,7 @@ def test_what_is_odd_for_many_images_alone_is_told_as_it_is(name: str) -> None:
         network = Odd(lambda x: x)
     row = audit(network, [12], P4, channels=3, name="network").sizes[0]
     assert row.decision == "exact"
-    assert row.left_open == (f"with the weights drawn, on −1 to 1 in batches of 64: {told}",)
+    assert row.left_open == (f"with the weights drawn, on −1 to 1 in batches of 128: {told}",)
 
 
 def test_noise_that_a_network_does_not_take_is_left_open() -> None:
@@ -172,9 +172,9 @@ def test_a_large_batch_is_tried_only_where_it_is_cheap(monkeypatch: pytest.Monke
     monkeypatch.setattr("gcnnbench.equivariance.further_inputs.MOST_MACS", MOST_MACS // 1000)
     row = audited(ramp_where(IN_BATCHES["many images"]))
     assert row.decision == "exact"
-    assert "64" not in str(row.inputs)
+    assert "128" not in str(row.inputs)
     (told,) = row.left_open
-    assert told.endswith("in batches of 64: it takes more than 1e+06 multiply-accumulates")
+    assert told.endswith("in batches of 128: it takes more than 1e+06 multiply-accumulates")
 
 
 def test_statistics_of_a_batch_break_no_symmetry() -> None:

@@ -19,7 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.device import scoring_batch
+from gcnnbench.device import WIDE_SCORING_BATCH
 from gcnnbench.equivariance.depths import output_tensor
 from gcnnbench.equivariance.deviations import OUTPUT, UnjudgedError, judgeable, rms, spread_of
 from gcnnbench.equivariance.judgement import Judged, Judgement, judge, verdict_of
@@ -127,10 +127,9 @@ def further_inputs(
         noise = low + (high - low) * _uniform(images, IN_A_RANGE)
         found = tried(drawn_on(inputs), partial(judged, state=drawn, shown=noise, batches=inputs.batches))
         yield FurtherInputs(inputs, found, "the range of its inputs")
-    size = scoring_batch(torch.device("cpu"), images.shape[-1])
-    many = inputs_of(images, (size,))
+    many = inputs_of(images, (WIDE_SCORING_BATCH,))
     in_one_batch = partial(
-        _in_one_batch, network=network, state=drawn, images=images, group=group, output=output, size=size, bound=bound
+        _in_one_batch, network=network, state=drawn, images=images, group=group, output=output, bound=bound
     )
     yield FurtherInputs(many, tried(drawn_on(many), in_one_batch), at_once, other_batches=True)
 
@@ -153,14 +152,14 @@ def _in_one_batch(
     images: Tensor,
     group: ActingGroup,
     output: Field,
-    size: int,
     bound: float,
 ) -> Judgement:
-    """The images and their moved copies in one batch of this size, over and over: one forward pass, if it is cheap.
+    """The images and their moved copies in one wide batch, over and over: one forward pass, if it is cheap.
 
     Raises:
         UnjudgedError: it is not, or nothing can be told from the output.
     """
+    size = WIDE_SCORING_BATCH
     if macs(network, images[:2]) * size > MOST_MACS:
         raise UnjudgedError(f"it takes more than {MOST_MACS:.0e} multiply-accumulates")
     device = float64_device(network, images)
