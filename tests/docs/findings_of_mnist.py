@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import mean
 
-from docs.studies.biased_corners import EPOCHS, LEVEL, arms, official_runs, taken
 from gcnnbench.claims.verdicts import judge_growth
-from gcnnbench.formatting import interval, percent, points, probability
+from gcnnbench.formatting import interval, percent, points
 from gcnnbench.statistics import paired, summary, welch
+from tests.docs.findings_of_assumptions import of_corners, of_sag
 from tests.docs.from_records import (
     TURNS,
     curves,
@@ -101,6 +101,7 @@ def of_rotated_training() -> Iterator[str]:
     yield from of_short_runs()
     yield from of_whole_runs()
     yield from of_corners()
+    yield from of_sag()
 
 
 def over_the_logs(regime: str, entry: str, version: int = 1) -> list[float]:
@@ -173,25 +174,6 @@ def of_whole_runs() -> Iterator[str]:
     yield percent(
         summary([mean(curve.values()) for curve in curves(studied("training-fill-black-full@1", "z2cnn@28"))])
     )
-
-
-def of_corners() -> Iterator[str]:
-    """The study of the corners under training around 45°: what its rule rules out, and how well the arms fit."""
-    found = {arm.name: arm for arm in arms()}
-    assert all(len(arm.ours) == 5 for arm in found.values())
-    assert taken(list(found.values())) is found["black"]
-    assert [name for name, arm in found.items() if arm.ruled_out] == ["grey", "unnormalised"]
-    assert min(found.values(), key=lambda arm: arm.distance) is found["unnormalised"]
-    p = {name: f"p = {probability(arm.test.p)}" for name, arm in found.items()}
-    off = {name: f"{arm.distance:.2f}" for name, arm in found.items()}
-    yield f"Grey is ruled out ({p['grey']}), and so is no normalisation at all ({p['unnormalised']})"
-    yield f"nearest, {off['unnormalised']} official deviations off"
-    yield f"black is not ({p['black']}, {off['black']} deviations"
-    yield f"ruled out below {LEVEL}, at 0.05 it would be) and is taken"
-    last = EPOCHS.index(50)
-    fits = {name: percent(summary(list(arm.ours[:, last]))) for name, arm in found.items()}
-    yield f"{fits['black']} with black, {fits['grey']} with grey and {fits['unnormalised']} without normalisation"
-    yield f"{percent(summary(list(official_runs()[:, last])))} in the logs"
 
 
 def published_curve(entry: str) -> dict[int, float]:
