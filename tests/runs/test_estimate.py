@@ -70,7 +70,7 @@ def test_a_slow_network_is_never_shown_a_whole_batch(
     found, weights = speed.measure(cell, estimate.expected_macs(cell), patience)
     batch = registry.benchmark("quickstart").recipe.batch_size
     small = speed.STEPS * min(speed.PROBE, batch)
-    assert made == ([small, speed.STEPS * batch, 128] if whole else [small, 1]), "of the steps, then of scoring"
+    assert made == ([small, speed.STEPS * batch, 64] if whole else [small, 1]), "of the steps, then of scoring"
     assert found.train > 0
     assert found.test > 0
     assert weights > 0
