@@ -7,13 +7,16 @@ An arm is ruled out where its sag differs from that of the official runs with p 
 
 from __future__ import annotations
 
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 
 import typer
 
 from gcnnbench.cards.registry import Registry
-from gcnnbench.claims.single_runs import RunsFile
+from gcnnbench.claims.claims import FOLDER, CurveClaim
+from gcnnbench.claims.reading import read_claims
+from gcnnbench.claims.single_runs import published_runs
 from gcnnbench.formatting import percent, probability
 from gcnnbench.layout import pipes
 from gcnnbench.leaderboard.records import all_records, counted
@@ -31,20 +34,18 @@ ARMS = {
 """What each arm is called: its benchmark, and where the records are."""
 
 
-def sag(curve: dict[int, float]) -> float:
-    """The accuracy at 0° less the mean of those at 40° and 50°."""
-    return curve[0] - (curve[40] + curve[50]) / 2
+def sag(curve: Mapping[int, float], turns: Sequence[int] = (0,)) -> float:
+    """The mean accuracy at quarter turns less that in the middle between them, 40° and 50° on."""
+    return mean(curve[turn] - (curve[turn + 40] + curve[turn + 50]) / 2 for turn in turns)
 
 
 def official() -> Summary:
     """The sag of the official runs, as a share."""
-    text = files("gcnnbench").joinpath("registry/claims/edixhoven2023.runs.json").read_text("utf-8")
-    (curve,) = (
-        one
-        for one in RunsFile.model_validate_json(text).curves
-        if (one.benchmark, one.entry, one.quantity) == ("mnist-uniform", ENTRY, "accuracy.angle")
-    )
-    return summary([sag(dict(zip(curve.at, run, strict=True))) / curve.per for run in curve.runs])
+    (curve,) = (one for card in read_claims(Registry.load()) for one in card.claims if one.id == "uniform-p4-28-curve")
+    assert isinstance(curve, CurveClaim)
+    runs = published_runs(FOLDER / "edixhoven2023.yaml", curve)
+    assert runs is not None
+    return summary([sag(dict(zip(curve.at, run, strict=True))) for run in runs.tolist()])
 
 
 def arms() -> dict[str, Summary]:
@@ -53,7 +54,7 @@ def arms() -> dict[str, Summary]:
     found = {}
     for name, (benchmark, results) in ARMS.items():
         records = counted(all_records(registry, results, [registry.versions()[benchmark]])[benchmark])
-        sags = [sag(dict(angle_accuracies(one.record.counts))) for one in records.get(ENTRY, [])]
+        sags = [sag(angle_accuracies(one.record.counts)) for one in records.get(ENTRY, [])]
         if sags:
             found[name] = summary(sags)
     return found

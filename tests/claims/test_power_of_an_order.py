@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.judging import judge_claims
+from gcnnbench.claims.next_steps import next_step
 from gcnnbench.claims.power import POWER, seeds_for_order
 from gcnnbench.claims.reading import read_claims
-from gcnnbench.claims.verdicts import judge_order
+from gcnnbench.claims.text import claims_as_markdown
+from gcnnbench.claims.verdicts import Judgement, judge_order
 from gcnnbench.statistics import Summary, from_moments, summary
 
 DRAWS = 2_000
@@ -49,6 +53,7 @@ def test_an_order_that_was_not_published_so_or_without_spread_has_no_number() ->
     ((more, less),) = UPRIGHT
     assert seeds_for_order([(less, more)]) is None
     assert seeds_for_order([(more, from_moments(0.9769, None, 1))]) is None
+    assert seeds_for_order([(from_moments(0.9852, 0.0, 100), from_moments(0.9769, 0.0, 100))]) is None
 
 
 def test_statements_say_it_where_the_source_has_the_numbers() -> None:
@@ -56,3 +61,20 @@ def test_statements_say_it_where_the_source_has_the_numbers() -> None:
     rows = {row.id: row for row in judge_claims(registry, read_claims(registry), {})}
     assert rows["approximate-beats-exact-upright/accuracy-upright"].needed == 4
     assert rows["training-breaks-equivariance/invariance-error-grows"].needed is None, "no spread is published"
+    line = next(line for line in claims_as_markdown([*rows.values()]).splitlines() if "exact-upright/acc" in line)
+    assert [cell.strip() for cell in line.split("|")][4:6] == ["–", "4"], "seen, needs"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        (2, "4 seeds would reproduce a true claim: gcnnbench run mnist-upright --entry p4cnn@27 --seeds 0-3"),
+        (5, "more seeds: gcnnbench run mnist-upright --entry p4cnn@27 --seeds 0-9"),
+    ],
+)
+def test_an_undecided_statement_asks_for_the_seeds_that_it_needs(seeds: int, told: str) -> None:
+    registry = Registry.load()
+    rows = {row.id: row for row in judge_claims(registry, read_claims(registry), {})}
+    row = rows["approximate-beats-exact-upright/accuracy-upright"]
+    undecided = replace(row, entries=("p4cnn@27",), seeds=seeds, judgement=Judgement("inconclusive"))
+    assert next_step(undecided, registry.benchmark("mnist-upright")) == told

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import mean
 
+from docs.studies.uniform_sag import sag
 from gcnnbench.claims.verdicts import judge_growth
-from gcnnbench.formatting import interval, percent, points
-from gcnnbench.statistics import paired, summary, welch
+from gcnnbench.formatting import percent
+from gcnnbench.statistics import paired, summary
 from tests.docs.findings_of_assumptions import of_corners, of_sag
 from tests.docs.from_records import (
     TURNS,
+    ahead,
     curves,
     ends,
     errors,
@@ -19,7 +21,6 @@ from tests.docs.from_records import (
     published,
     records,
     running,
-    sag,
     studied,
     upright,
 )
@@ -61,15 +62,8 @@ def of_biased_training() -> Iterator[str]:
 
 def of_blind_training() -> Iterator[str]:
     """By how much the exact network is ahead of the ordinary one around 45° with σ = 40°."""
-    runs = records("mnist-biased-40@2")
-    told = []
-    for metric in ("accuracy.upright", "accuracy.unseen", "accuracy.curve_mean"):
-        exact, ordinary = (
-            summary([record.metrics[metric] or 0.0 for record in runs[entry]]) for entry in ("p4cnn@28", "z2cnn@28")
-        )
-        test = welch(exact, ordinary)
-        told.append(f"{points(test.difference)} {interval(test.interval)}")
-    upright, unseen, curve = told
+    metrics = ("accuracy.upright", "accuracy.unseen", "accuracy.curve_mean")
+    upright, unseen, curve = (ahead("mnist-biased-40@2", metric) for metric in metrics)
     yield f"Exact minus ordinary is {upright} points at 0°, {unseen} on the unseen turns and {curve} over the curve"
 
 
@@ -156,10 +150,10 @@ def of_whole_runs() -> Iterator[str]:
     (grey, black, logs), (greys, blacks, official) = (
         (
             *(
-                listed(sag(curve, turns) for curve in curves(found))
+                listed(100 * sag(curve, turns) for curve in curves(found))
                 for found in (records("mnist-uniform@1")[entry], studied("training-fill-black-full@1", entry))
             ),
-            f"{sag(published_curve(entry), turns) / 100:.2f}",
+            f"{sag(published_curve(entry), turns):.2f}",
         )
         for entry, turns in (exact, ordinary)
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from statistics import mean
 
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.claims import CurveClaim
 from gcnnbench.claims.reading import read_claims
+from gcnnbench.formatting import interval, points
 from gcnnbench.leaderboard.records import all_records, counted
 from gcnnbench.runs.record import Record
 from gcnnbench.scoring.metrics import angle_accuracies
-from gcnnbench.statistics import Difference
+from gcnnbench.statistics import Difference, Summary, summary, welch
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -58,9 +58,19 @@ def curves(found: Iterable[Record]) -> list[Mapping[int, float]]:
     return [angle_accuracies(record.counts) for record in found]
 
 
-def sag(curve: Mapping[int, float], turns: tuple[int, ...]) -> float:
-    """By how much the angles in the middle between quarter turns lie below those, in points."""
-    return 100 * (mean(curve[turn] for turn in turns) - mean(curve[turn + off] for turn in turns for off in (40, 50)))
+def networks(benchmark: str, metric: str) -> tuple[Summary, Summary]:
+    """The exact P4CNN and the ordinary network of a benchmark, as shares."""
+    runs = records(benchmark)
+    exact, ordinary = (
+        summary([record.metrics[metric] or 0.0 for record in runs[entry]]) for entry in ("p4cnn@28", "z2cnn@28")
+    )
+    return exact, ordinary
+
+
+def ahead(benchmark: str, metric: str) -> str:
+    """By how much the exact one is ahead, with its interval."""
+    test = welch(*networks(benchmark, metric))
+    return f"{points(test.difference)} {interval(test.interval)}"
 
 
 def errors(found: Iterable[Record], state: str) -> list[float]:

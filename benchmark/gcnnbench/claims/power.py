@@ -49,16 +49,15 @@ def seeds_for_order(pairs: Sequence[tuple[Summary, Summary]]) -> int | None:
 
     True means and deviations are taken to be the published ones. An order is reproduced if Welch's interval lies above
     zero for every pair (greater, less); the probability of all is bounded from below by those of each (Bonferroni).
-    Null if no number up to `MOST_SEEDS` suffices, and where a published spread is not known.
+    Null if no number up to `MOST_SEEDS` suffices, where a pair was not published in this order, and where its spread is
+    not known or nothing.
     """
-    known = [(more.mean - less.mean, more.std, less.std) for more, less in pairs]
+    known = [(more.mean - less.mean, more.std or 0.0, less.std or 0.0) for more, less in pairs if more.std and less.std]
+    if len(known) < len(pairs) or min(shift for shift, *_ in known) <= 0:
+        return None
     for seeds in range(2, MOST_SEEDS + 1):
-        missed = 0.0
-        for shift, more, less in known:
-            if more is None or less is None or shift <= 0:
-                return None
-            error, df = welch_error(more, seeds, less, seeds)
-            missed += float(stats.nct.cdf(stats.t.ppf(1 - ALPHA / 2, df), df, shift / error))
+        tests = [(shift, *welch_error(more, seeds, less, seeds)) for shift, more, less in known]
+        missed = sum(stats.nct.cdf(stats.t.ppf(1 - ALPHA / 2, df), df, shift / error) for shift, error, df in tests)
         if 1 - missed >= POWER:
             return seeds
     return None

@@ -42,17 +42,13 @@ def shares_of(card: BenchmarkCard, parts: dict[str, Part], seed: int, limit: int
     """
     shares = split(parts, card.split, order_seed(card.name, seed, card.split), seed)
     if limit is not None:
-        validation = shares.validation.select(slice(limit)) if shares.validation else None
-        shares = Splits(shares.train.select(slice(limit)), validation, shares.test.select(slice(limit)))
-    if card.input.source_size is not None:
-        size = card.input.source_size
-        validation = at_source_size(shares.validation, size) if shares.validation else None
-        shares = Splits(at_source_size(shares.train, size), validation, at_source_size(shares.test, size))
+        shares = shares.each(lambda part: part.select(slice(limit)))
+    if (size := card.input.source_size) is not None:
+        shares = shares.each(lambda part: at_source_size(part, size))
     if card.input.fitted is None:
         return shares
     transform = standardised(shares.train) if card.input.fitted == "standardised" else contrast_zca(shares.train)
-    validation = applied(shares.validation, transform) if shares.validation else None
-    return Splits(applied(shares.train, transform), validation, applied(shares.test, transform))
+    return shares.each(lambda part: applied(part, transform))
 
 
 def at_source_size(part: Part, size: int) -> Part:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,11 @@ class Splits:
     train: Part
     validation: Part | None
     test: Part
+
+    def each(self, change: Callable[[Part], Part]) -> Splits:
+        """All of them after a change."""
+        validation = change(self.validation) if self.validation else None
+        return Splits(change(self.train), validation, change(self.test))
 
 
 def order_seed(benchmark: str, seed: int, card: Split) -> int:
