@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gcnnbench.cards.benchmark_card import BenchmarkCard, Input
+from gcnnbench.cards.benchmark_card import BenchmarkCard, Input, Share
 from gcnnbench.cards.registry import Registry
 from gcnnbench.data.fitted import CHUNK, applied, contrast_zca, shares_of, standardised
 from gcnnbench.data.images import prepare
@@ -95,8 +95,14 @@ def test_images_are_shown_as_if_they_had_been_resized_twice_by_pillow() -> None:
     draws = torch.Generator().manual_seed(3)
     part = Part(torch.randint(256, (1300, 1, 8, 8), generator=draws, dtype=torch.uint8), torch.arange(1300) % 2)
     enlarged = fitting(resize="pillow-bilinear", source_size=14)
-    plain, found = shares_of(fitting(), {"all": part}, seed=0), shares_of(enlarged, {"all": part}, seed=0)
-    for before, after in ((plain.train, found.train), (plain.test, found.test)):
+    validated = enlarged.split.model_copy(update={"validation": Share(part="all", images=60)})
+    enlarged = enlarged.model_copy(update={"split": validated})
+    plain = shares_of(fitting().model_copy(update={"split": validated}), {"all": part}, seed=0)
+    found = shares_of(enlarged, {"all": part}, seed=0)
+    assert plain.validation is not None
+    assert found.validation is not None
+    pairs = ((plain.train, found.train), (plain.validation, found.validation), (plain.test, found.test))
+    for before, after in pairs:
         assert torch.equal(before.labels, after.labels)
         shown = prepare(after, enlarged.input, 8).pixels
         for image, made in zip(before.images[:50, 0], shown[:50, 0], strict=True):
