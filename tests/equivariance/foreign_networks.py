@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcnnbench.equivariance.audit import SizeAudit, audit_size
+from gcnnbench.equivariance.size_audit import SizeAudit, audit_size
 from gcnnbench.nn.groups import P4
 from tests.equivariance.symmetric import brute_force, isotropic
 

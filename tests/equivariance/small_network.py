@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.audit import SizeAudit, audit_size
+from gcnnbench.equivariance.size_audit import SizeAudit, audit_size
 from gcnnbench.nn.groups import P4
 from tests.equivariance.symmetric import isotropic
 

@@ -38,6 +38,10 @@ class Strided(nn.Module):
         return self.head(self.coset(torch.relu(self.conv(images))).mean((-2, -1)))
 
 
+def pixel():
+    return nn.Sequential(nn.Conv2d(1, 6, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 def unsized(channels=1):
     return Strided(channels)
 
@@ -111,12 +115,10 @@ def test_arguments_and_channels_reach_the_factory(gcnnbench: Any, mine: Path) ->
     code, out, _ = gcnnbench("audit", f"{mine}:unsized", "--sizes", "17", "--arg", "channels=2", "--format", "json")
     assert code == 0
     assert json.loads(out)["sizes"][0]["decision"] == "exact"
-    _, out, _ = gcnnbench(
-        "audit", f"{mine}:unsized", "--sizes", "17", "--arg", "channels=2", "--channels", "3", "--format", "json"
-    )
-    row = json.loads(out)["sizes"][0]
-    assert row["decision"] == "inapplicable"
-    assert "the input has 3 channels, but the layer needs 2" in row["reason"]
+    code, _, err = gcnnbench("audit", f"{mine}:unsized", "--sizes", "17", "--arg", "channels=2", "--channels", "3")
+    assert code == 2
+    assert "takes none of the sizes with 3 channels: say how many it has, or other sizes" in err
+    assert "the input has 3 channels, but the layer needs 2" in err
 
 
 def test_an_entry_is_audited_at_its_own_size_and_its_card_s_claim_is_checked(gcnnbench: Any) -> None:
@@ -157,7 +159,7 @@ def test_figures_are_drawn_as_svg_and_png(gcnnbench: Any, mine: Path, tmp_path: 
     assert err.count("wrote ") == 4
     assert (stem.parent / "strided-depth.svg").read_text().startswith("<?xml")
     assert (stem.parent / "strided-size.png").read_bytes().startswith(b"\x89PNG")
-    code, _, err = gcnnbench("audit", f"{mine}:unsized", "--channels", "5", "--sizes", "15", "--figure", stem)
+    code, _, err = gcnnbench("audit", f"{mine}:pixel", "--sizes", "1", "--figure", stem)
     assert code == 2
     assert "no error to draw" in err
 
@@ -174,7 +176,7 @@ def test_figures_are_drawn_as_svg_and_png(gcnnbench: Any, mine: Path, tmp_path: 
         (["{mine}:unsized", "--sizes", "0"], "must be numbers to 9999 and ranges"),
         (["nowhere.py:unsized"], "there is no file nowhere.py"),
         (["nowhere:unsized"], "does not import: ModuleNotFoundError"),
-        (["{mine}"], "mine.py is a file: write {mine}:FACTORY; it has Strided, finished, no_network, unsized"),
+        (["{mine}"], "mine.py is a file: write {mine}:FACTORY; it has Strided, finished, no_network, pixel, unsized"),
         (["p4cmm"], "did you mean p4cnn"),
         (["p4cnn@x"], "write SLUG@SIZE"),
         (["p4cnn", "--arg", "planes=2"], "whose arguments stand on its card"),

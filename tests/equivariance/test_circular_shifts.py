@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from gcnnbench.equivariance.audit import audit_size
 from gcnnbench.equivariance.certificate.verdict import Certificate, certify, example
 from gcnnbench.equivariance.controls import ControlNetwork
 from gcnnbench.equivariance.decision import decide, run_controls
 from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import audit_size
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field, Invariant, RegularField, ScalarField, with_field
 from gcnnbench.nn.groups import CIRCULAR_SHIFTS, CIRCULAR_SHIFTS_P4, P4, TRIVIAL, ActingGroup, Element

@@ -40,7 +40,7 @@ def test_every_word_is_of_the_group_that_was_asked_about(group: ActingGroup) -> 
     assert Reader(found, lambda _: network).words(found.sizes[0]) == "approximate"
     told = explain(network, 9, group, channels=1)
     assert f"at 9 under {group.name}: approximate" in told
-    assert "6 instead of 9: pool sees 6 instead of 9" in told
+    assert "8 instead of 9: pool sees 8 instead of 9" in told
     assert audit(network, [9], group, channels=1).document()["group"] == group.name
 
 

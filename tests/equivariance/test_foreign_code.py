@@ -179,7 +179,9 @@ def test_advice_that_does_not_help_is_not_given(gcnnbench: Any, mine: Path) -> N
     code, out, err = gcnnbench(f"{mine}:two", "--explain", "28", "--channels", "1")
     assert code == 0, err
     assert out.splitlines()[0] == f"{mine}:two at 28 under p4: not equivariant"
-    assert "no input size repairs this: it is not exact where the sampling is symmetric either" in out.splitlines()
+    assert (
+        "no input size repairs this: it is not exact where no sampling is known to break it either" in out.splitlines()
+    )
     assert "29 instead of 28" not in out
     with pytest.raises(AssertionError, match="no input size nearby repairs this"):
         assert_equivariant(plain(), "p4", sizes=[28], channels=1)
@@ -207,11 +209,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 @pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_what_cannot_be_watched_is_refused_in_one_sentence_that_helps(name: str) -> None:
     make, message = REFUSED[name]
-    row = audit(lambda _: make(), [12], channels=1, name="theirs").sizes[0]  # type: ignore[arg-type,return-value]
-    assert row.decision == "inapplicable"
-    assert str(row.reason).startswith("theirs ")
-    assert message in str(row.reason)
-    assert "\n" not in str(row.reason)
+    with pytest.raises(UserError) as refused:
+        audit(lambda _: make(), [12], channels=1, name="theirs")  # type: ignore[arg-type,return-value]
+    assert str(refused.value).startswith("theirs cannot be made at any of the sizes: at 12: theirs ")
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit")

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.equivariance.audit import Audit, SizeAudit, audit
+from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.equivariance.decision import decide
 from gcnnbench.equivariance.further_inputs import MOST_MACS, Inputs, in_words
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.equivariance.wording import Reader, legend
 from gcnnbench.nn.groups import P4
 from tests.equivariance.symmetric import isotropic

@@ -29,6 +29,8 @@ from gcnnbench.nn.pooling import CosetPool
         (1e-13, 1e-13, 1e-11, "exact"),
         (1e-3, None, 1e-6, "approximate"),
         (2 * CEILING, None, CEILING, "approximate"),
+        (2 * CEILING, 2 * CEILING, 1e-11, "approximate"),
+        (2 * CEILING, 2e-2, 1e-11, "unknown"),
         (float("inf"), None, 1e-9, "approximate"),
         (1e-9, 1e-9, 1e-11, "approximate"),  # above the bound, and it does not fall
         (1e-9, 1e-2, 1e-11, "unknown"),  # above the bound, but it falls

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcnnbench.equivariance.audit import audit_size
 from gcnnbench.equivariance.decision import decide
 from gcnnbench.equivariance.errors import measure
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import audit_size
 from gcnnbench.nn.groups import P4
 from tests.equivariance.small_network import Network, audited, made
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gcnnbench.architectures.sequence import Network
-from gcnnbench.equivariance.audit import audit_size
+from gcnnbench.equivariance.size_audit import audit_size
 from gcnnbench.errors import UserError
 from gcnnbench.nn.groups import CIRCULAR_SHIFTS_P4, P4, Element
 from gcnnbench.rewriting.folded import for_scoring

@@ -51,7 +51,7 @@ def assert_equivariant(
         wrong = row.decision != "exact"  # of a size that is measured exact no other one is any better
         near = sizes_that_do(make, row, found.channels, found.acting_group) if wrong else []
         advice = [f"  use {line}" for line in near]
-        if not advice and verdict in ("approximate", "not equivariant"):
+        if not advice and row.decision == "approximate" and not row.disagreement:
             advice = [f"  {row.advice or 'no input size nearby repairs this'}"]
         messages.append("\n".join([message, *advice]))
     if messages:

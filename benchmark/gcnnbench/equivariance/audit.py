@@ -1,96 +1,20 @@
-"""The audit of any network over input sizes: one row a size, from certificate and decision together."""
+"""The audit of any network over input sizes: one row a size."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from operator import index
-from typing import Literal
 
-from torch import Tensor
-
-from gcnnbench.equivariance.certificate.verdict import OTHER_AXES, Certificate
-from gcnnbench.equivariance.channels import find_channels
-from gcnnbench.equivariance.decision import DRAWN, GIVEN, ControlError, Decision, decide
-from gcnnbench.equivariance.deviations import ONE_PIXEL
-from gcnnbench.equivariance.exactness import Verdict, nearest_sizes, watch
-from gcnnbench.equivariance.factories import Factory, Model, factory, name_of
-from gcnnbench.equivariance.further_inputs import in_words
-from gcnnbench.equivariance.results import CertificateVerdict, GridVerdict
+from gcnnbench.equivariance.channels import TRIED, find_channels
+from gcnnbench.equivariance.factories import Model, factory, name_of
+from gcnnbench.equivariance.nearby import Nearby
 from gcnnbench.equivariance.sample import sample_images
-from gcnnbench.equivariance.unconverted import unconverted
+from gcnnbench.equivariance.size_audit import Images, SizeAudit, audit_size
 from gcnnbench.errors import UserError
-from gcnnbench.foreign_code import REFUSALS, said
-from gcnnbench.nn.fields import Field, Invariant
+from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
 from gcnnbench.nn.groups import group as group_of_name
-
-Images = Callable[[int, int, int], Tensor]
-"""Makes images (count, channels, size, size) from count, channels and size."""
-
-SMALL = 64
-MAP = "the output is a map, judged as logits, which do not move: ask with --output scalar or output=ScalarField()"
-
-
-@dataclass(frozen=True)
-class SizeAudit:
-    """One size of an audit.
-
-    Args:
-        size: height and width of the input.
-        grid: of the certificate.
-        certificate: whether the operations are known to be equivariant.
-        decision: whether measurement finds the network equivariant; *inapplicable* where it cannot take the size.
-        first_break: the first layer whose grid is broken, else the first that is measured to break; None where exact.
-        recovered: layers that are broken below an exact output.
-        invariance_error: the largest relative error at the output with the weights as given.
-        drawn_error: the same with the weights drawn anew.
-        reason: why, in words.
-        nearest: the nearest sizes at which the network is measured exact.
-        disagreement: whether certificate and decision contradict each other.
-        advice: what else should be asked, in words.
-        seen: the certificate behind it.
-        measured: the decision behind it.
-    """
-
-    size: int
-    grid: GridVerdict = "unknown"
-    certificate: CertificateVerdict = "unknown"
-    decision: Literal["exact", "approximate", "unknown", "inapplicable"] = "inapplicable"
-    first_break: str | None = None
-    recovered: tuple[str, ...] = ()
-    invariance_error: float | None = None
-    drawn_error: float | None = None
-    reason: str | None = None
-    nearest: tuple[int, ...] = ()
-    disagreement: bool = False
-    advice: str | None = None
-    seen: Certificate | None = field(default=None, repr=False)
-    measured: Decision | None = field(default=None, repr=False)
-
-    @property
-    def error(self) -> float | None:
-        """The relative error at the output that decided; None where shapes differ or nothing was measured."""
-        deciding = self.measured.deciding if self.measured else None
-        return None if deciding is None or deciding.error == float("inf") else deciding.error
-
-    @property
-    def inputs(self) -> str | None:
-        """The ranges of values and the batch sizes for which the decision was measured, in words."""
-        return in_words(self.measured.inputs) if self.measured else None
-
-    @property
-    def left_open(self) -> tuple[str, ...]:
-        """The further inputs on which nothing could be told, with the reason."""
-        return self.measured.left_open if self.measured else ()
-
-    def document(self) -> dict[str, object]:
-        """The row of the JSON document."""
-        names = ("size", "grid", "certificate", "decision", "first_break")
-        measured = ("invariance_error", "drawn_error", "reason", "inputs")
-        row: dict[str, object] = {name: getattr(self, name) for name in names + measured}
-        row["left_open"] = list(self.left_open)
-        return row
 
 
 @dataclass(frozen=True)
@@ -160,12 +84,12 @@ def audit(
         raise UserError(f"output (={output!r}) must be a field of gcnnbench.nn.fields, as ScalarField()")
     group = group_of_name(group) if isinstance(group, str) else group
     make = factory(model, name=called)
-    if channels is None:
-        channels = find_channels(make, wanted, called)
+    channels = find_channels(make, wanted, called, TRIED if channels is None else (channels,))
     group = group if len(group) > 1 else P4
     rows = [audit_size(make, size, group, channels, output, images, claims_trivial) for size in wanted]
     if nearest:
-        rows = [_with_nearest(row, make, group, channels, output, images) for row in rows]
+        nearby = Nearby(make, group, channels, output, images, {row.size: row for row in rows})
+        rows = [replace(row, nearest=nearby.nearest(row)) for row in rows]
     return Audit(called, group, tuple(rows), channels, tuple(claims))
 
 
@@ -180,71 +104,3 @@ def _sizes(given: Iterable[int]) -> tuple[int, ...]:
             f"sizes (={given!r}) must be at least one input size, a whole number, as in [32] or range(24, 41)"
         )
     return sizes
-
-
-def audit_size(
-    make: Factory,
-    size: int,
-    group: ActingGroup,
-    channels: int,
-    output: Field | None = None,
-    images: Images = sample_images,
-    claims_trivial: bool = False,
-) -> SizeAudit:
-    """One row of an audit.
-
-    Raises:
-        ControlError: a control network fell on the wrong side.
-    """
-    claimed: CertificateVerdict = "none" if claims_trivial else "unknown"
-    if size == 1:
-        return SizeAudit(size, certificate=claimed, decision="unknown", reason=ONE_PIXEL)
-    shown = images(4 if size <= SMALL else 2, channels, size)
-    try:
-        network = make(size)
-        seen = watch(network, shown, group.elements, output)
-    except REFUSALS as error:
-        return SizeAudit(size, reason=said(error), certificate=claimed)
-    certificate: CertificateVerdict = "none" if claims_trivial else seen.verdict
-    try:
-        measured = decide(network, shown, group, fan_in=seen.fan_in, output=output)
-    except ControlError:
-        raise
-    except REFUSALS as error:  # so this is no matter of the size
-        why = "; ".join(filter(None, (said(error), unconverted(network))))
-        reason = f"it ran on noise in its own arithmetic, but not on the images in float64: {why}"
-        return SizeAudit(size, seen.grid, certificate, decision="unknown", reason=reason, seen=seen)
-    found = Verdict(seen, measured)
-    return SizeAudit(
-        size,
-        grid=seen.grid,
-        certificate="none" if claims_trivial else found.certified,
-        decision=measured.verdict,
-        first_break=found.first_break,
-        recovered=measured.recovered,
-        invariance_error=measured.output_error(GIVEN),
-        drawn_error=measured.output_error(DRAWN),
-        reason=found.reason,
-        disagreement=found.contradictory,
-        advice=_advice(seen, output) if measured.verdict == "approximate" else None,
-        seen=seen,
-        measured=measured,
-    )
-
-
-def _advice(seen: Certificate, output: Field | None) -> str | None:
-    """What should be asked of an output with pixels instead, where it is judged as what it is not."""
-    if seen.gives_map and isinstance(output, Invariant | None):
-        return MAP
-    return OTHER_AXES if OTHER_AXES in seen.reasons else None
-
-
-def _with_nearest(
-    row: SizeAudit, make: Factory, group: ActingGroup, channels: int, output: Field | None, images: Images
-) -> SizeAudit:
-    """The row with the nearest sizes whose grid is symmetric and at which the network is measured exact."""
-    if row.seen is None or row.decision == "exact":
-        return replace(row, nearest=(row.size,) if row.decision == "exact" else ())
-    found = nearest_sizes(make, images(2, channels, row.size), group.elements, row.seen)
-    exact = (size for size in found if audit_size(make, size, group, channels, output, images).decision == "exact")
-    return replace(row, nearest=tuple(exact))

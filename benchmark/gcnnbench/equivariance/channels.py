@@ -13,9 +13,12 @@ from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.formatting import how_many
 from gcnnbench.nn.groups import P4
 
+TRIED = (3, 1, 2, 4)
+"""Numbers of channels, the usual ones first."""
 
-def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
-    """The first number of channels, of 3, 1, 2 and 4, with which the network runs at one of the sizes.
+
+def find_channels(make: Factory, sizes: Sequence[int], name: str, asked: Sequence[int] = TRIED) -> int:
+    """The first of these numbers of channels with which the network runs at one of the sizes.
 
     Raises:
         UserError: it cannot be made at any of the sizes, takes none of these numbers, or puts out no tensor.
@@ -28,7 +31,7 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
             unmade.append(f"{size}: {said(error)}")
             continue
         refused.append([])
-        for channels in (3, 1, 2, 4):
+        for channels in asked:
             try:
                 watch(network, sample_images(2, channels, size), P4.elements)
             except OutputError as error:  # it ran, so this is no matter of channels
@@ -39,11 +42,6 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str) -> int:
                 return channels
     if not refused:
         raise UserError(f"{name} cannot be made at any of the sizes: at {unmade[0]}")
-    raise UserError(
-        "\n- ".join(
-            [
-                f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes",
-                *refused[0],  # with the right number it says what else is wrong
-            ]
-        )
-    )
+    counts = how_many(asked[0], "channel") if len(asked) == 1 else f"{min(asked)} to {max(asked)} channels"
+    wrong = f"{name} takes none of the sizes with {counts}: say how many it has, or other sizes"
+    raise UserError("\n- ".join([wrong, *refused[0]]))  # with the right number it says what else is wrong

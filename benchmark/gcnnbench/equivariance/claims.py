@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.equivariance.audit import SizeAudit, audit
+from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.learnt import LearntSymmetry, learnt_symmetry
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.equivariance.targets import Target, model_target
 from gcnnbench.errors import UserError
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
-from gcnnbench.equivariance.audit import Audit, SizeAudit, audit
-from gcnnbench.equivariance.certificate.grid import Sampling
+from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.decision import Decision
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory, Model, factory
+from gcnnbench.equivariance.nearby import by_call
 from gcnnbench.equivariance.repairs import Repair, repairs
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.equivariance.wording import MEANINGS, Reader, Words
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
@@ -50,16 +50,16 @@ def explain(
         nearest=True,
     )
     make, row = factory(model, name=found.network), found.sizes[0]
-    reader = Reader(found, make, output)
+    words = Reader(found, make, output).words(row)
     mended: list[Repair] = []
-    if reader.words(row) == "approximate":
+    if words in ("approximate", "broken at every size"):
         mended = repairs(make, row, found.acting_group, found.channels, output=output)
-    return "\n".join(_lines(found, row, make, reader.words(row), mended))
+    return "\n".join(_lines(found, row, make, words, mended))
 
 
 def sizes_that_do(make: Factory, row: SizeAudit, channels: int, group: ActingGroup) -> list[str]:
     """For each of the nearest sizes that would do, what the breaking layers see there instead of what they see here."""
-    if row.seen is None or row.seen.grid != "broken":
+    if row.seen is None or row.decision == "exact":
         return []
     words = []
     for size in row.nearest:
@@ -70,22 +70,12 @@ def sizes_that_do(make: Factory, row: SizeAudit, channels: int, group: ActingGro
 
 
 def _changes(here: Certificate, there: Certificate, group: ActingGroup) -> list[str]:
-    counterparts = _by_call(there)
+    counterparts = by_call(there)
     return [
         f"{sampling.layer} sees {counterparts[call].rows.input} instead of {sampling.rows.input}"
-        for call, sampling in _by_call(here).items()
+        for call, sampling in by_call(here).items()
         if sampling.breaks(group.elements) and call in counterparts
     ]
-
-
-def _by_call(certificate: Certificate) -> dict[tuple[str, int], Sampling]:
-    """The samplings by layer and by which of its calls they are: a layer that runs twice, functions of one module."""
-    calls: Counter[str] = Counter()
-    found = {}
-    for sampling in certificate.samplings:
-        calls[sampling.layer] += 1
-        found[sampling.layer, calls[sampling.layer]] = sampling
-    return found
 
 
 def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: list[Repair]) -> Iterator[str]:
@@ -131,7 +121,9 @@ def _repaired(row: SizeAudit, sizes: list[str], words: Words, mended: list[Repai
     elif row.advice:
         yield row.advice
     elif words == "not equivariant":
-        yield "no input size repairs this: it is not exact where the sampling is symmetric either"
+        yield "no input size repairs this: it is not exact where no sampling is known to break it either"
+    elif words == "broken at every size":
+        yield "no input size nearby repairs this: sampling breaks it at each"
     else:
         yield "no input size nearby repairs this"
     if mended:

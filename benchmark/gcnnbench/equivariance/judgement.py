@@ -8,10 +8,10 @@ Both sides of `g f(x) = f(g x)` are computed, so an exact network stays below `2
 symmetry could pass for each other: only an error above the bound, or below 1e-12, tells anything.
 
 **The cross-check.** Rounding falls with precision, by 2²⁹ from float32 to float64; a broken symmetry does not. Where an
-error lies between 1e-12, below which nothing but rounding is ever seen, and 1e-6, the network is measured in float32 as
-well: an error below the bound that did not fall so far, five bits allowed, or one above it that fell by a thousand or
-more, is neither, and the verdict is *unknown*. So it is where float32 shows next to no error: a broken symmetry would
-be as broken there.
+error lies between 1e-12, below which nothing but rounding is ever seen, and 1e-3, which a thousandfold fall still
+leaves room above, the network is measured in float32 as well: an error below the bound that did not fall so far, five
+bits allowed, or one above it that fell by a thousand or more, is neither, and the verdict is *unknown*. So it is where
+float32 shows next to no error: a broken symmetry would be as broken there.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from gcnnbench.nn.groups import ActingGroup, Element
 
 ROUNDOFF = 2.0**-53
 CEILING = 1e-6
+"""Of errors above it, and of bounds, only an error above its bound tells anything."""
+IN_DOUBT = 1e-3
+"""Errors up to here are measured in float32 as well."""
 FALL = 1e3
 """By how much less a broken symmetry falls from float32 to float64."""
 ROUNDING_FALL = 2.0**24
@@ -137,7 +140,7 @@ def judge(
     except UnjudgedError as error:
         return Judgement(name, (), str(error))
     coarse: list[Deviation] = []
-    if any(NEGLIGIBLE < one.error <= CEILING for one in fine):
+    if any(NEGLIGIBLE < one.error <= IN_DOUBT for one in fine):
         try:
             coarse = measured(torch.float32)
         except REFUSALS as error:  # without a float32 measurement beside it, an error in doubt stays in doubt
@@ -156,7 +159,7 @@ def verdict_of(error: float, single: float | None, bound: float) -> DecisionVerd
     if error <= NEGLIGIBLE and error <= bound:
         return "exact"
     if error > CEILING:
-        return "approximate" if error > bound else "unknown"
+        return "approximate" if error > bound and not (single is not None and error * FALL <= single) else "unknown"
     if bound > CEILING or single is None:
         return "unknown"
     if error <= bound:

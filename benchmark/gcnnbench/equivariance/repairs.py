@@ -5,22 +5,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcnnbench.equivariance.audit import SizeAudit, audit_size
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.macs import macs
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import SizeAudit, audit_size
 from gcnnbench.equivariance.windows import equivariantly_subsampled, even, window_of, with_window
 from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import Field
-from gcnnbench.nn.groups import ActingGroup
+from gcnnbench.nn.groups import ActingGroup, ShiftGroup
 
 ROUNDS = 8
 """A changed layer gives the next one another size, which may break it in turn."""
@@ -84,11 +85,11 @@ def repairs(
     *,
     output: Field | None = None,
 ) -> list[Repair]:
-    """The changes that make a network exact at a size where its sampling breaks it.
+    """The changes that make a network exact at a size where its sampling breaks it, or may do so.
 
-    Tried are: padding or resizing the images to the nearest exact sizes; even kernels in the layers that break, which
-    reach as far on both sides of an even size; a first layer whose kernel has another parity; and equivariant
-    sub-sampling in place of the strides that break.
+    Tried are: padding or resizing the images to the nearest exact sizes; kernels larger by one in the layers that
+    break, which reach as far on both sides of sizes of the other parity; a first layer whose kernel has another parity;
+    and equivariant sub-sampling in place of the strides that break.
 
     Args:
         make: the network for a size.
@@ -97,7 +98,7 @@ def repairs(
         channels: of its input.
         output: how its output should transform.
     """
-    if row.seen is None or row.seen.grid != "broken" or row.decision != "approximate":
+    if row.seen is None or row.grid == "symmetric" or row.decision != "approximate":
         return []
     case = _Case(make, row, group, channels, output)
     found = (
@@ -146,13 +147,15 @@ def _other_sizes(case: _Case) -> Iterator[Repair | None]:
 def _even_kernels(case: _Case) -> Iterator[Repair | None]:
     changed = _mended(case, even)
     if changed is not None:
-        yield case.tried("even kernels, 2×2 for 1×1, in the layers that break", changed[1], changed[0])
+        yield case.tried("kernels larger by one, as 2×2 for 1×1, in the layers that break", changed[1], changed[0])
 
 
 def _subsampling(case: _Case) -> Iterator[Repair | None]:
-    changed = _mended(case, equivariantly_subsampled)
+    shifts = isinstance(case.group, ShiftGroup)
+    changed = _mended(case, partial(equivariantly_subsampled, shifts=shifts))
     if changed is not None:
-        yield case.tried("equivariant sub-sampling in the layers that break", changed[1], changed[0])
+        what = "adaptive polyphase " if shifts else "equivariant sub-"
+        yield case.tried(f"{what}sampling in the layers that break", changed[1], changed[0])
 
 
 def _other_stem(case: _Case) -> Iterator[Repair | None]:

@@ -3,21 +3,21 @@
 *Exact* and *approximate* of a measurement say whether the output is equivariant at one size. A reader wants to know,
 too, whether sampling is to blame. So a network that is not exact at a size reads *approximate* only if its layers are
 equivariant but for the sampling: if the sampling at this size is not known to be symmetric, and the network is measured
-exact at another size. Else it reads *not equivariant*.
+exact at another size (`nearby.py`). Where sampling breaks every size nearby, nothing can be told of the layers; where
+the error is no larger than what float32 resolves, nothing of the symmetry. Else it reads *not equivariant*.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-from gcnnbench.equivariance.audit import Audit, SizeAudit, audit_size
-from gcnnbench.equivariance.exactness import watch
+from gcnnbench.equivariance.audit import Audit
 from gcnnbench.equivariance.factories import Factory
-from gcnnbench.equivariance.sample import sample_images
-from gcnnbench.foreign_code import REFUSALS
+from gcnnbench.equivariance.nearby import Nearby, around
+from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.formatting import ranges
 from gcnnbench.nn.fields import Field
 
@@ -26,6 +26,7 @@ Words = Literal[
     "not proved; measured exact",
     "approximate",
     "not equivariant",
+    "broken at every size",
     "unknown",
     "inapplicable",
     "contradictory",
@@ -34,16 +35,13 @@ MEANINGS: dict[Words, str] = {
     "exact": "every operation is known to be equivariant, and measurement agrees",
     "not proved; measured exact": "measured, with operations that are not known to be equivariant",
     "approximate": "equivariant but for the sampling: exact at another size",
-    "not equivariant": "not exact at the nearest size with symmetric sampling either: its layers break the symmetry, "
+    "not equivariant": "not exact where no sampling is known to break it either: its layers break the symmetry, "
     "as ordinary convolutions do that of turns",
+    "broken at every size": "sampling breaks it at all sizes nearby, so what its layers do is left open",
     "unknown": "rounding, or an output that shows nothing, leaves it open",
     "inapplicable": "the network cannot take this size",
     "contradictory": "operations and measurement contradict each other; please report this network",
 }
-REACH = 33
-"""How far from a size another one is looked for."""
-TRIES = 2
-"""At how many of the nearest sizes with symmetric sampling a network is measured before it reads *not equivariant*."""
 
 
 @dataclass
@@ -59,15 +57,12 @@ class Reader:
     found: Audit
     make: Factory
     output: Field | None = None
-    _known: dict[int, SizeAudit | None] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._known.update({row.size: row for row in self.found.sizes})
-
-    @property
-    def exact_sizes(self) -> tuple[int, ...]:
-        """The sizes at which the network was measured exact so far: of the audit, and those looked at for words."""
-        return tuple(size for size, row in sorted(self._known.items()) if row is not None and row.decision == "exact")
+    @cached_property
+    def nearby(self) -> Nearby:
+        """The sizes of the audit, and those that were looked at for words."""
+        known = {row.size: row for row in self.found.sizes}
+        return Nearby(self.make, self.found.acting_group, self.found.channels, self.output, known=dict(known))
 
     def words(self, row: SizeAudit) -> Words:
         """What a row reads."""
@@ -75,46 +70,20 @@ class Reader:
             return "contradictory"
         if row.decision == "exact":
             return "exact" if row.seen is not None and row.seen.verdict == "exact" else "not proved; measured exact"
-        if row.decision == "approximate":
-            sampling = row.grid != "symmetric" and self._exact_elsewhere(row)
-            return "approximate" if sampling else "not equivariant"
-        return row.decision
+        if row.decision != "approximate":
+            return row.decision
+        if row.as_fine_as_float32:
+            return "unknown"
+        return "not equivariant" if row.grid == "symmetric" else self._by_other_sizes(row)
 
-    def _exact_elsewhere(self, row: SizeAudit) -> bool:
-        if any(other.decision == "exact" for other in self.found.sizes):
-            return True
-        tried = 0
-        for size in _around(row.size):
-            other = self._at(size)
-            if other is None or other.grid == "broken":
-                continue
-            tried += 1
-            if other.decision == "exact" or tried == TRIES:
-                return other.decision == "exact"
-        return False
-
-    def _at(self, size: int) -> SizeAudit | None:
-        """The row of another size; None where the network cannot take it or its sampling is not symmetric."""
-        if size not in self._known:
-            self._known[size] = None
-            group = self.found.acting_group
-            try:
-                shown = sample_images(2, self.found.channels, size)
-                seen = watch(self.make(size), shown, group.elements, self.output, size)
-            except REFUSALS:
-                return None
-            if seen.grid != "broken":
-                self._known[size] = audit_size(self.make, size, group, self.found.channels, self.output)
-        other = self._known[size]
-        return None if other is None or other.decision == "inapplicable" else other
-
-
-def _around(size: int) -> Iterator[int]:
-    """Other sizes, the nearest first."""
-    for far in range(1, REACH + 1):
-        yield size + far
-        if size - far > 1:  # no element moves the one pixel of the smallest image
-            yield size - far
+    def _by_other_sizes(self, row: SizeAudit) -> Words:
+        known = (size for size in self.nearby.exact_sizes if size != row.size)
+        found = {other.decision for other in self.nearby.looked_at(row, (*known, *around(row.size)))}
+        if "exact" in found:
+            return "approximate"
+        if "approximate" in found:
+            return "not equivariant"
+        return "unknown" if found else "broken at every size"
 
 
 def legend(found: Audit, words: list[Words]) -> list[str]:

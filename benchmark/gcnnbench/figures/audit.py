@@ -9,7 +9,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gcnnbench.equivariance.audit import Audit, SizeAudit
+from gcnnbench.equivariance.audit import Audit
+from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.equivariance.wording import Words
 from gcnnbench.errors import UserError
 from gcnnbench.escaping import mathtext
@@ -24,6 +25,7 @@ MARKS: dict[Words, tuple[str, str]] = {
     "not proved; measured exact": ("v", "exact"),
     "approximate": ("s", "approximate"),
     "not equivariant": ("X", "none"),
+    "broken at every size": ("^", "approximate"),
     "unknown": ("D", "unknown"),
     "contradictory": ("P", "unknown"),
 }
@@ -56,7 +58,7 @@ def draw(found: Audit, words: Sequence[Words], stem: Path) -> list[Path]:
         UserError: the network could take none of the sizes, so that there is nothing to draw.
     """
     if all(row.measured is None for row in found.sizes):
-        raise UserError(f"{found.network} could take none of the sizes, so there is no error to draw")
+        raise UserError(f"{found.network} was measured at none of the sizes, so there is no error to draw")
     drawings: dict[str, Drawing] = {"size": against_size, "depth": against_depth}
     reading = Reading(found, words)
     return [path for name, drawing in drawings.items() for path in _written(reading, stem, name, drawing)]

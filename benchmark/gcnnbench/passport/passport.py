@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from gcnnbench.equivariance.audit import Audit, SizeAudit
+from gcnnbench.equivariance.audit import Audit
 from gcnnbench.equivariance.deviations import OUTPUT
 from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.precision import slots
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.equivariance.wording import Words
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.passport.arithmetic import ROUNDOFF, Arithmetic, arithmetics

@@ -18,6 +18,7 @@ COLOURS: dict[Words, str] = {
     "not proved; measured exact": EXACT,
     "approximate": BROKEN,
     "not equivariant": BROKEN,
+    "broken at every size": BROKEN,
     "unknown": OPEN,
     "inapplicable": OPEN,
     "contradictory": OPEN,

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gcnnbench.equivariance.audit import SizeAudit, audit
+from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.macs import macs
 from gcnnbench.equivariance.repairs import repairs
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.equivariance.targets import importable
 from gcnnbench.equivariance.wording import Reader, Words
 from gcnnbench.foreign_code import REFUSALS, said
@@ -27,7 +28,7 @@ Verdict = Words | Literal["not exact", "not here"]
 """The words of an audit; a network that claims nothing reads *not exact*, whatever the reason."""
 
 EXACT: tuple[Verdict, ...] = ("exact", "not proved; measured exact")
-DECIDED: tuple[Verdict, ...] = (*EXACT, "approximate", "not equivariant", "not exact")
+DECIDED: tuple[Verdict, ...] = (*EXACT, "approximate", "not equivariant", "broken at every size", "not exact")
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _audited(card: ZooCard, network: ZooNetwork, found: Found) -> list[ZooRow]:
 
 def _repair(make: Factory, row: SizeAudit, reader: Reader, channels: int) -> str | None:
     """The nearest size known to be exact, and the cheapest change at this one where the network is small."""
-    sizes = sorted(reader.exact_sizes, key=lambda size: (abs(size - row.size), size))
+    sizes = sorted(reader.nearby.exact_sizes, key=lambda size: (abs(size - row.size), size))
     found = [f"{sizes[0]} pixels"] if sizes else []
     image = sample_images(1, channels, row.size)
     if macs(make(row.size), image) <= REPAIRED_MACS:

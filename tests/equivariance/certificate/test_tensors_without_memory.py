@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gcnnbench.equivariance.audit import audit_size
+from gcnnbench.equivariance.size_audit import audit_size
 from gcnnbench.nn.groups import P4
 from tests.equivariance.audited import seeded
 from tests.equivariance.certificate.pointwise import Pointwise, Something, audited, verdicts

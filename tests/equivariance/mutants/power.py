@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcnnbench.equivariance.audit import audit_size
+from gcnnbench.equivariance.size_audit import audit_size
 from gcnnbench.layout import pipes
 from gcnnbench.statistics import wilson
 from tests.equivariance.mutants.corpus import corpus

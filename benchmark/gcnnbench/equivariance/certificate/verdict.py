@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -41,7 +41,8 @@ class Certificate:
         reasons: what is wrong or not known, one sentence each.
         fan_in: the longest chain of additions that one output entry can go through, summed over the layers.
         changes_input: the first operation that writes into the network's input, or None.
-        gives_map: whether the output is known to have pixels.
+        gives_map: whether the output has several pixels; where that is not known, four axes, the last two of several
+            entries.
     """
 
     samplings: tuple[Sampling, ...]
@@ -75,7 +76,8 @@ def certify(
         start(tracer, images)
         result = output_tensor(network(images))
     state = tracer.state(result) or Tracked(None, None)
-    return _judge(tracer, state, elements, output or Invariant())
+    judged = _judge(tracer, state, elements, output or Invariant())
+    return replace(judged, gives_map=_gives_map(state, result))
 
 
 def lattices_of(network: nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, Lattices]:
@@ -124,8 +126,7 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     def result(
         grid: GridVerdict, verdict: CertificateVerdict, reasons: Sequence[str], first: Sampling | None = None
     ) -> Certificate:
-        fan_in, is_map = max(1, notes.fan_in), _several_pixels(state.dimensions or ())
-        return Certificate(samplings, grid, verdict, first, tuple(reasons), fan_in, notes.changes_input, is_map)
+        return Certificate(samplings, grid, verdict, first, tuple(reasons), max(1, notes.fan_in), notes.changes_input)
 
     open_ones = [f"{sampling}: it works along one axis" for sampling in samplings if sampling.breaks(elements) is None]
     if broken is not None:
@@ -157,8 +158,10 @@ def _judge(tracer: Tracer, state: Tracked, elements: Sequence[Element], output: 
     return result("symmetric", "exact", [])
 
 
-def _several_pixels(dimensions: Dimensions) -> bool:
-    return any(factor.axis and factor.size > 1 for dimension in dimensions for factor in dimension)
+def _gives_map(state: Tracked, output: Tensor) -> bool:
+    if state.dimensions is None:
+        return output.dim() == 4 and min(output.shape[-2:]) > 1
+    return any(factor.axis and factor.size > 1 for dimension in state.dimensions for factor in dimension)
 
 
 def _as_an_image(dimensions: Dimensions) -> bool:
