@@ -181,6 +181,12 @@ def test_a_departure_is_seen_in_scale_and_in_shape() -> None:
     assert departure(drawn(lambda x: x.normal_(0, 1)), normal, 1.0) == ""
     assert departure(drawn(lambda x: x.normal_(0, 1.2)), normal, 1.0)
     assert departure(drawn(lambda x: x.uniform_(-sqrt(3), sqrt(3))), normal, 1.0)
+    cut = FirstWeights(draw="truncated-normal", scale="√(2/fan-in)")
+    assert departure(drawn(lambda x: nn.init.trunc_normal_(x, a=-2, b=2)), cut, 1.0) == ""
+    assert departure(drawn(lambda x: nn.init.trunc_normal_(x, std=1.137, a=-2.27, b=2.27)), cut, 1.0), "made up for"
+    assert departure(drawn(lambda x: nn.init.trunc_normal_(x, a=-1.8, b=1.8)), cut, 1.0)
+    assert departure(drawn(lambda x: x.normal_(0, 0.88)), cut, 1.0)
+    assert departure(drawn(lambda x: x.uniform_(-1.52, 1.52)), cut, 1.0)
     assert departure(torch.tensor([0.0, 1e-9]), FirstWeights(draw="zero"), 0.0)
 
 
