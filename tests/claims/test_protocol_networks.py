@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from gcnnbench.architectures.initialisation import he_normal
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.protocol_networks import FirstWeights, OwnEntry, PublishedNetwork
@@ -163,6 +164,24 @@ def test_version_1_of_p4cnn_and_of_its_relative_are_convicted_by_their_first_wei
             "biases of all convolutions",
         ], "all but the lifting and the linear layer"
         assert told[0].startswith("conv2.weight: up to 0.05"), "half of 0.105"
+
+
+@pytest.mark.parametrize("entry", ["z2-densenet@96", "p4-densenet@96", "p4m-densenet@96"])
+def test_version_1_of_a_densenet_is_convicted_by_every_layer(entry: str) -> None:
+    ((table, network),) = ((table, one) for table in TABLES for one in table.networks if entry in one.entries)
+    found = departures(rules(network), built(table, entry).apply(he_normal))  # as version 1 was drawn
+    convolutions = ["conv.weight", *(f"dense{number}.branch.conv.weight" for number in range(1, 6))]
+    convolutions += [f"transition{number}.conv.weight" for number in range(1, 5)]
+    assert {line.partition(":")[0] for line in found} == {*convolutions, "linear.weight"}
+
+
+def test_a_last_bias_with_a_rule_of_its_own_is_held_to_it() -> None:
+    ((table, network),) = (
+        (table, one) for table in TABLES for one in table.networks if "p4-densenet@96" in one.entries
+    )
+    made = built(table, "p4-densenet@96")
+    nn.init.constant_(made.get_parameter("linear.bias"), 0.01)
+    assert departures(rules(network), made) == ["linear.bias: not zero but up to 0.0100"]
 
 
 def drawn(draw: Callable[[Tensor], object]) -> Tensor:
