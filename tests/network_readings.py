@@ -23,6 +23,9 @@ from gcnnbench.nn.subsampling import EquivariantMaxPool
 
 Drawn = BankConv | SeparableGroupConv | nn.Linear
 
+LEFT_BY_THE_CUT = 0.8796256610342398
+"""The deviation of a standard normal cut at ±2: √(1 − 4 φ(2)/(2 Φ(2) − 1))."""
+
 WORDS: Mapping[type[nn.Module], str] = {
     nn.GELU: "gelu",
     nn.AdaptiveAvgPool2d: "mean",
@@ -101,8 +104,8 @@ def departures(rules: dict[str, FirstWeights], network: nn.Module) -> list[str]:
         for own, parameter in module.named_parameters(recurse=False):
             bias = own == "bias" and kind != "linear"
             rule = rules["bias" if bias else kind]
-            if own == "bias" and kind == "linear" and rule.draw != "uniform":
-                rule = FirstWeights(draw="zero")
+            if own == "bias" and kind == "linear":
+                rule = rules.get("linear-bias", rule if rule.draw == "uniform" else FirstWeights(draw="zero"))
             values, size = parameter.detach(), scale(rule, module)
             if rule.identity and not bias:
                 passed = min(module.in_channels, module.out_channels) if not isinstance(module, nn.Linear) else 0
@@ -135,6 +138,12 @@ def departure(values: Tensor, rule: FirstWeights, size: float) -> str:
         centred = abs(float(values.abs().mean()) / size - 0.5) <= 5 / sqrt(12 * count)
         return "" if within and centred else f"up to {largest:.4f}, not uniform in ±{size:.4f}"
     deviation = float(values.square().mean().sqrt())
+    if rule.draw == "truncated-normal":
+        # The largest of n falls below 2 − 107/n deviations with probability e⁻¹².
+        cut = size * (2 - 107 / count) <= largest <= 2 * size * (1 + 1e-6)
+        within = abs(deviation / (LEFT_BY_THE_CUT * size) - 1) <= 5 / sqrt(2 * count)
+        told = f"deviation {deviation:.4f}, largest {largest:.4f}; not normal with {size:.4f} and cut at two of it"
+        return "" if within and cut else told
     within = abs(deviation / size - 1) <= 5 / sqrt(2 * count)
     normal = count < 200 or largest > 2.0 * size
     return "" if within and normal else f"deviation {deviation:.4f}, largest {largest:.4f}; not normal with {size:.4f}"

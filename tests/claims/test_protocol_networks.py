@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from gcnnbench.architectures.initialisation import he_normal
 from gcnnbench.cards.base import split_entry
 from gcnnbench.cards.registry import Registry
 from gcnnbench.claims.protocol_networks import FirstWeights, OwnEntry, PublishedNetwork
@@ -165,6 +166,24 @@ def test_version_1_of_p4cnn_and_of_its_relative_are_convicted_by_their_first_wei
         assert told[0].startswith("conv2.weight: up to 0.05"), "half of 0.105"
 
 
+@pytest.mark.parametrize("entry", ["z2-densenet@96", "p4-densenet@96", "p4m-densenet@96"])
+def test_version_1_of_a_densenet_is_convicted_by_every_layer(entry: str) -> None:
+    ((table, network),) = ((table, one) for table in TABLES for one in table.networks if entry in one.entries)
+    found = departures(rules(network), built(table, entry).apply(he_normal))  # as version 1 was drawn
+    convolutions = ["conv.weight", *(f"dense{number}.branch.conv.weight" for number in range(1, 6))]
+    convolutions += [f"transition{number}.conv.weight" for number in range(1, 5)]
+    assert {line.partition(":")[0] for line in found} == {*convolutions, "linear.weight"}
+
+
+def test_a_last_bias_with_a_rule_of_its_own_is_held_to_it() -> None:
+    ((table, network),) = (
+        (table, one) for table in TABLES for one in table.networks if "p4-densenet@96" in one.entries
+    )
+    made = built(table, "p4-densenet@96")
+    nn.init.constant_(made.get_parameter("linear.bias"), 0.01)
+    assert departures(rules(network), made) == ["linear.bias: not zero but up to 0.0100"]
+
+
 def drawn(draw: Callable[[Tensor], object]) -> Tensor:
     torch.manual_seed(1)
     values = torch.empty(2000)
@@ -181,6 +200,12 @@ def test_a_departure_is_seen_in_scale_and_in_shape() -> None:
     assert departure(drawn(lambda x: x.normal_(0, 1)), normal, 1.0) == ""
     assert departure(drawn(lambda x: x.normal_(0, 1.2)), normal, 1.0)
     assert departure(drawn(lambda x: x.uniform_(-sqrt(3), sqrt(3))), normal, 1.0)
+    cut = FirstWeights(draw="truncated-normal", scale="√(2/fan-in)")
+    assert departure(drawn(lambda x: nn.init.trunc_normal_(x, a=-2, b=2)), cut, 1.0) == ""
+    assert departure(drawn(lambda x: nn.init.trunc_normal_(x, std=1.137, a=-2.27, b=2.27)), cut, 1.0), "made up for"
+    assert departure(drawn(lambda x: nn.init.trunc_normal_(x, a=-1.8, b=1.8)), cut, 1.0)
+    assert departure(drawn(lambda x: x.normal_(0, 0.88)), cut, 1.0)
+    assert departure(drawn(lambda x: x.uniform_(-1.52, 1.52)), cut, 1.0)
     assert departure(torch.tensor([0.0, 1e-9]), FirstWeights(draw="zero"), 0.0)
 
 

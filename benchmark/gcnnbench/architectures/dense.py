@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from gcnnbench.architectures.initialisation import he_normal
+from gcnnbench.architectures.initialisation import keras_he_normal
 from gcnnbench.architectures.sequence import Network, require_size
 from gcnnbench.nn.activation import ReLU
 from gcnnbench.nn.convolution import GroupConv
@@ -39,9 +39,17 @@ class Dense(nn.Module):
         return torch.cat([features[..., inner, inner], self.branch(features)], 1)
 
 
+def dense_norm(channels: int, *, group: Group) -> GroupBatchNorm:
+    """Batch norm with ε = 1.1e-5 whose running statistics take 0.01 of each batch, which Keras calls momentum 0.99.
+
+    Source: `densenetnew.py` in basveeling/keras-gcnn at 0a4a36c.
+    """
+    return GroupBatchNorm(channels, group=group, eps=1.1e-5, momentum=0.01)
+
+
 def _activated(channels: int, conv: nn.Module, group: Group) -> OrderedDict[str, nn.Module]:
     """Batch norm – ReLU – convolution."""
-    norm = GroupBatchNorm(channels, group=group)
+    norm = dense_norm(channels, group=group)
     return OrderedDict(norm=norm, relu=with_field(ReLU(), feature_field(group)), conv=conv)
 
 
@@ -92,7 +100,7 @@ def dense_network(
             layers[f"transition{number}"] = transition(width, kept, group=group)
             width = kept
     layers |= {
-        "norm": GroupBatchNorm(width, group=group),
+        "norm": dense_norm(width, group=group),
         "relu": with_field(ReLU(), feature_field(group)),
         "coset": CosetPool(group, "mean"),
         "mean": with_field(nn.AdaptiveAvgPool2d(1), ScalarField()),
@@ -100,4 +108,4 @@ def dense_network(
         "linear": with_field(nn.Linear(width, classes), Invariant()),
     }
     depths = ("conv", *(f"dense{number}" for number in range(1, blocks + 1)), "coset")
-    return Network(layers, depths=depths).apply(he_normal)
+    return Network(layers, depths=depths).apply(keras_he_normal)

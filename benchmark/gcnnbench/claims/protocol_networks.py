@@ -13,9 +13,10 @@ from gcnnbench.cards.values import Positive
 class FirstWeights(Model):
     """How parameters are drawn; `scale` is the bound of a uniform and the deviation of a normal distribution.
 
-    `in` and `out` are channels without the group, k the width of the kernel; the fan-in is what one output sees, the
-    group included. With `identity` the first filters, as many as there are channels, pass their own channel on. What is
-    `fitted` is computed from training images.
+    A truncated normal is cut at two deviations; `scale` is that before the cut, which leaves 0.88 of it. `in` and `out`
+    are channels without the group, k the width of the kernel; the fan-in is what one output sees, the group included.
+    With `identity` the first filters, as many as there are channels, pass their own channel on. What is `fitted` is
+    computed from training images.
     """
 
     draw: Literal["uniform", "normal", "truncated-normal", "fitted", "zero"]
@@ -30,8 +31,11 @@ class Layers(Model):
     times: Positive = 1
 
 
-Parameters = Literal["convolution", "bias", "linear", "stem"]
-"""Weights and biases of convolutions, linear layers, and the first convolution where it has a rule of its own."""
+Parameters = Literal["convolution", "bias", "linear", "linear-bias", "stem"]
+"""Weights and biases of convolutions, linear layers, and the first convolution where it has a rule of its own.
+
+A linear layer's bias without one of its own is drawn as the weight where that is uniform, and is zero elsewhere.
+"""
 
 
 class PublishedNetwork(Model):
