@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import sqrt
+from statistics import mean
+
+from scipy.stats import t as student_t
 
 from docs.studies import uniform_sag
 from docs.studies.biased_corners import EPOCHS, LEVEL, arms, official_runs, taken
@@ -38,15 +42,28 @@ def of_corners() -> Iterator[str]:
 
 
 def of_sag() -> Iterator[str]:
-    """The sag of the exact network's uniform curve, in points, as the cards assume it and with enlarged digits."""
+    """The sag of the exact network's uniform curve, in points: as the cards assume it, and of the two other arms."""
     found, official = uniform_sag.arms(), uniform_sag.official()
-    black, enlarged = (found[name] for name in ("black, as assumed", "digits enlarged to 48 pixels"))
-    assert not any(map(uniform_sag.ruled_out, (black, enlarged)))
-    assert (black.n, enlarged.n) == (3, 1)
+    black, enlarged, unnormalised = found.values()
+    assert list(found) == list(uniform_sag.ARMS)
+    assert not any(map(uniform_sag.ruled_out, found.values()))
+    assert [arm.n for arm in found.values()] == [3, 2, 2]
     yield f"is {percent(official)} in the 100 logs"
     yield f"{percent(black)} in version 2 (p = {probability(pooled(black, official).p)})"
-    yield f"{percent(enlarged)} with enlarged digits, one seed (p = {probability(pooled(enlarged, official).p)})"
-    (one,) = running(studied("uniform-sag-enlarged@1", uniform_sag.ENTRY), 50)
+    yield f"{percent(enlarged)} with enlarged digits (p = {probability(pooled(enlarged, official).p)})"
+    yield f"{percent(unnormalised)} without normalisation (p = {probability(pooled(unnormalised, official).p)})"
     logs = published("uniform-p4-28-running-train-accuracy")
-    yield f"by {100 * one - logs.mean[logs.at.index(50)]:.2f} points at epoch 50"
-    yield f"| the sag of p4cnn@28, uniform | {percent(black)} (3) | {percent(enlarged)} (1) | {percent(official)} |"
+    above = [
+        mean(running(studied(f"uniform-sag-{arm}@1", uniform_sag.ENTRY), 50)) - logs.mean[logs.at.index(50)] / 100
+        for arm in ("enlarged", "unnormalised")
+    ]
+    assert min(above) > 0
+    yield f"by {' and '.join(f'{100 * one:.2f}' for one in above)} points in their means at epoch 50"
+    for arm in (enlarged, unnormalised):
+        yield f"| | | the sag of p4cnn@28, uniform | {percent(black)} (3) | {percent(arm)} (2) | {percent(official)} |"
+    off = (
+        float(student_t.ppf(1 - uniform_sag.LEVEL / 2, official.n))
+        * (official.std or 0.0)
+        * sqrt(1 / 2 + 1 / official.n)
+    )
+    yield f"only a sag that is {100 * off:.2f} points off"
