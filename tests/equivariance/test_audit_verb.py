@@ -79,6 +79,7 @@ def test_a_users_file_as_one_json_document(gcnnbench: Any, mine: Path, name: str
         "invariance_error",
         "drawn_error",
         "reason",
+        "advice",
         "inputs",
         "left_open",
         "verdict",

@@ -139,6 +139,7 @@ def test_what_was_made_in_float32_is_left_open_and_said() -> None:
     found, words = wavelet(torch.float32)
     (row,) = found.sizes
     assert (row.decision, words, row.advice) == ("approximate", "unknown", IN_FLOAT32)
+    assert row.document()["advice"] == IN_FLOAT32
     found, words = wavelet(torch.float64)
     assert (found.sizes[0].advice, words) == (None, "not proved; measured exact")
 

@@ -95,7 +95,7 @@ class SizeAudit:
     def document(self) -> dict[str, object]:
         """The row of the JSON document."""
         names = ("size", "grid", "certificate", "decision", "first_break")
-        measured = ("invariance_error", "drawn_error", "reason", "inputs")
+        measured = ("invariance_error", "drawn_error", "reason", "advice", "inputs")
         row: dict[str, object] = {name: getattr(self, name) for name in names + measured}
         row["left_open"] = list(self.left_open)
         return row
