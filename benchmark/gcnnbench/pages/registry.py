@@ -9,7 +9,6 @@ from gcnnbench.cards.base import Described
 from gcnnbench.cards.benchmark_card import PURPOSES, BenchmarkCard
 from gcnnbench.cards.model_card import ModelCard
 from gcnnbench.cards.registry import Registry
-from gcnnbench.claims.claims import FOLDER
 from gcnnbench.claims.protocol_tables import ProtocolTable, read_protocols
 from gcnnbench.escaping import markdown
 
@@ -37,10 +36,9 @@ def page(registry: Registry) -> str:
         "What each source with published numbers says of its protocol, beside what this suite does. A line without "
         "evidence is an assumption by name. `gcnnbench show BENCHMARK` prints the lines of one benchmark; the tests "
         "compare first weights, layers, parameters and learning rates with the source's for every entry.",
-        "A source has a table for each benchmark that its claims name, or, where they name none, for those that take "
-        "their recipe from it; one whose released weights are scored has a table for a benchmark on those images. "
-        f"{_without_table(registry)} have none: no record speaks to their claims and no benchmark takes its recipe "
-        "from them, so nothing of this suite could stand beside their lines.",
+        "Every source with claims has a table: for each benchmark that its claims name, or, where they name none, for "
+        "those that take their recipe from it; where none does, for the benchmark nearest to it. One whose released "
+        "weights are scored has a table for a benchmark on those images.",
         *_protocols(registry),
         "## Sources",
         "\n".join(f"- `{key}`: {_title(entry)}" for key, entry in sorted(registry.bibliography.items())),
@@ -79,12 +77,6 @@ def _datasets(registry: Registry) -> Iterable[Sequence[str]]:
         size = f"{card.channels}×{card.size}×{card.size}"
         link = f"[{card.name}](../datasets/{card.name}/dataset.yaml)"
         yield link, markdown(card.title), images, size, str(card.classes), markdown(card.licence)
-
-
-def _without_table(registry: Registry) -> str:
-    """The sources with claims and without a protocol table."""
-    tables = {card.source for card in read_protocols(registry)}
-    return " and ".join(f"`{path.stem}`" for path in sorted(FOLDER.glob("*.yaml")) if path.stem not in tables)
 
 
 def _protocols(registry: Registry) -> Iterable[str]:
