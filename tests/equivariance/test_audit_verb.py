@@ -118,7 +118,7 @@ def test_arguments_and_channels_reach_the_factory(gcnnbench: Any, mine: Path) ->
     assert json.loads(out)["sizes"][0]["decision"] == "exact"
     code, _, err = gcnnbench("audit", f"{mine}:unsized", "--sizes", "17", "--arg", "channels=2", "--channels", "3")
     assert code == 2
-    assert "takes none of the sizes with 3 channels: say how many it has, or other sizes" in err
+    assert "takes none of the sizes with 3 channels: ask with another number, or other sizes" in err
     assert "the input has 3 channels, but the layer needs 2" in err
 
 

@@ -41,6 +41,38 @@ def test_where_there_is_one_pixel_here_too_it_does() -> None:
     assert read(flattened, 17) == ["approximate"]
 
 
+class Cut(nn.Module):
+    """The largest of each window of 16 pixels, cut without an operation whose sampling is known, and a layer behind."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.conv, self.linear = conv(1, 4), nn.Linear(4 * (size // 16) ** 2, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        windows = self.conv(images).unfold(2, 16, 16).unfold(3, 16, 16).amax((-2, -1))
+        logits: Tensor = self.linear(windows.flatten(1))
+        return logits
+
+
+class Shrunk(nn.Module):
+    """Ordinary convolutions and windows of two while more than four pixels are left; below, none at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        while images.shape[-1] > 4:
+            images = self.conv(images).unfold(2, 2, 2).unfold(3, 2, 2).amax((-2, -1))
+        return torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1)
+
+
+def test_where_what_is_left_is_not_known_a_smaller_size_shows_nothing() -> None:
+    assert read(Cut, 32) == ["not equivariant"]
+    network = Shrunk()
+    assert read(lambda _: network, 12) == ["not equivariant"]
+
+
 class Attention(nn.Module):
     """Without positions: equivariant but for the pooling, by products that the certificate does not follow."""
 
@@ -97,7 +129,9 @@ def halved() -> nn.Module:
 def test_of_layers_behind_sampling_that_every_size_breaks_nothing_is_said() -> None:
     network = halved()
     assert read(lambda _: network, 12, 13) == ["broken at every size"] * 2
-    assert "no input size nearby repairs this: sampling breaks it at each" in explain(network, 12, channels=1)
+    assert "no input size nearby repairs this: sampling breaks it at each that it takes" in explain(
+        network, 12, channels=1
+    )
     with pytest.raises(AssertionError, match=r"(?s)is broken at every size.*no input size nearby repairs this"):
         assert_equivariant(network, sizes=[12], channels=1)
 
@@ -128,6 +162,31 @@ class Wavelet(nn.Module):
         answers = torch.nn.functional.conv2d(images, self.bank.to(images), padding=3)
         logits: Tensor = self.head(answers.amax(1, keepdim=True).relu())
         return logits
+
+
+def test_what_was_made_in_float32_is_left_open_beside_a_broken_size_too() -> None:
+    network = Wavelet(torch.float32)
+    network.head.insert(0, nn.MaxPool2d(2))
+    assert read(lambda _: network, 12, 13) == ["unknown", "unknown"]
+
+
+class Offset(nn.Module):
+    """A variance beside a large mean, which float32 loses, and a true break of one in ten thousand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = conv(1, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.conv(images) + 3e3
+        variance: Tensor = (maps * maps).mean((2, 3)) - maps.mean((2, 3)) ** 2
+        return variance * (1 + 1e-4 * torch.tanh(images[:, :, 4, 6] + 2))
+
+
+def test_a_break_that_rounding_in_float32_hides_is_left_open_and_says_so() -> None:
+    (row,) = audit(Offset(), [12], channels=1).sizes
+    assert row.decision == "unknown"
+    assert "and in float32 by " in str(row.reason)
 
 
 def wavelet(dtype: torch.dtype) -> tuple[Audit, str]:

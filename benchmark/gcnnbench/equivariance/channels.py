@@ -43,5 +43,6 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str, asked: Sequenc
     if not refused:
         raise UserError(f"{name} cannot be made at any of the sizes: at {unmade[0]}")
     counts = how_many(asked[0], "channel") if len(asked) == 1 else f"{min(asked)} to {max(asked)} channels"
-    wrong = f"{name} takes none of the sizes with {counts}: say how many it has, or other sizes"
+    right = "ask with another number" if len(asked) == 1 else "say how many it has"
+    wrong = f"{name} takes none of the sizes with {counts}: {right}, or other sizes"
     raise UserError("\n- ".join([wrong, *refused[0]]))  # with the right number it says what else is wrong

@@ -123,7 +123,7 @@ def _repaired(row: SizeAudit, sizes: list[str], words: Words, mended: list[Repai
     elif words == "not equivariant":
         yield "no input size repairs this: it is not exact where no sampling is known to break it either"
     elif words == "broken at every size":
-        yield "no input size nearby repairs this: sampling breaks it at each"
+        yield "no input size nearby repairs this: sampling breaks it at each that it takes"
     else:
         yield "no input size nearby repairs this"
     if mended:

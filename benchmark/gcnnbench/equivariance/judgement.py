@@ -52,6 +52,7 @@ class Judged:
         error: relative, infinite where shapes differ.
         bound: what rounding stays below.
         verdict: of this layer under this element.
+        single: the error in float32, where that was measured.
     """
 
     state: str
@@ -60,11 +61,13 @@ class Judged:
     error: float
     bound: float
     verdict: DecisionVerdict
+    single: float | None = None
 
     def __str__(self) -> str:
+        told = self.verdict == "unknown" and self.single is not None
         return (
             f"{self.layer} deviates by {self.error:.2g} under {self.element} with the weights {self.state}; "
-            f"rounding stays below {self.bound:.0e}"
+            f"rounding stays below {self.bound:.0e}{f', and in float32 by {self.single:.2g}' if told else ''}"
         )
 
 
@@ -148,9 +151,9 @@ def judge(
     single = {(one.layer, one.element): one.error for one in coarse}
     judged = []
     for one in fine:
-        bound = 2 * fan_in * ROUNDOFF * one.condition
-        verdict = verdict_of(one.error, single.get((one.layer, one.element)), bound)
-        judged.append(Judged(name, one.layer, one.element, one.error, bound, verdict))
+        bound, here = 2 * fan_in * ROUNDOFF * one.condition, single.get((one.layer, one.element))
+        verdict = verdict_of(one.error, here, bound)
+        judged.append(Judged(name, one.layer, one.element, one.error, bound, verdict, here))
     return Judgement(name, tuple(judged))
 
 

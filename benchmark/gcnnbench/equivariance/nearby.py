@@ -1,8 +1,9 @@
 """The input sizes near another one: at which of them a network is exact.
 
 A size whose sampling is known to be broken is passed over. A layer that treats pixels differently, as a linear layer
-behind `Flatten` does, breaks nothing where an operation before it leaves a single pixel; so a size is passed over, too,
-where an operation leaves one pixel there and several here.
+behind `Flatten` does, breaks nothing where a single pixel is left before it. So a size is passed over, too, where an
+operation leaves one pixel there and several here, or fewer operations run; and where it is not known what operations
+leave, only larger sizes count, and smaller ones beside a larger one that is exact.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gcnnbench.equivariance.certificate.grid import Sampling
 from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.deviations import OUTPUT, UnjudgedError, deviations
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
-from gcnnbench.equivariance.judgement import CEILING
 from gcnnbench.equivariance.precision import float64_device, tensors
+from gcnnbench.equivariance.results import GridVerdict
 from gcnnbench.equivariance.sample import sample_images
-from gcnnbench.equivariance.size_audit import Images, SizeAudit, audit_size
+from gcnnbench.equivariance.size_audit import SINGLE, Images, SizeAudit, audit_size
 from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import ActingGroup, Element
 
 REACH = 33
 """How far from a size another one is looked for."""
-TRIES = 2
-"""At how many of the nearest sizes with symmetric sampling a network may fail before no more are looked at."""
+TRIES: dict[GridVerdict, int] = {"symmetric": 2, "unknown": 16}
+"""At how many of the nearest sizes with such sampling a network may fail before no more are looked at."""
 
 
 @dataclass
@@ -66,24 +67,32 @@ class Nearby:
         if row.seen is None or row.grid == "symmetric":
             return ()
         below, above = range(row.size - 1, max(1, row.size - 1 - REACH), -1), range(row.size + 1, row.size + 1 + REACH)
-        last = [self.looked_at(row, sizes)[-1:] for sizes in (below, above)]
-        return tuple(other.size for found in last for other in found if other.decision == "exact")
+        larger = self._exact_of(row, above, smallest=row.size)
+        return (*self._exact_of(row, below, smallest=1 if larger else row.size), *larger)
 
-    def looked_at(self, row: SizeAudit, sizes: Iterable[int]) -> list[SizeAudit]:
-        """Rows of other sizes up to the first exact one, or until the network failed at `TRIES` symmetric ones.
+    def _exact_of(self, row: SizeAudit, sizes: Iterable[int], smallest: int) -> tuple[int, ...]:
+        last = self.looked_at(row, sizes, smallest)[-1:]
+        return tuple(other.size for other in last if other.decision == "exact")
+
+    def looked_at(self, row: SizeAudit, sizes: Iterable[int], smallest: int | None = None) -> list[SizeAudit]:
+        """Rows of other sizes up to the first exact one, or until the network failed at `TRIES` of them.
 
         Args:
             row: the size in question, with its certificate.
             sizes: the others, in the order in which they are looked at.
+            smallest: below it a size counts only where its sampling is known; this size where None.
         """
         found: list[SizeAudit] = []
+        failed = Counter[GridVerdict]()
         for size in sizes:
             other = self._at(size)
-            if other is None or other.seen is None or row.seen is None or _one_pixel_instead(other.seen, row.seen):
+            if other is None or other.seen is None or row.seen is None or _does_less(other.seen, row.seen):
+                continue
+            if other.grid == "unknown" and size < (row.size if smallest is None else smallest):
                 continue
             found.append(other)
-            failed = sum(one.grid == "symmetric" and one.decision == "approximate" for one in found)
-            if other.decision == "exact" or failed == TRIES:
+            failed[other.grid] += other.settled == "approximate"
+            if other.decision == "exact" or failed[other.grid] == TRIES[other.grid]:
                 break
         return found
 
@@ -97,28 +106,27 @@ class Nearby:
         return None if other is None or other.grid == "broken" or other.decision == "inapplicable" else other
 
     def _audited(self, size: int) -> SizeAudit | None:
-        shown = self.images(2, self.channels, size)
         try:
+            shown = self.images(2, self.channels, size)
             network = self.make(size)
             seen = watch(network, shown, self.group.elements, self.output, size)
         except REFUSALS:
             return None
         if seen.grid == "broken":
             return None
-        if self._plainly_broken(network, size):
+        if self._plainly_broken(network, shown):
             return SizeAudit(size, seen.grid, seen.verdict, decision="approximate", seen=seen)
         return audit_size(self.make, size, self.group, self.channels, self.output, self.images)
 
-    def _plainly_broken(self, network: nn.Module, size: int) -> bool:
+    def _plainly_broken(self, network: nn.Module, images: Tensor) -> bool:
         """Whether one element is enough to see that it is not exact: most sizes need no more than this."""
-        shown = self.images(2, self.channels, size)
-        shown = shown.to(float64_device(network, shown), torch.float64)
+        shown = images.to(float64_device(network, images), torch.float64)
         first = next(element for element in self.group.elements if element != Element())
         try:
             found = deviations(network, tensors, shown, [first], self.output or Invariant())
         except (UnjudgedError, *REFUSALS):
             return False
-        return any(one.layer == OUTPUT and one.error > CEILING for one in found)
+        return any(one.layer == OUTPUT and one.error > SINGLE for one in found)
 
 
 def around(size: int) -> Iterator[int]:
@@ -139,10 +147,10 @@ def by_call(certificate: Certificate) -> dict[tuple[str, int], Sampling]:
     return found
 
 
-def _one_pixel_instead(there: Certificate, here: Certificate) -> bool:
-    """Whether an operation leaves one pixel there and several here."""
+def _does_less(there: Certificate, here: Certificate) -> bool:
+    """Whether fewer operations sample there than here, or one of them leaves a single pixel there and several here."""
     counterparts = by_call(there)
-    return any(
+    return len(there.samplings) < len(here.samplings) or any(
         _pixels(sampling) > 1 and call in counterparts and _pixels(counterparts[call]) == 1
         for call, sampling in by_call(here).items()
     )

@@ -194,18 +194,18 @@ def _mended(
         (network, lines), or None where a layer that breaks cannot be changed.
     """
     network = copy.deepcopy(case.make(case.row.size))
-    lines: list[str] = []
+    lines: dict[str, str] = {}
     for _ in range(ROUNDS):
         seen = case.certificate(network)
         broken = [one.layer.partition(":")[0] for one in seen.samplings if one.breaks(case.group.elements)]
         if not broken:
-            return network, lines
+            return network, list(lines.values())
         for name in dict.fromkeys(broken):
             changed = change(network.get_submodule(name))
             if changed is None:
                 return None
             _replace(network, name, changed[0])
-            lines.append(f"{name} = {changed[1]}")
+            lines[name] = f"{name} = {changed[1]}"
     return None
 
 

@@ -21,6 +21,8 @@ from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import ActingGroup
 
+SizeDecision = Literal["exact", "approximate", "unknown", "inapplicable"]
+
 Images = Callable[[int, int, int], Tensor]
 """Makes images (count, channels, size, size) from count, channels and size."""
 
@@ -58,7 +60,7 @@ class SizeAudit:
     size: int
     grid: GridVerdict = "unknown"
     certificate: CertificateVerdict = "unknown"
-    decision: Literal["exact", "approximate", "unknown", "inapplicable"] = "inapplicable"
+    decision: SizeDecision = "inapplicable"
     first_break: str | None = None
     recovered: tuple[str, ...] = ()
     invariance_error: float | None = None
@@ -81,6 +83,11 @@ class SizeAudit:
         """Whether it deviates in every state, but by no more than numbers in float32 resolve."""
         errors = (self.error, self.invariance_error, self.drawn_error)
         return self.decision == "approximate" and all(error is not None and error <= SINGLE for error in errors)
+
+    @property
+    def settled(self) -> SizeDecision:
+        """The decision; *unknown* where it says no more than that something was made in float32."""
+        return "unknown" if self.as_fine_as_float32 else self.decision
 
     @property
     def inputs(self) -> str | None:

@@ -37,8 +37,8 @@ MEANINGS: dict[Words, str] = {
     "approximate": "equivariant but for the sampling: exact at another size",
     "not equivariant": "not exact where no sampling is known to break it either: its layers break the symmetry, "
     "as ordinary convolutions do that of turns",
-    "broken at every size": "sampling breaks it at all sizes nearby, so what its layers do is left open",
-    "unknown": "rounding, or an output that shows nothing, leaves it open",
+    "broken at every size": "sampling breaks it at all sizes nearby that it takes, so what its layers do is left open",
+    "unknown": "rounding, or an output that shows nothing, here or at other sizes, leaves it open",
     "inapplicable": "the network cannot take this size",
     "contradictory": "operations and measurement contradict each other; please report this network",
 }
@@ -70,15 +70,13 @@ class Reader:
             return "contradictory"
         if row.decision == "exact":
             return "exact" if row.seen is not None and row.seen.verdict == "exact" else "not proved; measured exact"
-        if row.decision != "approximate":
-            return row.decision
-        if row.as_fine_as_float32:
-            return "unknown"
+        if row.settled != "approximate":
+            return row.settled
         return "not equivariant" if row.grid == "symmetric" else self._by_other_sizes(row)
 
     def _by_other_sizes(self, row: SizeAudit) -> Words:
         known = (size for size in self.nearby.exact_sizes if size != row.size)
-        found = {other.decision for other in self.nearby.looked_at(row, (*known, *around(row.size)))}
+        found = {other.settled for other in self.nearby.looked_at(row, (*known, *around(row.size)))}
         if "exact" in found:
             return "approximate"
         if "approximate" in found:
