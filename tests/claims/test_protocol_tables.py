@@ -63,7 +63,7 @@ def test_a_table_that_is_not_followed_is_of_benchmarks_that_follow_another() -> 
     ]
     for source, name in shown:
         assert REGISTRY.benchmarks[name].sources[0].key != source, name
-    assert {name for _, name in shown} - followed == {"cifar10-edixhoven"}, "their claims name no benchmark on CIFAR"
+    assert {name for _, name in shown} <= followed
 
 
 def test_every_assumption_of_a_card_is_a_line_of_its_sources_table() -> None:

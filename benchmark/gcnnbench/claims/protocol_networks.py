@@ -46,7 +46,7 @@ class PublishedNetwork(Model):
     `relu`, `gelu`, `dropout 0.3`, `max-pool 2` (`s1` where its stride is another), `average-pool 2`, `mean`, `max`,
     `coset max`, `coset mean`, `linear`; those of a residual branch, of its shortcut and of a dense block say so first.
     `deviates` says how the suite draws first weights where it does so otherwise, `instead` which layers it has in the
-    place of one of the source's.
+    place of one of the source's, or of several in a row, `norm, relu`.
     """
 
     entries: Some[EntryName]
