@@ -32,15 +32,22 @@ def of_cifar10() -> Iterator[str]:
     """The losses of cifar10-air, the seeds that it asks for, and ordinary networks beside the exact one."""
     runs = records("cifar10-air@1")
     group, ordinary = (
-        [run for entry in runs if entry.startswith(kind) for run in runs[entry]] for kind in ("p4", "z2")
+        [run for entry in runs if entry.startswith(kind) for run in runs[entry]] for kind in ("p4-", "z2")
     )
     yield f"The loss of {sum(map(rises, group))} of the {len(group)} P4 runs rises again"
     yield f"and of {sum(map(rises, ordinary))} of the {len(ordinary)} ordinary ones"
-    scatter = [[100 * stdev(upright(runs[entry])) for entry in runs if entry.startswith(kind)] for kind in ("p4", "z2")]
+    scatter = [[100 * stdev(upright(runs[entry])) for entry in runs if entry.startswith(kind)] for kind in ("p4-", "z2")]
     told = [f"{min(some):.{places}f} to {max(some):.{places}f}" for some, places in zip(scatter, (0, 1), strict=True)]
     yield f"standard deviations are {told[0]} points, the ordinary ones' {told[1]}."
     found = correlation([rise(run) for run in group], upright(group))
     yield f"(correlation {found:.2f};".replace("-", "−")
+    mirrored = runs["p4m-air@33"]
+    assert len(mirrored) == 3
+    assert all(map(rises, mirrored))
+    yield f"{percent(summary(upright(mirrored)))} at every quarter turn and mirror"
+    stand = [[losses(run)[5] for run in runs] for runs in (mirrored, group)]
+    own, others = (f"{min(some):.2f} to {max(some):.2f}" for some in stand)
+    yield f"after six epochs they stand at {own}, those of the P4 runs at {others}"
     (slow,) = studied("air-rate-quarter@1", "p4-air@33")
     assert not rises(slow)
     quarter, full = losses(slow)[-1], losses(runs["p4-air@33"][0])[-1]
@@ -101,7 +108,7 @@ def of_pcam_1pct() -> Iterator[str]:
 def of_pcam_sample() -> Iterator[str]:
     """The smallest difference of the pair that its seeds could tell."""
     exact, approximate = (
-        summary([record.metrics["accuracy.orbit"] or 0.0 for record in records("pcam-sample@1")[entry]])
+        summary([record.metrics["accuracy.orbit"] or 0.0 for record in records("pcam-sample@2")[entry]])
         for entry in ("p4-resnet44-pcam@97", "p4-resnet44-pcam@96")
     )
     test = welch(exact, approximate)
