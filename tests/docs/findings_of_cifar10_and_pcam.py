@@ -36,7 +36,9 @@ def of_cifar10() -> Iterator[str]:
     )
     yield f"The loss of {sum(map(rises, group))} of the {len(group)} P4 runs rises again"
     yield f"and of {sum(map(rises, ordinary))} of the {len(ordinary)} ordinary ones"
-    scatter = [[100 * stdev(upright(runs[entry])) for entry in runs if entry.startswith(kind)] for kind in ("p4-", "z2")]
+    scatter = [
+        [100 * stdev(upright(runs[entry])) for entry in runs if entry.startswith(kind)] for kind in ("p4-", "z2")
+    ]
     told = [f"{min(some):.{places}f} to {max(some):.{places}f}" for some, places in zip(scatter, (0, 1), strict=True)]
     yield f"standard deviations are {told[0]} points, the ordinary ones' {told[1]}."
     found = correlation([rise(run) for run in group], upright(group))
@@ -46,8 +48,8 @@ def of_cifar10() -> Iterator[str]:
     assert all(map(rises, mirrored))
     yield f"{percent(summary(upright(mirrored)))} at every quarter turn and mirror"
     stand = [[losses(run)[5] for run in runs] for runs in (mirrored, group)]
-    own, others = (f"{min(some):.2f} to {max(some):.2f}" for some in stand)
-    yield f"after six epochs they stand at {own}, those of the P4 runs at {others}"
+    theirs_then, others_then = (f"{min(some):.2f} to {max(some):.2f}" for some in stand)
+    yield f"after six epochs they stand at {theirs_then}, those of the P4 runs at {others_then}"
     (slow,) = studied("air-rate-quarter@1", "p4-air@33")
     assert not rises(slow)
     quarter, full = losses(slow)[-1], losses(runs["p4-air@33"][0])[-1]

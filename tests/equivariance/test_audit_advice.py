@@ -39,6 +39,8 @@ def test_an_output_of_another_form_is_no_matter_of_channels(form: Callable[[Tens
     with pytest.raises(UserError, match=message) as raised:
         audit(Pixelwise(form), [12], name="theirs")
     assert "channels" not in str(raised.value)
+    with pytest.raises(UserError, match=message):
+        audit(Pixelwise(form), [12], channels=1, name="theirs")
 
 
 @pytest.mark.parametrize("output", [ScalarField(), RegularField(P4)])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from operator import index
 
-from gcnnbench.equivariance.channels import TRIED, find_channels
+from gcnnbench.equivariance.channels import find_channels
 from gcnnbench.equivariance.factories import Model, factory, name_of
 from gcnnbench.equivariance.nearby import Nearby
 from gcnnbench.equivariance.sample import sample_images
@@ -84,7 +84,7 @@ def audit(
         raise UserError(f"output (={output!r}) must be a field of gcnnbench.nn.fields, as ScalarField()")
     group = group_of_name(group) if isinstance(group, str) else group
     make = factory(model, name=called)
-    channels = find_channels(make, wanted, called, TRIED if channels is None else (channels,))
+    channels = find_channels(make, wanted, called, channels, images)
     group = group if len(group) > 1 else P4
     rows = [audit_size(make, size, group, channels, output, images, claims_trivial) for size in wanted]
     if nearest:

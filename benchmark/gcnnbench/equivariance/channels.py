@@ -1,4 +1,4 @@
-"""Finds out how many channels a network takes, where nobody says it."""
+"""Finds out how many channels a network takes, where nobody says it, and whether it can be audited at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from gcnnbench.equivariance.depths import OutputError
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.sample import sample_images
+from gcnnbench.equivariance.size_audit import Images
 from gcnnbench.errors import UserError
 from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.formatting import how_many
@@ -17,8 +18,17 @@ TRIED = (3, 1, 2, 4)
 """Numbers of channels, the usual ones first."""
 
 
-def find_channels(make: Factory, sizes: Sequence[int], name: str, asked: Sequence[int] = TRIED) -> int:
-    """The first of these numbers of channels with which the network runs at one of the sizes.
+def find_channels(
+    make: Factory, sizes: Sequence[int], name: str, known: int | None = None, images: Images = sample_images
+) -> int:
+    """The number of channels that is known, else the first of 3, 1, 2 and 4 with which the network runs at a size.
+
+    Args:
+        make: the network for a size.
+        sizes: of its input.
+        name: of the network.
+        known: the channels of its input; then that it takes none of the sizes is no matter of theirs.
+        images: makes the images.
 
     Raises:
         UserError: it cannot be made at any of the sizes, takes none of these numbers, or puts out no tensor.
@@ -31,9 +41,9 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str, asked: Sequenc
             unmade.append(f"{size}: {said(error)}")
             continue
         refused.append([])
-        for channels in asked:
+        for channels in TRIED if known is None else (known,):
             try:
-                watch(network, sample_images(2, channels, size), P4.elements)
+                watch(network, images(2, channels, size), P4.elements)
             except OutputError as error:  # it ran, so this is no matter of channels
                 raise UserError(f"{name}: {error}") from None
             except REFUSALS as error:
@@ -42,7 +52,13 @@ def find_channels(make: Factory, sizes: Sequence[int], name: str, asked: Sequenc
                 return channels
     if not refused:
         raise UserError(f"{name} cannot be made at any of the sizes: at {unmade[0]}")
-    counts = how_many(asked[0], "channel") if len(asked) == 1 else f"{min(asked)} to {max(asked)} channels"
-    right = "ask with another number" if len(asked) == 1 else "say how many it has"
-    wrong = f"{name} takes none of the sizes with {counts}: {right}, or other sizes"
-    raise UserError("\n- ".join([wrong, *refused[0]]))  # with the right number it says what else is wrong
+    if known is not None:
+        return known
+    raise UserError(
+        "\n- ".join(
+            [
+                f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes",
+                *refused[0],  # with the right number it says what else is wrong
+            ]
+        )
+    )
