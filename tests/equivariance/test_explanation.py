@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.explanation import explain
-from gcnnbench.equivariance.wording import Reader
+from gcnnbench.equivariance.wording import words
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.fields import ScalarField, with_field
 from gcnnbench.nn.groups import P4, TRIVIAL, ActingGroup, Element, Group
@@ -37,7 +37,7 @@ class UpDown(nn.Module):
 def test_every_word_is_of_the_group_that_was_asked_about(group: ActingGroup) -> None:
     network = UpDown()
     found = audit(network, [9], group, channels=1)
-    assert Reader(found, lambda _: network).words(found.sizes[0]) == "approximate"
+    assert words(found, found.sizes[0]) == "approximate"
     told = explain(network, 9, group, channels=1)
     assert f"at 9 under {group.name}: approximate" in told
     assert "8 instead of 9: pool sees 8 instead of 9" in told

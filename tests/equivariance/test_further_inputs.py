@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.equivariance.decision import decide
 from gcnnbench.equivariance.further_inputs import MOST_MACS, Inputs, in_words
+from gcnnbench.equivariance.nearby import Nearby
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.size_audit import SizeAudit
-from gcnnbench.equivariance.wording import Reader, legend
+from gcnnbench.equivariance.wording import legend, words
 from gcnnbench.nn.groups import P4
 from tests.equivariance.symmetric import isotropic
 
@@ -79,9 +80,9 @@ def test_an_exact_network_says_for_which_inputs() -> None:
         torch.manual_seed(5)
         network = Network(lambda x: x)
     found = audit(network, [12], P4, channels=3, name="network")
-    words = [Reader(found, lambda _: network).words(row) for row in found.sizes]
+    read = [words(found, row) for row in found.sizes]
     told = "inputs from −1 to 1 in batches of 4, 1, 3 and 128; 0 to 255, −16 to 0 and −0.01 to 0.01 in batches of 2"
-    assert f"measured exact at 12 for {told}" in legend(found, words)
+    assert f"measured exact at 12 for {told}" in legend(found, read)
     assert f"inputs from {found.sizes[0].document()['inputs']}" == told
     assert found.sizes[0].left_open == ()
 
@@ -109,7 +110,7 @@ def test_what_cannot_be_judged_there_is_not_claimed() -> None:
     assert few == "with the weights drawn, on −1 to 1 in batches of 1 and 3: RuntimeError: takes no single image"
     assert large.startswith("with the weights drawn, on 0 to 255 in batches of 2: the output is not finite")
     assert row.document()["left_open"] == [few, large]
-    told = legend(Audit("network", P4, (row,), 3), ["not proved; measured exact"])
+    told = legend(Audit("network", P4, (row,), Nearby(lambda _: nn.Identity(), P4, 3)), ["not proved; measured exact"])
     assert [line for line in told if "left open" in line] == [f"left open at 12, {few}", f"left open at 12, {large}"]
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from gcnnbench.equivariance.assertion import assert_equivariant
 from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.equivariance.explanation import explain
-from gcnnbench.equivariance.nearby import Nearby
+from gcnnbench.equivariance.nearby import TRIES, Nearby
 from gcnnbench.equivariance.size_audit import IN_FLOAT32
-from gcnnbench.equivariance.wording import Reader
+from gcnnbench.equivariance.wording import words
 from gcnnbench.nn.groups import CIRCULAR_SHIFTS, P4
 from tests.equivariance.small_network import conv
 
@@ -23,7 +23,7 @@ HEAD = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 def read(make: Callable[[int], nn.Module], *sizes: int) -> list[str]:
     found = audit(make, sizes, channels=1)
-    return [Reader(found, make).words(row) for row in found.sizes]
+    return [words(found, row) for row in found.sizes]
 
 
 def flattened(size: int) -> nn.Module:
@@ -122,6 +122,47 @@ def test_a_size_that_one_element_breaks_is_not_audited_further(monkeypatch: pyte
     assert audited == []
 
 
+class Ordinary(nn.Module):
+    """An ordinary convolution behind windows of two, cut without an operation whose sampling is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        means: Tensor = self.conv(images.unfold(2, 2, 2).unfold(3, 2, 2).amax((-2, -1))).relu().mean((2, 3))
+        return means
+
+
+def test_the_search_ends_after_as_many_failures_as_it_says() -> None:
+    network = Ordinary()
+    found = audit(network, [12], channels=1)
+    (row,) = found.sizes
+    assert [other.size for other in found.nearby.looked_at(row, range(13, 60))] == [*range(13, 13 + TRIES["unknown"])]
+    assert words(found, row) == "not equivariant"
+
+
+@pytest.mark.parametrize(("part", "read"), [(2e-7, "unknown"), (1e-4, "not equivariant")])
+def test_a_neighbour_that_float32_leaves_open_convicts_nobody(part: float, read: str) -> None:
+    class Slightly(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            pooled = nn.functional.max_pool2d(images, 2)
+            means = pooled.mean((-2, -1))
+            return torch.cat([means, means + part * pooled[:, :, 0, 1]], 1)
+
+    network = Slightly()
+    found = audit(network, [13], channels=1)
+    assert words(found, found.sizes[0]) == read
+
+
+def test_what_was_looked_at_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, seen = Attention(), list[int]()
+    monkeypatch.setattr(Nearby, "_audited", lambda _, size: seen.append(size))
+    found = audit(network, [13], channels=1, nearest=True)
+    words(found, found.sizes[0])
+    assert len(seen) == len(set(seen)) > 30
+
+
 def halved() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 1), nn.Upsample(scale_factor=0.5), *HEAD)
 
@@ -191,16 +232,16 @@ def test_a_break_that_rounding_in_float32_hides_is_left_open_and_says_so() -> No
 
 def wavelet(dtype: torch.dtype) -> tuple[Audit, str]:
     found = audit(Wavelet(dtype), [12], channels=1)
-    return found, Reader(found, lambda _: Wavelet(dtype)).words(found.sizes[0])
+    return found, words(found, found.sizes[0])
 
 
 def test_what_was_made_in_float32_is_left_open_and_said() -> None:
-    found, words = wavelet(torch.float32)
+    found, read_as = wavelet(torch.float32)
     (row,) = found.sizes
-    assert (row.decision, words, row.advice) == ("approximate", "unknown", IN_FLOAT32)
+    assert (row.decision, read_as, row.advice) == ("approximate", "unknown", IN_FLOAT32)
     assert row.document()["advice"] == IN_FLOAT32
-    found, words = wavelet(torch.float64)
-    assert (found.sizes[0].advice, words) == (None, "not proved; measured exact")
+    found, read_as = wavelet(torch.float64)
+    assert (found.sizes[0].advice, read_as) == (None, "not proved; measured exact")
 
 
 def test_a_break_that_is_larger_than_float32_resolves_is_one() -> None:

@@ -15,7 +15,7 @@ from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.explanation import explain
 from gcnnbench.equivariance.repairs import Repair, Resized, repairs
 from gcnnbench.equivariance.windows import equivariantly_subsampled, even
-from gcnnbench.equivariance.wording import Reader
+from gcnnbench.equivariance.wording import words
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.groups import P4, TRIVIAL
 from gcnnbench.nn.pathway import ResidualPathwayConv
@@ -108,8 +108,7 @@ def test_the_explanation_prints_them_with_code_and_cost() -> None:
 def test_a_network_whose_layers_never_were_reads_not_equivariant() -> None:
     def read(network: nn.Module, *sizes: int) -> list[str]:
         made = audit(network, sizes, channels=1)
-        reader = Reader(made, lambda _: network)
-        return [reader.words(row) for row in made.sizes]
+        return [words(made, row) for row in made.sizes]
 
     assert read(Strided(), 16) == ["approximate"]
     assert read(Strided(), 16, 17) == ["approximate", "not proved; measured exact"]

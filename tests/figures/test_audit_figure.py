@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from gcnnbench.equivariance.audit import audit
-from gcnnbench.equivariance.wording import Reader
+from gcnnbench.equivariance.wording import words
 from gcnnbench.figures.audit import Reading, against_depth, against_size, figure
 from gcnnbench.figures.style import COLOURS, styled
 
@@ -21,11 +21,10 @@ def plain(size: int) -> nn.Module:
 def test_sizes_are_marked_by_what_the_table_reads() -> None:
     found = audit(plain, [8, 9], channels=1)
     assert {row.decision for row in found.sizes} == {"approximate"}
-    reader = Reader(found, plain)
-    words = [reader.words(row) for row in found.sizes]
-    assert words == ["not equivariant"] * 2
+    read = [words(found, row) for row in found.sizes]
+    assert read == ["not equivariant"] * 2
     with styled():
-        made = figure(Reading(found, words), against_size)
+        made = figure(Reading(found, read), against_size)
     (axes,) = made.axes
     (points,) = axes.get_lines()
     assert points.get_label() == "not equivariant"
@@ -36,8 +35,7 @@ def test_sizes_are_marked_by_what_the_table_reads() -> None:
 def test_a_contradiction_is_not_drawn_as_what_was_measured() -> None:
     found = audit(plain, [8, 9], channels=1)
     found = replace(found, sizes=(replace(found.sizes[0], disagreement=True), found.sizes[1]))
-    reader = Reader(found, plain)
-    reading = Reading(found, [reader.words(row) for row in found.sizes])
+    reading = Reading(found, [words(found, row) for row in found.sizes])
     with styled():
         made = figure(reading, against_depth)
     labels = [line.get_label() for line in made.axes[0].get_lines()]

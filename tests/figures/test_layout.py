@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.targets import resolve
-from gcnnbench.equivariance.wording import Reader
+from gcnnbench.equivariance.wording import words
 from gcnnbench.figures.audit import Reading, against_depth, against_size
 from gcnnbench.figures.audit import figure as audit_figure
 from gcnnbench.figures.curve import draw_curve
@@ -87,8 +87,7 @@ def audited() -> Reading:
     """A network at sizes at which it is exact and others: many layers, two verdicts."""
     target = resolve("p4cnn")
     found = audit(target.make, (12, 13, 15), target.group, channels=target.channels, name=f"{LONG} of {LONG}")
-    reader = Reader(found, target.make)
-    return Reading(found, [reader.words(row) for row in found.sizes])
+    return Reading(found, [words(found, row) for row in found.sizes])
 
 
 def audit_size(_: Toy, __: list[Record]) -> Figure:

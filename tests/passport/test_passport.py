@@ -20,7 +20,7 @@ from gcnnbench.cli.app import build_app
 from gcnnbench.disk import write_whole
 from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.equivariance.sample import sample_images
-from gcnnbench.equivariance.wording import MEANINGS, Reader, Words
+from gcnnbench.equivariance.wording import MEANINGS, Words, words
 from gcnnbench.formatting import ranges
 from gcnnbench.nn.fields import Invariant
 from gcnnbench.nn.groups import P4
@@ -56,8 +56,7 @@ class BrokenInSinglePrecision(Symmetric):
 
 
 def read(found: Audit, network: nn.Module) -> list[Words]:
-    reader = Reader(found, lambda _: network)
-    return [reader.words(row) for row in found.sizes]
+    return [words(found, row) for row in found.sizes]
 
 
 @pytest.fixture(scope="module")

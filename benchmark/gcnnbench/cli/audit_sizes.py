@@ -69,7 +69,7 @@ def audit_sizes(
     """
     from gcnnbench.equivariance.audit import audit
     from gcnnbench.equivariance.claims import claimed_learnt
-    from gcnnbench.equivariance.wording import Reader
+    from gcnnbench.equivariance.wording import words
 
     with foreign_output():
         found = audit(
@@ -83,11 +83,10 @@ def audit_sizes(
             claims_trivial=target.claims_trivial,
             nearest=files.need_passport,
         )
-        reader = Reader(found, target.make, output)
-        words: list[Words] = [reader.words(row) for row in found.sizes]
+        read: list[Words] = [words(found, row) for row in found.sizes]
         learnt = {size: claimed_learnt(target, size) for size in wanted if size in target.learnt_at}
-    tell(audit_text(found, words, form, {size: one.statements(target.group) for size, one in learnt.items()}), form)
-    files.write(found, words, target, output)
+    tell(audit_text(found, read, form, {size: one.statements(target.group) for size, one in learnt.items()}), form)
+    files.write(found, read, target, output)
     told = {size: one.wrong(target.group) for size, one in learnt.items()}
     failures = [*found.failures, *(f"{size} stands in learnt_at, but {wrong}" for size, wrong in told.items() if wrong)]
     for failure in failures:

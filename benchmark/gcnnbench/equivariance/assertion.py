@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from gcnnbench.equivariance.audit import audit
 from gcnnbench.equivariance.explanation import sizes_that_do
 from gcnnbench.equivariance.factories import Model, factory
-from gcnnbench.equivariance.wording import Reader
+from gcnnbench.equivariance.wording import words
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
 
@@ -40,13 +40,12 @@ def assert_equivariant(
     """
     found = audit(model, sizes, group, channels=channels, output=output, nearest=True)
     make = factory(model, name=found.network)
-    reader = Reader(found, make, output)
     messages = []
     for row in found.sizes:
         if row.decision == "exact" and not row.disagreement:
             continue
         at = f" at {row.first_break}" if row.first_break else ""
-        verdict = reader.words(row)
+        verdict = words(found, row)
         message = f"{found.network} is {verdict} under {found.group} at input size {row.size}{at}: {row.reason}"
         wrong = row.decision != "exact"  # of a size that is measured exact no other one is any better
         near = sizes_that_do(make, row, found.channels, found.acting_group) if wrong else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import index
 
 from gcnnbench.equivariance.channels import find_channels
@@ -19,13 +19,26 @@ from gcnnbench.nn.groups import group as group_of_name
 
 @dataclass(frozen=True)
 class Audit:
-    """A network over input sizes, under one group. `claims` are the sizes at which it is said to be exact."""
+    """A network over input sizes, under one group.
+
+    Args:
+        network: its name.
+        acting_group: the group.
+        sizes: a row for each.
+        nearby: the sizes near these, which are looked at when they are asked for.
+        claims: the sizes at which it is said to be exact.
+    """
 
     network: str
     acting_group: ActingGroup
     sizes: tuple[SizeAudit, ...]
-    channels: int
+    nearby: Nearby = field(repr=False, compare=False)
     claims: tuple[int, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Of its input."""
+        return self.nearby.channels
 
     @property
     def group(self) -> str:
@@ -87,10 +100,10 @@ def audit(
     channels = find_channels(make, wanted, called, channels, images)
     group = group if len(group) > 1 else P4
     rows = [audit_size(make, size, group, channels, output, images, claims_trivial) for size in wanted]
+    nearby = Nearby(make, group, channels, output, images, {row.size: row for row in rows})
     if nearest:
-        nearby = Nearby(make, group, channels, output, images, {row.size: row for row in rows})
         rows = [replace(row, nearest=nearby.nearest(row)) for row in rows]
-    return Audit(called, group, tuple(rows), channels, tuple(claims))
+    return Audit(called, group, tuple(rows), nearby, tuple(claims))
 
 
 def _sizes(given: Iterable[int]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from gcnnbench.equivariance.nearby import by_call
 from gcnnbench.equivariance.repairs import Repair, repairs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.size_audit import SizeAudit
-from gcnnbench.equivariance.wording import MEANINGS, Reader, Words
+from gcnnbench.equivariance.wording import MEANINGS, Words, words
 from gcnnbench.nn.fields import Field
 from gcnnbench.nn.groups import P4, ActingGroup
 
@@ -50,23 +50,23 @@ def explain(
         nearest=True,
     )
     make, row = factory(model, name=found.network), found.sizes[0]
-    words = Reader(found, make, output).words(row)
+    verdict = words(found, row)
     mended: list[Repair] = []
-    if words in ("approximate", "broken at every size"):
+    if verdict in ("approximate", "broken at every size"):
         mended = repairs(make, row, found.acting_group, found.channels, output=output)
-    return "\n".join(_lines(found, row, make, words, mended))
+    return "\n".join(_lines(found, row, make, verdict, mended))
 
 
 def sizes_that_do(make: Factory, row: SizeAudit, channels: int, group: ActingGroup) -> list[str]:
     """For each of the nearest sizes that would do, what the breaking layers see there instead of what they see here."""
     if row.seen is None or row.decision == "exact":
         return []
-    words = []
+    told = []
     for size in row.nearest:
         there = watch(make(size), sample_images(2, channels, size), group.elements)
         changes = _changes(row.seen, there, group)
-        words.append(f"{size} instead of {row.size}: {', '.join(changes) or 'no operation breaks there'}")
-    return words
+        told.append(f"{size} instead of {row.size}: {', '.join(changes) or 'no operation breaks there'}")
+    return told
 
 
 def _changes(here: Certificate, there: Certificate, group: ActingGroup) -> list[str]:
@@ -78,11 +78,11 @@ def _changes(here: Certificate, there: Certificate, group: ActingGroup) -> list[
     ]
 
 
-def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: list[Repair]) -> Iterator[str]:
+def _lines(found: Audit, row: SizeAudit, make: Factory, verdict: Words, mended: list[Repair]) -> Iterator[str]:
     group = found.acting_group
-    yield f"{found.network} at {row.size} under {found.group}: {words}"
-    if words in MEANINGS and words != "inapplicable":
-        yield f"({MEANINGS[words]})"
+    yield f"{found.network} at {row.size} under {found.group}: {verdict}"
+    if verdict in MEANINGS and verdict != "inapplicable":
+        yield f"({MEANINGS[verdict]})"
     if row.seen is None or row.measured is None:
         yield f"it cannot take this size: {row.reason}" if row.decision == "inapplicable" else str(row.reason)
         return
@@ -110,19 +110,19 @@ def _lines(found: Audit, row: SizeAudit, make: Factory, words: Words, mended: li
     yield "subgroups: " + ", ".join(f"{name} {verdict}" for name, verdict in row.measured.subgroups.items())
     if row.decision == "approximate":
         yield ""
-        yield from _repaired(row, sizes_that_do(make, row, found.channels, group), words, mended)
+        yield from _repaired(row, sizes_that_do(make, row, found.channels, group), verdict, mended)
 
 
-def _repaired(row: SizeAudit, sizes: list[str], words: Words, mended: list[Repair]) -> Iterator[str]:
+def _repaired(row: SizeAudit, sizes: list[str], verdict: Words, mended: list[Repair]) -> Iterator[str]:
     """What makes it exact, each tried; or that nothing was found."""
     if sizes:
         yield "sizes at which it is exact, measured:"
         yield from (f"  {line}" for line in sizes)
     elif row.advice:
         yield row.advice
-    elif words == "not equivariant":
+    elif verdict == "not equivariant":
         yield "no input size repairs this: it is not exact where no sampling is known to break it either"
-    elif words == "broken at every size":
+    elif verdict == "broken at every size":
         yield "no input size nearby repairs this: sampling breaks it at each that it takes"
     else:
         yield "no input size nearby repairs this"

@@ -10,16 +10,12 @@ the error is no larger than what float32 resolves, nothing of the symmetry. Else
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 from gcnnbench.equivariance.audit import Audit
-from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.nearby import Nearby, around
 from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.formatting import ranges
-from gcnnbench.nn.fields import Field
 
 Words = Literal[
     "exact",
@@ -44,49 +40,30 @@ MEANINGS: dict[Words, str] = {
 }
 
 
-@dataclass
-class Reader:
-    """Reads the rows of one audit; what it measures beside them is measured once.
-
-    Args:
-        found: the audit.
-        make: the network for a size.
-        output: how the output should transform; invariant logits where None.
-    """
-
-    found: Audit
-    make: Factory
-    output: Field | None = None
-
-    @cached_property
-    def nearby(self) -> Nearby:
-        """The sizes of the audit, and those that were looked at for words."""
-        known = {row.size: row for row in self.found.sizes}
-        return Nearby(self.make, self.found.acting_group, self.found.channels, self.output, known=dict(known))
-
-    def words(self, row: SizeAudit) -> Words:
-        """What a row reads."""
-        if row.disagreement:
-            return "contradictory"
-        if row.decision == "exact":
-            return "exact" if row.seen is not None and row.seen.verdict == "exact" else "not proved; measured exact"
-        if row.settled != "approximate":
-            return row.settled
-        return "not equivariant" if row.grid == "symmetric" else self._by_other_sizes(row)
-
-    def _by_other_sizes(self, row: SizeAudit) -> Words:
-        known = (size for size in self.nearby.exact_sizes if size != row.size)
-        found = {other.settled for other in self.nearby.looked_at(row, (*known, *around(row.size)))}
-        if "exact" in found:
-            return "approximate"
-        if "approximate" in found:
-            return "not equivariant"
-        return "unknown" if found else "broken at every size"
+def words(found: Audit, row: SizeAudit) -> Words:
+    """What a row of an audit reads."""
+    if row.disagreement:
+        return "contradictory"
+    if row.decision == "exact":
+        return "exact" if row.seen is not None and row.seen.verdict == "exact" else "not proved; measured exact"
+    if row.settled != "approximate":
+        return row.settled
+    return "not equivariant" if row.grid == "symmetric" else _by_other_sizes(found.nearby, row)
 
 
-def legend(found: Audit, words: list[Words]) -> list[str]:
+def _by_other_sizes(nearby: Nearby, row: SizeAudit) -> Words:
+    known = (size for size in nearby.exact_sizes if size != row.size)
+    found = {other.settled for other in nearby.looked_at(row, (*known, *around(row.size)))}
+    if "exact" in found:
+        return "approximate"
+    if "approximate" in found:
+        return "not equivariant"
+    return "unknown" if found else "broken at every size"
+
+
+def legend(found: Audit, read: list[Words]) -> list[str]:
     """What the words that occur mean, and what the errors are, one sentence a line."""
-    lines = [f"{word}: {MEANINGS[word]}" for word in MEANINGS if word in words]
+    lines = [f"{word}: {MEANINGS[word]}" for word in MEANINGS if word in read]
     inputs: dict[str, list[int]] = defaultdict(list)
     left_open: dict[str, list[int]] = defaultdict(list)
     for row in found.sizes:

@@ -84,7 +84,7 @@ def passport(
     Args:
         found: the audit.
         make: the network for a size, as it was audited.
-        verdicts: what each row of the audit reads (`wording.Reader`).
+        verdicts: what each row of the audit reads (`wording.words`).
         output: how the output transforms; invariant logits where None.
         names: the arithmetics that are measured, of `arithmetic.ROUNDOFF`.
     """

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gcnnbench.equivariance.audit import audit
+from gcnnbench.equivariance import wording
+from gcnnbench.equivariance.audit import Audit, audit
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.macs import macs
 from gcnnbench.equivariance.repairs import repairs
 from gcnnbench.equivariance.sample import sample_images
 from gcnnbench.equivariance.size_audit import SizeAudit
 from gcnnbench.equivariance.targets import importable
-from gcnnbench.equivariance.wording import Reader, Words
+from gcnnbench.equivariance.wording import Words
 from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.nn.groups import group as group_of
 from gcnnbench.zoo.building import Found, NotHereError, find, target
@@ -102,11 +103,10 @@ def _audited(card: ZooCard, network: ZooNetwork, found: Found) -> list[ZooRow]:
     aim, group = target(network, found), group_of(network.judged)
     make, channels = aim.make, aim.channels or network.channels
     done = audit(make, network.sizes, group, channels=channels, name=network.name)
-    reader = Reader(done, make)
     rows = []
     for row in done.sizes:
         plain = network.claims == "nothing" and row.decision == "approximate" and not row.disagreement
-        words: Verdict = "not exact" if plain else reader.words(row)
+        words: Verdict = "not exact" if plain else wording.words(done, row)
         rows.append(
             ZooRow(
                 card,
@@ -115,20 +115,20 @@ def _audited(card: ZooCard, network: ZooNetwork, found: Found) -> list[ZooRow]:
                 words,
                 first_break=row.first_break,
                 error=row.error,
-                repair=_repair(make, row, reader, channels) if words == "approximate" else None,
+                repair=_repair(make, row, done) if words == "approximate" else None,
                 reason=row.reason if words not in DECIDED else None,
             )
         )
     return rows
 
 
-def _repair(make: Factory, row: SizeAudit, reader: Reader, channels: int) -> str | None:
+def _repair(make: Factory, row: SizeAudit, done: Audit) -> str | None:
     """The nearest size known to be exact, and the cheapest change at this one where the network is small."""
-    sizes = sorted(reader.nearby.exact_sizes, key=lambda size: (abs(size - row.size), size))
+    sizes = sorted(done.nearby.exact_sizes, key=lambda size: (abs(size - row.size), size))
     found = [f"{sizes[0]} pixels"] if sizes else []
-    image = sample_images(1, channels, row.size)
+    image = sample_images(1, done.channels, row.size)
     if macs(make(row.size), image) <= REPAIRED_MACS:
-        changes = repairs(make, row, reader.found.acting_group, channels)
+        changes = repairs(make, row, done.acting_group, done.channels)
         if changes:
             found.append(min(changes, key=lambda change: change.macs).what)
     return "; or ".join(found) or None
