@@ -21,10 +21,11 @@ from gcnnbench.equivariance.certificate.verdict import Certificate
 from gcnnbench.equivariance.deviations import OUTPUT, UnjudgedError, deviations
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
+from gcnnbench.equivariance.judgement import IN_DOUBT
 from gcnnbench.equivariance.precision import float64_device, tensors
 from gcnnbench.equivariance.results import GridVerdict
 from gcnnbench.equivariance.sample import sample_images
-from gcnnbench.equivariance.size_audit import SINGLE, Images, SizeAudit, audit_size
+from gcnnbench.equivariance.size_audit import Images, SizeAudit, audit_size
 from gcnnbench.foreign_code import REFUSALS
 from gcnnbench.nn.fields import Field, Invariant
 from gcnnbench.nn.groups import ActingGroup, Element
@@ -119,14 +120,14 @@ class Nearby:
         return audit_size(self.make, size, self.group, self.channels, self.output, self.images)
 
     def _plainly_broken(self, network: nn.Module, images: Tensor) -> bool:
-        """Whether one element is enough to see that it is not exact: most sizes need no more than this."""
+        """Whether one element and two images show that it is not exact beyond doubt: most sizes need no more."""
         shown = images.to(float64_device(network, images), torch.float64)
         first = next(element for element in self.group.elements if element != Element())
         try:
             found = deviations(network, tensors, shown, [first], self.output or Invariant())
         except (UnjudgedError, *REFUSALS):
             return False
-        return any(one.layer == OUTPUT and one.error > SINGLE for one in found)
+        return any(one.layer == OUTPUT and one.error > IN_DOUBT for one in found)
 
 
 def around(size: int) -> Iterator[int]:
