@@ -33,7 +33,7 @@ from gcnnbench.nn.groups import ActingGroup, Element
 REACH = 33
 """How far from a size another one is looked for."""
 TRIES: dict[GridVerdict, int] = {"symmetric": 2, "unknown": 16}
-"""At how many of the nearest sizes with such sampling a network may fail before no more are looked at."""
+"""At how many of the nearest sizes with such sampling a network is looked at."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Nearby:
         return tuple(other.size for other in last if other.decision == "exact")
 
     def looked_at(self, row: SizeAudit, sizes: Iterable[int], smallest: int | None = None) -> list[SizeAudit]:
-        """Rows of other sizes up to the first exact one, or until the network failed at `TRIES` of them.
+        """Rows of other sizes up to the first exact one, or until `TRIES` of them were looked at.
 
         Args:
             row: the size in question, with its certificate.
@@ -84,7 +84,7 @@ class Nearby:
             smallest: below it a size counts only where its sampling is known; this size where None.
         """
         found: list[SizeAudit] = []
-        failed = Counter[GridVerdict]()
+        tried = Counter[GridVerdict]()
         for size in sizes:
             other = self._at(size)
             if other is None or other.seen is None or row.seen is None or _does_less(other.seen, row.seen):
@@ -92,8 +92,8 @@ class Nearby:
             if other.grid == "unknown" and size < (row.size if smallest is None else smallest):
                 continue
             found.append(other)
-            failed[other.grid] += other.settled == "approximate"
-            if other.decision == "exact" or failed[other.grid] == TRIES[other.grid]:
+            tried[other.grid] += 1
+            if other.decision == "exact" or tried[other.grid] == TRIES[other.grid]:
                 break
         return found
 
