@@ -119,15 +119,19 @@ def test_where_no_record_can_be_kept_nothing_is_trained(
         api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, cards=cards)
 
 
-def test_a_record_that_the_disk_refuses_is_told_in_a_sentence(
+def test_a_record_that_the_disk_refuses_is_not_lost(
     cards: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
 
     monkeypatch.setattr(Store, "add", full)
-    with pytest.raises(UserError, match="No space left on device"):
+    with pytest.raises(api.NotKeptError, match="No space left on device") as refused:
         api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, limit=40, cards=cards)
+    monkeypatch.undo()
+    cell = Cell(cards, "tiny", "z2cnn@8", 0, "cpu", 1, tmp_path, 40)
+    Store(tmp_path).add(cell, refused.value.finished)
+    assert Store(tmp_path).record(cell) == refused.value.finished.record
 
 
 def test_other_weights_are_refused(cards: Registry, tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ What a verb prints, the function of its name returns as plain data; group layers
 
 from __future__ import annotations
 
-from gcnnbench.api.networks import build, load_model, registry, run_cell
+from gcnnbench.api.networks import NotKeptError, build, load_model, registry, run_cell
 from gcnnbench.api.results import compare, compare_directories, explain, figure, leaderboard
 from gcnnbench.api.verification import check_submission, verify_bundle, verify_claims, verify_records
 from gcnnbench.equivariance.audit import Audit, audit
 
 __all__ = [
     "Audit",
+    "NotKeptError",
     "audit",
     "build",
     "check_submission",

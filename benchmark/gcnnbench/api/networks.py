@@ -22,10 +22,19 @@ from gcnnbench.plain_files import read_plain
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.cell_run import run_to_end
 from gcnnbench.runs.files import WEIGHTS_BYTES, weights_path
+from gcnnbench.runs.finish import Finished
 from gcnnbench.runs.plan import plan, status
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.scoring.weights import load_weights
+
+
+class NotKeptError(UserError):
+    """A cell has ended, but its record could not be kept; `finished` has it, with the contents of its files."""
+
+    def __init__(self, reason: str, finished: Finished) -> None:
+        super().__init__(reason)
+        self.finished = finished
 
 
 def registry(include: Sequence[Folder] = ()) -> Registry:
@@ -131,7 +140,8 @@ def run_cell(
 
     Raises:
         UserError: there is no such cell, the benchmark is superseded, its data is missing, another process runs it, or
-            its record could not be kept.
+            nothing can be written to `results`.
+        NotKeptError: the disk refused the record when it was made; the error has it.
         DivergedError: the loss is not finite.
         UnusableError: the predictions cannot be scored.
     """
@@ -165,5 +175,5 @@ def run_cell(
         try:
             store.add(cell, finished, repeat=repeat)
         except OSError as error:
-            raise UserError(told(error)) from error
+            raise NotKeptError(told(error), finished) from error
     return finished.record

@@ -27,21 +27,17 @@ GRID = 48
 def power(seeds: int, published: Summary, tolerance: float) -> float | None:
     """The probability that a true claim is called reproduced with so many seeds of ours.
 
-    Null for a single published run, whose spread nobody knows.
+    Null where the published spread is not known: of a single run, or of runs whose deviation is printed as nothing.
     """
-    if published.std is None:
-        return None
-    return _power(seeds, published.n, tolerance / published.std if published.std else float("inf"))
+    return _power(seeds, published.n, tolerance / published.std) if published.std else None
 
 
 def seeds_for_power(published: Summary, tolerance: float) -> int | None:
     """The smallest number of our seeds, from two on, at which a true claim is reproduced with probability `POWER`.
 
-    Null if none up to `MOST_SEEDS` is, and for a single published run.
+    Null if none up to `MOST_SEEDS` is, and where `power` is.
     """
-    if published.std is None:
-        return None
-    return _seeds(published.n, tolerance / published.std if published.std else float("inf"))
+    return _seeds(published.n, tolerance / published.std) if published.std else None
 
 
 def seeds_for_order(pairs: Sequence[tuple[Summary, Summary]]) -> int | None:
