@@ -31,6 +31,7 @@ def air_network(
     logit_scale: float,
     group: Group,
     equivariant_pools: bool = False,
+    stem_norm: bool = False,
 ) -> Network:
     """A 2×2 lifting convolution, three blocks that halve the size, global maximum, coset maximum, linear layer.
 
@@ -49,6 +50,7 @@ def air_network(
         logit_scale: a factor of the logits.
         group: the group of the features.
         equivariant_pools: whether the pools are `EquivariantMaxPool`.
+        stem_norm: whether a norm follows the lifting convolution, which then has no bias.
 
     Raises:
         UserError: there are not three widths, or the input is too small.
@@ -67,7 +69,8 @@ def air_network(
         start_as_identity(conv)
         return conv
 
-    layers: Layers = {"stem": GroupConv(channels, stem, 2, group=group, in_group=TRIVIAL), "gelu0": gelu(field)}
+    layers: Layers = {"stem": GroupConv(channels, stem, 2, group=group, in_group=TRIVIAL, bias=not stem_norm)}
+    layers |= activated("0", stem) if stem_norm else {"gelu0": gelu(field)}
     before = stem
     for block, width in enumerate(widths, start=1):
         layers[f"conv{block}a"] = convolution(before, width)
