@@ -40,6 +40,7 @@ ELSEWHERE = {
     "0.30": "models/p4cnn/model.yaml",
     "0.35": "docs/studies/z2cnn-dropout-35/model.yaml",
     "93.0": "benchmark/gcnnbench/registry/claims/jordan2024.yaml",
+    "94.0": "benchmark/gcnnbench/registry/benchmarks/cifar10-air.yaml",
     "0.01": "benchmark/gcnnbench/registry/benchmarks/degree-mnist-halves.yaml",
 }
 """Settings and quoted numbers that are told beside results, and a card that holds each."""
@@ -132,8 +133,14 @@ def shown(title: str) -> set[tuple[str, ...]]:
     return printed(one_line("\n".join(made)))
 
 
+def of_the_answer() -> Iterator[str]:
+    """The sentences of the first section, which is of all benchmarks."""
+    yield from findings_of_rotated_digits.of_the_answer()
+    yield from findings_of_cifar10_and_pcam.of_training_and_the_break()
+
+
 COMPUTED: Mapping[str, Callable[[], Iterator[str]]] = {
-    "Exact or approximate: the answer so far": findings_of_rotated_digits.of_the_answer,
+    "Exact or approximate: the answer so far": of_the_answer,
     "The MNIST study, trained upright: version 2": findings_of_mnist.of_upright_training,
     "The MNIST study, trained under all rotations: version 2": findings_of_mnist.of_uniform_training,
     "The MNIST study, trained around 45°: version 2": findings_of_mnist.of_biased_training,
