@@ -315,6 +315,11 @@ def test_a_factory_that_is_none_is_told_in_a_sentence(content: str, name: str, m
     assert "\n" not in str(caught.value)
 
 
+def test_the_cause_is_the_last_line_of_a_traceback() -> None:
+    text = "\x1b[36mray::_stream()\x1b[39m (pid=7)\n  File …\nModuleNotFoundError: No module named 'gcnnbench'\n"
+    assert ray_engine.cause(RuntimeError(text)) == "ModuleNotFoundError: No module named 'gcnnbench'"
+
+
 def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"--on ray needs Ray: python -m pip install 'gcnnbench\[ray\]'"):

@@ -1,12 +1,13 @@
 """Quickstart on Ray with workers killed at random, on executorlib and on Dask: the records of this machine, to the bit.
 
-Without `--soak` two cells of a second and one kill; `tox run -e engines` runs all of it. What is not installed is
+Without `--soak` two cells of a second and one kill, as in the default tests; `tox run -e engines` runs all of it. What is not installed is
 skipped, and an environment that should have it says so with `--engines-required`.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from gcnnbench.runs.plan import plan
 from gcnnbench.runs.ray_engine import RayEngine
 from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
+from gcnnbench.runs.turns import Turn
 
 pytestmark = pytest.mark.filterwarnings("default")  # other people's schedulers warn of their own affairs
 COMMANDS = 3
@@ -192,6 +194,22 @@ def cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         made.add_node(num_cpus=1)
     yield made
     made.shutdown()
+
+
+def fails(*_: object) -> Iterator[object]:
+    """In the place of what a worker of Ray runs."""
+    raise ModuleNotFoundError("No module named 'elsewhere'")
+    yield
+
+
+def test_ray_tells_what_a_worker_could_not_do(cluster: Any, cells: list[Cell]) -> None:
+    engine = RayEngine(cluster.address, node_data=True)
+    try:
+        engine.stream = engine.ray.remote(max_retries=0)(fails)
+        error = engine.submit(Turn(tuple(cells[:1]), (None,), 1.0), lambda _: None).exception(timeout=120)
+    finally:
+        engine.close()
+    assert re.fullmatch(r"ModuleNotFoundError: No module named '[\w.]+'", str(error))
 
 
 def test_ray_makes_the_same_records_whatever_is_killed(

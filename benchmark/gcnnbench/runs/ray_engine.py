@@ -28,6 +28,7 @@ from gcnnbench.runs.elsewhere import take_elsewhere, unpacked
 from gcnnbench.runs.turns import Message, Turn
 
 Array = NDArray[Any]
+TOKEN = "; one that asks for Ray's token is joined with RAY_AUTH_MODE=token"
 LOOK_SECONDS = 5.0
 """How long what the cluster has room for is believed; nodes come and go."""
 
@@ -61,7 +62,7 @@ class RayEngine:
             self.ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise UserError(
-                as_line(f"--address {self.address}: no cluster to be joined there ({error})", 300)
+                as_line(f"--address {self.address}: no cluster to be joined there ({error}){TOKEN}", 400)
             ) from error
         # a worker of a GPU would be replaced after each turn, and import torch anew
         self.stream = self.ray.remote(max_calls=0, max_retries=0)(_stream)
@@ -88,6 +89,8 @@ class RayEngine:
             try:
                 for message in messages:
                     tell(self.ray.get(message))
+            except self.ray.exceptions.RayTaskError as error:
+                done.set_exception(RuntimeError(cause(error)))
             except BaseException as error:
                 done.set_exception(error)
             else:
@@ -119,6 +122,11 @@ class RayEngine:
                     arrays = (part.images.numpy(), part.labels.numpy())
                     self.objects[digests[name]] = self.ray.put(arrays)
         return tuple(digests), tuple(self.objects[digest] for digest in digests.values())
+
+
+def cause(error: Exception) -> str:
+    """What failed on a worker of Ray: the last line of the traceback that its error's text is."""
+    return str(error).strip().rpartition("\n")[2]
 
 
 def _stream(turn: Turn, names: tuple[str, ...], *arrays: tuple[Array, Array]) -> Iterator[Message]:
