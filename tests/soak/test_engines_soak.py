@@ -1,7 +1,7 @@
 """Quickstart on Ray with workers killed at random, on executorlib and on Dask: the records of this machine, to the bit.
 
-Without `--soak` two cells of a second and one kill, as in the default tests; `tox run -e engines` runs all of it. What is not installed is
-skipped, and an environment that should have it says so with `--engines-required`.
+Without `--soak` two cells of a second and one kill, as in the default tests; `tox run -e engines` runs all of it. What
+is not installed is skipped, and an environment that should have it says so with `--engines-required`.
 """
 
 from __future__ import annotations
@@ -194,6 +194,16 @@ def cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         made.add_node(num_cpus=1)
     yield made
     made.shutdown()
+
+
+def test_a_gpu_has_room_for_as_many_turns_as_it_has_shares(cluster: Any) -> None:
+    cluster.add_node(num_cpus=64, num_gpus=1)
+    for share, turns in ((1, 1), (0.5, 2), (0.2, 5), (0.1, 10), (0.05, 20)):
+        engine = RayEngine(cluster.address, gpus=share)
+        try:
+            assert (share, engine.slots) == (share, turns)
+        finally:
+            engine.close()
 
 
 def fails(*_: object) -> Iterator[object]:

@@ -29,6 +29,8 @@ from gcnnbench.runs.turns import Message, Turn
 
 Array = NDArray[Any]
 TOKEN = "; one that asks for Ray's token is joined with RAY_AUTH_MODE=token"
+SHARES = 10_000
+"""Ray counts resources in so many parts of one."""
 LOOK_SECONDS = 5.0
 """How long what the cluster has room for is believed; nodes come and go."""
 
@@ -110,7 +112,9 @@ class RayEngine:
     def _room_on(self, node: dict[str, Any]) -> int:
         has = node["Resources"] if node["Alive"] else {}
         wanted = {"CPU": self.cores, "GPU": self.gpus}
-        return int(min(has.get(name, 0) // amount for name, amount in wanted.items() if amount))
+        return min(
+            round(has.get(name, 0) * SHARES) // round(amount * SHARES) for name, amount in wanted.items() if amount
+        )
 
     def _data(self, cell: Cell) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """The names of a data set's parts, and for each its images and labels in the object store."""
