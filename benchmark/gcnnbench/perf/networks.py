@@ -18,7 +18,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.perf import steerable
 from gcnnbench.rewriting.plain import to_plain
-from gcnnbench.training.capture import CapturedStep, CudaGraph
+from gcnnbench.training.capture import CapturedStep, CudaGraph, Graph
 
 OURS, FLOOR, NCHW = "gcnnbench", "floor", "nchw"
 """`nchw` is the limit of plain convolutions with leaf filter banks of the expanded size and norms of their own for each
@@ -26,6 +26,8 @@ group element, in PyTorch's default layout; `floor` the same in channels_last me
 
 RECORDED = f"{OURS}, CUDA graph"
 """The suite's training step, recorded as a CUDA graph and replayed."""
+GRAPHS: dict[str, Callable[[], Graph]] = {"cuda": CudaGraph}
+"""What records a step, by the kind of device; the others have nothing."""
 
 STEERABLE = ("e2cnn", "escnn")
 CLASSES = 10
