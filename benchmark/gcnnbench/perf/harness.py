@@ -51,9 +51,8 @@ READ = (500, 1000, 2000)
 def cell(bench: Bench) -> Iterator[Comparison]:
     """An epoch and its scoring by the suite, and by a loop written out: what the harness costs.
 
-    Each candidate trains a network of its own, on from one epoch to the next. So what a training does once – a first step
-    as it is, the recording of a graph – is in the epochs that warm up, and every step that is timed of a recorded one
-    is a replay.
+    Each candidate trains a network of its own, on from one epoch to the next. So what a training does once, as a first
+    step or the recording of a graph, is in the epochs that warm up; every timed step of a recorded one is a replay.
     """
     threads = torch.get_num_threads()
     registry = Registry.load([])

@@ -16,7 +16,7 @@ from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.perf import networks
-from gcnnbench.perf.bench import Bench
+from gcnnbench.perf.bench import Bench, Prepare
 from gcnnbench.perf.networks import FLOOR, NCHW, OURS, P4CNN, RECORDED, SETTINGS, Setting
 from gcnnbench.perf.report import Comparison
 from gcnnbench.perf.timing import Work
@@ -65,14 +65,17 @@ def training(bench: Bench) -> Iterator[Comparison]:
     for setting in SETTINGS:
         made, missing = networks.candidates(setting, bench.device)
         shown, labels = networks.images(setting, bench.device)
-        work: dict[str, Work] = {name: networks.training_step(network, shown, labels) for name, network in made.items()}
-        flops = networks.useful_flops(work[FLOOR])
-        if bench.device.type == "cuda":
-            work[RECORDED] = networks.recorded_step(made[OURS], shown, labels)
+        steps: dict[str, Prepare] = {
+            name: partial(networks.training_step, network, shown, labels) for name, network in made.items()
+        }
+        flops = networks.useful_flops(steps[FLOOR]())
+        if (graph := networks.GRAPHS.get(bench.device.type)) is not None:
+            steps[RECORDED] = partial(networks.recorded_step, made[OURS], shown, labels, graph)
         else:
             missing[RECORDED] = f"a {bench.device.type} has none"
+        work = {name: prepare() for name, prepare in steps.items()}
         yield bench.compare(
-            "training", setting.title, work, reference=NCHW, flops=flops, memory=True, missing=missing, share=2
+            "training", setting.title, work, reference=NCHW, flops=flops, memory=steps, missing=missing, share=2
         )
 
 
@@ -88,12 +91,18 @@ def evaluation(bench: Bench) -> Iterator[Comparison]:
             network.eval()
         chosen = {OURS: for_scoring(made[OURS]), unfolded: made[OURS]}
         chosen |= {name: network for name, network in made.items() if name != OURS}
-        work: dict[str, Work] = {name: partial(network, shown) for name, network in chosen.items()}
+        scores: dict[str, Prepare] = {name: partial(_scoring, network, shown) for name, network in chosen.items()}
         with torch.inference_mode(False), torch.no_grad():
-            flops = networks.useful_flops(work[FLOOR])
+            flops = networks.useful_flops(scores[FLOOR]())
+        work = {name: prepare() for name, prepare in scores.items()}
         yield bench.compare(
-            "evaluation", setting.title, work, reference=NCHW, flops=flops, memory=True, missing=missing
+            "evaluation", setting.title, work, reference=NCHW, flops=flops, memory=scores, missing=missing
         )
+
+
+def _scoring(network: nn.Module, shown: Tensor) -> Work:
+    """The forward pass."""
+    return partial(network, shown)
 
 
 def scaling(bench: Bench) -> Iterator[Comparison]:
