@@ -313,6 +313,23 @@ def test_cells_that_sleep_are_run_and_handed_out(monkeypatch: pytest.MonkeyPatch
         engines.timed(lambda *_: None, sleeping_cells(tmp_path / "none", 0.0, 4))
 
 
+def test_engines_take_turns_in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that grows slower from run to run makes no engine slower than another by more than that."""
+    ran = list[str]()
+
+    def taken(run: engines.Run, _cells: Sequence[Cell]) -> tuple[Timing, Timing]:
+        run((), Store(Path("unused")), lambda _: None)
+        return Timing((float(len(ran)),)), Timing((float(len(ran)), 0.5))
+
+    monkeypatch.setattr(engines, "timed", taken)
+    runs = {name: lambda *_, name=name: ran.append(name) for name in ("one", "two", "three")}
+    begun, each = engines.in_rounds(runs, ())
+    assert ran == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
+    assert {name: timing.median for name, timing in begun.items()} == {"one": 6.0, "two": 4.0, "three": 5.0}
+    assert each["one"].seconds == (1.0, 0.5, 6.0, 0.5, 8.0, 0.5)
+    assert list(begun) == list(each) == list(runs)
+
+
 def test_an_engine_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     candidates = [(name, "torch" if name == engines.LOCAL else "no_such", run) for name, _, run in engines.candidates()]
     assert [name for name, _, _ in candidates] == [engines.LOCAL, *engines.ENGINES, engines.RAY]
