@@ -43,6 +43,7 @@ class Bench:
         memory: Mapping[str, Prepare] | None = None,
         missing: Mapping[str, str] | None = None,
         share: float = 1.0,
+        images: int | None = None,
     ) -> Comparison:
         """Time candidates in turn.
 
@@ -55,6 +56,7 @@ class Bench:
             memory: what makes the work of those anew whose high-water mark is taken, too.
             missing: candidates that cannot be measured, with the reason.
             share: of the time that a comparison may take.
+            images: that the work goes through once.
         """
         timings = self.time(work, share)
         for name, timing in timings.items() if flops else ():
@@ -68,6 +70,7 @@ class Bench:
             peak=self.peak.flops,
             memory={name: self.high_water(prepare) for name, prepare in memory.items()} if memory else None,
             missing=missing,
+            images=images,
         )
 
     def time(self, work: Mapping[str, Work], share: float = 1.0) -> dict[str, Timing]:

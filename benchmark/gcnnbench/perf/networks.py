@@ -51,10 +51,15 @@ class Setting:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def sized(self) -> str:
+        """The network and its size, with which the title begins."""
+        return f"{self.slug} {self.size}×{self.size},"
+
+    @property
     def title(self) -> str:
         """As tables show it."""
         given = "".join(f", {name} {value}" for name, value in self.hyperparameters.items())
-        return f"{self.slug} {self.size}×{self.size}, batch {self.batch}{given}"
+        return f"{self.sized} batch {self.batch}{given}"
 
     def network(self) -> nn.Module:
         """The suite's network, without dropout, which the others have not either."""

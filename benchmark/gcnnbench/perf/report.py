@@ -44,6 +44,9 @@ class Comparison(Model):
     section: OutsideLine
     title: OutsideLine
     reference: OutsideLine
+    images: Positive | None = Field(
+        default=None, description="that the work goes through once; null where none is said"
+    )
     rows: tuple[Measured, ...]
 
     def row(self, name: str) -> Measured | None:
@@ -101,6 +104,7 @@ def compared(
     peak: float | None = None,
     memory: Mapping[str, int] | None = None,
     missing: Mapping[str, str] | None = None,
+    images: int | None = None,
 ) -> Comparison:
     """A comparison of timings taken in turn.
 
@@ -113,6 +117,7 @@ def compared(
         peak: the machine's FLOP/s.
         memory: bytes at the high-water mark, by candidate.
         missing: candidates that could not be measured, with the reason.
+        images: that the work goes through once.
     """
     rows = []
     for name, timing in timings.items():
@@ -130,7 +135,7 @@ def compared(
             )
         )
     rows += [Measured(name=name, why=as_line(why)) for name, why in (missing or {}).items()]
-    return Comparison(section=section, title=title, reference=reference, rows=tuple(rows))
+    return Comparison(section=section, title=title, reference=reference, images=images, rows=tuple(rows))
 
 
 def spread(found: Ratio) -> Spread:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gcnnbench.device import scoring_batch
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
@@ -81,11 +82,12 @@ def training(bench: Bench) -> Iterator[Comparison]:
 
 @torch.inference_mode()
 def evaluation(bench: Bench) -> Iterator[Comparison]:
-    """Whole networks in evaluation mode; the suite's as it scores, and as it is."""
+    """Whole networks, as many images at once as are scored; the suite's as it scores, and as it is."""
     for setting in SETTINGS:
         with torch.inference_mode(False):  # a step is tried with those of other libraries
             made, missing = networks.candidates(setting, bench.device)
-        shown, _ = networks.images(setting, bench.device)
+        scored = replace(setting, batch=scoring_batch(bench.device, setting.size))
+        shown, _ = networks.images(scored, bench.device)
         unfolded = f"{OURS}, norms not folded"
         for network in made.values():
             network.eval()
@@ -96,7 +98,14 @@ def evaluation(bench: Bench) -> Iterator[Comparison]:
             flops = networks.useful_flops(scores[FLOOR]())
         work = {name: prepare() for name, prepare in scores.items()}
         yield bench.compare(
-            "evaluation", setting.title, work, reference=NCHW, flops=flops, memory=scores, missing=missing
+            "evaluation",
+            scored.title,
+            work,
+            reference=NCHW,
+            flops=flops,
+            memory=scores,
+            missing=missing,
+            images=scored.batch,
         )
 
 

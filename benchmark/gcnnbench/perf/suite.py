@@ -83,5 +83,5 @@ def measure(
         peak=peak.flops,
         peak_of=peak.name,
         comparisons=tuple(map(peak.shares, found)),
-        targets=targets(found),
+        targets=targets(found, place.type),
     )

@@ -36,10 +36,16 @@ def comparison_as_markdown(comparison: Comparison) -> str:
     counted = any(row.flops for row in comparison.rows)
     weighed = counted or any(row.memory is not None for row in comparison.rows)
     headers = ["candidate", "seconds", "time", "quartiles"]
-    headers += [*(["GFLOP/s", "of peak"] if counted else []), *(["memory"] if weighed else [])]
+    headers += [
+        *(["images/s"] if comparison.images else []),
+        *(["GFLOP/s", "of peak"] if counted else []),
+        *(["memory"] if weighed else []),
+    ]
     rows = []
     for row in comparison.rows:
         cells = [row.name, _seconds(row), *_ratio(row.time, row.why)]
+        if comparison.images:
+            cells.append(f"{comparison.images / row.seconds:,.0f}" if row.seconds else NOTHING)
         if counted:
             cells.append(f"{row.flops / 1e9:,.0f}" if row.flops else NOTHING)
             cells.append(f"{100 * row.share_of_peak:.0f}%" if row.share_of_peak else NOTHING)
