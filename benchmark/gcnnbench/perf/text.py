@@ -35,8 +35,10 @@ def comparison_as_markdown(comparison: Comparison) -> str:
     """One table: a row for each candidate."""
     counted = any(row.flops for row in comparison.rows)
     weighed = counted or any(row.memory is not None for row in comparison.rows)
+    numbered = any(row.count is not None for row in comparison.rows)
     headers = ["candidate", "seconds", "time", "quartiles"]
     headers += [
+        *(["count"] if numbered else []),
         *(["images/s"] if comparison.images else []),
         *(["GFLOP/s", "of peak"] if counted else []),
         *(["memory"] if weighed else []),
@@ -44,6 +46,8 @@ def comparison_as_markdown(comparison: Comparison) -> str:
     rows = []
     for row in comparison.rows:
         cells = [row.name, _seconds(row), *_ratio(row.time, row.why)]
+        if numbered:
+            cells.append(f"{row.count:,.1f}" if row.count is not None else NOTHING)
         if comparison.images:
             cells.append(f"{comparison.images / row.seconds:,.0f}" if row.seconds else NOTHING)
         if counted:
