@@ -30,11 +30,13 @@ step same-bits 150 python -m pytest -n 0 -m gpu --gpu-required -q \
 }
 step cells-compared 20 gcnnbench compare mnist-upright --results "$out/recorded" --against "$out/plain"
 
-# 3. Floor, e2cnn, FLOP/s, share of the peak, plain and recorded steps, seeds at once, and whole cells against a bare loop.
+# 3. Floor, e2cnn, FLOP/s, share of the peak, plain and recorded steps, seeds at once, and whole cells against a bare loop;
+#    and where a step's time goes. The goals on a GPU that are missed stand at the foot of the first.
 step perf 230 gcnnbench perf training evaluation cell seeds --device cuda --seconds 4 --save "$out/perf.json"
+step anatomy 40 gcnnbench perf anatomy --device cuda --save "$out/anatomy.json"
 
 # 4. Seven cells that share the device, in processes of their own and side by side in one: seconds a cell, amortised, and
-#    the records, which are the same.
+#    the records, which are the same. The aims: 15 s of a cell alone (above), 8 s of one of several.
 # shellcheck disable=SC2086
 {
   step seven-at-once 140 gcnnbench run $cell --seeds 1-7 --jobs 7 --results "$out/recorded" --cuda-graphs

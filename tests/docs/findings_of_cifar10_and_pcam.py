@@ -71,8 +71,8 @@ def of_cifar10() -> Iterator[str]:
     at_full_rate = f"where the five runs at the full rate end at {min(full):.2f} to {max(full):.2f}"
     yield f"its loss never rises and ends at {losses(slow)[-1]:.2f}, {at_full_rate}, on other devices"
     for entry, words in (("z2-air@33", "equal parameters"), ("z2-air-wide@33", "equal compute")):
-        own, exact = summary(upright(runs[entry])), summary(upright(runs["p4-air@33"]))
-        test = welch(own, exact)
+        own, against = summary(upright(runs[entry])), summary(upright(exact))
+        test = welch(own, against)
         yield f"at {words}, {percent(own)}, by {points(test.difference)} {interval(test.interval)}"
         ahead = welch(summary(unseen(runs["p4-air@33"])), summary(unseen(runs[entry])))
         yield f"{points(ahead.difference)} {interval(ahead.interval)}"
@@ -107,7 +107,7 @@ def of_training_and_the_break() -> Iterator[str]:
     """The invariance errors of approximate networks before and after training."""
     states = {
         name: [
-            (run.equivariance.before.invariance_error, run.equivariance.after.invariance_error)
+            (run.equivariance.before.invariance_error or 0.0, run.equivariance.after.invariance_error or 0.0)
             for run in records(name)[entry]
         ]
         for name, entry in (

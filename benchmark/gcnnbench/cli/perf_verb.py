@@ -19,8 +19,8 @@ def perf(
         list[str],
         typer.Argument(
             metavar="SECTION",
-            help="training, evaluation, layers, learnt, cell, seeds, scaling, start-up, workers, tables, engines; "
-            "without, all but the last, which takes minutes.",
+            help="training, evaluation, layers, learnt, cell, anatomy, seeds, scaling, start-up, workers, tables, "
+            "engines; without, all but the last, which takes minutes.",
             default_factory=list,
             show_default=False,
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,9 @@ from gcnnbench.device import peak_memory, reset_peak_memory, synchronise
 from gcnnbench.perf.peak import Peak
 from gcnnbench.perf.report import Comparison, compared
 from gcnnbench.perf.timing import Timing, Work, interleaved
+
+Prepare = Callable[[], Work]
+"""Makes work that is ready to be timed."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,10 @@ class Bench:
         *,
         reference: str,
         flops: float | None = None,
-        memory: bool = False,
+        memory: Mapping[str, Prepare] | None = None,
         missing: Mapping[str, str] | None = None,
         share: float = 1.0,
+        images: int | None = None,
     ) -> Comparison:
         """Time candidates in turn.
 
@@ -49,9 +53,10 @@ class Bench:
             work: the candidates.
             reference: the candidate whose time is 1.
             flops: useful operations of the work.
-            memory: whether each one's high-water mark is taken, too.
+            memory: what makes the work of those anew whose high-water mark is taken, too.
             missing: candidates that cannot be measured, with the reason.
             share: of the time that a comparison may take.
+            images: that the work goes through once.
         """
         timings = self.time(work, share)
         for name, timing in timings.items() if flops else ():
@@ -63,21 +68,28 @@ class Bench:
             reference=reference,
             flops=flops,
             peak=self.peak.flops,
-            memory={name: self.high_water(done) for name, done in work.items()} if memory else None,
+            memory={name: self.high_water(prepare) for name, prepare in memory.items()} if memory else None,
             missing=missing,
+            images=images,
         )
 
     def time(self, work: Mapping[str, Work], share: float = 1.0) -> dict[str, Timing]:
         """Time candidates in turn; each ends when the device has done all that it was asked."""
         return interleaved({name: self._ended(done) for name, done in work.items()}, seconds=self.seconds * share)
 
-    def high_water(self, work: Work) -> int:
-        """Bytes at the high-water mark of one run, above what was there before."""
+    def high_water(self, prepare: Prepare) -> int:
+        """Bytes at the high-water mark of work and of all that is made for it, above what was there before.
+
+        A replayed graph allocates nothing: its memory is that of its recording, which belongs to the preparation.
+
+        Args:
+            prepare: makes the work anew.
+        """
         gc.collect()
         _give_back()
         reset_peak_memory(self.device)
         before = peak_memory(self.device)
-        self._ended(work)()
+        self._ended(prepare())()
         return max(0, peak_memory(self.device) - before)
 
     def _ended(self, work: Work) -> Work:

@@ -1,7 +1,8 @@
 """What engines add to a cell over the processes of this machine, and whether a thousand short cells scale.
 
-Training sleeps, so that other work on the machine has little to say. A cell's time on an engine is that between the
-ends of two cells on one of its workers, after each worker's first: start-up is told apart. The short cells are turns
+Training sleeps, so that other work on the machine has little to say, and engines take turns in rounds, so that it
+meets all of them alike. A cell's time on an engine is that between the ends of two cells on one of its workers, after
+each worker's first: start-up is told apart. The short cells are turns
 that only sleep and end with a record, so that what is timed with them is how `hand_out` claims, hands out and writes.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from importlib import import_module
@@ -35,7 +36,7 @@ WORKERS = 2
 SECONDS = 10.0
 """How long a cell sleeps whose overhead is measured."""
 ROUNDS = 3
-"""Cells of each worker after its first."""
+"""How often each engine is started; each worker then has a first cell and one after it."""
 SHORT_CELLS, SLOTS = 1000, os.cpu_count() or 1
 LOCAL = "local processes"
 ENGINES = {
@@ -52,20 +53,18 @@ Run = Callable[[Sequence[Cell], Store, Report], None]
 
 
 def engines(_bench: Bench) -> Iterator[Comparison]:
-    """Engines against local processes, one after another, and a thousand turns against the time they sleep."""
-    found: dict[str, tuple[Timing, Timing]] = {}
+    """Engines against local processes, in turn, and a thousand turns against the time they sleep."""
+    runs: dict[str, Run] = {}
     missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        cells = sleeping_cells(Path(folder, "long"), SECONDS, WORKERS * (1 + ROUNDS))
+        cells = sleeping_cells(Path(folder, "long"), SECONDS, 2 * WORKERS)
         for name, package, run in candidates():
             if find_spec(package) is None:
                 missing[name] = f"{package} is not installed"
             else:
-                found[name] = timed(run, cells)
-        yield compared(
-            "engines", OVERHEAD, {name: each for name, (_, each) in found.items()}, reference=LOCAL, missing=missing
-        )
-        begun = {name: first for name, (first, _) in found.items()}
+                runs[name] = run
+        begun, each = in_rounds(runs, cells)
+        yield compared("engines", OVERHEAD, each, reference=LOCAL, missing=missing)
         yield compared("engines", "until each worker has ended its first", begun, reference=LOCAL, missing=missing)
         yield scheduling(Path(folder, "short"))
 
@@ -86,6 +85,25 @@ def local(cells: Sequence[Cell], store: Store, report: Report) -> None:
 def on(make: Callable[[], Engine]) -> Run:
     """What runs cells on an engine, which is made anew for them."""
     return lambda cells, store, report: _ignored(hand_out(cells, store, report, make(), jobs=WORKERS, seconds=3600.0))
+
+
+def in_rounds(runs: Mapping[str, Run], cells: Sequence[Cell]) -> tuple[dict[str, Timing], dict[str, Timing]]:
+    """The two timings of `timed` by engine; every round starts with another engine.
+
+    Args:
+        runs: what runs cells, by engine.
+        cells: what each engine runs in each round.
+    """
+    begun: dict[str, tuple[float, ...]] = dict.fromkeys(runs, ())
+    each = dict(begun)
+    order = list(runs)
+    for _ in range(ROUNDS):
+        for name in order:
+            first, later = timed(runs[name], cells)
+            begun[name] += first.seconds
+            each[name] += later.seconds
+        order.append(order.pop(0))
+    return {name: Timing(begun[name]) for name in runs}, {name: Timing(each[name]) for name in runs}
 
 
 def timed(run: Run, cells: Sequence[Cell]) -> tuple[Timing, Timing]:

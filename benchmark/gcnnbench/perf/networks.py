@@ -18,7 +18,7 @@ from gcnnbench.errors import UserError
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.perf import steerable
 from gcnnbench.rewriting.plain import to_plain
-from gcnnbench.training.capture import CapturedStep, CudaGraph
+from gcnnbench.training.capture import CapturedStep, CudaGraph, Graph
 
 OURS, FLOOR, NCHW = "gcnnbench", "floor", "nchw"
 """`nchw` is the limit of plain convolutions with leaf filter banks of the expanded size and norms of their own for each
@@ -26,6 +26,10 @@ group element, in PyTorch's default layout; `floor` the same in channels_last me
 
 RECORDED = f"{OURS}, CUDA graph"
 """The suite's training step, recorded as a CUDA graph and replayed."""
+GRAPHS: dict[str, Callable[[], Graph]] = {"cuda": CudaGraph}
+"""What records a step, by the kind of device; the others have nothing."""
+CALLS_UNTIL_REPLAYED = 2
+"""A recorded step is made as it is by its first call, and recorded by the second."""
 
 STEERABLE = ("e2cnn", "escnn")
 CLASSES = 10
@@ -47,10 +51,15 @@ class Setting:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def sized(self) -> str:
+        """The network and its size, with which the title begins."""
+        return f"{self.slug} {self.size}×{self.size},"
+
+    @property
     def title(self) -> str:
         """As tables show it."""
         given = "".join(f", {name} {value}" for name, value in self.hyperparameters.items())
-        return f"{self.slug} {self.size}×{self.size}, batch {self.batch}{given}"
+        return f"{self.sized} batch {self.batch}{given}"
 
     def network(self) -> nn.Module:
         """The suite's network, without dropout, which the others have not either."""
@@ -123,15 +132,17 @@ def training_step(network: nn.Module, shown: Tensor, labels: Tensor) -> Callable
     return step
 
 
-def recorded_step(network: nn.Module, shown: Tensor, labels: Tensor) -> Callable[[], None]:
-    """The same passes, made once, recorded as a CUDA graph, and replayed from then on."""
+def recorded_step(network: nn.Module, shown: Tensor, labels: Tensor, graph: Callable[[], Graph]) -> Callable[[], None]:
+    """The same passes, made once, recorded in a graph and replayed once already: each call replays them."""
 
     def step(images: Tensor, classes: Tensor) -> None:
         network.zero_grad(set_to_none=True)
         F.cross_entropy(network(images), classes).backward()
 
     network.train()
-    recorded = CapturedStep(step, network, CudaGraph())
+    recorded = CapturedStep(step, network, graph())
+    for _ in range(CALLS_UNTIL_REPLAYED):
+        recorded(shown, labels)
     return lambda: recorded(shown, labels)
 
 
@@ -140,10 +151,13 @@ def recorded_steps(several: Sequence[nn.Module], shown: Tensor, labels: Tensor) 
 
     It replays, and does not draw: these networks have no dropout.
     """
+    main = torch.cuda.current_stream()
     streams, steps = [torch.cuda.Stream() for _ in several], list[Callable[[], None]]()
     for network, stream in zip(several, streams, strict=True):
+        stream.wait_stream(main)
         with torch.cuda.stream(stream):
-            steps.append(recorded_step(network, shown, labels))
+            steps.append(recorded_step(network, shown, labels, CudaGraph))
+        main.wait_stream(stream)
 
     def all_steps() -> None:
         asked = torch.cuda.current_stream()

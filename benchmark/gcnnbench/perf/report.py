@@ -35,6 +35,7 @@ class Measured(Model):
     flops: float | None = Field(default=None, description="useful operations in a second, two to a multiply-accumulate")
     share_of_peak: float | None = None
     memory: Natural | None = Field(default=None, description="bytes at the high-water mark above what was there before")
+    count: float | None = Field(default=None, description="how often it happens in the work")
     why: OutsideLine | None = None
 
 
@@ -44,6 +45,9 @@ class Comparison(Model):
     section: OutsideLine
     title: OutsideLine
     reference: OutsideLine
+    images: Positive | None = Field(
+        default=None, description="that the work goes through once; null where none is said"
+    )
     rows: tuple[Measured, ...]
 
     def row(self, name: str) -> Measured | None:
@@ -101,6 +105,8 @@ def compared(
     peak: float | None = None,
     memory: Mapping[str, int] | None = None,
     missing: Mapping[str, str] | None = None,
+    images: int | None = None,
+    counts: Mapping[str, float] | None = None,
 ) -> Comparison:
     """A comparison of timings taken in turn.
 
@@ -113,6 +119,8 @@ def compared(
         peak: the machine's FLOP/s.
         memory: bytes at the high-water mark, by candidate.
         missing: candidates that could not be measured, with the reason.
+        images: that the work goes through once.
+        counts: how often a candidate happens in the work.
     """
     rows = []
     for name, timing in timings.items():
@@ -127,10 +135,11 @@ def compared(
                 flops=speed,
                 share_of_peak=speed / peak if speed and peak else None,
                 memory=(memory or {}).get(name),
+                count=(counts or {}).get(name),
             )
         )
     rows += [Measured(name=name, why=as_line(why)) for name, why in (missing or {}).items()]
-    return Comparison(section=section, title=title, reference=reference, rows=tuple(rows))
+    return Comparison(section=section, title=title, reference=reference, images=images, rows=tuple(rows))
 
 
 def spread(found: Ratio) -> Spread:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gcnnbench.device import scoring_batch
 from gcnnbench.nn.convolution import GroupConv
 from gcnnbench.nn.dropout import Dropout
 from gcnnbench.nn.groups import P4, P4M, TRIVIAL, Group
 from gcnnbench.nn.normalisation import GroupBatchNorm
 from gcnnbench.perf import networks
-from gcnnbench.perf.bench import Bench
+from gcnnbench.perf.bench import Bench, Prepare
 from gcnnbench.perf.networks import FLOOR, NCHW, OURS, P4CNN, RECORDED, SETTINGS, Setting
 from gcnnbench.perf.report import Comparison
 from gcnnbench.perf.timing import Work
@@ -65,35 +66,52 @@ def training(bench: Bench) -> Iterator[Comparison]:
     for setting in SETTINGS:
         made, missing = networks.candidates(setting, bench.device)
         shown, labels = networks.images(setting, bench.device)
-        work: dict[str, Work] = {name: networks.training_step(network, shown, labels) for name, network in made.items()}
-        flops = networks.useful_flops(work[FLOOR])
-        if bench.device.type == "cuda":
-            work[RECORDED] = networks.recorded_step(made[OURS], shown, labels)
+        steps: dict[str, Prepare] = {
+            name: partial(networks.training_step, network, shown, labels) for name, network in made.items()
+        }
+        flops = networks.useful_flops(steps[FLOOR]())
+        if (graph := networks.GRAPHS.get(bench.device.type)) is not None:
+            steps[RECORDED] = partial(networks.recorded_step, made[OURS], shown, labels, graph)
         else:
             missing[RECORDED] = f"a {bench.device.type} has none"
+        work = {name: prepare() for name, prepare in steps.items()}
         yield bench.compare(
-            "training", setting.title, work, reference=NCHW, flops=flops, memory=True, missing=missing, share=2
+            "training", setting.title, work, reference=NCHW, flops=flops, memory=steps, missing=missing, share=2
         )
 
 
 @torch.inference_mode()
 def evaluation(bench: Bench) -> Iterator[Comparison]:
-    """Whole networks in evaluation mode; the suite's as it scores, and as it is."""
+    """Whole networks, as many images at once as are scored; the suite's as it scores, and as it is."""
     for setting in SETTINGS:
         with torch.inference_mode(False):  # a step is tried with those of other libraries
             made, missing = networks.candidates(setting, bench.device)
-        shown, _ = networks.images(setting, bench.device)
+        scored = replace(setting, batch=scoring_batch(bench.device, setting.size))
+        shown, _ = networks.images(scored, bench.device)
         unfolded = f"{OURS}, norms not folded"
         for network in made.values():
             network.eval()
         chosen = {OURS: for_scoring(made[OURS]), unfolded: made[OURS]}
         chosen |= {name: network for name, network in made.items() if name != OURS}
-        work: dict[str, Work] = {name: partial(network, shown) for name, network in chosen.items()}
+        scores: dict[str, Prepare] = {name: partial(_scoring, network, shown) for name, network in chosen.items()}
         with torch.inference_mode(False), torch.no_grad():
-            flops = networks.useful_flops(work[FLOOR])
+            flops = networks.useful_flops(scores[FLOOR]())
+        work = {name: prepare() for name, prepare in scores.items()}
         yield bench.compare(
-            "evaluation", setting.title, work, reference=NCHW, flops=flops, memory=True, missing=missing
+            "evaluation",
+            scored.title,
+            work,
+            reference=NCHW,
+            flops=flops,
+            memory=scores,
+            missing=missing,
+            images=scored.batch,
         )
+
+
+def _scoring(network: nn.Module, shown: Tensor) -> Work:
+    """The forward pass."""
+    return partial(network, shown)
 
 
 def scaling(bench: Bench) -> Iterator[Comparison]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from gcnnbench.device import arithmetic, choose, describe, keep_freed_memory
 from gcnnbench.errors import UserError
 from gcnnbench.outside_text import as_line
-from gcnnbench.perf import engines, harness, learnt, sections, workers
+from gcnnbench.perf import anatomy, engines, harness, learnt, sections, workers
 from gcnnbench.perf.bench import Bench
 from gcnnbench.perf.peak import find_peak
 from gcnnbench.perf.report import Comparison, Report
@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, Callable[[Bench], Iterator[Comparison]]] = {
     "layers": sections.layers,
     "learnt": learnt.learnt,
     "cell": harness.cell,
+    "anatomy": anatomy.anatomy,
     "seeds": sections.seeds,
     "scaling": sections.scaling,
     "start-up": harness.startup,
@@ -83,5 +84,5 @@ def measure(
         peak=peak.flops,
         peak_of=peak.name,
         comparisons=tuple(map(peak.shares, found)),
-        targets=targets(found),
+        targets=targets(found, place.type),
     )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from gcnnbench.perf.engines import ALONE, ENGINES, HANDED, LOCAL, OVERHEAD, RAY, SCHEDULING
 from gcnnbench.perf.harness import BARE, READ, RECORDS, SUITE
 from gcnnbench.perf.learnt import EVALUATION, EXACT, PATHWAY, SLUGS, TRAINING
-from gcnnbench.perf.networks import FLOOR, NARROW, NCHW, OURS, P4CNN, P4MCNN, WIDE, Setting
+from gcnnbench.perf.networks import FLOOR, NARROW, NCHW, OURS, P4CNN, P4MCNN, RECORDED, WIDE, Setting
 from gcnnbench.perf.report import Comparison, Spread, Target, spread
 from gcnnbench.perf.timing import Timing, ratio
+
+MILLIONS: Final = "million images/s"
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound on the time of one candidate in units of another, in the comparison with that title.
+    """A bound on the time of one candidate in units of another, in the comparison whose title begins so.
 
-    Without `other` it is a bound on the seconds of `one`.
+    Without `other` it is a bound on the seconds of `one`, or on the images that it goes through in a second.
     """
 
     section: str
@@ -28,23 +30,24 @@ class Goal:
     better: Literal["at least", "at most"]
     bound: float
     stretch: float | None = None
+    of: Literal["seconds", "million images/s"] = "seconds"
 
     @property
     def text(self) -> str:
         """As tables show it."""
-        what = f"time of {self.one} / time of {self.other}" if self.other else f"seconds of {self.one}"
-        return f"{', '.join(filter(None, (self.section, self.title)))}: {what}"
+        what = f"time of {self.one} / time of {self.other}" if self.other else f"{self.of} of {self.one}"
+        return f"{', '.join(filter(None, (self.section, self.title.removesuffix(','))))}: {what}"
 
 
-def _faster(section: str, setting: Setting, bound: float, stretch: float) -> Goal:
-    return Goal(section, setting.title, "e2cnn", OURS, "at least", bound, stretch)
+def _faster(section: str, setting: Setting, bound: float, stretch: float | None = None, ours: str = OURS) -> Goal:
+    return Goal(section, setting.sized, "e2cnn", ours, "at least", bound, stretch)
 
 
 def _near(section: str, setting: Setting, limit: str, bound: float, stretch: float) -> Goal:
-    return Goal(section, setting.title, OURS, limit, "at most", bound, stretch)
+    return Goal(section, setting.sized, OURS, limit, "at most", bound, stretch)
 
 
-GOALS = (
+ON_CPU = (
     _faster("training", P4CNN, 1.25, 1.30),
     _faster("evaluation", P4CNN, 1.75, 1.9),
     _faster("training", NARROW, 1.20, 1.25),
@@ -56,6 +59,12 @@ GOALS = (
     Goal("learnt", TRAINING, PATHWAY, EXACT, "at most", 1.05),
     *(Goal("learnt", EVALUATION, slug, EXACT, "at most", 1.05) for slug in SLUGS[1:]),
     Goal("cell", "", SUITE, BARE, "at most", 1.03),
+)
+ON_CUDA = (
+    *(_faster("training", setting, 1.5, ours=ours) for setting in (P4CNN, NARROW, WIDE) for ours in (OURS, RECORDED)),
+    Goal("evaluation", P4CNN.sized, OURS, None, "at least", 1.0, of=MILLIONS),
+)
+ANYWHERE = (
     Goal("start-up", "", "gcnnbench list", None, "at most", 0.5),
     Goal("tables", "rendering", f"{RECORDS:,} records", None, "at most", 2.0),
     # twice as many records may take twice as long, and a tenth for the noise of the clock
@@ -63,10 +72,17 @@ GOALS = (
     *(Goal("engines", OVERHEAD, name, LOCAL, "at most", 1.05) for name in (*ENGINES, RAY)),
     Goal("engines", SCHEDULING, HANDED, ALONE, "at most", 1.1),
 )
+GOALS: Mapping[str, tuple[Goal, ...]] = {"cpu": (*ON_CPU, *ANYWHERE), "cuda": (*ON_CUDA, *ANYWHERE)}
+"""By the kind of device; on the others there are those that hold anywhere."""
 
 
-def targets(comparisons: Sequence[Comparison]) -> tuple[Target, ...]:
-    """Every goal with what was measured of it; goals of sections that were not asked for are left out."""
+def targets(comparisons: Sequence[Comparison], device: str) -> tuple[Target, ...]:
+    """Every goal with what was measured of it; goals of sections that were not asked for are left out.
+
+    Args:
+        comparisons: what was measured.
+        device: the kind of device on which it was.
+    """
     sections = {comparison.section for comparison in comparisons}
     return tuple(
         Target(
@@ -76,7 +92,7 @@ def targets(comparisons: Sequence[Comparison]) -> tuple[Target, ...]:
             stretch=goal.stretch,
             measured=_measured(goal, comparisons),
         )
-        for goal in GOALS
+        for goal in GOALS.get(device, ANYWHERE)
         if goal.section in sections
     )
 
@@ -89,6 +105,9 @@ def _measured(goal: Goal, comparisons: Sequence[Comparison]) -> Spread | None:
         other = comparison.row(goal.other) if goal.other else None
         if one is None or (goal.other and other is None):
             return None
+        taken = Timing(one.rounds)
+        if goal.of == MILLIONS:
+            return spread(ratio(Timing(((comparison.images or 0) / 1e6,) * len(one.rounds)), taken))
         alone = Timing((1.0,) * len(one.rounds))  # seconds are ratios to one second
-        return spread(ratio(Timing(one.rounds), Timing(other.rounds) if other else alone))
+        return spread(ratio(taken, Timing(other.rounds) if other else alone))
     return None

@@ -35,11 +35,21 @@ def comparison_as_markdown(comparison: Comparison) -> str:
     """One table: a row for each candidate."""
     counted = any(row.flops for row in comparison.rows)
     weighed = counted or any(row.memory is not None for row in comparison.rows)
+    numbered = any(row.count is not None for row in comparison.rows)
     headers = ["candidate", "seconds", "time", "quartiles"]
-    headers += [*(["GFLOP/s", "of peak"] if counted else []), *(["memory"] if weighed else [])]
+    headers += [
+        *(["count"] if numbered else []),
+        *(["images/s"] if comparison.images else []),
+        *(["GFLOP/s", "of peak"] if counted else []),
+        *(["memory"] if weighed else []),
+    ]
     rows = []
     for row in comparison.rows:
         cells = [row.name, _seconds(row), *_ratio(row.time, row.why)]
+        if numbered:
+            cells.append(f"{row.count:,.1f}" if row.count is not None else NOTHING)
+        if comparison.images:
+            cells.append(f"{comparison.images / row.seconds:,.0f}" if row.seconds else NOTHING)
         if counted:
             cells.append(f"{row.flops / 1e9:,.0f}" if row.flops else NOTHING)
             cells.append(f"{100 * row.share_of_peak:.0f}%" if row.share_of_peak else NOTHING)

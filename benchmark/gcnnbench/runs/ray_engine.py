@@ -110,7 +110,7 @@ class RayEngine:
         self.ray.shutdown()
 
     def _room_on(self, node: dict[str, Any]) -> int:
-        has = node["Resources"] if node["Alive"] else {}
+        has: dict[str, float] = node["Resources"] if node["Alive"] else {}
         wanted = {"CPU": self.cores, "GPU": self.gpus}
         return min(
             round(has.get(name, 0) * SHARES) // round(amount * SHARES) for name, amount in wanted.items() if amount
