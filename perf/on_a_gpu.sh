@@ -33,13 +33,13 @@ step cells-compared 20 gcnnbench compare mnist-upright --results "$out/recorded"
 # 3. Floor, e2cnn, FLOP/s, share of the peak, plain and recorded steps, seeds at once, and whole cells against a bare loop;
 #    and where a step's time goes. The goals on a GPU that are missed stand at the foot of the first.
 step perf 230 gcnnbench perf training evaluation cell seeds --device cuda --seconds 4 --save "$out/perf.json"
-step anatomy 40 gcnnbench perf anatomy --device cuda --save "$out/anatomy.json"
+step anatomy 35 gcnnbench perf anatomy --device cuda --save "$out/anatomy.json"
 
 # 4. Seven cells that share the device, in processes of their own and side by side in one: seconds a cell, amortised, and
 #    the records, which are the same. The aims: 15 s of a cell alone (above), 8 s of one of several.
 # shellcheck disable=SC2086
 {
-  step seven-at-once 140 gcnnbench run $cell --seeds 1-7 --jobs 7 --results "$out/recorded" --cuda-graphs
+  step seven-at-once 120 gcnnbench run $cell --seeds 1-7 --jobs 7 --results "$out/recorded" --cuda-graphs
   step seven-side-by-side 120 gcnnbench run $cell --seeds 1-7 --parallel 7 --results "$out/side-by-side" --cuda-graphs
 }
 step seven-compared 20 gcnnbench compare mnist-upright --results "$out/side-by-side" --against "$out/recorded"

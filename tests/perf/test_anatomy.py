@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from torch.autograd import DeviceType
+from torch._C._autograd import DeviceType
 
 from gcnnbench.perf import anatomy, networks
 from gcnnbench.perf.bench import Bench
@@ -26,7 +26,7 @@ def test_the_parts_of_a_step_are_the_step(monkeypatch: pytest.MonkeyPatch) -> No
         assert set(times) == {anatomy.TIMED, anatomy.PROFILED, *anatomy.ON_HOST, anatomy.BETWEEN}
         assert sum(times[name] for name in (*anatomy.ON_HOST, anatomy.BETWEEN)) == pytest.approx(1.0)
         assert {row.name for row in found.rows if row.why} == set(anatomy.ON_DEVICE)
-    assert CountedGraph.asked["replay"] == 2 * anatomy.STEPS + anatomy.CALLS_UNTIL_REPLAYED - 1
+    assert CountedGraph.asked["replay"] == 2 * anatomy.STEPS + networks.CALLS_UNTIL_REPLAYED - 1
     assert "| count |" in " ".join(comparison_as_markdown(plain).split())
 
 
