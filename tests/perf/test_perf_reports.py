@@ -167,6 +167,8 @@ def test_a_gpu_has_goals_of_its_own() -> None:
     assert "- Missed: training, p4cnn 28×28: time of e2cnn / time of gcnnbench is 1.25, at least 1.5 is wanted." in text
     assert "images/s" not in " ".join(target.text for target in targets([scored, steps], "cpu"))
     assert targets([scored, steps], "mps") == ()
+    unsaid = scored.model_copy(update={"images": None})
+    assert [target.met for target in targets([unsaid], "cuda")] == [None]
 
 
 def test_networks_are_measured_with_as_many_images_as_are_scored_at_once(

@@ -107,7 +107,9 @@ def _measured(goal: Goal, comparisons: Sequence[Comparison]) -> Spread | None:
             return None
         taken = Timing(one.rounds)
         if goal.of == MILLIONS:
-            return spread(ratio(Timing(((comparison.images or 0) / 1e6,) * len(one.rounds)), taken))
+            if comparison.images is None:
+                return None
+            return spread(ratio(Timing((comparison.images / 1e6,) * len(one.rounds)), taken))
         alone = Timing((1.0,) * len(one.rounds))  # seconds are ratios to one second
         return spread(ratio(taken, Timing(other.rounds) if other else alone))
     return None
