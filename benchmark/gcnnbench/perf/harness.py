@@ -21,7 +21,7 @@ from gcnnbench.cards.registry import Registry
 from gcnnbench.data.images import Images, prepare
 from gcnnbench.data.parts import Part
 from gcnnbench.data.rotate import rotate
-from gcnnbench.device import arithmetic, synchronise
+from gcnnbench.device import arithmetic, scoring_batch, synchronise
 from gcnnbench.leaderboard.frame import boards
 from gcnnbench.leaderboard.reading import read_results
 from gcnnbench.leaderboard.text import as_markdown
@@ -112,8 +112,9 @@ def _bare_epochs(network: nn.Module, images: Images, card: BenchmarkCard, thread
 
 
 def _bare_loop(network: nn.Module, optimiser: Optimizer, images: Images, card: BenchmarkCard) -> None:
-    """Train an epoch and score."""
-    recipe, device, test = card.recipe, images.labels.device, 128
+    """Train an epoch and score, as many images at once as the suite scores."""
+    recipe, device = card.recipe, images.labels.device
+    test = scoring_batch(device, images.size)
     mean, std = images.mean.float(), images.std.float()
 
     def normalised(pixels: Tensor) -> Tensor:
