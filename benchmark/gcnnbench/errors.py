@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class UserError(Exception):
-    """What is wrong, where, and what would be right; raised for anything that the user can mend."""
+    """What is wrong, where, and what would be right; raised for anything that the user can mend.
+
+    It goes from one process to another whole, whatever else its class is made of.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[object, ...]]:
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[UserError], args: tuple[object, ...], attributes: dict[str, object]) -> UserError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class UnavailableError(UserError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import pickle
 import shutil
 from pathlib import Path
 
@@ -130,7 +131,8 @@ def test_a_record_that_the_disk_refuses_is_not_lost(
         api.run_cell("tiny", "z2cnn@8", device="cpu", threads=1, results=tmp_path, limit=40, cards=cards)
     monkeypatch.undo()
     cell = Cell(cards, "tiny", "z2cnn@8", 0, "cpu", 1, tmp_path, 40)
-    Store(tmp_path).add(cell, refused.value.finished)
+    elsewhere = pickle.loads(pickle.dumps(refused.value))
+    Store(tmp_path).add(cell, elsewhere.finished)
     assert Store(tmp_path).record(cell) == refused.value.finished.record
 
 

@@ -86,12 +86,12 @@ def of_digits() -> list[str]:
 @pytest.mark.parametrize(
     ("name", "phrases"),
     [
-        ("cifar10-air", of_air()),
-        ("cifar10-air-turned", of_turned()),
-        ("pcam-1pct", of_pcam()),
-        ("rotmnist-generated", of_digits()),
+        ("cifar10-air", of_air),
+        ("cifar10-air-turned", of_turned),
+        ("pcam-1pct", of_pcam),
+        ("rotmnist-generated", of_digits),
     ],
 )
-def test_a_card_says_how_many_seeds_a_small_difference_asks_for(name: str, phrases: list[str]) -> None:
+def test_a_card_says_how_many_seeds_a_small_difference_asks_for(name: str, phrases: Callable[[], list[str]]) -> None:
     said = " ".join((Registry.load().benchmark(name).summary or "").split())
-    assert [phrase for phrase in phrases if phrase not in said] == []
+    assert [phrase for phrase in phrases() if phrase not in said] == []

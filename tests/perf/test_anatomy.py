@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 import pytest
 import torch
-from torch._C._autograd import DeviceType
 
 from gcnnbench.perf import anatomy, networks
 from gcnnbench.perf.bench import Bench
@@ -38,11 +38,18 @@ class Range:
         return self.microseconds
 
 
+class Device(Enum):
+    """As the profiler names them."""
+
+    CPU = 0
+    CUDA = 1
+
+
 @dataclass
 class Event:
     name: str
     self_cpu_time_total: float
-    device_type: DeviceType = DeviceType.CPU
+    device_type: Device = Device.CPU
     cpu_parent: Event | None = None
     is_user_annotation: bool = False
     time_range: Range = field(init=False)
@@ -63,9 +70,9 @@ def test_kernels_copies_and_launches_are_told_apart() -> None:
             Event("cudaLaunchKernel", 4),
             Event("cudaGraphLaunch", 6, cpu_parent=step),
             Event("cudaStreamSynchronize", 99),
-            Event("sgemm", 50, DeviceType.CUDA),
-            Event("Memcpy HtoD (Pinned -> Device)", 8, DeviceType.CUDA),
-            Event(anatomy.IMAGES, 1000, DeviceType.CUDA, is_user_annotation=True),
+            Event("sgemm", 50, Device.CUDA),
+            Event("Memcpy HtoD (Pinned -> Device)", 8, Device.CUDA),
+            Event(anatomy.IMAGES, 1000, Device.CUDA, is_user_annotation=True),
         ]
     )
     microseconds = {name: (round(seconds * 1e6), number) for name, (seconds, number) in found.items()}

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from gcnnbench.cards.registry import Registry
+from gcnnbench.errors import UserError
 from gcnnbench.runs.cell import Cell
 from gcnnbench.runs.engine import Engine, hand_out
 from gcnnbench.runs.events import Event
@@ -204,6 +205,12 @@ def test_a_gpu_has_room_for_as_many_turns_as_it_has_shares(cluster: Any) -> None
             assert (share, engine.slots) == (share, turns)
         finally:
             engine.close()
+
+
+def test_less_than_ray_counts_is_refused() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(UserError, match=r"--gpus 1e-05: Ray counts in steps of 0\.0001; give that or more, or 0"):
+        RayEngine(gpus=0.00001)
 
 
 def fails(*_: object) -> Iterator[object]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from gcnnbench.cards.recipe import Constant
@@ -28,6 +27,7 @@ from gcnnbench.perf.harness import BENCHMARK, ENTRY
 from gcnnbench.perf.networks import CALLS_UNTIL_REPLAYED, GRAPHS
 from gcnnbench.perf.report import Comparison, compared
 from gcnnbench.perf.timing import Timing
+from gcnnbench.training.capture import Graph
 from gcnnbench.training.loop import train_by_steps
 from gcnnbench.training.task import Task, TrainingState
 
@@ -57,13 +57,14 @@ def anatomy(bench: Bench) -> Iterator[Comparison]:
     shown = (CALLS_UNTIL_REPLAYED + 2 * STEPS) * BATCH
     pixels = torch.randint(256, (shown, 1, 28, 28), dtype=torch.uint8)
     images = prepare(Part(pixels, torch.arange(shown) % 10), card.input, 28, bench.device)
-    forms = {"as it is": None, "as a CUDA graph": GRAPHS.get(bench.device.type)}
+    forms: dict[str, Callable[[], Graph] | None] = {"as it is": None}
+    if bench.device.type in GRAPHS:
+        forms["as a CUDA graph"] = GRAPHS[bench.device.type]
     for form, graph in forms.items():
-        if form == "as it is" or graph is not None:
-            torch.manual_seed(0)
-            network = registry.build(ENTRY, card).to(bench.device)
-            task = MarkedTask(card.name, 0, recipe, images, None, bench.device, torch.get_num_threads(), graph=graph)
-            yield taken_apart(f"{ENTRY} of {BENCHMARK}, batch {BATCH}, {form}, {STEPS} steps", network, task)
+        torch.manual_seed(0)
+        network = registry.build(ENTRY, card).to(bench.device)
+        task = MarkedTask(card.name, 0, recipe, images, None, bench.device, torch.get_num_threads(), graph=graph)
+        yield taken_apart(f"{ENTRY} of {BENCHMARK}, batch {BATCH}, {form}, {STEPS} steps", network, task)
 
 
 class MarkedTask(Task):
@@ -130,7 +131,7 @@ def parts(events: Iterable[Any]) -> Told:
 
     for event in events:
         lineage = list(_lineage(event))
-        if event.device_type != DeviceType.CPU:
+        if event.device_type.name != "CPU":
             if not event.is_user_annotation:  # a mark of the host, drawn over the kernels that it led to
                 add(COPIES if event.name.startswith(("Memcpy", "Memset")) else KERNELS, event.time_range.elapsed_us())
             continue

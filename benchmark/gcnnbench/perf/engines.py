@@ -2,8 +2,8 @@
 
 Training sleeps, so that other work on the machine has little to say, and engines take turns in rounds, so that it
 meets all of them alike. A cell's time on an engine is that between the ends of two cells on one of its workers, after
-each worker's first: start-up is told apart. The short cells are turns
-that only sleep and end with a record, so that what is timed with them is how `hand_out` claims, hands out and writes.
+each worker's first: start-up is told apart. The short cells are turns that only sleep and end with a record, so that
+what is timed with them is how `hand_out` claims, hands out and writes.
 """
 
 from __future__ import annotations

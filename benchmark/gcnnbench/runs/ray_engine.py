@@ -45,7 +45,7 @@ class RayEngine:
         node_data: whether nodes read data sets from the cells' data directory; from the object store otherwise.
 
     Raises:
-        UserError: Ray is not installed, or the cluster cannot be joined.
+        UserError: Ray is not installed, the cluster cannot be joined, or less than Ray counts is to be reserved.
     """
 
     streams = True
@@ -55,6 +55,9 @@ class RayEngine:
     ) -> None:
         self.ray = _imported()
         self.cores, self.gpus, self.node_data = cores, gpus, node_data
+        for option, amount in (("--cores", cores), ("--gpus", gpus)):
+            if 0 < amount < 1 / SHARES:
+                raise UserError(f"{option} {amount:g}: Ray counts in steps of {1 / SHARES:g}; give that or more, or 0")
         self.address = address or os.environ.get("RAY_ADDRESS") or "local"
         if self.address.startswith("ray://"):
             raise UserError(
