@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from torch import nn
 
 from gcnnbench.perf import harness, networks, sections
 from gcnnbench.perf.bench import Bench, Prepare
@@ -81,6 +82,23 @@ def test_after_a_cell_has_warmed_up_all_its_recorded_steps_are_replays(
     asked.clear()
     recorded()
     assert asked == {"replay": harness.STEPS}
+
+
+def test_the_bare_loop_scores_as_many_images_at_once_as_the_suite(
+    bench: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = set[int]()
+
+    def seen(network: nn.Module) -> nn.Module:
+        network.register_forward_pre_hook(lambda _, given: shown.add(len(given[0])))
+        return network
+
+    monkeypatch.setattr(harness, "ENTRY", "z2cnn@28")
+    monkeypatch.setattr(harness, "scoring_batch", lambda _device, size: size + 1)
+    monkeypatch.setattr(harness, "for_scoring", seen)
+    list(harness.cell(bench))
+    bench.work[harness.BARE]()
+    assert max(shown) == 29
 
 
 def test_the_memory_of_a_recorded_step_is_taken_over_its_recording(
