@@ -97,7 +97,7 @@ def audit(
         raise UserError(f"output (={output!r}) must be a field of gcnnbench.nn.fields, as ScalarField()")
     group = group_of_name(group) if isinstance(group, str) else group
     make = factory(model, name=called)
-    channels = find_channels(make, wanted, called, channels, images)
+    channels = find_channels(make, wanted, called, channels)
     group = group if len(group) > 1 else P4
     rows = [audit_size(make, size, group, channels, output, images, claims_trivial) for size in wanted]
     nearby = Nearby(make, group, channels, output, images, {row.size: row for row in rows})

@@ -8,7 +8,6 @@ from gcnnbench.equivariance.depths import OutputError
 from gcnnbench.equivariance.exactness import watch
 from gcnnbench.equivariance.factories import Factory
 from gcnnbench.equivariance.sample import sample_images
-from gcnnbench.equivariance.size_audit import Images
 from gcnnbench.errors import UserError
 from gcnnbench.foreign_code import REFUSALS, said
 from gcnnbench.formatting import how_many
@@ -18,9 +17,7 @@ TRIED = (3, 1, 2, 4)
 """Numbers of channels, the usual ones first."""
 
 
-def find_channels(
-    make: Factory, sizes: Sequence[int], name: str, known: int | None = None, images: Images = sample_images
-) -> int:
+def find_channels(make: Factory, sizes: Sequence[int], name: str, known: int | None = None) -> int:
     """The number of channels that is known, else the first of 3, 1, 2 and 4 with which the network runs at a size.
 
     Args:
@@ -28,7 +25,6 @@ def find_channels(
         sizes: of its input.
         name: of the network.
         known: the channels of its input; then that it takes none of the sizes is no matter of theirs.
-        images: makes the images.
 
     Raises:
         UserError: it cannot be made at any of the sizes, takes none of these numbers, or puts out no tensor.
@@ -43,7 +39,7 @@ def find_channels(
         refused.append([])
         for channels in TRIED if known is None else (known,):
             try:
-                watch(network, images(2, channels, size), P4.elements)
+                watch(network, sample_images(2, channels, size), P4.elements)
             except OutputError as error:  # it ran, so this is no matter of channels
                 raise UserError(f"{name}: {error}") from None
             except REFUSALS as error:
@@ -54,11 +50,5 @@ def find_channels(
         raise UserError(f"{name} cannot be made at any of the sizes: at {unmade[0]}")
     if known is not None:
         return known
-    raise UserError(
-        "\n- ".join(
-            [
-                f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes",
-                *refused[0],  # with the right number it says what else is wrong
-            ]
-        )
-    )
+    wrong = f"{name} takes none of the sizes with 1 to 4 channels: say how many it has, or other sizes"
+    raise UserError("\n- ".join([wrong, *refused[0]]))  # with the right number it says what else is wrong
