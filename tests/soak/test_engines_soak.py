@@ -32,7 +32,7 @@ from gcnnbench.runs.record import Record
 from gcnnbench.runs.store import Store
 from gcnnbench.runs.turns import Turn
 
-pytestmark = pytest.mark.filterwarnings("default")  # other people's schedulers warn of their own affairs
+pytestmark = pytest.mark.filterwarnings("ignore")  # other people's schedulers warn of their own affairs
 COMMANDS = 3
 """How often a command is given at most; ten kills stop two cells at most."""
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "executors.py"
